@@ -1,0 +1,74 @@
+"""The one configuration file (TOML), frozen and complete. An unknown or malformed key refuses to start."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from appliance.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeConfig(_Section):
+    """The DICOM node. `bind` is the address listened on; only `allowed_calling_ae` may connect (empty: any)."""
+
+    ae_title: str = Field(default="COUCHSIDE", min_length=1, max_length=16)
+    bind: str = "127.0.0.1"
+    port: int = Field(default=11112, ge=0, le=65535)
+    store: Path = Path("couchside-store")
+    allowed_calling_ae: tuple[str, ...] = ()
+    maximum_pdu_bytes: int = Field(default=131072, ge=4096, le=1048576)
+    maximum_associations: int = Field(default=16, ge=1, le=64)
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    settle_s: float = Field(default=2.0, ge=0)
+    minimum_free_mb: int = Field(default=512, ge=0)
+
+
+class PeerConfig(_Section):
+    """Where approved plans are sent."""
+
+    ae_title: str = Field(default="PACS", min_length=1, max_length=16)
+    host: str = "127.0.0.1"
+    port: int = Field(default=11113, ge=1, le=65535)
+    attempts: int = Field(default=5, ge=1, le=100)
+    retry_s: float = Field(default=2.0, ge=0)
+
+
+class PlanningConfig(_Section):
+    """Which machine, beam model and goals, and how fine. site '' = chosen by the structures that are there."""
+
+    machine: str = "millennium120"
+    beam_model: str = "generic_6mv"
+    density: str = "generic_ct"
+    site: str = ""
+    goals: Path | None = None
+    beams: int = Field(default=0, ge=0, le=36)
+    beamlet_mm: float = Field(default=5.0, ge=1.0, le=10.0)
+    dose_grid_mm: float = Field(default=3.0, ge=1.0, le=6.0)
+    segments_per_beam: int = Field(default=12, ge=1, le=40)
+    per_beam_dose: bool = False
+
+
+class Config(_Section):
+    node: NodeConfig = NodeConfig()
+    peer: PeerConfig = PeerConfig()
+    planning: PlanningConfig = PlanningConfig()
+
+    @staticmethod
+    def load(path: Path) -> Config:
+        """Raises ConfigError naming the key and what is wrong with it."""
+        try:
+            return Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML ({error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{path}: key '{key}': {first['msg']}") from error

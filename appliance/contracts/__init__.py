@@ -1,0 +1,59 @@
+"""The nouns that stages hand to each other: frozen, small, one file each. Frame: DICOM patient LPS, mm, (z, y, x)."""
+
+from appliance.contracts.approval import Approval, Shown
+from appliance.contracts.case import (
+    Case,
+    Contour,
+    Identity,
+    Image,
+    PrescribedTarget,
+    SourceObject,
+    Structure,
+    StructureKind,
+)
+from appliance.contracts.command import Command
+from appliance.contracts.dose import CalculatedDose, PredictedDose
+from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
+from appliance.contracts.export_set import ExportSet
+from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric, MetricKind
+from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
+from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
+from appliance.contracts.received import Received
+from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
+
+__all__ = [
+    "Approval",
+    "Beam",
+    "CalculatedDose",
+    "Case",
+    "ClinicalGoal",
+    "Command",
+    "Comparator",
+    "Contour",
+    "ControlPoint",
+    "DvhCurve",
+    "Evaluation",
+    "ExportSet",
+    "GoalResult",
+    "GoalSet",
+    "Identity",
+    "Image",
+    "Jaws",
+    "Metric",
+    "MetricKind",
+    "Objective",
+    "ObjectiveKind",
+    "Objectives",
+    "Plan",
+    "PlanFacts",
+    "PlanningState",
+    "PredictedDose",
+    "PrescribedTarget",
+    "Received",
+    "Shown",
+    "SourceObject",
+    "Structure",
+    "StructureKind",
+    "TargetIndices",
+    "TreatmentPlanningSystem",
+]

@@ -1,0 +1,128 @@
+"""Today's patient as the planner sees it: image, structures, prescription, and the plan this one adapts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts.plan import Plan
+from engines.grid import Grid, VoxelSet
+
+
+class StructureKind(StrEnum):
+    EXTERNAL = "EXTERNAL"
+    TARGET = "TARGET"
+    ORGAN = "ORGAN"
+    SUPPORT = "SUPPORT"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """One closed planar loop on an axial plane: points_mm (n, 2) of x, y in LPS at z_mm. Not repeated at the end."""
+
+    z_mm: float
+    points_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """A region of interest. `name` is as received, `tg263` the AAPM TG-263 name it is known by inside; `voxels` are
+    rasterised on the case's image grid with partial-volume fractions at the edges."""
+
+    number: int
+    name: str
+    tg263: str
+    kind: StructureKind
+    contours: tuple[Contour, ...]
+    voxels: VoxelSet
+    colour_rgb: tuple[int, int, int] = (255, 255, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """CT-like image. hu: (z, y, x) int16 Hounsfield units on `grid`."""
+
+    grid: Grid
+    hu: NDArray[np.int16]
+    modality: str = "CT"
+
+
+@dataclass(frozen=True)
+class PrescribedTarget:
+    """Dose of the whole course to a target structure (TG-263 name), Gy."""
+
+    structure: str
+    dose_gy: float
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the case belongs to; copied to what is exported, never logged. Values as in DICOM."""
+
+    patient_id: str
+    patient_name: str
+    birth_date: str
+    sex: str
+    study_instance_uid: str
+    study_id: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    accession_number: str = ""
+    referring_physician: str = ""
+    study_description: str = ""
+
+
+@dataclass(frozen=True)
+class SourceObject:
+    """An object the case was made of: enough to reference it in what is exported."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Everything the planner may know.
+
+    digest: SHA-256 over the source objects' hashes, safe to log. images: source objects of today's image in order of
+    z. structure_set: the source object of the contours. reference_plan_object: the predecessor RTPLAN, if any, with
+    `reference_plan` its content; `reference_dose_gy` is its dose on today's grid only if it shares the frame of
+    reference. patient_position: HFS, HFP, FFS or FFP. fractions: planned number.
+    """
+
+    digest: str
+    identity: Identity
+    frame_of_reference_uid: str
+    patient_position: str
+    image: Image
+    structures: tuple[Structure, ...]
+    prescription: tuple[PrescribedTarget, ...]
+    fractions: int
+    images: tuple[SourceObject, ...]
+    structure_set: SourceObject
+    reference_plan_object: SourceObject | None = None
+    reference_plan: Plan | None = None
+    reference_dose_object: SourceObject | None = None
+    reference_dose_gy: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def structure(self, tg263: str) -> Structure | None:
+        return next((s for s in self.structures if s.tg263 == tg263), None)
+
+    @property
+    def external(self) -> Structure:
+        """The patient's outline. Case assembly refuses a case without exactly one."""
+        return next(s for s in self.structures if s.kind is StructureKind.EXTERNAL)
+
+    @property
+    def targets(self) -> tuple[Structure, ...]:
+        return tuple(s for s in self.structures if s.kind is StructureKind.TARGET)

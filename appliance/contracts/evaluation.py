@@ -1,0 +1,91 @@
+"""The judgement of one calculated dose: what the physician is shown, and what an approval is bound to."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class GoalResult:
+    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit."""
+
+    structure: str
+    metric: str
+    comparator: str
+    limit: float
+    unit: str
+    value: float
+    met: bool
+    priority: int
+    source: str
+    approximate: bool = False
+
+
+@dataclass(frozen=True)
+class DvhCurve:
+    """Cumulative DVH: volume_percent[i] receives at least dose_gy[i]; dose_gy ascending from 0."""
+
+    structure: str
+    volume_cc: float
+    mean_gy: float
+    min_gy: float
+    max_gy: float
+    dose_gy: tuple[float, ...]
+    volume_percent: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TargetIndices:
+    """Paddick conformity index (Paddick 2000) and ICRU 83 homogeneity (D2% - D98%) / D50%."""
+
+    structure: str
+    prescribed_gy: float
+    paddick_conformity: float
+    homogeneity: float
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """Machine-side facts. `deliverable` is true only if every machine limit holds; `violations` says which do not."""
+
+    mu: float
+    beams: int
+    control_points: int
+    segments: int
+    deliverable: bool
+    violations: tuple[str, ...] = ()
+    delivery_time_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    goals: tuple[GoalResult, ...]
+    dvh: tuple[DvhCurve, ...]
+    targets: tuple[TargetIndices, ...]
+    plan: PlanFacts
+    hottest_01cc_gy: float
+    plan_digest: str
+    dose_digest: str
+    goal_set: str
+    goal_set_digest: str
+
+    @property
+    def goals_met(self) -> int:
+        return sum(goal.met for goal in self.goals)
+
+    def to_json(self) -> bytes:
+        return _EVALUATION.dump_json(self)
+
+    @staticmethod
+    def from_json(data: bytes) -> Evaluation:
+        return _EVALUATION.validate_json(data)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+_EVALUATION = TypeAdapter(Evaluation)

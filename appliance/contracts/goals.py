@@ -1,0 +1,98 @@
+"""Clinical goals in the words of AAPM TG-263: what is measured, on which structure, and what is wanted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from appliance.errors import RefusedGoals
+
+
+class MetricKind(StrEnum):
+    DOSE_AT_PERCENT = "D%"
+    DOSE_AT_CC = "Dcc"
+    VOLUME_AT_DOSE = "VGy"
+    MEAN = "Mean"
+    MAX = "Max"
+    MIN = "Min"
+
+
+_PATTERN = re.compile(r"^(?:D(?P<percent>\d+(?:\.\d+)?)%|D(?P<cc>\d+(?:\.\d+)?)cc|V(?P<gy>\d+(?:\.\d+)?)Gy)$")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A dose-volume metric: D95% (dose to the hottest 95 % of the volume), D0.1cc, V20Gy, Mean, Max, Min.
+
+    `argument` is in %, cc or Gy as the kind says; 0 for Mean, Max, Min."""
+
+    kind: MetricKind
+    argument: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> Metric:
+        """Raises RefusedGoals for anything but the forms above."""
+        if text in ("Mean", "Max", "Min"):
+            return Metric(MetricKind(text))
+        match = _PATTERN.match(text)
+        if match is None:
+            raise RefusedGoals(f"'{text}' is not a known metric; use D95%, D0.1cc, V20Gy, Mean, Max or Min")
+        for group, kind in (
+            ("percent", MetricKind.DOSE_AT_PERCENT),
+            ("cc", MetricKind.DOSE_AT_CC),
+            ("gy", MetricKind.VOLUME_AT_DOSE),
+        ):
+            if match[group] is not None:
+                return Metric(kind, float(match[group]))
+        raise RefusedGoals(f"'{text}' is not a known metric")
+
+    def __str__(self) -> str:
+        number = f"{self.argument:g}"
+        return {
+            MetricKind.DOSE_AT_PERCENT: f"D{number}%",
+            MetricKind.DOSE_AT_CC: f"D{number}cc",
+            MetricKind.VOLUME_AT_DOSE: f"V{number}Gy",
+        }.get(self.kind, self.kind.value)
+
+
+class Comparator(StrEnum):
+    AT_MOST = "<="
+    AT_LEAST = ">="
+
+
+@dataclass(frozen=True)
+class ClinicalGoal:
+    """`structure` is a TG-263 name, or several joined by '+' for their union. unit: 'Gy', '%' or 'cc' of value and
+    limit. priority: 1 is most important. `approximate` marks a goal whose source could not be confirmed."""
+
+    structure: str
+    metric: Metric
+    comparator: Comparator
+    limit: float
+    unit: str
+    priority: int
+    source: str
+    approximate: bool = False
+
+    def met_by(self, value: float) -> bool:
+        return value <= self.limit if self.comparator is Comparator.AT_MOST else value >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.structure} {self.metric} {self.comparator} {self.limit:g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class GoalSet:
+    """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course."""
+
+    name: str
+    title: str
+    site: str
+    fractions: int
+    prescription: tuple[tuple[str, float], ...]
+    goals: tuple[ClinicalGoal, ...]
+    digest: str
+    beams: int = 9
+    first_gantry_deg: float = 0.0
+    hot_spot_percent: float = 110.0

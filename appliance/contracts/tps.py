@@ -1,0 +1,49 @@
+"""What the virtual planner needs of a treatment planning system, and nothing more. Any TPS can stand behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.contracts.dose import CalculatedDose
+from appliance.contracts.objectives import Objectives
+from appliance.contracts.plan import Plan
+
+
+@dataclass(frozen=True)
+class PlanningState:
+    """What the planner sees after an optimisation: one value for each goal of the goal set, in the goal's unit (NaN
+    where the structure is absent), the merit reached, and the hottest 0.1 cc in the patient. All on the TPS's own
+    sampled voxels: for guidance; the plan is judged on the full grid by the evaluation."""
+
+    goal_values: tuple[float, ...]
+    merit: float
+    hottest_gy: float
+    iterations: int
+    stage: str
+
+
+class TreatmentPlanningSystem(Protocol):
+    """Operated by `execution`. One instance plans one case."""
+
+    def initial_objectives(self) -> Objectives: ...
+
+    def optimise_fluence(self, objectives: Objectives) -> PlanningState:
+        """Optimises beamlet fluence, warm from the last result."""
+        ...
+
+    def sequence(self, objectives: Objectives) -> PlanningState:
+        """Turns the fluence into deliverable apertures and refines them."""
+        ...
+
+    def refine(self, objectives: Objectives) -> PlanningState:
+        """Optimises leaf positions and monitor units of the apertures, warm from the last result."""
+        ...
+
+    def normalise(self, factor: float) -> PlanningState:
+        """Scales all monitor units."""
+        ...
+
+    def finish(self) -> tuple[Plan, CalculatedDose]:
+        """The deliverable plan and its dose on every voxel of the image grid."""
+        ...

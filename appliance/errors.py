@@ -1,0 +1,185 @@
+"""Every way Couchside can fail, as one tree.
+
+    CouchsideError
+    ├── ConfigError                   the configuration file is not usable; nothing was started
+    ├── RefusedInput                  something that came in was refused; what came before is untouched
+    │   ├── RefusedObject             one DICOM object (inbound: quarantined, sender told)
+    │   ├── IncompleteCase            the set of objects does not make a case (yet)
+    │   ├── InconsistentCase          the objects contradict each other
+    │   └── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    ├── PlanningError                 no deliverable plan could be made
+    │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
+    │   └── UnsupportedPlan           a plan uses what this release cannot compute
+    ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
+    ├── EvaluationError               a goal or metric cannot be computed on this dose
+    ├── ApprovalError                 approval refused: wrong person, passphrase or digest
+    ├── ExportError                   nothing was sent, or the peer did not confirm
+    │   ├── NotApproved               export was asked for without an approval row
+    │   └── ReadBackMismatch          what was written does not read back to what was approved
+    ├── AuditError                    the audit log cannot be written or is not intact; work stops
+    ├── SessionError                  the session cannot do this now
+    │   └── IllegalTransition         event not allowed in this state
+    └── NodeError                     the node cannot start or go on: port, store, disk
+        ├── StoreBusy                 another process holds the store
+        └── DiskFull                  too little room to receive safely
+
+Each leaf has a stable `key`, one `sentence` for a clinician (what is wrong, and what to do) and its `fields`.
+`exit_code` is what the command line returns; the README lists them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CouchsideError(Exception):
+    """Root. `template` is filled with `fields`; `str(error)` is the sentence."""
+
+    key: ClassVar[str] = "couchside"
+    template: ClassVar[str] = "{reason}"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, reason: str = "", **fields: object) -> None:
+        self.fields: dict[str, object] = {"reason": reason, **fields}
+        super().__init__(self.sentence)
+
+    @property
+    def sentence(self) -> str:
+        return self.template.format(**self.fields)
+
+
+class ConfigError(CouchsideError):
+    key = "config"
+    template = "The configuration cannot be used: {reason}"
+    exit_code = 3
+
+
+class RefusedInput(CouchsideError):
+    key = "refused"
+    exit_code = 4
+
+
+class RefusedObject(RefusedInput):
+    """One object refused. Fields: what (modality or file, no patient data), reason, remedy, rule (stable id)."""
+
+    key = "refused.object"
+    template = "{what} was refused: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str, rule: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy, rule=rule)
+
+
+class IncompleteCase(RefusedInput):
+    """The set is not complete. Fields: missing (sentence part), remedy."""
+
+    key = "refused.incomplete"
+    template = "The case is not complete: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, remedy: str) -> None:
+        super().__init__(reason, remedy=remedy)
+
+
+class InconsistentCase(RefusedInput):
+    """Objects that contradict each other or cannot be used. Fields: what, reason, remedy, rule."""
+
+    key = "refused.inconsistent"
+    template = "{what} cannot be used: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str, rule: str = "") -> None:
+        super().__init__(reason, what=what, remedy=remedy, rule=rule)
+
+
+class RefusedGoals(RefusedInput):
+    key = "refused.goals"
+    template = "The clinical goals cannot be used: {reason}"
+
+
+class PlanningError(CouchsideError):
+    key = "planning"
+    template = "No deliverable plan could be made: {reason}"
+    exit_code = 5
+
+
+class MachineLimitViolated(PlanningError):
+    key = "planning.machine_limit"
+    template = "The plan breaks a machine limit: {reason}"
+
+
+class UnsupportedPlan(PlanningError):
+    key = "planning.unsupported"
+    template = "This plan cannot be computed by this release: {reason}"
+
+
+class ModelError(CouchsideError):
+    key = "model"
+    template = "A model or machine file cannot be used: {reason}"
+    exit_code = 6
+
+
+class EvaluationError(CouchsideError):
+    key = "evaluation"
+    template = "The plan could not be evaluated: {reason}"
+    exit_code = 5
+
+
+class ApprovalError(CouchsideError):
+    key = "approval"
+    template = "Approval was refused: {reason}"
+    exit_code = 7
+
+
+class ExportError(CouchsideError):
+    key = "export"
+    template = "The plan was not exported: {reason}"
+    exit_code = 8
+
+
+class NotApproved(ExportError):
+    key = "export.not_approved"
+    template = "The plan was not exported: no approval is on record for exactly this plan. {reason}"
+
+
+class ReadBackMismatch(ExportError):
+    key = "export.read_back"
+    template = (
+        "The plan was not exported: the written objects do not read back to the approved plan ({reason})"
+    )
+
+
+class AuditError(CouchsideError):
+    key = "audit"
+    template = "The audit log is not usable, so work stops: {reason}"
+    exit_code = 9
+
+
+class SessionError(CouchsideError):
+    key = "session"
+    exit_code = 10
+
+
+class IllegalTransition(SessionError):
+    """Fields: state, event."""
+
+    key = "session.transition"
+    template = "Not possible now: '{event}' is not allowed while the session is '{state}'"
+
+    def __init__(self, *, state: str, event: str) -> None:
+        super().__init__("", state=state, event=event)
+
+
+class NodeError(CouchsideError):
+    key = "node"
+    template = "The node cannot run: {reason}"
+    exit_code = 11
+
+
+class StoreBusy(NodeError):
+    key = "node.store_busy"
+    template = "The store {reason} is in use by another Couchside process; stop it first or use another store"
+
+
+class DiskFull(NodeError):
+    key = "node.disk_full"
+    template = (
+        "Too little disk space to receive safely: {reason}. Free space on the store's disk, then send again"
+    )
