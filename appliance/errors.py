@@ -141,9 +141,7 @@ class NotApproved(ExportError):
 
 class ReadBackMismatch(ExportError):
     key = "export.read_back"
-    template = (
-        "The plan was not exported: the written objects do not read back to the approved plan ({reason})"
-    )
+    template = "The plan was not exported: the written objects do not read back to the approved plan ({reason})"
 
 
 class AuditError(CouchsideError):
@@ -180,6 +178,4 @@ class StoreBusy(NodeError):
 
 class DiskFull(NodeError):
     key = "node.disk_full"
-    template = (
-        "Too little disk space to receive safely: {reason}. Free space on the store's disk, then send again"
-    )
+    template = "Too little disk space to receive safely: {reason}. Free space on the store's disk, then send again"

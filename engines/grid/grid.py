@@ -44,8 +44,11 @@ class Grid:
     def axes_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Voxel-centre coordinates (x_mm, y_mm, z_mm), one 1-D array each."""
         nz, ny, nx = self.shape
-        (x0, y0, z0), (dx, dy, dz) = self.origin_mm, self.spacing_mm
-        return x0 + dx * np.arange(nx), y0 + dy * np.arange(ny), z0 + dz * np.arange(nz)
+        index = (np.arange(n, dtype=np.float64) for n in (nx, ny, nz))
+        x_mm, y_mm, z_mm = (
+            start + step * i for start, step, i in zip(self.origin_mm, self.spacing_mm, index, strict=True)
+        )
+        return x_mm, y_mm, z_mm
 
     def centres_mm(self, flat_index: NDArray[np.integer]) -> NDArray[np.float32]:
         """Voxel centres (n, 3) as x, y, z for flat C-order indices (n,)."""
