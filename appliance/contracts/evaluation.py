@@ -62,6 +62,8 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class Evaluation:
+    """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid."""
+
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
     targets: tuple[TargetIndices, ...]
@@ -71,6 +73,7 @@ class Evaluation:
     dose_digest: str
     goal_set: str
     goal_set_digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def goals_met(self) -> int:

@@ -84,7 +84,12 @@ class ClinicalGoal:
 
 @dataclass(frozen=True)
 class GoalSet:
-    """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course."""
+    """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course.
+
+    optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
+    the structures of a case, without being named. notes: what a reader must know, such as goals left out because the
+    case lacks their structure. digest: SHA-256 of everything but itself and the notes.
+    """
 
     name: str
     title: str
@@ -96,3 +101,6 @@ class GoalSet:
     beams: int = 9
     first_gantry_deg: float = 0.0
     hot_spot_percent: float = 110.0
+    optional_targets: tuple[str, ...] = ()
+    automatic: bool = True
+    notes: tuple[str, ...] = ()
