@@ -21,7 +21,8 @@
     │   └── IllegalTransition         event not allowed in this state
     └── NodeError                     the node cannot start or go on: port, store, disk
         ├── StoreBusy                 another process holds the store
-        └── DiskFull                  too little room to receive safely
+        ├── DiskFull                  too little room to receive safely
+        └── WriteFailed               a file could not be written whole; nothing stands under its name
 
 Each leaf has a stable `key`, one `sentence` for a clinician (what is wrong, and what to do) and its `fields`.
 `exit_code` is what the command line returns; the README lists them.
@@ -179,3 +180,8 @@ class StoreBusy(NodeError):
 class DiskFull(NodeError):
     key = "node.disk_full"
     template = "Too little disk space to receive safely: {reason}. Free space on the store's disk, then send again"
+
+
+class WriteFailed(NodeError):
+    key = "node.write"
+    template = "A file could not be written: {reason}. Check that the folder exists and may be written, then try again"

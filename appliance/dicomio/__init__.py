@@ -1,0 +1,1 @@
+"""Shared DICOM reading and writing: datasets in, durable files out. Knows the contracts, no stage."""
