@@ -1,0 +1,153 @@
+"""A photon beam model: everything the dose engine must know of a beam, read from one JSON file with its provenance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+
+
+@dataclass(frozen=True, eq=False)
+class LateralKernels:
+    """Radial kernels w_i (3, n) in 1/mm^2 at radius_mm (n,), for one source-surface distance. The first sample of a
+    kernel stands for the area of one `sample_mm` square around the axis (primary dose)."""
+
+    ssd_mm: float
+    radius_mm: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Reference conditions of the output calibration: gy_per_mu at depth_mm in water, field_mm square at the isocentre
+    plane, source-surface distance ssd_mm."""
+
+    ssd_mm: float
+    depth_mm: float
+    field_mm: float
+    gy_per_mu: float
+
+
+@dataclass(frozen=True)
+class Collimation:
+    """How the collimator shapes fluence: transmission through leaves and jaws (fractions), and how far the radiation
+    edge lies behind the mechanical leaf tip (half of the dosimetric leaf gap), mm."""
+
+    leaf_transmission: float
+    jaw_transmission: float
+    leaf_offset_mm: float
+
+
+@dataclass(frozen=True, eq=False)
+class BeamModel:
+    """Singular-value pencil-beam model (Bortfeld, Schlegel, Rhein 1993). attenuation and betas in 1/mm; profile: in-air
+    fluence relative to the axis at radius_mm on the isocentre plane."""
+
+    name: str
+    energy_mv: float
+    fluence_mode: str
+    sad_mm: float
+    attenuation_per_mm: float
+    betas_per_mm: tuple[float, float, float]
+    penumbra_fwhm_mm: float
+    kernels: tuple[LateralKernels, ...]
+    profile_radius_mm: NDArray[np.float64]
+    profile_relative: NDArray[np.float64]
+    reference: Reference | None
+    collimation: Collimation
+    provenance: dict[str, Any]
+
+    def kernels_at(self, ssd_mm: float) -> LateralKernels:
+        """The tabulated kernels nearest to a source-surface distance (they change by under 1 % in 50 mm)."""
+        return min(self.kernels, key=lambda k: abs(k.ssd_mm - ssd_mm))
+
+    def depth_factors(self, depth_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+        """f_i(d) as (3, n): Bortfeld 1993, the build-up and attenuation of each kernel."""
+        d, m = np.asarray(depth_mm, np.float64), self.attenuation_per_mm
+        return np.stack([b / (b - m) * (np.exp(-m * d) - np.exp(-b * d)) for b in self.betas_per_mm])
+
+
+def load_beam_model(path: Path) -> BeamModel:
+    """Reads a `couchside-beam-model-1` file. Raises EngineError naming what is missing or impossible."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        if raw["format"] != "couchside-beam-model-1":
+            raise EngineError(f"{path.name}: format '{raw['format']}' is not couchside-beam-model-1")
+        model = _from_json(raw)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise EngineError(f"{path.name} is not a usable beam model ({type(error).__name__}: {error})") from error
+    _validate(model, path.name)
+    return model
+
+
+def _from_json(raw: dict[str, Any]) -> BeamModel:
+    b0, b1, b2 = (float(b) for b in raw["betas_per_mm"])
+    radius = np.asarray(raw["kernel_radius_mm"], np.float64)
+    return BeamModel(
+        name=raw["name"],
+        energy_mv=float(raw["energy_mv"]),
+        fluence_mode=raw["fluence_mode"],
+        sad_mm=float(raw["sad_mm"]),
+        attenuation_per_mm=float(raw["attenuation_per_mm"]),
+        betas_per_mm=(b0, b1, b2),
+        penumbra_fwhm_mm=float(raw["penumbra_fwhm_mm"]),
+        kernels=tuple(
+            LateralKernels(float(k["ssd_mm"]), radius, np.asarray(k["values_per_mm2"], np.float64))
+            for k in raw["kernels"]
+        ),
+        profile_radius_mm=np.asarray(raw["profile"]["radius_mm"], np.float64),
+        profile_relative=np.asarray(raw["profile"]["relative"], np.float64),
+        reference=Reference(**raw["reference"]) if raw.get("reference") else None,
+        collimation=Collimation(**raw["collimation"]),
+        provenance=raw["provenance"],
+    )
+
+
+def _validate(model: BeamModel, name: str) -> None:
+    checks = (
+        (500 <= model.sad_mm <= 2000, "source-axis distance must lie in 500..2000 mm"),
+        (0 < model.attenuation_per_mm < 0.05, "attenuation must lie in 0..0.05 per mm"),
+        (
+            all(b > 0 and abs(b - model.attenuation_per_mm) > 1e-9 for b in model.betas_per_mm),
+            "betas must differ from m",
+        ),
+        (bool(model.kernels), "at least one kernel table is needed"),
+        (all(k.values.shape == (3, k.radius_mm.size) for k in model.kernels), "kernels must be 3 x radii"),
+        (bool(np.all(np.diff(model.kernels[0].radius_mm) > 0)), "kernel radii must grow"),
+        (0 < model.penumbra_fwhm_mm < 30, "penumbra must lie in 0..30 mm"),
+        (0 <= model.collimation.leaf_transmission < 0.2, "leaf transmission must lie in 0..0.2"),
+        (model.profile_radius_mm.shape == model.profile_relative.shape, "profile needs one value for each radius"),
+    )
+    for good, sentence in checks:
+        if not good:
+            raise EngineError(f"{name}: {sentence}")
+
+
+def save_beam_model(model: BeamModel, path: Path) -> None:
+    """Writes the file that `load_beam_model` reads, numbers to 7 significant digits."""
+    raw: dict[str, Any] = {
+        "format": "couchside-beam-model-1",
+        "name": model.name,
+        "energy_mv": model.energy_mv,
+        "fluence_mode": model.fluence_mode,
+        "sad_mm": model.sad_mm,
+        "attenuation_per_mm": model.attenuation_per_mm,
+        "betas_per_mm": list(model.betas_per_mm),
+        "penumbra_fwhm_mm": model.penumbra_fwhm_mm,
+        "collimation": vars(model.collimation),
+        "reference": vars(model.reference) if model.reference else None,
+        "profile": {"radius_mm": model.profile_radius_mm.tolist(), "relative": model.profile_relative.tolist()},
+        "kernel_radius_mm": model.kernels[0].radius_mm.tolist(),
+        "kernels": [
+            {"ssd_mm": k.ssd_mm, "values_per_mm2": [[float(f"{x:.7g}") for x in row] for row in k.values]}
+            for k in model.kernels
+        ],
+        "provenance": model.provenance,
+    }
+    path.write_text(json.dumps(raw, indent=1) + "\n", "utf-8")

@@ -1,0 +1,156 @@
+"""Photon dose without a dose-influence matrix: forward and exact transpose on any list of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.grid import Grid
+from engines.photon import _kernels
+from engines.photon.beam_model import BeamModel
+from engines.photon.convolution import THREADS, KernelMaps
+from engines.photon.frame import BeamFrame
+from engines.photon.raster import Raster, raster_for
+
+CHUNK_POINTS = 1 << 20
+"""Points of one pass of `dose_on_points`: bounds its memory to about 40 MB (chosen)."""
+
+AXIS_STEP_MM = 0.5
+SURFACE_DENSITY = 0.2
+"""The surface on a beam's axis is where relative electron density first exceeds this (chosen: above air and foam,
+below lung)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Medium:
+    """Relative electron density (z, y, x) float32 on a grid; empty space is 0 outside the patient."""
+
+    grid: Grid
+    density: NDArray[np.float32]
+
+    def depth_mm(
+        self, frame: BeamFrame, points_mm: NDArray[np.float32], *, threads: int = THREADS
+    ) -> NDArray[np.float32]:
+        """Radiological depth (n,) in mm of water of LPS points (n, 3), by ray tracing from the source."""
+        out = np.empty(len(points_mm), np.float32)
+        _kernels.depth_of_points(
+            self.density,
+            list(self.grid.origin_mm),
+            list(self.grid.spacing_mm),
+            frame.source_mm.tolist(),
+            np.ascontiguousarray(points_mm, np.float32),
+            out,
+            threads,
+        )
+        return out
+
+    def ssd_mm(self, frame: BeamFrame) -> float:
+        """Distance from the source to the surface on the beam's axis; to the isocentre if nothing lies before it."""
+        steps = np.arange(0.0, frame.sad_mm, AXIS_STEP_MM)
+        points = frame.source_mm - steps[:, None] * frame.ez
+        index = np.floor((points - self.grid.origin_mm) / self.grid.spacing_mm + 0.5).astype(int)
+        inside = np.all((index >= 0) & (index < self.grid.shape[::-1]), axis=1)
+        i = index[inside]
+        dense = np.flatnonzero(self.density[i[:, 2], i[:, 1], i[:, 0]] > SURFACE_DENSITY)
+        return float(steps[inside][dense[0]]) if dense.size else frame.sad_mm
+
+
+def point_geometry(
+    model: BeamModel,
+    frame: BeamFrame,
+    points_mm: NDArray[np.float32],
+    depth_mm: NDArray[np.float32],
+    *,
+    threads: int = THREADS,
+) -> NDArray[np.float32]:
+    """(n, 5) per point: projection u, v in mm at the isocentre plane and the three depth factors with (SAD/r)^2."""
+    out = np.empty((len(points_mm), _kernels.GEOMETRY), np.float32)
+    _kernels.geometry_of_points(
+        np.ascontiguousarray(points_mm, np.float32),
+        depth_mm,
+        list(frame.isocentre_mm),
+        frame.ex.tolist(),
+        frame.ey.tolist(),
+        frame.ez.tolist(),
+        frame.sad_mm,
+        model.attenuation_per_mm,
+        list(model.betas_per_mm),
+        out,
+        threads,
+    )
+    return out
+
+
+class DoseOperator:
+    """D = A F for fixed points and beams: fluence (beams, nv, nu) -> dose (n,), and A^T. Memory: 20 bytes a point and
+    beam. Fluence is in the beam model's units (1 = open beam); dose is in Gy per calibrated unit (see calibrate)."""
+
+    def __init__(
+        self,
+        model: BeamModel,
+        raster: Raster,
+        geometry: NDArray[np.float32],
+        ssd_mm: tuple[float, ...],
+        *,
+        threads: int = THREADS,
+    ) -> None:
+        if geometry.ndim != 3 or geometry.shape[2] != _kernels.GEOMETRY:
+            raise EngineError(f"geometry must be (beams, n, {_kernels.GEOMETRY}), got {geometry.shape}")
+        self.raster, self.geometry, self.threads = raster, geometry, threads
+        self._maps = KernelMaps(model, raster, ssd_mm, threads=threads)
+        self._buffer = np.zeros((geometry.shape[0], raster.nv, raster.nu, _kernels.INTERLEAVE), np.float32)
+
+    def forward(self, fluence: NDArray[np.float32]) -> NDArray[np.float32]:
+        dose = np.empty(self.geometry.shape[1], np.float32)
+        maps = self._maps.forward(fluence, self._buffer)
+        r = self.raster
+        _kernels.forward(maps, r.u0_mm, r.v0_mm, r.pitch_mm, self.geometry, dose, self.threads)
+        return dose
+
+    def adjoint(self, dose_gradient: NDArray[np.float32]) -> NDArray[np.float32]:
+        r = self.raster
+        gradient = np.ascontiguousarray(dose_gradient, np.float32)
+        _kernels.adjoint(gradient, self.geometry, r.u0_mm, r.v0_mm, r.pitch_mm, self._buffer, self.threads)
+        return self._maps.adjoint(self._buffer)
+
+
+def projected_extent(frames: Sequence[BeamFrame], points_mm: NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """(u_min, u_max, v_min, v_max) over all beams of the points' projections, mm."""
+    low, high = np.array([np.inf, np.inf]), -np.array([np.inf, np.inf])
+    for frame in frames:
+        u, v = frame.project(points_mm)
+        low = np.minimum(low, [u.min(), v.min()])
+        high = np.maximum(high, [u.max(), v.max()])
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+
+
+FluenceOnRaster = Callable[[Raster], NDArray[np.float32]]
+"""Draws one beam's fluence on a raster, as (nv, nu)."""
+
+
+def dose_on_points(
+    model: BeamModel,
+    medium: Medium,
+    frame: BeamFrame,
+    fluence: FluenceOnRaster,
+    points_mm: NDArray[np.float32],
+    *,
+    field_extent_mm: tuple[float, float, float, float],
+    pitch_mm: float = 1.0,
+    threads: int = THREADS,
+) -> NDArray[np.float32]:
+    """Dose (n,) of one beam on LPS points (n, 3), its fluence drawn at `pitch_mm`. Points are worked off in chunks."""
+    reach = float(model.kernels[0].radius_mm[-1])
+    raster = raster_for(projected_extent([frame], points_mm), field_extent_mm, pitch_mm, reach_mm=reach)
+    maps = KernelMaps(model, raster, (medium.ssd_mm(frame),), threads=threads).forward(fluence(raster)[None])
+    dose = np.empty(len(points_mm), np.float32)
+    for start in range(0, len(points_mm), CHUNK_POINTS):
+        part = points_mm[start : start + CHUNK_POINTS]
+        geometry = point_geometry(model, frame, part, medium.depth_mm(frame, part, threads=threads), threads=threads)
+        view = dose[start : start + CHUNK_POINTS]
+        _kernels.forward(maps, raster.u0_mm, raster.v0_mm, raster.pitch_mm, geometry[None], view, threads)
+    return dose

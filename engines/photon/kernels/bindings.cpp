@@ -1,0 +1,136 @@
+// CPU face of the photon kernels: NumPy arrays in and out, OpenMP loops around the arithmetic of photon_math.h.
+// Shapes are checked here; the Python layer above (engines/photon) gives them names and units.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <omp.h>
+
+#include <array>
+#include <stdexcept>
+
+#include "photon_math.h"
+
+namespace nb = nanobind;
+using namespace couchside;
+using Vec3 = std::array<float, 3>;
+template <int D>
+using In = nb::ndarray<const float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+template <int D>
+using Out = nb::ndarray<float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+
+namespace {
+
+void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+BeamFrame frame_of(const Vec3& isocentre, const Vec3& ex, const Vec3& ey, const Vec3& ez, float sad) {
+  BeamFrame frame{};
+  for (int a = 0; a < 3; ++a) {
+    frame.isocentre[a] = isocentre[a];
+    frame.ex[a] = ex[a];
+    frame.ey[a] = ey[a];
+    frame.ez[a] = ez[a];
+  }
+  frame.sad = sad;
+  return frame;
+}
+
+void depth_of_points(In<3> density, Vec3 origin, Vec3 spacing, Vec3 source, In<2> points, Out<1> out, int threads) {
+  require(points.shape(1) == 3 && out.shape(0) == points.shape(0), "points must be (n, 3) and out (n,)");
+  Lattice lattice{};
+  for (int a = 0; a < 3; ++a) {
+    lattice.origin[a] = origin[a];
+    lattice.spacing[a] = spacing[a];
+    lattice.n[a] = static_cast<int>(density.shape(2 - a));
+  }
+  const float* rho = density.data();
+  const float* p = points.data();
+  float* depth = out.data();
+  const long n = static_cast<long>(points.shape(0));
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(dynamic, 4096) num_threads(threads)
+  for (long i = 0; i < n; ++i) depth[i] = radiological_depth(rho, lattice, source.data(), p + 3 * i);
+}
+
+void geometry_of_points(In<2> points, In<1> depth, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
+                        Vec3 beta, Out<2> out, int threads) {
+  require(points.shape(1) == 3 && depth.shape(0) == points.shape(0), "points must be (n, 3) and depth (n,)");
+  require(out.shape(0) == points.shape(0) && out.shape(1) == kGeometry, "out must be (n, 5)");
+  const BeamFrame frame = frame_of(isocentre, ex, ey, ez, sad);
+  const Attenuation att{m, {beta[0], beta[1], beta[2]}};
+  const float *p = points.data(), *d = depth.data();
+  float* g = out.data();
+  const long n = static_cast<long>(points.shape(0));
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long i = 0; i < n; ++i) voxel_geometry(frame, att, p + 3 * i, d[i], g + kGeometry * i);
+}
+
+Raster raster_of(float u0, float v0, float pitch, size_t nu, size_t nv) {
+  require(pitch > 0.f && nu >= 2 && nv >= 2, "raster needs a positive pitch and at least 2 x 2 nodes");
+  return Raster{u0, v0, pitch, static_cast<int>(nu), static_cast<int>(nv)};
+}
+
+void check_maps(const size_t beams, const size_t interleave, const size_t geometry_beams, const size_t columns) {
+  require(interleave == kInterleave, "maps must be (beams, nv, nu, 4)");
+  require(geometry_beams == beams && columns == kGeometry, "geometry must be (beams, n, 5)");
+}
+
+// dose[i] = sum over beams. Each voxel is written by one thread: no races, and the sum has one fixed order.
+void forward(In<4> maps, float u0, float v0, float pitch, In<3> geometry, Out<1> dose, int threads) {
+  check_maps(maps.shape(0), maps.shape(3), geometry.shape(0), geometry.shape(2));
+  require(dose.shape(0) == geometry.shape(1), "dose must be (n,)");
+  const Raster raster = raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1));
+  const long beams = static_cast<long>(maps.shape(0)), n = static_cast<long>(geometry.shape(1));
+  const long map_size = static_cast<long>(raster.nu) * raster.nv * kInterleave;
+  const float *k = maps.data(), *g = geometry.data();
+  float* d = dose.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel num_threads(threads)
+  {
+    const long threads_now = omp_get_num_threads(), me = omp_get_thread_num();
+    const long first = n * me / threads_now, last = n * (me + 1) / threads_now;
+    for (long i = first; i < last; ++i) d[i] = 0.f;
+    for (long b = 0; b < beams; ++b)
+      for (long i = first; i < last; ++i) d[i] += gather(k + b * map_size, raster, g + (b * n + i) * kGeometry);
+  }
+}
+
+// Transpose of forward. Each beam's maps are written by one thread: no races, one fixed order of summation.
+void adjoint(In<1> dose_gradient, In<3> geometry, float u0, float v0, float pitch, Out<4> maps, int threads) {
+  check_maps(maps.shape(0), maps.shape(3), geometry.shape(0), geometry.shape(2));
+  require(dose_gradient.shape(0) == geometry.shape(1), "dose gradient must be (n,)");
+  const Raster raster = raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1));
+  const long beams = static_cast<long>(maps.shape(0)), n = static_cast<long>(geometry.shape(1));
+  const long map_size = static_cast<long>(raster.nu) * raster.nv * kInterleave;
+  const float *dg = dose_gradient.data(), *g = geometry.data();
+  float* k = maps.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (long b = 0; b < beams; ++b) {
+    float* own = k + b * map_size;
+    for (long j = 0; j < map_size; ++j) own[j] = 0.f;
+    for (long i = 0; i < n; ++i)
+      if (dg[i] != 0.f) scatter(own, raster, g + (b * n + i) * kGeometry, dg[i]);
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_kernels, module) {
+  module.doc() = "Photon dose kernels on the CPU (OpenMP). See engines/photon for units and frames.";
+  module.attr("KERNELS") = kKernels;
+  module.attr("GEOMETRY") = kGeometry;
+  module.attr("INTERLEAVE") = kInterleave;
+  module.def("max_threads", [] { return omp_get_max_threads(); });
+  module.def("depth_of_points", &depth_of_points, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
+             nb::arg("source"), nb::arg("points"), nb::arg("out"), nb::arg("threads"));
+  module.def("geometry_of_points", &geometry_of_points, nb::arg("points"), nb::arg("depth"), nb::arg("isocentre"),
+             nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"), nb::arg("beta"), nb::arg("out"),
+             nb::arg("threads"));
+  module.def("forward", &forward, nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("geometry"),
+             nb::arg("dose"), nb::arg("threads"));
+  module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
+             nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
+}
