@@ -9,6 +9,7 @@ from appliance.contracts import CalculatedDose, Plan
 from appliance.errors import EvaluationError
 from engines.grid import Grid
 from engines.grid.grid import SPACING_TOLERANCE_MM
+from engines.grid.resample import resample
 
 LARGEST_DOSE_GY = 500.0
 """Chosen, because no course of photon radiotherapy comes near it; beyond, cGy were taken for Gy."""
@@ -55,8 +56,6 @@ def dose_on_image(dose: CalculatedDose, image: Grid) -> tuple[NDArray[np.float32
         out = np.full(image.shape, np.nan, np.float32)
         out[tuple(slice(low, low + n) for low, n in zip(lower, dose.grid.shape, strict=True))] = values
         return out, ()
-    from engines.grid.resample import resample
-
     out = np.asarray(resample(values, dose.grid, image), np.float32)
     for axis, reached in enumerate(_reached(dose.grid, image)):
         out[(slice(None),) * axis + (~reached,)] = np.nan

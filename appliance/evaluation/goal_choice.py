@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from appliance.contracts import Case, ClinicalGoal, GoalSet
@@ -50,8 +51,9 @@ def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
     return with_digest(adapted)
 
 
-def choose_goal_set(case: Case) -> GoalSet:
-    """The most specific shipped goal set that fits the case, as shipped (apply `goals_for_case` to it).
+def choose_goal_set(case: Case, among: Sequence[GoalSet] | None = None) -> GoalSet:
+    """The most specific goal set that fits the case, of those given or of those that ship (`goals_for_case` then
+    reduces it to this patient).
 
     A set fits if every required target is there, at least one organ it limits is there (or it limits none), no PTV of
     the case is left without a prescription, and the case's own prescription does not contradict it. Among those, the
@@ -59,11 +61,12 @@ def choose_goal_set(case: Case) -> GoalSet:
     or two fit equally well: then a person must name one.
     """
     present = _present(case)
-    fitting = [goal_set for goal_set in list_goal_sets() if goal_set.automatic and _fits(goal_set, case, present)]
+    known = list_goal_sets() if among is None else among
+    fitting = [goal_set for goal_set in known if goal_set.automatic and _fits(goal_set, case, present)]
     if not fitting:
-        sites = ", ".join(goal_set.site for goal_set in list_goal_sets())
+        sites = ", ".join(goal_set.site for goal_set in known)
         raise RefusedGoals(
-            f"no shipped goal set fits the structures and prescription of this case (its targets: {_targets(case)}); "
+            f"no known goal set fits the structures and prescription of this case (its targets: {_targets(case)}); "
             f"name one with --site ({sites}) or pass a goal file with --goals"
         )
 

@@ -148,7 +148,7 @@ def load_goal_set(path: Path) -> GoalSet:
 def list_goal_sets() -> tuple[GoalSet, ...]:
     """The goal sets that ship with Couchside, by name."""
     with as_file(files("models") / "guidelines") as folder:
-        return tuple(load_goal_set(path) for path in sorted(folder.glob("*.toml")))
+        return tuple(load_goal_set(path) for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem))
 
 
 def goal_set_for_site(site: str) -> GoalSet:
