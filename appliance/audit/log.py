@@ -79,7 +79,7 @@ class AuditLog:
             demand_name(session_id, "session", empty_allowed=True),
             demand_name(actor, "actor"),
             demand_name(event, "event"),
-            canonical_data(data or {}, event),
+            canonical_data({} if data is None else data, event),
         )
 
     def checkpoint(self) -> None:

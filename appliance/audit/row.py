@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring as _quote
 
 from pydantic import JsonValue
 
@@ -25,7 +26,6 @@ MAXIMUM_DEPTH = 32
 
 MAXIMUM_NAME_CHARACTERS = 200
 
-_quote = json.JSONEncoder(ensure_ascii=False).encode
 _canonical = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 Stored = tuple[int, str, str, str, str, str, str, str]
@@ -62,18 +62,20 @@ def row_digest(stored: Stored) -> str:
     """
     seq, time_utc, session_id, actor, event, text, previous_hash, _ = stored
     canonical = (
-        '{"actor":' + _quote(actor) + ',"data":' + text + ',"event":' + _quote(event)
-        + ',"previous_hash":' + _quote(previous_hash) + f',"seq":{seq:d},"session_id":' + _quote(session_id)
-        + ',"time_utc":' + _quote(time_utc) + "}"
-    )  # fmt: skip
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        f'{{"actor":{_quote(actor)},"data":{text},"event":{_quote(event)},"previous_hash":{_quote(previous_hash)},'
+        f'"seq":{seq:d},"session_id":{_quote(session_id)},"time_utc":{_quote(time_utc)}}}'
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def canonical_data(data: Mapping[str, JsonValue], event: str) -> str:
     """Canonical JSON text of a row's data. Raises AuditError naming the key (never the value) that is not JSON."""
-    _demand_json(dict(data), event, "data", 0)
+    if not isinstance(data, Mapping):
+        raise AuditError(f"the data of '{event}' is not a JSON object but of type {type(data).__name__}")
+    content = dict(data)
+    _demand_json(content, event, "data", 0)
     try:
-        text = _canonical(dict(data))
+        text = _canonical(content)
         size = len(text.encode("utf-8"))
     except ValueError as error:  # lone surrogates; integers too long to print
         raise AuditError(f"the data of '{event}' cannot be written as UTF-8 JSON ({type(error).__name__})") from error

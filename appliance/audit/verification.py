@@ -46,7 +46,8 @@ class _Findings:
 
 
 def verify(path: Path, *, public_key: str | None = None, anchor: Path | None = None) -> Verification:
-    """Reads the whole log (about 0.4 s for 100,000 rows) without touching it; safe while the node is writing.
+    """Reads the whole log without touching it (under 1 s for 100,000 rows, a quarter of it for the signatures); safe
+    while the node is writing.
 
     public_key: the hex key the log must be signed with, noted when it was created. anchor: a copy of the side file
     kept elsewhere; the log must still hold everything it signs. Never raises for a bad log.
