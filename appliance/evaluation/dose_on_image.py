@@ -56,9 +56,7 @@ def dose_on_image(dose: CalculatedDose, image: Grid) -> tuple[NDArray[np.float32
         out = np.full(image.shape, np.nan, np.float32)
         out[tuple(slice(low, low + n) for low, n in zip(lower, dose.grid.shape, strict=True))] = values
         return out, ()
-    out = np.asarray(resample(values, dose.grid, image), np.float32)
-    for axis, reached in enumerate(_reached(dose.grid, image)):
-        out[(slice(None),) * axis + (~reached,)] = np.nan
+    out = resample(values, dose.grid, image, outside=np.nan)
     return out, (NOTE_RESAMPLED.format(source=_spacing(dose.grid), target=_spacing(image)),)
 
 
@@ -72,14 +70,6 @@ def _crop_offset(inner: Grid, image: Grid) -> tuple[int, int, int] | None:
     )
     fits = np.all(lower >= 0) and np.all(lower + np.asarray(inner.shape) <= np.asarray(image.shape))
     return (int(lower[0]), int(lower[1]), int(lower[2])) if aligned and fits else None
-
-
-def _reached(source: Grid, target: Grid) -> tuple[NDArray[np.bool_], ...]:
-    """For z, y, x: which of the target's planes lie between the outermost voxel centres of the source."""
-    return tuple(
-        (t >= s[0] - SPACING_TOLERANCE_MM) & (t <= s[-1] + SPACING_TOLERANCE_MM)
-        for s, t in zip(source.axes_mm()[::-1], target.axes_mm()[::-1], strict=True)
-    )
 
 
 def _spacing(grid: Grid) -> str:
