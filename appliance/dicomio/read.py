@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+import warnings
 from pathlib import Path
 
 import pydicom
+import pydicom.config
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from appliance.errors import RefusedObject
+
+# pydicom puts the values it doubts, which may be a patient's, into warnings and its log. What it doubts and we need is
+# refused by the rules of the stages, by name and without the value.
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
@@ -34,21 +43,25 @@ def read_dataset(path: Path, *, what: str, pixels: bool = True) -> Dataset:
 
     what: names the object in the refusal ("RTPLAN", "CT slice 12"); must hold no patient data. pixels=False stops
     before the pixel data (headers of many slices). Raises RefusedObject, rules: `unreadable` (no such file),
-    `not-dicom`, `truncated`, `damaged`.
+    `not-dicom`, `truncated`, `damaged`, `no-sop`.
     """
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
         _refuse_short_values(dataset, what)
         dataset.walk(_decode)
     except OSError as error:
-        raise _refused(what, f"the file cannot be read ({error.strerror or error})", "unreadable") from error
+        if error.errno is None:  # pydicom's own, for an item without its delimiter
+            raise _refused(what, "its sequences are damaged", "damaged") from error
+        raise _refused(what, f"the file cannot be read ({error.strerror})", "unreadable") from error
     except InvalidDicomError as error:
         raise _refused(what, "it is not a DICOM file (the DICM prefix is missing)", "not-dicom") from error
     except EOFError as error:
         raise _refused(what, "the file ends in the middle of an element", "truncated") from error
     except _DECODING_ERRORS as error:
         raise _refused(what, f"its contents are damaged ({type(error).__name__} while decoding)", "damaged") from error
-    if pixels and "SOPClassUID" in dataset:
+    if "SOPClassUID" not in dataset or "SOPInstanceUID" not in dataset:
+        raise _refused(what, "it does not say what it is (no SOP class or instance UID)", "no-sop")
+    if pixels:
         _refuse_short_pixels(dataset, what)
     return dataset
 

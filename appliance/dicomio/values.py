@@ -22,8 +22,8 @@ def new_uid() -> str:
 def ds(value: float, decimals: int | None = None) -> DSfloat:
     """Decimal string of at most 16 characters (PS3.5 table 6.2-1), first rounded to `decimals` if given.
 
-    Without `decimals` the value is as near as 16 characters allow: 10 significant digits or better. -0.0 becomes 0.
-    Raises ValueError for a value that is not finite."""
+    Without `decimals` the value is as near as 16 characters allow: to 1e-9 of it or better from 1e-9 to 1e9.
+    -0.0 becomes 0. Raises ValueError for a value that is not finite."""
     number = float(value) if decimals is None else round(float(value), decimals)
     return DSfloat(format_number_as_ds(number + 0.0))
 

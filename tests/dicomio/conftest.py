@@ -7,8 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.contracts import Contour, Identity, Image, SourceObject, Structure, StructureKind
+from appliance.contracts import (
+    Beam,
+    Contour,
+    ControlPoint,
+    Identity,
+    Image,
+    Jaws,
+    Plan,
+    SourceObject,
+    Structure,
+    StructureKind,
+)
 from appliance.dicomio.ct import write_ct_series
+from appliance.dicomio.files import save_durable
+from appliance.dicomio.structure_set import structure_set_dataset
 from appliance.dicomio.values import new_uid
 from engines.grid import Grid, VoxelSet
 
@@ -65,3 +78,64 @@ def images(
     return write_ct_series(
         image, identity=identity, frame_of_reference_uid=frame_uid, patient_position="HFS", folder=folder
     )
+
+
+BOUNDARIES = (-20.0, -10.0, 0.0, 10.0, 20.0)
+JAWS = Jaws(-30.0, 30.0, -20.0, 20.0)
+SHAPE_1 = ((-5.0, -10.004, -7.5, 0.0), (5.0, 12.346, 7.5, 0.0))
+SHAPE_2 = ((-6.0, -11.0, 2.0, 0.0), (5.0, 12.0, 8.25, 0.0))
+
+
+def point(mu: float, gantry_deg: float, shape: tuple[tuple[float, ...], tuple[float, ...]]) -> ControlPoint:
+    return ControlPoint(mu, gantry_deg, 10.0, 350.0, JAWS, *shape)
+
+
+def beam(number: int, *points: ControlPoint, fluence_mode: str = "STANDARD") -> Beam:
+    return Beam(
+        number=number,
+        name=f"G{points[0].gantry_deg:03.0f}",
+        machine="millennium120",
+        energy_mv=6.0,
+        fluence_mode=fluence_mode,
+        isocentre_mm=(1.25, -30.123456, 4.0),
+        sad_mm=1000.0,
+        dose_rate_mu_min=600.0,
+        leaf_boundaries_mm=BOUNDARIES,
+        control_points=points,
+    )
+
+
+def step_and_shoot(number: int, gantry_deg: float, fluence_mode: str = "STANDARD") -> Beam:
+    return beam(
+        number,
+        point(0.0, gantry_deg, SHAPE_1),
+        point(33.3333333, gantry_deg, SHAPE_1),
+        point(33.3333333, gantry_deg, SHAPE_2),
+        point(101.7, gantry_deg, SHAPE_2),
+        fluence_mode=fluence_mode,
+    )
+
+
+def arc() -> Beam:
+    """350 -> 10 clockwise through 0, back to 355, then standing still."""
+    degrees = (350.0, 10.0, 355.0, 355.0)
+    return beam(9, *(point(20.0 * index, degree, SHAPE_1) for index, degree in enumerate(degrees)))
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    return Plan("Adapted 2026-01-02", (step_and_shoot(1, 0.0), step_and_shoot(2, 200.0, "FFF"), arc()), 25, "HFS")
+
+
+@pytest.fixture(scope="session")
+def structure_set(
+    tmp_path_factory: pytest.TempPathFactory,
+    structures: tuple[Structure, ...],
+    identity: Identity,
+    frame_uid: str,
+    images: tuple[SourceObject, ...],
+) -> SourceObject:
+    dataset = structure_set_dataset(
+        structures, identity=identity, frame_of_reference_uid=frame_uid, images=images, label="Today"
+    )
+    return save_durable(dataset, tmp_path_factory.mktemp("rs") / "RS.dcm")
