@@ -1,4 +1,320 @@
 #!/usr/bin/env bash
-# placeholder until the packaging lands
+# Builds, runs and tests Couchside. Everything it makes stays inside this folder; nothing runs with more rights than the
+# caller has, except apt-get when the caller is root and a system package is missing.
 set -euo pipefail
-cd "$(dirname "$0")"
+
+usage() {
+  cat <<'TEXT'
+usage: ./build.sh VERB [arguments]
+
+  setup           make .venv with the package and its compiled kernels; leaves .venv/bin/couchside
+  demo [...]      setup, then 'couchside demo' with the arguments given (--case NAME, --out FOLDER)
+  test [...]      setup, then style, types, import rules, house rules and the tests; arguments go to pytest
+  bench [NAME]    setup, then the benchmarks of bench/ (see bench/README.md); 'bench list' names them
+  clean           remove what setup and test made (.venv, build, caches, compiled kernels)
+
+COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
+TEXT
+}
+
+umask u+rwx # an owner who cannot read his own files cannot build; the rest of the caller's umask stays
+caller_folder=$PWD
+root=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+cd -- "$root"
+venv=$root/.venv
+logs=$root/build/log
+stamp=$venv/.couchside-stamp
+
+# The same result in every locale and whatever Python settings the caller's shell carries.
+export LC_ALL=C.UTF-8 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1
+export PIP_ROOT_USER_ACTION=ignore PIP_USER=0
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+if [ -z "${HOME:-}" ]; then
+  export HOME=$root/build/home
+  mkdir -p -- "$HOME"
+fi
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'build.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+# step NAME COMMAND...: runs it quietly, says how long it took; on failure shows the end of its log and stops.
+step() {
+  local name=$1 log start result
+  shift
+  log=$logs/$(printf '%s' "$name" | tr -c 'a-z0-9\n' '-').log
+  start=$SECONDS
+  printf '  %-44s' "$name"
+  set +e # a subshell of its own, because 'if command' would switch off 'set -e' inside the command
+  (
+    set -e
+    "$@"
+  ) >"$log" 2>&1 </dev/null
+  result=$?
+  set -e
+  if [ $result -eq 0 ]; then
+    say "$((SECONDS - start)) s"
+  else
+    say "FAILED after $((SECONDS - start)) s"
+    say "--- last lines of $log"
+    tail -n 25 -- "$log"
+    say "---"
+    fail "'$name' failed; the reason is above, the whole log in $log"
+  fi
+}
+
+# ---- system packages -------------------------------------------------------------------------------------------------
+
+python_fits() {
+  "$1" - >/dev/null 2>&1 <<'PY'
+import ensurepip, sys, sysconfig, venv
+from pathlib import Path
+sys.exit(not (sys.version_info >= (3, 11) and Path(sysconfig.get_path("include"), "Python.h").is_file()))
+PY
+}
+
+find_python() {
+  local candidate
+  for candidate in ${COUCHSIDE_PYTHON:+"$COUCHSIDE_PYTHON"} python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
+    if command -v "$candidate" >/dev/null 2>&1 && python_fits "$candidate"; then
+      command -v "$candidate"
+      return 0
+    fi
+  done
+  return 1
+}
+
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -o DPkg::Lock::Timeout=120 -qq update &&
+    apt-get -o DPkg::Lock::Timeout=300 -qq install -y --no-install-recommends "$@"
+}
+
+need_system_packages() {
+  local missing=()
+  find_python >/dev/null || missing+=(python3 python3-venv python3-dev)
+  command -v "${CXX:-g++}" >/dev/null 2>&1 || missing+=(g++)
+  if [ ${#missing[@]} -eq 0 ]; then return 0; fi
+  say "Missing: a C++17 compiler, or Python 3.11 or newer with venv and headers. On Debian 12:"
+  say "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    fail "run that line as root, then start again"
+  fi
+  step "installing ${missing[*]}" apt_install "${missing[@]}"
+  find_python >/dev/null || fail "no Python 3.11 or newer with venv and headers is here, even after installing"
+  command -v "${CXX:-g++}" >/dev/null 2>&1 || fail "no C++ compiler is here, even after installing"
+}
+
+# Peers for the tests: DCMTK, Orthanc, dicom3tools. Their absence skips tests; it never fails the build.
+has_program() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
+
+want_peers() {
+  local missing=()
+  has_program storescu || missing+=(dcmtk)
+  has_program Orthanc || missing+=(orthanc)
+  has_program dciodvfy || missing+=(dicom3tools)
+  if [ ${#missing[@]} -eq 0 ]; then return 0; fi
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    printf '  %-44s' "installing ${missing[*]}"
+    if install_peers "${missing[@]}" >"$logs/peers.log" 2>&1 </dev/null; then
+      say "done"
+      return 0
+    fi
+    say "not to be had"
+  fi
+  say "  Tests with real DICOM peers will be skipped in part. To have them:"
+  say "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+}
+
+install_peers() {
+  local package result=0
+  apt_install "$@" || for package in "$@"; do apt_install "$package" || result=1; done
+  # Debian starts Orthanc as a service on ports 8042 and 4242; the tests start their own on loopback.
+  if [ -d /run/systemd/system ] && has_program Orthanc; then systemctl disable --now orthanc || true; fi
+  return $result
+}
+
+# ---- setup -----------------------------------------------------------------------------------------------------------
+
+# What the environment was made from: the packaging, the kernels' sources, the Python, the place (venvs do not move).
+fingerprint() {
+  {
+    printf '%s\n%s\n' "$root" "$("$1" -c 'import sys; print(sys.version, sys.base_prefix)')"
+    sha256sum build.sh pyproject.toml CMakeLists.txt
+    find engines/photon/kernels -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -print0 | sort -z | xargs -0r sha256sum
+  } | sha256sum | cut -d' ' -f1
+}
+
+kernels_are_built() { compgen -G "engines/photon/_kernels*.so" >/dev/null; }
+
+is_set_up() { # is_set_up KIND FINGERPRINT: a 'dev' environment also serves where a 'run' one is asked for
+  [ -x "$venv/bin/couchside" ] && kernels_are_built && [ -f "$stamp" ] || return 1
+  local have
+  have=$(cat "$stamp")
+  [ "$have" = "dev $2" ] || [ "$have" = "$1 $2" ]
+}
+
+make_venv() {
+  if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "import pip, sys; sys.exit(sys.prefix != '$venv')" 2>/dev/null; then
+    return 0
+  fi
+  "$1" -m venv --clear "$venv"
+}
+
+pip_install() { "$venv/bin/python" -m pip install --quiet "$@"; }
+
+# Build tools live in the environment, so that a second build needs no network and CMake's cache stays valid.
+install_build_tools() {
+  local tools=() cmake_minor ninja_here=
+  mapfile -t tools < <("$venv/bin/python" -c '
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')
+  cmake_minor=$(cmake --version 2>/dev/null | sed -n 's/^cmake version 3\.\([0-9]*\).*/\1/p;s/^cmake version [4-9].*/99/p')
+  if [ "${cmake_minor:-0}" -lt 18 ]; then tools+=("cmake>=3.18"); fi
+  ninja_here=$(command -v ninja || true)
+  if [ -z "$ninja_here" ]; then tools+=("ninja>=1.11"); fi
+  pip_install "${tools[@]}"
+}
+
+install_package() { # install_package EXTRA: editable, kernels compiled into engines/photon
+  PATH=$venv/bin:$PATH pip_install --no-build-isolation --editable ".${1:+[$1]}"
+}
+
+setup() { # setup KIND (run | dev)
+  local kind=$1 python mark extra=
+  mkdir -p -- "$logs"
+  exec 9>"$root/build/.lock"
+  if ! flock -n 9; then
+    say "Another build.sh is setting up here; waiting for it."
+    flock 9
+  fi
+  need_system_packages
+  python=$(find_python)
+  mark=$(fingerprint "$python")
+  if is_set_up "$kind" "$mark"; then
+    say "Set up already: .venv/bin/couchside"
+  else
+    say "Setting up in $root ($("$python" --version))"
+    rm -f -- "$stamp"
+    if [ "$kind" = dev ]; then extra=dev; fi
+    step "virtual environment" make_venv "$python"
+    step "build tools" install_build_tools
+    step "packages and compiled kernels" install_package "$extra"
+    kernels_are_built || fail "the kernels were compiled but are not in engines/photon; see $logs"
+    step "first start" "$venv/bin/couchside" --version
+    printf '%s %s\n' "$kind" "$mark" >"$stamp"
+    say "Ready: .venv/bin/couchside ($SECONDS s)"
+  fi
+  exec 9>&-
+}
+
+# ---- verbs -----------------------------------------------------------------------------------------------------------
+
+demo() {
+  setup run
+  cd -- "$caller_folder"
+  exec "$venv/bin/couchside" demo "$@"
+}
+
+run_tests() {
+  setup dev
+  want_peers
+  local failed=() name start
+  check() {
+    name=$1
+    shift
+    start=$SECONDS
+    say ""
+    say "== $name"
+    if "$@" </dev/null; then say "   $name: passed ($((SECONDS - start)) s)"; else
+      say "   $name: FAILED ($((SECONDS - start)) s)"
+      failed+=("$name")
+    fi
+  }
+  check "style" "$venv/bin/ruff" check .
+  check "format" "$venv/bin/ruff" format --check .
+  check "types" "$venv/bin/mypy"
+  check "import rules" "$venv/bin/lint-imports"
+  check "house rules" "$venv/bin/python" tools/check_house.py
+  # One process: the tests share two cores with the OpenMP kernels and with real DICOM peers, so pytest-xdist would
+  # only make their time limits unreliable.
+  check "tests" "$venv/bin/python" -m pytest --durations=10 "$@"
+  say ""
+  if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
+  say "All checks passed in $SECONDS s."
+}
+
+bench() {
+  if [ "${1:-}" = list ]; then
+    list_benches
+    return 0
+  fi
+  setup dev
+  if [ $# -gt 0 ]; then
+    run_bench "$@"
+    return
+  fi
+  local file failed=()
+  for file in bench/bench_*.py; do
+    [ -e "$file" ] || fail "no benchmark is here; bench/README.md tells what there is"
+    file=${file#bench/bench_}
+    run_bench "${file%.py}" || failed+=("${file%.py}")
+  done
+  if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
+}
+
+list_benches() {
+  local file
+  for file in bench/bench_*.py; do
+    if [ -e "$file" ]; then
+      file=${file#bench/bench_}
+      say "${file%.py}"
+    fi
+  done
+  say "pyradplan   (not in the default run: minutes, and 1.4 GB of the peer's packages)"
+}
+
+run_bench() { # run_bench NAME [arguments]
+  local name=$1
+  shift
+  if [ "$name" = pyradplan ]; then
+    step "pyRadPlan's own environment" bash bench/peer_pyradplan_env.sh "$venv/bin/python"
+    "$venv/bin/python" bench/compare_pyradplan.py "$@"
+    return
+  fi
+  [ -f "bench/bench_$name.py" ] || fail "there is no benchmark '$name'; './build.sh bench list' names them"
+  say "== $name"
+  "$venv/bin/python" "bench/bench_$name.py" "$@"
+}
+
+clean() {
+  rm -rf -- .venv build dist bench/.venv-pyradplan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+  rm -f -- engines/photon/_kernels*.so
+  find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
+  say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
+}
+
+verb=${1:-help}
+[ $# -eq 0 ] || shift
+case $verb in
+  setup) setup run ;;
+  demo) demo "$@" ;;
+  test) run_tests "$@" ;;
+  bench) bench "$@" ;;
+  clean) clean ;;
+  engines)
+    say "This release has no networks to compile; 'engines' comes with a later release."
+    exit 2
+    ;;
+  bundle)
+    say "The installable bundle comes with a later release; this one runs from its folder after './build.sh setup'."
+    exit 2
+    ;;
+  help | -h | --help) usage ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac
