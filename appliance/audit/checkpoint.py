@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from appliance.audit.durable import sync_folder, write_durable, write_whole
 from appliance.errors import AuditError
 
 _DOMAIN = b"couchside audit checkpoint v1\n"
@@ -97,29 +98,8 @@ def create_key(path: Path) -> Ed25519PrivateKey:
     """A new key in a file of mode 0600, whole and durable before its name exists. Raises OSError."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    temporary = path.with_name(path.name + ".part")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    write_whole(descriptor, pem)
-    temporary.rename(path)
-    sync_folder(path.parent)
+    write_durable(path, pem, replace=False)
     return key
-
-
-def write_whole(descriptor: int, content: bytes) -> None:
-    """Writes every byte, fsyncs and closes; a short write (disk nearly full) is continued, never taken for done."""
-    with os.fdopen(descriptor, "ab") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_side(path: Path) -> tuple[Checkpoint, ...]:

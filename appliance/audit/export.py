@@ -15,7 +15,8 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from appliance.audit.checkpoint import Checkpoint, sync_folder
+from appliance.audit.checkpoint import Checkpoint
+from appliance.audit.durable import sync_folder
 from appliance.audit.row import AuditRow
 from appliance.audit.schema import connect_reader
 from appliance.audit.verification import Verification, verify

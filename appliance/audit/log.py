@@ -34,8 +34,8 @@ from appliance.audit.checkpoint import (
     public_hex,
     read_side,
     side_path,
-    sync_folder,
 )
+from appliance.audit.durable import sync_folder
 from appliance.audit.row import AuditRow, canonical_data, demand_name, row_digest
 from appliance.audit.verification import examine
 from appliance.errors import AuditError, CouchsideError, StoreBusy

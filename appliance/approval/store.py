@@ -1,0 +1,121 @@
+"""The register of persons: one file each in STORE/identities, and signing in their name."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.approval.attempts import forget_attempts, note_attempt
+from appliance.approval.person import SCRYPT_N, Person, checked_name
+from appliance.approval.signature import approval_bytes, demand_may_approve
+from appliance.audit.durable import write_durable
+from appliance.contracts import Approval, Shown
+from appliance.errors import ApprovalError
+
+
+class IdentityStore:
+    """Files `<name>-<hash>.json` of mode 0600 in `folder` (made 0700 if missing), beside each, while a wrong
+    passphrase is remembered, `<name>-<hash>.attempts`. Names are told apart without regard to case.
+
+    scrypt_n: cost of new identities; lower it only in tests. Raises ApprovalError if the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, scrypt_n: int = SCRYPT_N) -> None:
+        self._folder = folder
+        self._scrypt_n = scrypt_n
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def create(self, name: str, role: str, passphrase: str, demo: bool = False) -> Person:
+        """Registers a person. Role physician or physicist, or demo with `demo` and a name that begins with DEMO.
+
+        Raises ApprovalError: name taken, or name, role or passphrase not acceptable.
+        """
+        person = Person.create(name, role, passphrase, demo=demo, scrypt_n=self._scrypt_n)
+        with _disk_errors(self._folder):
+            try:
+                write_durable(self._file(person.name), person.to_file(), replace=False)
+            except FileExistsError as error:
+                raise ApprovalError(f"the name {person.name} is taken; choose another") from error
+        return person
+
+    def list(self) -> tuple[Person, ...]:
+        """All persons by name. Raises ApprovalError if a file is damaged."""
+        with _disk_errors(self._folder):
+            return tuple(
+                sorted(map(self._read, self._folder.glob("*.json")), key=lambda person: person.name.casefold())
+            )
+
+    def find(self, name: str) -> Person:
+        """Raises ApprovalError if nobody of this name is registered."""
+        path = self._file(name)
+        with _disk_errors(self._folder):
+            if not path.exists():
+                raise ApprovalError("nobody of this name is registered; an identity has to be created first")
+            return self._read(path)
+
+    def sign(self, name: str, passphrase: str, shown: Shown) -> Approval:
+        """Approves exactly what `shown` names, as this person, now. One attempt at a time over all processes.
+
+        Raises ApprovalError: not registered, role does not approve, wrong passphrase (says how many attempts
+        remain), locked after five wrong ones in a row.
+        """
+        person = self.find(name)
+        demand_may_approve(person)
+        counter = self._file(name).with_suffix(".attempts")
+        with _disk_errors(self._folder), self._one_at_a_time():
+            remaining = note_attempt(counter)
+            key = person.unseal(passphrase)
+            if key is None:
+                left = f"{remaining} attempts remain" if remaining else "this identity is locked now"
+                raise ApprovalError(f"the passphrase of {person.name} is wrong; {left}")
+            forget_attempts(counter)
+        unsigned = Approval(
+            shown=shown,
+            approver=person.name,
+            role=person.role,
+            public_key=person.public_key,
+            signature="",
+            approved_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            is_demo=person.is_demo,
+        )
+        return replace(unsigned, signature=key.sign(approval_bytes(unsigned)).hex())
+
+    def _file(self, name: str) -> Path:
+        """From the name's hash, so no name can leave the folder; the readable part is for the administrator."""
+        key = unicodedata.normalize("NFC", name).strip().casefold()
+        readable = re.sub(r"[^a-z0-9]+", "-", key)[:40].strip("-")
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return self._folder / f"{readable}-{digest[:16]}.json"
+
+    def _read(self, path: Path) -> Person:
+        """A file copied under another person's name is refused."""
+        person = Person.from_file(path.read_bytes(), path.name)
+        if self._file(checked_name(person.name, demo=person.is_demo)).name != path.name:
+            raise ApprovalError(f"the identity file {path.name} does not belong to the name it holds; remove it")
+        return person
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ApprovalError(f"the identities in {folder} cannot be read or written ({error.strerror})") from error
