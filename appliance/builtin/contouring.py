@@ -1,0 +1,138 @@
+"""Contours and voxel shares of a solid on axial planes: marching squares on a raster finer than the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from contourpy import LineType, contour_generator
+from numpy.typing import NDArray
+
+from appliance.builtin.deformation import Deformation
+from appliance.builtin.shapes import FloatArray, Solid
+from appliance.contracts import Contour
+from engines.grid import Grid, VoxelSet
+
+RASTER_PER_VOXEL = 4
+"""Raster points per image voxel and axis. Chosen, because with 2 mm voxels it cuts a square corner by less than
+0.2 mm and strays less than 0.01 mm from a circle of 7.5 mm."""
+
+THINNING_MM = 0.05
+"""Points are left out while the line stays this close to them. Chosen, because it is a quarter of the drawing error at
+corners and leaves an arc of 37 mm radius with a point every 4 mm."""
+
+SMALLEST_LOOP_POINTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What a solid becomes on a grid: closed loops on the slice planes, and the share of each voxel inside them (a
+    contour speaks for the whole thickness of its slice, as in DICOM)."""
+
+    contours: tuple[Contour, ...]
+    voxels: VoxelSet
+
+
+def draw(solid: Solid, grid: Grid, deformation: Deformation, *, shrink_mm: float = 0.0) -> Drawing:
+    """Draws `solid` as seen through `deformation`, its surface moved inwards by shrink_mm."""
+    window = _Window.around(solid, grid, deformation.reach_mm)
+    fraction = np.zeros(grid.shape, np.float32)
+    contours: list[Contour] = []
+    z_mm = grid.axes_mm()[2]
+    for index in range(window.low_z, window.high_z):
+        plane = np.full((1, 1), z_mm[index], np.float32)
+        points = (window.x_mm[None, :], window.y_mm[:, None], plane)
+        distance = solid.field(*(points if deformation.identity else deformation.to_reference(*points)))
+        distance = np.broadcast_to(distance + np.float32(shrink_mm), (window.y_mm.size, window.x_mm.size))
+        if not np.any(distance < 0):
+            continue
+        contours += (Contour(float(z_mm[index]), loop) for loop in _loops(window, distance))
+        fraction[index, window.rows, window.columns] = window.shares(distance)
+    return Drawing(tuple(contours), VoxelSet.from_dense(fraction))
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """The part of the grid that a solid can reach, with a raster of points inside each of its voxels."""
+
+    rows: slice
+    columns: slice
+    low_z: int
+    high_z: int
+    x_mm: FloatArray
+    y_mm: FloatArray
+    raster_mm: float
+
+    @staticmethod
+    def around(solid: Solid, grid: Grid, reach_mm: float) -> _Window:
+        bounds = []
+        for axis in range(3):
+            step, origin, count = grid.spacing_mm[axis], grid.origin_mm[axis], grid.shape[2 - axis]
+            low = int(np.floor((solid.lower_mm[axis] - reach_mm - origin) / step)) - 1
+            high = int(np.ceil((solid.upper_mm[axis] + reach_mm - origin) / step)) + 2
+            bounds.append((max(low, 0), min(high, count)))
+        columns, rows, slices = bounds
+        return _Window(
+            slice(*rows),
+            slice(*columns),
+            *slices,
+            _raster(grid, 0, columns),
+            _raster(grid, 1, rows),
+            max(grid.spacing_mm[:2]) / RASTER_PER_VOXEL,
+        )
+
+    def shares(self, distance: FloatArray) -> FloatArray:
+        """Share of each voxel of the window inside, each raster point counting by how far its cell is covered."""
+        covered = np.clip(np.float32(0.5) - distance / np.float32(self.raster_mm), 0, 1)
+        n = RASTER_PER_VOXEL
+        return np.asarray(covered.reshape(self.y_mm.size // n, n, self.x_mm.size // n, n).mean(axis=(1, 3)), np.float32)
+
+
+def _raster(grid: Grid, axis: int, bounds: tuple[int, int]) -> FloatArray:
+    step = grid.spacing_mm[axis] / RASTER_PER_VOXEL
+    first = grid.origin_mm[axis] + (bounds[0] - 0.5) * grid.spacing_mm[axis] + step / 2
+    return np.asarray(first + step * np.arange((bounds[1] - bounds[0]) * RASTER_PER_VOXEL), np.float32)
+
+
+def _loops(window: _Window, distance: FloatArray) -> Sequence[NDArray[np.float64]]:
+    """Closed loops (n, 2) of x, y in mm where the distance is zero, first point not repeated."""
+    lines = contour_generator(window.x_mm, window.y_mm, distance, line_type=LineType.Separate).lines(0.0)
+    thinned = (thin(np.asarray(line, np.float64)[:-1], THINNING_MM) for line in lines)
+    return [loop for loop in thinned if len(loop) >= SMALLEST_LOOP_POINTS]
+
+
+def thin(loop_mm: NDArray[np.float64], tolerance_mm: float) -> NDArray[np.float64]:
+    """A closed loop (n, 2) with fewer of its points, none left out further than tolerance_mm from the new outline.
+
+    Splits at the farthest point until all are close enough (Ramer 1972; Douglas and Peucker 1973), starting from the
+    first point and the one farthest from it."""
+    points = loop_mm[:, 0] + 1j * loop_mm[:, 1]
+    count = len(points)
+    far = int(np.argmax(np.abs(points - points[0])))
+    closed = np.append(points, points[0])
+    keep = {0, far}
+    open_spans = [(0, far), (far, count)]
+    while open_spans:
+        start, end = open_spans.pop()
+        if end - start < 2:
+            continue
+        distance = _distance_to_segment(closed[start + 1 : end], closed[start], closed[end])
+        split = int(distance.argmax())
+        if distance[split] > tolerance_mm:
+            middle = start + 1 + split
+            keep.add(middle)
+            open_spans += [(start, middle), (middle, end)]
+    return loop_mm[sorted(keep)]
+
+
+def _distance_to_segment(
+    points: NDArray[np.complex128], start: np.complex128, end: np.complex128
+) -> NDArray[np.float64]:
+    """Distances in the complex plane, turned so that the segment lies on the real axis from 0."""
+    length = abs(end - start)
+    if length == 0.0:
+        return np.abs(points - start)
+    turned = (points - start) * (np.conj(end - start) / length)
+    beyond = turned.real - np.clip(turned.real, 0.0, length)
+    return np.asarray(np.hypot(turned.imag, beyond))
