@@ -21,12 +21,14 @@ UNBOUNDED_MM = 1e4
 """Half extent given to a solid that has no end in some direction; always intersected before it is drawn."""
 
 NEWTON_STEPS = 12
-"""Most steps for the distance to an ellipsoid; 4 to 8 are used by the solids drawn here. Chosen, because points whose
-distance needs more lie deep inside, where only the sign is read."""
+"""Most steps for the distance to an ellipsoid; the solids drawn here use 4 to 8. Chosen with room to spare."""
 
 NEWTON_TOLERANCE_MM2 = 0.01
 """The root is found once no point's t moves by more. Chosen, because that is under 0.001 mm of distance for the
 smallest half axis drawn, 11 mm."""
+
+DEEP = 0.25
+"""Points with Σ (p_i / r_i)² below this lie so deep inside that only their sign is read; they are not waited for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,7 @@ def _distance_to_ellipsoid(offsets: tuple[FloatArray, ...], semi_axes_mm: tuple[
     points = [np.maximum(np.abs(p), tiny) for p in offsets]
     squares = [np.float32(r * r) for r in semi_axes_mm]
     scaled = [np.float32(r) * p for r, p in zip(semi_axes_mm, points, strict=True)]
+    shallow = sum((p / np.float32(r)) ** 2 for p, r in zip(points, semi_axes_mm, strict=True)) > DEEP
     root = scaled[0] - squares[0]
     for product, square in zip(scaled[1:], squares[1:], strict=True):
         root = np.maximum(root, product - square)
@@ -142,7 +145,7 @@ def _distance_to_ellipsoid(offsets: tuple[FloatArray, ...], semi_axes_mm: tuple[
         slope = sum(term / (square + root) for term, square in zip(terms, squares, strict=True))
         step = (sum(terms) - np.float32(1)) / (np.float32(2) * slope)
         root = root + step
-        if float(step.max()) < NEWTON_TOLERANCE_MM2:
+        if np.max(step, where=shallow, initial=0.0) < NEWTON_TOLERANCE_MM2:
             break
     gaps = [p * root / (square + root) for p, square in zip(points, squares, strict=True)]
     return np.asarray(np.copysign(np.sqrt(sum(gap * gap for gap in gaps)), root), np.float32)
