@@ -1,0 +1,203 @@
+"""Sends an export set to its peer by C-STORE, and keeps trying while trying can help.
+
+Retried, with growing pauses: no connection, an association refused for now, aborted or timed out, out of resources
+(status 0xA7xx, PS3.4 table GG.4-1). Failed at once: everything that would be refused again. Sending again is harmless:
+the same UIDs with the same bytes, and a peer that answers "duplicate" has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from io import BytesIO
+from time import monotonic, sleep
+
+import pydicom
+import pynetdicom._config
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ImplicitVRLittleEndian, RTDoseStorage, RTPlanStorage, RTStructureSetStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from appliance.config import PeerConfig
+from appliance.contracts import ExportSet
+from appliance.contracts.progress import Progress, silent
+from appliance.errors import ExportError, ReadBackMismatch
+
+pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
+
+CONNECT_TIMEOUT_S = 10.0
+"""For the TCP connection and for the answer to an association request; chosen, a peer on the same site needs < 1 s."""
+
+ANSWER_TIMEOUT_S = 60.0
+"""For the answer to one object; chosen, because an archive may write 100 MB to a slow disk before it answers."""
+
+LONGEST_PAUSE_S = 60.0
+"""Pauses double from the peer's retry_s up to this; chosen, so that a peer that comes back is met within a minute."""
+
+MAXIMUM_PDU = 131072
+"""Largest PDU we take; chosen, because larger ones gain nothing."""
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+"""Verification SOP class (PS3.4 annex A)."""
+
+KINDS = {RTPlanStorage: "RT Plan", RTDoseStorage: "RT Dose", RTStructureSetStorage: "RT Structure Set"}
+NOTHING_LOST = "Nothing was lost: the files stay where they are, and sending can be repeated"
+
+STATUS_SUCCESS = 0x0000
+STATUS_DUPLICATE = 0x0111
+STATUS_OUT_OF_RESOURCES = 0xA7
+STATUS_WARNING = 0xB
+REJECTED_TRANSIENT = 0x02
+
+
+class Outcome(Enum):
+    STORED = "stored"
+    TRY_AGAIN = "try again"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class _Object:
+    name: str
+    dataset: Dataset
+
+
+class _TryAgainError(Exception):
+    """Something that may pass; its text is why, and ends up in the ExportError if it does not."""
+
+
+def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: Progress = silent) -> None:
+    """Returns once the peer has confirmed every object.
+
+    Structures go first and doses last, so that what an object references is there before it. Raises ReadBackMismatch
+    if a file is not the one that was read back, ExportError (which object, which peer, what to do) if the peer refuses
+    an object for good or `peer.attempts` rounds did not bring all of them over.
+    """
+    waiting = _load(export_set)
+    total = len(waiting)
+    reason = ""
+    for attempt in range(peer.attempts):
+        if attempt:
+            _pause(
+                min(peer.retry_s * 2 ** (attempt - 1), LONGEST_PAUSE_S), reason, total - len(waiting), total, progress
+            )
+        try:
+            _send_round(waiting, total, peer, calling_ae, progress)
+            return
+        except _TryAgainError as error:
+            reason = str(error)
+    raise ExportError(
+        f"after {peer.attempts} attempts {_peer_name(peer)} has not taken the {waiting[0].name} ({reason}). Check that "
+        f"the peer runs and can be reached. {NOTHING_LOST}"
+    )
+
+
+def _load(export_set: ExportSet) -> list[_Object]:
+    digest_of = dict(zip(export_set.files, export_set.sha256, strict=True))
+    objects = []
+    for path in (export_set.structures, export_set.plan, *export_set.doses):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ExportError(f"{path.name} cannot be read ({error.strerror}); export the plan again") from error
+        if hashlib.sha256(data).hexdigest() != digest_of[path]:
+            raise ReadBackMismatch(f"{path.name} was changed after it was read back; export the plan again")
+        dataset = pydicom.dcmread(BytesIO(data))
+        objects.append(_Object(f"{KINDS[dataset.SOPClassUID]} {path.name}", dataset))
+    return objects
+
+
+def _pause(seconds: float, reason: str, done: int, total: int, progress: Progress) -> None:
+    """Waits, telling why, in steps short enough for the caller to give up in between."""
+    until = monotonic() + seconds
+    while (left := until - monotonic()) > 0:
+        progress(f"Waiting to send again: {reason}", done / total)
+        sleep(min(left, 0.5))
+
+
+def _send_round(waiting: list[_Object], total: int, peer: PeerConfig, calling_ae: str, progress: Progress) -> None:
+    """One association; takes each object that was stored off `waiting`."""
+    progress(f"Connecting to {_peer_name(peer)}", (total - len(waiting)) / total)
+    association = _associate(peer, calling_ae)
+    try:
+        _verify(association, peer)
+        while waiting:
+            progress(f"Sending {waiting[0].name}", (total - len(waiting)) / total)
+            _store(association, waiting[0], peer)
+            waiting.pop(0)
+    finally:
+        if association.is_established:
+            association.release()
+    progress("Sent", 1.0)
+
+
+def _associate(peer: PeerConfig, calling_ae: str) -> Association:
+    """Proposes implicit VR little endian alone: every peer has to take it, and some take no other for RT objects."""
+    entity = AE(ae_title=calling_ae)
+    entity.connection_timeout = entity.acse_timeout = CONNECT_TIMEOUT_S
+    entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
+    entity.maximum_pdu_size = MAXIMUM_PDU
+    for sop_class in (VERIFICATION, *KINDS):
+        entity.add_requested_context(sop_class, ImplicitVRLittleEndian)
+    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
+    if association.is_established:
+        return association
+    if not association.is_rejected:
+        raise _TryAgainError("it does not answer")
+    answer = association.acceptor.primitive
+    if answer is not None and answer.result == REJECTED_TRANSIENT:
+        raise _TryAgainError("it is busy and refused the association for now")
+    why = answer.reason_str if answer is not None else "no reason given"
+    raise ExportError(
+        f"{_peer_name(peer)} refused the association from '{calling_ae}' ({why.lower()}). Check the AE titles here and "
+        f"the list of allowed senders there. {NOTHING_LOST}"
+    )
+
+
+def _verify(association: Association, peer: PeerConfig) -> None:
+    """C-ECHO before the first object. A peer that accepts storage but no verification shows itself at the C-STORE."""
+    if not any(context.abstract_syntax == VERIFICATION for context in association.accepted_contexts):
+        return
+    status = association.send_c_echo()
+    if "Status" not in status:
+        raise _TryAgainError("it stopped answering")
+    if status.Status != STATUS_SUCCESS:
+        raise ExportError(
+            f"{_peer_name(peer)} answered the connection test with status 0x{status.Status:04X}. Look into the peer's "
+            f"log. {NOTHING_LOST}"
+        )
+
+
+def _store(association: Association, item: _Object, peer: PeerConfig) -> None:
+    if not any(context.abstract_syntax == item.dataset.SOPClassUID for context in association.accepted_contexts):
+        raise ExportError(
+            f"{_peer_name(peer)} does not take objects such as the {item.name}. Allow this kind of object there, or "
+            f"choose another peer. {NOTHING_LOST}"
+        )
+    if not association.is_established:
+        raise _TryAgainError("the association broke off")
+    status = association.send_c_store(item.dataset)
+    if "Status" not in status:
+        raise _TryAgainError("the association broke off or timed out")
+    outcome = judge(int(status.Status))
+    if outcome is Outcome.TRY_AGAIN:
+        raise _TryAgainError(f"it is out of resources, status 0x{status.Status:04X}")
+    if outcome is Outcome.REFUSED:
+        raise ExportError(
+            f"{_peer_name(peer)} refused the {item.name} with status 0x{status.Status:04X}. Look into the peer's log "
+            f"for the reason. {NOTHING_LOST}"
+        )
+
+
+def judge(status: int) -> Outcome:
+    """What a C-STORE status means for us (PS3.4 table GG.4-1; PS3.7 annex C). Warnings (0xBxxx) say that the object
+    was stored; a duplicate has the UID we made, so it is our object from an earlier try."""
+    if status in (STATUS_SUCCESS, STATUS_DUPLICATE) or status >> 12 == STATUS_WARNING:
+        return Outcome.STORED
+    return Outcome.TRY_AGAIN if status >> 8 == STATUS_OUT_OF_RESOURCES else Outcome.REFUSED
+
+
+def _peer_name(peer: PeerConfig) -> str:
+    return f"{peer.ae_title} ({peer.host}:{peer.port})"
