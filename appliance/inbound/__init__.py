@@ -1,0 +1,23 @@
+"""Objects in: from the network or a folder, each refused or durably kept, until they make today's case.
+
+association ── reads a message ──► store ── structure, rules ──► objects/ + audit row ──► status to the sender
+     ▲                               └──── refused ────────────► quarantine/ + audit row ─► failure status
+   node (admission, limits)          folder: the same rules for files     assess: which objects make the case
+"""
+
+from appliance.inbound.assess import Completeness, assess
+from appliance.inbound.folder import FolderContents, read_folder, scan_folder
+from appliance.inbound.limits import Limits
+from appliance.inbound.node import StorageNode
+from appliance.inbound.store import ObjectStore
+
+__all__ = [
+    "Completeness",
+    "FolderContents",
+    "Limits",
+    "ObjectStore",
+    "StorageNode",
+    "assess",
+    "read_folder",
+    "scan_folder",
+]

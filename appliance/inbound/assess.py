@@ -1,0 +1,122 @@
+"""Which of the received objects make today's case, and whether they are all there.
+
+Today is the newest structure set, with the one image series it was drawn on. The predecessor is the newest plan, which
+may rest on an older structure set and image (the reference day), and the dose that belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from appliance.contracts import Received
+from appliance.errors import InconsistentCase
+from appliance.inbound.catalogue import IMAGE_MODALITIES, Modality, SetRule
+from appliance.inbound.stack import check_stack, in_order
+
+_IDENTITY = ("patient ID", "name", "birth date", "sex")
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """missing: '' or the part of a sentence that says what is not there. chosen: today's images by z, the structure
+    set, then the predecessor plan and its dose if there are any; empty while incomplete. notes: what was left aside
+    and why."""
+
+    complete: bool
+    missing: str
+    chosen: tuple[Received, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def assess(received: Sequence[Received]) -> Completeness:
+    """Judges the objects of one patient (of a store: `ObjectStore.case_objects`). An object that may still come makes
+    the case incomplete; objects that contradict each other raise InconsistentCase with the rule they break."""
+    _one_person(received)
+    structure_set = _newest(received, Modality.RTSTRUCT)
+    if structure_set is None:
+        return Completeness(False, "no structure set has arrived")
+    present = {item.sop_instance_uid: item for item in received if item.modality in IMAGE_MODALITIES}
+    if missing := _missing_images(structure_set, present):
+        return Completeness(False, missing)
+    series = _series_of(structure_set, present)
+    if missing := check_stack(series):
+        return Completeness(False, missing)
+    _one_frame(structure_set, series)
+    predecessor, notes = _predecessor(received)
+    return Completeness(True, "", (*in_order(series), structure_set, *predecessor), notes)
+
+
+def _one_person(received: Sequence[Received]) -> None:
+    """An empty value contradicts nothing: many systems leave sex or birth date out of some objects."""
+    for index, what in enumerate(_IDENTITY):
+        if len({item.identity_keys[index] for item in received} - {""}) > 1:
+            raise InconsistentCase(
+                f"they differ in {what}",
+                what="The objects of this case",
+                remedy="Check that they belong to one patient, correct the wrong ones at their source, send them again",
+                rule=SetRule.IDENTITY.value,
+            )
+
+
+def _newest(received: Sequence[Received], modality: Modality) -> Received | None:
+    """By the date it was made, then by arrival."""
+    candidates = [(item.made_at, index, item) for index, item in enumerate(received) if item.modality == modality]
+    return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
+
+
+def _missing_images(structure_set: Received, present: dict[str, Received]) -> str:
+    absent = sum(uid not in present for uid in structure_set.references)
+    if not absent:
+        return ""
+    if absent < len(structure_set.references):
+        return f"{absent} of the {len(structure_set.references)} slices the structure set refers to have not arrived"
+    if present:
+        return "the newest structure set was drawn on another image series than those that arrived"
+    return "the images the structure set refers to have not arrived"
+
+
+def _series_of(structure_set: Received, present: dict[str, Received]) -> list[Received]:
+    """Every slice of the series the structure set was drawn on. If it names a CT and an MR series, the CT."""
+    referenced = [present[uid] for uid in structure_set.references]
+    modality = Modality.CT if any(item.modality == Modality.CT for item in referenced) else Modality.MR
+    names = {item.series_instance_uid for item in referenced if item.modality == modality}
+    if len(names) != 1:
+        raise InconsistentCase(
+            f"it was drawn on {len(names)} {modality} series",
+            what="The structure set",
+            remedy="Draw it on one series, or export it for one",
+            rule=SetRule.OTHER_SERIES.value,
+        )
+    return [item for item in present.values() if item.series_instance_uid in names]
+
+
+def _one_frame(structure_set: Received, series: Sequence[Received]) -> None:
+    frames = {item.frame_of_reference_uid for item in series}
+    if len(frames) != 1 or structure_set.frame_of_reference_uid not in frames:
+        raise InconsistentCase(
+            "its frame of reference is not that of its images",
+            what="The structure set",
+            remedy="It belongs to another image, or one of both was changed; export both again from one system",
+            rule=SetRule.FRAME.value,
+        )
+
+
+def _predecessor(received: Sequence[Received]) -> tuple[tuple[Received, ...], tuple[str, ...]]:
+    """The newest plan and the dose of it; and notes on what does not fit."""
+    plan = _newest(received, Modality.RTPLAN)
+    doses = [item for item in received if item.modality == Modality.RTDOSE]
+    if plan is None:
+        return (), ("doses without a plan were left aside",) if doses else ()
+    notes = []
+    known = {item.sop_instance_uid for item in received}
+    if known.isdisjoint(plan.references):
+        notes.append("the structure set of the predecessor plan is not here")
+    own = [item for item in doses if plan.sop_instance_uid in item.references]
+    if doses and not own:
+        notes.append("the doses received belong to another plan and were left aside")
+    whole = [item for item in own if item.summation in ("PLAN", "")]
+    if own and not whole:
+        notes.append("only doses of single beams were received for the predecessor plan")
+    dose = _newest(whole, Modality.RTDOSE)
+    return (plan,) if dose is None else (plan, dose), tuple(notes)

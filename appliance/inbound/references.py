@@ -1,0 +1,87 @@
+"""Which objects an RT object rests on: read from the dataset, and refused where there are none or they are no UIDs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from appliance.inbound.catalogue import ACCEPTED_CLASSES, Modality, Rule
+from appliance.inbound.subject import Subject, is_uid
+
+_REMEDY = "Export it again together with what it was made on"
+
+
+def _uids(subject: Subject, items: Iterator[Dataset]) -> Iterator[str]:
+    for item in items:
+        uid = subject.text("ReferencedSOPInstanceUID", of=item)
+        if not is_uid(uid):
+            raise subject.refusal(Rule.UID_SYNTAX, "it refers to an object by what is no valid DICOM UID", _REMEDY)
+        yield uid
+
+
+def _study_series(subject: Subject) -> Iterator[Dataset]:
+    """RT Referenced Series of every frame of reference (PS3.3 C.8.8.5)."""
+    for frame in subject.items("ReferencedFrameOfReferenceSequence"):
+        for study in subject.items("RTReferencedStudySequence", of=frame):
+            yield from subject.items("RTReferencedSeriesSequence", of=study)
+
+
+def _image_items(subject: Subject) -> Iterator[Dataset]:
+    for series in _study_series(subject):
+        yield from subject.items("ContourImageSequence", of=series)
+
+
+def _contour_image_items(subject: Subject) -> Iterator[Dataset]:
+    for roi in subject.items("ROIContourSequence"):
+        for contour in subject.items("ContourSequence", of=roi):
+            yield from subject.items("ContourImageSequence", of=contour)
+
+
+def references_of(subject: Subject) -> tuple[str, ...]:
+    """SOP Instance UIDs, each once, in the object's order: a structure set's images (from its list of series, else
+    from its contours), a plan's structure sets, a dose's plans or else its structure sets. Raises RefusedObject for
+    what is no UID."""
+    modality, _ = ACCEPTED_CLASSES[subject.uid("SOPClassUID")]
+    candidates: tuple[Iterator[Dataset], ...] = ()
+    if modality is Modality.RTSTRUCT:
+        candidates = (_image_items(subject), _contour_image_items(subject))
+    elif modality is Modality.RTPLAN:
+        candidates = (subject.items("ReferencedStructureSetSequence"),)
+    elif modality is Modality.RTDOSE:
+        candidates = (subject.items("ReferencedRTPlanSequence"), subject.items("ReferencedStructureSetSequence"))
+    for items in candidates:
+        if found := tuple(dict.fromkeys(_uids(subject, items))):
+            return found
+    return ()
+
+
+def frame_of(subject: Subject) -> str:
+    """The frame of reference the object lives in: its own, or for a structure set the one its images are in."""
+    if subject.has("FrameOfReferenceUID"):
+        return subject.uid("FrameOfReferenceUID")
+    for frame in subject.items("ReferencedFrameOfReferenceSequence"):
+        uid = subject.text("FrameOfReferenceUID", of=frame)
+        if not is_uid(uid):
+            raise subject.refusal(Rule.UID_SYNTAX, "its frame of reference is no valid DICOM UID", _REMEDY)
+        return uid
+    return ""
+
+
+_WHAT_IS_MISSING = {
+    Modality.RTSTRUCT: "it does not say which images it was drawn on",
+    Modality.RTPLAN: "it does not say which structure set it was planned on",
+    Modality.RTDOSE: "it does not say which plan or structure set it belongs to",
+}
+
+
+def check_references(subject: Subject) -> None:
+    """Refuses an RT object that rests on nothing: it could never be joined to a case."""
+    modality, _ = ACCEPTED_CLASSES[subject.uid("SOPClassUID")]
+    if not references_of(subject):
+        raise subject.refusal(Rule.REFERENCE, _WHAT_IS_MISSING[modality], _REMEDY)
+    if modality is Modality.RTSTRUCT:
+        if not any(subject.items("StructureSetROISequence")):
+            raise subject.refusal(Rule.MISSING, "it holds no structure", "Export it with its structures")
+        if not frame_of(subject):
+            raise subject.refusal(Rule.REFERENCE, "it names no frame of reference", _REMEDY)
