@@ -29,10 +29,7 @@ stamp=$venv/.couchside-stamp
 export LC_ALL=C.UTF-8 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1
 export PIP_ROOT_USER_ACTION=ignore PIP_USER=0
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
-if [ -z "${HOME:-}" ]; then
-  export HOME=$root/build/home
-  mkdir -p -- "$HOME"
-fi
+if [ -z "${HOME:-}" ]; then export HOME=$root/build/home; fi
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -184,7 +181,7 @@ install_package() { # install_package EXTRA: editable, kernels compiled into eng
 
 setup() { # setup KIND (run | dev)
   local kind=$1 python mark extra=
-  mkdir -p -- "$logs"
+  mkdir -p -- "$logs" "$root/build/home"
   exec 9>"$root/build/.lock"
   if ! flock -n 9; then
     say "Another build.sh is setting up here; waiting for it."

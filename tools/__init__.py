@@ -1,0 +1,1 @@
+"""Checks of this repository, run by ./build.sh test; no part of the product."""

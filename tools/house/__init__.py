@@ -1,0 +1,1 @@
+"""One house rule a file; each has `check(root, report)`."""
