@@ -81,7 +81,7 @@ _C_SHAPE = BuiltinCase(
     slice_on_zero=True,
     solids=c_shape,
     deformation=Deformation(
-        shift_mm=(-3.0, 2.0, -3.0),
+        shift_mm=(-3.0, 2.0, -1.5),
         bumps=(
             _bump((0.0, 0.0, 10.0), (2.0, -1.0, 1.5), 35.0),
             _bump((30.0, -15.0, -15.0), (-1.5, 1.5, 0.0), 20.0),
@@ -90,8 +90,8 @@ _C_SHAPE = BuiltinCase(
     ),
     shrink_mm=MappingProxyType({"PTV": 1.0}),
     today=(
-        "Set-up 3 mm to the left, 2 mm anterior and 3 mm superior of the reference; core and target displaced by up to "
-        "3 mm; anterior surface raised by up to 3 mm on the right; target 1 mm smaller on every face."
+        "Set-up 3 mm to the left, 2 mm anterior and 1.5 mm superior of the reference; core and target displaced by up "
+        "to 3 mm; anterior surface raised by up to 3 mm on the right; target 1 mm smaller on every face."
     ),
 )
 

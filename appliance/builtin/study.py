@@ -16,10 +16,8 @@ from appliance.builtin.contouring import draw
 from appliance.builtin.deformation import Deformation
 from appliance.builtin.shapes import Solid
 from appliance.builtin.stamp import Stamp
+from appliance.builtin.writer import StudyWriter, refuse_used_folder
 from appliance.contracts import Identity, Image, SourceObject, Structure, StructureKind
-from appliance.dicomio.ct import write_ct_series
-from appliance.dicomio.files import RESEARCH_NOTICE, save_durable
-from appliance.dicomio.structure_set import structure_set_dataset
 from appliance.errors import RefusedInput, WriteFailed
 from engines.grid import Grid, VoxelSet
 
@@ -77,43 +75,27 @@ def write_study(name: str, folder: Path, *, day: Day, uid_seed: str | None = Non
         raise RefusedInput(f"There is no built-in case '{name}'; choose one of {', '.join(CASES)}")
     refuse_used_folder(folder)
     stamp = Stamp(f"{name}/{day}", uid_seed)
-    identity = _identity(case, day, stamp)
-    frame_uid = stamp.uid("frame-of-reference")
+    writer = StudyWriter(folder, _identity(case, day, stamp), stamp.uid("frame-of-reference"), stamp)
     solids = case.solids()
     grid = _grid(case, solids["External"])
     structures = _structures(case, solids, grid, day)
-    images = write_ct_series(
-        Image(grid, _hounsfield(structures[0].voxels, grid, f"{name}/{day}")),
-        identity=identity,
-        frame_of_reference_uid=frame_uid,
-        patient_position="HFS",
-        folder=folder,
-        series_instance_uid=stamp.uid("ct-series"),
-        description=f"{case.title}, {day}",
+    hu = _hounsfield(structures[0].voxels, grid, f"{name}/{day}")
+    images = writer.write_images(Image(grid, hu), f"{case.title}, {day}")
+    structure_set = writer.write_structures(
+        structures, images, label=f"{case.name} {day}"[:16], description=_in_words(case, day)
     )
-    images = stamp.restamp(images, "ct", identity)
-    structure_set = _write_structures(case, day, structures, identity, frame_uid, images, folder, stamp)
     return BuiltinStudy(
         case=case,
         day=day,
         files=(*(image.path for image in images), structure_set.path),
-        identity=identity,
-        frame_of_reference_uid=frame_uid,
+        identity=writer.identity,
+        frame_of_reference_uid=writer.frame_of_reference_uid,
         images=images,
         structure_set=structure_set,
         grid=grid,
         isocentre_mm=_centroid_of_targets(structures, grid),
         truth=_write_truth(case, grid, folder) if day == "today" else None,
     )
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """A study mixed with older files would not be one case. Raises RefusedInput, WriteFailed."""
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RefusedInput(f"{folder} is not an empty folder; name a new or empty one, so that nothing is mixed")
-    except OSError as error:
-        raise WriteFailed(f"{folder} ({error.strerror or error})") from error
 
 
 def _identity(case: BuiltinCase, day: Day, stamp: Stamp) -> Identity:
@@ -165,29 +147,9 @@ def _hounsfield(external: VoxelSet, grid: Grid, noise_seed: str) -> NDArray[np.i
     return np.rint(AIR_HU * (1 - water) + np.float32(NOISE_HU) * water * noise).astype(np.int16)
 
 
-def _write_structures(
-    case: BuiltinCase,
-    day: Day,
-    structures: tuple[Structure, ...],
-    identity: Identity,
-    frame_uid: str,
-    images: tuple[SourceObject, ...],
-    folder: Path,
-    stamp: Stamp,
-) -> SourceObject:
-    dataset = structure_set_dataset(
-        structures,
-        identity=identity,
-        frame_of_reference_uid=frame_uid,
-        images=images,
-        label=f"{case.name} {day}"[:16],
-    )
+def _in_words(case: BuiltinCase, day: Day) -> str:
     difference = f" {case.today}" if day == "today" else ""
-    dataset.StructureSetDescription = f"{case.description} {case.provenance}{difference} {RESEARCH_NOTICE}"
-    dataset.SeriesInstanceUID = stamp.uid("rtstruct-series")
-    stamp.apply(dataset, "rtstruct", identity)
-    dataset.StructureSetDate, dataset.StructureSetTime = identity.study_date, identity.study_time
-    return save_durable(dataset, folder / "RS.dcm")
+    return f"{case.description} {case.provenance}{difference}"
 
 
 def _centroid_of_targets(structures: tuple[Structure, ...], grid: Grid) -> tuple[float, float, float]:
