@@ -96,7 +96,7 @@ class Case:
     digest: SHA-256 over the source objects' hashes, safe to log. images: source objects of today's image in order of
     z. structure_set: the source object of the contours. reference_plan_object: the predecessor RTPLAN, if any, with
     `reference_plan` its content; `reference_dose_gy` is its dose on today's grid only if it shares the frame of
-    reference. patient_position: HFS, HFP, FFS or FFP. fractions: planned number.
+    reference. patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
     """
 
     digest: str
