@@ -44,6 +44,10 @@ class TreatmentPlanningSystem(Protocol):
         """Scales all monitor units."""
         ...
 
+    def judge(self) -> PlanningState:
+        """The deliverable plan as it stands, on every voxel of the image grid: what the evaluation will see."""
+        ...
+
     def finish(self) -> tuple[Plan, CalculatedDose]:
         """The deliverable plan and its dose on every voxel of the image grid."""
         ...

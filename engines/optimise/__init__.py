@@ -1,0 +1,3 @@
+from engines.optimise.bounded import Outcome, minimise
+
+__all__ = ["Outcome", "minimise"]

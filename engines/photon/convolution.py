@@ -25,7 +25,7 @@ def _pixel_kernels(kernels: LateralKernels, penumbra_fwhm_mm: float, pitch_mm: f
     of whole pixels. The pixel average is taken in the frequency domain, so it is exact for any pitch."""
     reach = float(kernels.radius_mm[-1])
     n = fft.next_fast_len(2 * int(np.ceil((reach + 4 * penumbra_fwhm_mm) / SAMPLE_MM)) + 1, real=True)
-    axis = (np.arange(n) - n // 2) * SAMPLE_MM
+    axis = (np.arange(n, dtype=np.float64) - n // 2) * SAMPLE_MM
     radius = np.hypot(axis[:, None], axis[None, :])
     sigma = penumbra_fwhm_mm / (2.0 * np.sqrt(2.0 * np.log(2.0)))
     fy, fx = fft.fftfreq(n, SAMPLE_MM)[:, None], fft.rfftfreq(n, SAMPLE_MM)[None, :]
@@ -34,7 +34,7 @@ def _pixel_kernels(kernels: LateralKernels, penumbra_fwhm_mm: float, pitch_mm: f
     # are unbiased between nodes and the largest error in the penumbra falls by a third.
     smooth *= (1.0 + (2 * np.pi * pitch_mm * fx) ** 2 / 12) * (1.0 + (2 * np.pi * pitch_mm * fy) ** 2 / 12)
     offsets = int(np.floor(reach / pitch_mm))
-    where = np.arange(-offsets, offsets + 1) * pitch_mm
+    where = np.arange(-offsets, offsets + 1, dtype=np.float64) * pitch_mm
     out = np.empty((3, where.size, where.size))
     for i in range(3):
         table = np.interp(radius, kernels.radius_mm, kernels.values[i], right=0.0)

@@ -16,9 +16,6 @@ from engines.photon.convolution import THREADS, KernelMaps
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster, raster_for
 
-CHUNK_POINTS = 1 << 20
-"""Points of one pass of `dose_on_points`: bounds its memory to about 40 MB (chosen)."""
-
 AXIS_STEP_MM = 0.5
 SURFACE_DENSITY = 0.2
 """The surface on a beam's axis is where relative electron density first exceeds this (chosen: above air and foam,
@@ -132,25 +129,44 @@ FluenceOnRaster = Callable[[Raster], NDArray[np.float32]]
 """Draws one beam's fluence on a raster, as (nv, nu)."""
 
 
-def dose_on_points(
-    model: BeamModel,
-    medium: Medium,
-    frame: BeamFrame,
-    fluence: FluenceOnRaster,
-    points_mm: NDArray[np.float32],
-    *,
-    field_extent_mm: tuple[float, float, float, float],
-    pitch_mm: float = 1.0,
-    threads: int = THREADS,
-) -> NDArray[np.float32]:
-    """Dose (n,) of one beam on LPS points (n, 3), its fluence drawn at `pitch_mm`. Points are worked off in chunks."""
-    reach = float(model.kernels[0].radius_mm[-1])
-    raster = raster_for(projected_extent([frame], points_mm), field_extent_mm, pitch_mm, reach_mm=reach)
-    maps = KernelMaps(model, raster, (medium.ssd_mm(frame),), threads=threads).forward(fluence(raster)[None])
-    dose = np.empty(len(points_mm), np.float32)
-    for start in range(0, len(points_mm), CHUNK_POINTS):
-        part = points_mm[start : start + CHUNK_POINTS]
-        geometry = point_geometry(model, frame, part, medium.depth_mm(frame, part, threads=threads), threads=threads)
-        view = dose[start : start + CHUNK_POINTS]
-        _kernels.forward(maps, raster.u0_mm, raster.v0_mm, raster.pitch_mm, geometry[None], view, threads)
-    return dose
+class BeamDose:
+    """One beam with a known fluence, ready to give its dose anywhere: for final doses on every voxel.
+
+    points_extent_mm and field_extent_mm (u_min, u_max, v_min, v_max) bound the projections of the points that will be
+    asked for and of the fluence."""
+
+    def __init__(
+        self,
+        model: BeamModel,
+        medium: Medium,
+        frame: BeamFrame,
+        fluence: FluenceOnRaster,
+        *,
+        points_extent_mm: tuple[float, float, float, float],
+        field_extent_mm: tuple[float, float, float, float],
+        pitch_mm: float = 1.0,
+        threads: int = THREADS,
+    ) -> None:
+        reach = float(model.kernels[0].radius_mm[-1])
+        self._model, self._medium, self._frame, self._threads = model, medium, frame, threads
+        self.raster = raster_for(points_extent_mm, field_extent_mm, pitch_mm, reach_mm=reach)
+        operator = KernelMaps(model, self.raster, (medium.ssd_mm(frame),), threads=threads)
+        self._maps = operator.forward(fluence(self.raster)[None])
+
+    def at(self, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Dose (n,) at LPS points (n, 3)."""
+        depth = self._medium.depth_mm(self._frame, points_mm, threads=self._threads)
+        geometry = point_geometry(self._model, self._frame, points_mm, depth, threads=self._threads)
+        dose = np.empty(len(points_mm), np.float32)
+        r = self.raster
+        _kernels.forward(self._maps, r.u0_mm, r.v0_mm, r.pitch_mm, geometry[None], dose, self._threads)
+        return dose
+
+
+def box_corners_mm(grid: Grid) -> NDArray[np.float64]:
+    """The eight outer corners (8, 3) of a grid; a beam's projection of them bounds that of every voxel inside."""
+    low = np.array(grid.origin_mm) - 0.5 * np.array(grid.spacing_mm)
+    high = low + np.array(grid.spacing_mm) * np.array(grid.shape[::-1])
+    return np.array(
+        [[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    )

@@ -39,7 +39,7 @@ class Raster:
         half = 0.5 * self.pitch_mm
         low = np.maximum(np.asarray(low_mm)[:, None], centre - half)
         high = np.minimum(np.asarray(high_mm)[:, None], centre + half)
-        return (np.clip(high - low, 0.0, None) / self.pitch_mm).astype(np.float32)
+        return np.asarray(np.clip(high - low, 0.0, None) / self.pitch_mm, np.float32)
 
 
 def raster_for(

@@ -1,0 +1,53 @@
+"""Beam arrangement of a case: angles, isocentre, frames, and where the target lies in each beam's eye view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.config import PlanningConfig
+from appliance.contracts import Case, GoalSet
+from appliance.errors import PlanningError
+from appliance.planning.machine import Machine
+from engines.photon.frame import BeamFrame, beam_frame
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """isocentre in LPS mm; one frame for each gantry angle (IEC 61217)."""
+
+    isocentre_mm: tuple[float, float, float]
+    gantry_deg: tuple[float, ...]
+    collimator_deg: float
+    frames: tuple[BeamFrame, ...]
+
+
+def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningConfig) -> Arrangement:
+    """Beam angles: the configuration's number if it names one, else those of the plan that is adapted, else those of
+    the goal set. Isocentre: the middle of the targets' bounding box today, to 0.1 mm. Raises PlanningError without a
+    target."""
+    points = target_points_mm(case)
+    low, high = points.min(axis=0), points.max(axis=0)
+    x, y, z = (round(float(value), 1) for value in (low + high) / 2)
+    if config.beams:
+        angles = [i * 360.0 / config.beams for i in range(config.beams)]
+    elif case.reference_plan is not None:
+        angles = [beam.gantry_deg for beam in case.reference_plan.beams]
+    else:
+        angles = [(goal_set.first_gantry_deg + i * 360.0 / goal_set.beams) % 360.0 for i in range(goal_set.beams)]
+    # One decimal: what a gantry can be set to and a plan can state.
+    angles = sorted({round(angle % 360.0, 1) for angle in angles})
+    frames = tuple(
+        beam_frame((x, y, z), angle, sad_mm=machine.sad_mm, patient_position=case.patient_position) for angle in angles
+    )
+    return Arrangement((x, y, z), tuple(angles), 0.0, frames)
+
+
+def target_points_mm(case: Case) -> NDArray[np.float32]:
+    """Voxel centres (n, 3) of all targets together."""
+    parts = [case.image.grid.centres_mm(s.voxels.index) for s in case.targets if not s.voxels.empty]
+    if not parts:
+        raise PlanningError("the case has no target; contour at least one PTV")
+    return np.concatenate(parts)

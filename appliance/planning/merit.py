@@ -1,0 +1,142 @@
+"""The merit of a dose: objectives summed over the samples, value and gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts import Case, Objective, ObjectiveKind, Objectives
+from appliance.contracts.goals import ClinicalGoal
+from appliance.errors import PlanningError
+from appliance.planning.regions import region
+from appliance.planning.sampling import Samples
+from engines.dvh import DoseVolume, dose_metric
+from engines.objectives import (
+    DvhMax,
+    DvhMin,
+    Falloff,
+    Geud,
+    MeanDose,
+    Penalty,
+    SquaredDeviation,
+    SquaredOverdose,
+    SquaredUnderdose,
+)
+from engines.objectives.falloff import falloff_limit_gy
+
+FALLOFF_START_MM = 4.0
+FALLOFF_START, FALLOFF_END, FALLOFF_PER_MM = 0.98, 0.40, 0.045
+"""Shape of the dose fall-off outside targets (chosen on the built-in cases: steep enough for conformity, loose enough
+not to fight coverage)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    penalty: Penalty
+    factor: float
+    position: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class RegionSource(Protocol):
+    def get(self, expression: str) -> Found | None: ...
+
+
+class FullGrid:
+    """Regions on every voxel of the image grid: positions are flat indices into it."""
+
+    def __init__(self, case: Case) -> None:
+        self._case, self._cc = case, np.float32(case.image.grid.voxel_volume_cc)
+
+    def get(self, expression: str) -> Found | None:
+        voxels = region(self._case, expression)
+        return None if voxels is None else (voxels.index.astype(np.int64), voxels.fraction * self._cc)
+
+
+class Regions:
+    """Positions and volumes of named regions among the samples, worked out once for a case."""
+
+    def __init__(self, case: Case, samples: Samples) -> None:
+        self._case, self._samples = case, samples
+        self._known: dict[str, Found | None] = {}
+
+    def get(self, expression: str) -> Found | None:
+        """(positions, volume in cc), or None where the case has nothing of it."""
+        if expression not in self._known:
+            voxels = region(self._case, expression)
+            found = None if voxels is None else self._samples.restrict(voxels)
+            self._known[expression] = found if found is not None and found[0].size else None
+        return self._known[expression]
+
+
+def _penalty(objective: Objective, distance_mm: NDArray[np.float32]) -> Penalty:
+    dose, kind = objective.dose_gy, objective.kind
+    if kind is ObjectiveKind.FALLOFF:
+        return Falloff(
+            falloff_limit_gy(
+                distance_mm,
+                dose,
+                start_mm=FALLOFF_START_MM,
+                start=FALLOFF_START,
+                end=FALLOFF_END,
+                per_mm=FALLOFF_PER_MM,
+            )
+        )
+    simple: dict[ObjectiveKind, Penalty] = {
+        ObjectiveKind.SQUARED_DEVIATION: SquaredDeviation(dose),
+        ObjectiveKind.SQUARED_OVERDOSE: SquaredOverdose(dose),
+        ObjectiveKind.SQUARED_UNDERDOSE: SquaredUnderdose(dose),
+        ObjectiveKind.MEAN_DOSE: MeanDose(dose),
+        ObjectiveKind.DVH_MAX: DvhMax(dose, objective.volume_percent),
+        ObjectiveKind.DVH_MIN: DvhMin(dose, objective.volume_percent),
+    }
+    return simple[kind] if kind in simple else Geud(dose, objective.exponent)
+
+
+class Merit:
+    """Sum of weighted penalties of a list of objectives. Raises PlanningError if none of them has any voxel."""
+
+    def __init__(self, objectives: Objectives, regions: Regions, samples: Samples) -> None:
+        self.terms: list[Term] = []
+        for objective in objectives:
+            found = regions.get(objective.structure)
+            if found is None or objective.weight <= 0:
+                continue
+            position, volume = found
+            total = float(volume.sum(dtype=np.float64))
+            penalty = _penalty(objective, samples.distance_mm[position])
+            self.terms.append(Term(penalty, objective.weight, position, (volume / total).astype(np.float32)))
+        if not self.terms:
+            raise PlanningError("no objective has any voxel in this case")
+
+    def __call__(self, dose_gy: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+        value, gradient = 0.0, np.zeros_like(dose_gy)
+        for term in self.terms:
+            part, slope = term.penalty(dose_gy[term.position], term.weight)
+            if part > 0:
+                value += term.factor * part
+                gradient[term.position] += np.float32(term.factor) * slope
+        return value, gradient
+
+
+def goal_values(
+    goals: tuple[ClinicalGoal, ...], regions: RegionSource, dose_gy: NDArray[np.float32]
+) -> tuple[float, ...]:
+    """One value for each goal in the goal's unit, on the samples; NaN where the structure is absent."""
+    sorted_doses: dict[str, DoseVolume | None] = {}
+    values = []
+    for goal in goals:
+        if goal.structure not in sorted_doses:
+            found = regions.get(goal.structure)
+            sorted_doses[goal.structure] = None if found is None else DoseVolume.of(dose_gy[found[0]], found[1])
+        dose = sorted_doses[goal.structure]
+        values.append(
+            float("nan") if dose is None else dose_metric(goal.metric.kind, goal.metric.argument, dose, unit=goal.unit)
+        )
+    return tuple(values)

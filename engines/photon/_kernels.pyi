@@ -1,0 +1,48 @@
+import numpy as np
+from numpy.typing import NDArray
+
+KERNELS: int
+GEOMETRY: int
+INTERLEAVE: int
+
+def max_threads() -> int: ...
+def depth_of_points(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    source: list[float],
+    points: NDArray[np.float32],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def geometry_of_points(
+    points: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    isocentre: list[float],
+    ex: list[float],
+    ey: list[float],
+    ez: list[float],
+    sad: float,
+    m: float,
+    beta: list[float],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def forward(
+    maps: NDArray[np.float32],
+    u0: float,
+    v0: float,
+    pitch: float,
+    geometry: NDArray[np.float32],
+    dose: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def adjoint(
+    dose_gradient: NDArray[np.float32],
+    geometry: NDArray[np.float32],
+    u0: float,
+    v0: float,
+    pitch: float,
+    maps: NDArray[np.float32],
+    threads: int,
+) -> None: ...
