@@ -122,7 +122,8 @@ def _view(plane: Plane, box: _Box, styles: Styles, reference_gy: float) -> str:
         f'<g transform="translate({-box.left:.1f} {-box.top:.1f})">'
         f'<image {placed} href="{_grey_png(plane.hu)}"/>'
         f'<image {placed} href="{_wash_png(plane.dose_gy, reference_gy)}"/>'
-        f"{_isodoses(plane, reference_gy)}{_contours(plane, styles)}{_labels(plane, reference_gy, box.width)}{_cross(plane)}</g>"
+        f"{_isodoses(plane, reference_gy)}{_contours(plane, styles)}"
+        f"{_labels(plane, reference_gy, box.width)}{_cross(plane)}</g>"
     )
     box_mm = box.width, box.height
     frame = f"{_letters(plane.cut.letters, box_mm)}{_scale_bar(box_mm)}"
