@@ -1,0 +1,106 @@
+"""Check 'models': every file the planner and the evaluation rely on can be read and is the one that was released.
+
+Beam models are loaded by the engine that uses them; machines, density tables and goal sets by the readers that the
+caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its `[[file]]` entries (`path`
+relative to models/, `sha256`) must match the file on disk. Failed if a file does not load, was altered or is missing,
+if a kind has no file at all, or if the machine, beam model or density table named in the configuration is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from appliance.config import Config
+from appliance.errors import CouchsideError
+from appliance.health.result import Finding, Status
+from engines.errors import EngineError
+from engines.photon.beam_model import load_beam_model
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+
+Reader = Callable[[Path], object]
+
+KINDS: tuple[tuple[str, str, str], ...] = (
+    ("beam", "*.json", "beam models"),
+    ("machines", "*.toml", "machines"),
+    ("density", "*.toml", "density tables"),
+    ("guidelines", "*.toml", "goal sets"),
+)
+
+
+def check(config: Config, *, readers: Mapping[str, Reader] | None = None, folder: Path = MODELS) -> Finding:
+    chosen = {"beam": load_beam_model, **(readers or {})}
+    problems: list[str] = []
+    detail: dict[str, JsonValue] = {}
+    for kind, pattern, title in KINDS:
+        files = sorted((folder / kind).glob(pattern))
+        for file in files:
+            problems += _problem(file, chosen.get(kind, _parse_toml))
+        if not files:
+            problems.append(f"there are no {title} in models/{kind}")
+        detail[kind] = [file.stem for file in files]
+    problems += _missing_choices(config, detail)
+    registered, altered = _registry(folder)
+    problems += altered
+    detail |= {"registered_files": registered, "problems": list(problems)}
+    if problems:
+        return Finding(Status.FAILED, f"Model files cannot be trusted: {'; '.join(problems)}. Reinstall them.", detail)
+    counts = ", ".join(f"{len(list((folder / kind).glob(pattern)))} {title}" for kind, pattern, title in KINDS)
+    seal = f"{registered} match their registered SHA-256" if registered else "no registry to compare them with"
+    return Finding(Status.OK, f"{counts} load; {seal}.", detail)
+
+
+def _problem(file: Path, reader: Reader) -> list[str]:
+    try:
+        reader(file)
+    except (CouchsideError, EngineError, OSError, ValueError) as error:
+        return [f"{file.parent.name}/{file.name}: {error}"]
+    return []
+
+
+def _missing_choices(config: Config, found: Mapping[str, JsonValue]) -> list[str]:
+    """What the configuration names must exist; a path of one's own is looked up as it stands."""
+    wanted = {
+        "machines": config.planning.machine,
+        "beam": config.planning.beam_model,
+        "density": config.planning.density,
+    }
+    problems = []
+    for kind, name in wanted.items():
+        known = found[kind]
+        is_path = name.endswith((".json", ".toml"))
+        if not (Path(name).is_file() if is_path else isinstance(known, list) and name in known):
+            problems.append(f"the configuration names '{name}', which is not in models/{kind}")
+    return problems
+
+
+def _registry(folder: Path) -> tuple[int, list[str]]:
+    registry = folder / "registry.toml"
+    if not registry.exists():
+        return 0, []
+    try:
+        entries = tomllib.loads(registry.read_text("utf-8")).get("file", [])
+        wanted = {str(entry["path"]): str(entry["sha256"]).lower() for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return 0, [f"registry.toml cannot be read ({type(error).__name__})"]
+    problems = []
+    for name, sha256 in wanted.items():
+        file = folder / name
+        if not file.is_file():
+            problems.append(f"{name} is registered and missing")
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+            problems.append(f"{name} is not the registered file (SHA-256 differs)")
+    return len(wanted), problems
+
+
+def _parse_toml(file: Path) -> object:
+    """Weaker than a reader: well-formed, and carrying the name it is looked up by."""
+    content = tomllib.loads(file.read_text("utf-8"))
+    if content.get("name") != file.stem:
+        raise ValueError(f"its name is not '{file.stem}'")
+    return content

@@ -1,0 +1,92 @@
+"""Altered, missing and unreadable model files are found."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Config, PlanningConfig
+from appliance.errors import ModelError
+from appliance.health import Status, models
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(models.MODELS, tmp_path / "models"))
+
+
+def write_registry(folder: Path, *names: str) -> None:
+    entries = [
+        f'[[file]]\npath = "{name}"\nsha256 = "{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"\n'
+        for name in names
+    ]
+    (folder / "registry.toml").write_text("\n".join(entries))
+
+
+def test_the_released_files_are_in_order() -> None:
+    finding = models.check(Config())
+    assert finding.status is Status.OK, finding.sentence
+    assert finding.detail["machines"] == sorted(file.stem for file in (models.MODELS / "machines").glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", ["beam/generic_6mv.json", "machines/millennium120.toml", "density/generic_ct.toml"])
+def test_a_truncated_file_is_named(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2] + b"\n[[")
+    finding = models.check(Config(), folder=folder)
+    assert (finding.status, name in finding.sentence) == (Status.FAILED, True)
+
+
+def test_a_file_under_another_name_is_found(folder: Path) -> None:
+    (folder / "machines" / "millennium120.toml").rename(folder / "machines" / "other.toml")
+    finding = models.check(Config(), folder=folder)
+    assert (finding.status, "its name is not 'other'" in finding.sentence) == (Status.FAILED, True)
+
+
+def test_the_readers_handed_in_are_the_judges(folder: Path) -> None:
+    seen: list[str] = []
+
+    def refuse(path: Path) -> None:
+        seen.append(path.stem)
+        raise ModelError("leaf speed is missing")
+
+    finding = models.check(Config(), folder=folder, readers={"machines": refuse})
+    assert seen == ["millennium120"]
+    assert (finding.status, "leaf speed is missing" in finding.sentence) == (Status.FAILED, True)
+
+
+@pytest.mark.parametrize("kind", ["beam", "machines", "density", "guidelines"])
+def test_a_kind_without_files_fails(folder: Path, kind: str) -> None:
+    shutil.rmtree(folder / kind)
+    finding = models.check(Config(), folder=folder)
+    assert (finding.status, f"models/{kind}" in finding.sentence) == (Status.FAILED, True)
+
+
+def test_a_configured_model_that_is_not_there_fails(folder: Path) -> None:
+    config = Config(
+        planning=PlanningConfig(machine="other-machine", density=str(folder / "density" / "generic_ct.toml"))
+    )
+    finding = models.check(config, folder=folder)
+    assert finding.detail["problems"] == ["the configuration names 'other-machine', which is not in models/machines"]
+
+
+def test_registered_files_must_be_the_registered_ones(folder: Path) -> None:
+    name = "density/generic_ct.toml"
+    write_registry(folder, name, "beam/generic_6mv.json")
+    finding = models.check(Config(), folder=folder)
+    assert (finding.status, finding.detail["registered_files"]) == (Status.OK, 2)
+    with (folder / name).open("a") as stream:
+        stream.write("# a comment\n")
+    assert "SHA-256 differs" in models.check(Config(), folder=folder).sentence
+    (folder / name).unlink()
+    assert f"{name} is registered and missing" in models.check(Config(), folder=folder).sentence
+
+
+@pytest.mark.parametrize("content", ["not toml = = =", '[[file]]\nname = "x"', "file = 3", "[file]\na = 1"])
+def test_an_unreadable_registry_fails(folder: Path, content: str) -> None:
+    (folder / "registry.toml").write_text(content)
+    finding = models.check(Config(), folder=folder)
+    assert (finding.status, "registry.toml" in finding.sentence) == (Status.FAILED, True)
