@@ -144,6 +144,11 @@ def _associate(peer: PeerConfig, calling_ae: str) -> Association:
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
     if association.is_established:
         return association
+    if association.rejected_contexts:  # it answered, and wants nothing that we have
+        raise ExportError(
+            f"{_peer_name(peer)} takes no RT objects in implicit VR little endian, as every peer has to. Allow RT "
+            f"Plan, RT Dose and RT Structure Set there. {NOTHING_LOST}"
+        )
     if not association.is_rejected:
         raise _TryAgainError("it does not answer")
     answer = association.acceptor.primitive
@@ -151,7 +156,7 @@ def _associate(peer: PeerConfig, calling_ae: str) -> Association:
         raise _TryAgainError("it is busy and refused the association for now")
     why = answer.reason_str if answer is not None else "no reason given"
     raise ExportError(
-        f"{_peer_name(peer)} refused the association from '{calling_ae}' ({why.lower()}). Check the AE titles here and "
+        f"{_peer_name(peer)} refused the association from '{calling_ae}' ({why}). Check the AE titles here and "
         f"the list of allowed senders there. {NOTHING_LOST}"
     )
 
