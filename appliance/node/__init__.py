@@ -1,0 +1,7 @@
+"""The running node: it receives, runs sessions, and does what people on this machine ask of it."""
+
+from appliance.node.client import ask
+from appliance.node.node import Node
+from appliance.node.serve import serve
+
+__all__ = ["Node", "ask", "serve"]

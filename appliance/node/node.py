@@ -1,0 +1,144 @@
+"""The node as one object: store, log, sessions, network and control socket, started and stopped in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from pydantic import JsonValue
+
+from appliance.approval import IdentityStore
+from appliance.audit import AuditLog
+from appliance.config import Config
+from appliance.errors import CouchsideError, NodeError, SessionError
+from appliance.inbound import ObjectStore, StorageNode
+from appliance.node.control import ControlSocket
+from appliance.node.intake import Intake
+from appliance.node.runner import Runner
+from appliance.node.wire import Message
+from appliance.session import Session, next_state
+from appliance.session_record import replay
+from appliance.session_stages import Stages
+from appliance.session_work import Workplace
+
+MakeStages = Callable[[Config, IdentityStore], Stages]
+
+_Part = TypeVar("_Part")
+
+MAXIMUM_REASON = 500
+"""Characters of a reason somebody types. Chosen: a few sentences."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """`start` raises StoreBusy, NodeError or AuditError with nothing left running or locked."""
+
+    def __init__(self, config: Config, make_stages: MakeStages) -> None:
+        self._config, self._store_folder = config, config.node.store.absolute()
+        self._make_stages = make_stages
+        self._undo: list[Callable[[], None]] = []
+        self.ended = threading.Event()
+        self.failure: CouchsideError | None = None
+
+    def start(self) -> None:
+        try:
+            self._start()
+        except CouchsideError:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        folder, node = self._store_folder, self._config.node.model_copy(update={"store": self._store_folder})
+        _make_folder(folder)
+        self._audit = self._keep(AuditLog.open(folder / "audit.sqlite"), AuditLog.close)
+        store = self._keep(ObjectStore(folder, self._audit), ObjectStore.close)
+        stages = self._make_stages(self._config, IdentityStore(folder / "identities"))
+        intake = Intake(store, node.settle_s, self._open_session)
+        self._runner = Runner(node, intake, self._broken)
+        self._stages, self._workplace = stages, Workplace(self._audit, folder, self._runner.progress)
+        standings = replay(self._audit.rows(), next_state)
+        sessions = [Session(standing, stages, self._workplace) for standing in standings.values()]
+        self._storage = self._keep(StorageNode(node, store, self._runner.arrived), StorageNode.stop)
+        self._storage.start()
+        self._audit.append("node.started", data={"ae_title": node.ae_title, "port": self._storage.port})
+        control = self._keep(ControlSocket(folder, self._handle), ControlSocket.stop)
+        self._keep(self._runner, Runner.stop).start(sessions)
+        control.start()
+
+    def _keep(self, part: _Part, undo: Callable[[_Part], None]) -> _Part:
+        """What was started last is stopped first."""
+        self._undo.append(lambda: undo(part))
+        return part
+
+    @property
+    def port(self) -> int:
+        return self._storage.port
+
+    def stop(self) -> None:
+        """Orderly: finishes the object being stored, gives up the stage under way, closes the log. Harmless twice."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _broken(self, error: CouchsideError) -> None:
+        """Work without a record must not go on: the node ends, and whoever started it says why."""
+        _log.error("the node cannot go on", reason=error.sentence)
+        self.failure = error
+        self.ended.set()
+
+    def _open_session(self, session_id: str, patient_key: str) -> Session:
+        return Session.open(session_id, patient_key, self._stages, self._workplace)
+
+    def _handle(self, request: Message, actor: str) -> Message:
+        command = request.get("command")
+        if command == "status":
+            return self.status()
+        session = self._session(request.get("session"))
+        reason = _text(request, "reason")[:MAXIMUM_REASON]
+        if command == "approve":
+            session.approve(_text(request, "identity"), _text(request, "passphrase"))
+        elif command == "reject":
+            session.reject(actor, reason)
+        elif command == "choose-scheduled":
+            session.choose_scheduled(actor, reason)
+        elif command == "stop":
+            session.stop(actor, reason)
+        elif command == "retry":
+            session.retry(actor)
+        else:
+            raise NodeError("it was asked for something it does not know; use the couchside command of this release")
+        self._runner.push(session.id)
+        return {"session": self._describe(session)}
+
+    def _session(self, session_id: JsonValue) -> Session:
+        session = self._runner.sessions.get(str(session_id))
+        if session is None:
+            raise SessionError(f"There is no session '{session_id}'; 'couchside sessions' lists them")
+        return session
+
+    def status(self) -> Message:
+        node = self._config.node
+        return {
+            "node": {"ae_title": node.ae_title, "bind": node.bind, "port": self.port, "store": str(self._store_folder)},
+            "sessions": [self._describe(session) for session in tuple(self._runner.sessions.values())],
+        }
+
+    def _describe(self, session: Session) -> Message:
+        step, fraction = self._runner.step.get(session.id, ("", 0.0))
+        held = self._runner.held.get(session.id) or self._runner.intake.waits_for.get(session.id, "")
+        return session.standing.summary() | {"held": held, "step": step, "step_done": round(fraction, 3)}
+
+
+def _text(request: Message, key: str) -> str:
+    value = request.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise NodeError(f"its store {folder} cannot be made ({error.strerror})") from error

@@ -1,0 +1,43 @@
+"""`couchside serve`: the node until somebody asks it to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from appliance.config import Config
+from appliance.node.node import MakeStages, Node
+
+
+def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeStages) -> None:
+    """Returns after SIGTERM or SIGINT, when everything is closed. Raises what kept the node from starting or going
+    on."""
+    node = Node(config, make_stages)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: node.ended.set())
+    node.start()
+    try:
+        on_ready(node)
+        node.ended.wait()
+    finally:
+        node.stop()
+    if node.failure is not None:
+        raise node.failure
+
+
+def log_as_json() -> None:
+    """Structured log lines to stderr; stdout stays for results."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,249 @@
+"""One fraction of online adaptive radiotherapy on one page: states, what leads from one to the next, stages.
+
+    waiting for image -> assembling -> (contour review) -> predicting -> planning -> evaluating
+    -> in review <-> revising -> approved -> exporting -> exported -> delivering -> delivered
+
+and, from where it makes sense: rejected, scheduled plan chosen, stopped, failed (why). Each step makes its artefacts
+durable, then commits one audit row with their SHA-256, and only then is the session in the next state and anybody told.
+So a session killed at any moment is found again where its last row says, and runs the stage it was in once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
+from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotApproved
+from appliance.session_record import ARTEFACTS, OPENED, Standing
+from appliance.session_stages import Stages
+from appliance.session_steps import Steps
+from appliance.session_work import Facts, Saved, Workplace, prescribed, stage_seconds
+
+
+class State(StrEnum):
+    WAITING = "waiting for image"
+    ASSEMBLING = "assembling"
+    CONTOUR_REVIEW = "contour review"
+    PREDICTING = "predicting"
+    PLANNING = "planning"
+    EVALUATING = "evaluating"
+    IN_REVIEW = "in review"
+    REVISING = "revising"
+    APPROVED = "approved"
+    EXPORTING = "exporting"
+    EXPORTED = "exported"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    SCHEDULED_PLAN_CHOSEN = "scheduled plan chosen"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Event(StrEnum):
+    RECEIVE = "receive"
+    ASSEMBLE = "assemble"
+    QUESTION_CONTOURS = "question contours"
+    CONFIRM_CONTOURS = "confirm contours"
+    PREDICT = "predict"
+    PLAN = "plan"
+    EVALUATE = "evaluate"
+    REVISE = "revise"
+    FINISH_REVISION = "finish revision"
+    APPROVE = "approve"
+    START_EXPORT = "start export"
+    EXPORT = "export"
+    MISS_EXPORT = "miss export"
+    START_DELIVERY = "start delivery"
+    FINISH_DELIVERY = "finish delivery"
+    REJECT = "reject"
+    CHOOSE_SCHEDULED = "choose scheduled"
+    STOP = "stop"
+    FAIL = "fail"
+    RETRY = "retry"
+
+
+_FLOW = {
+    (State.WAITING, Event.RECEIVE): State.ASSEMBLING,
+    (State.ASSEMBLING, Event.ASSEMBLE): State.PREDICTING,
+    (State.ASSEMBLING, Event.QUESTION_CONTOURS): State.CONTOUR_REVIEW,
+    (State.CONTOUR_REVIEW, Event.CONFIRM_CONTOURS): State.PREDICTING,
+    (State.PREDICTING, Event.PREDICT): State.PLANNING,
+    (State.PLANNING, Event.PLAN): State.EVALUATING,
+    (State.EVALUATING, Event.EVALUATE): State.IN_REVIEW,
+    (State.IN_REVIEW, Event.REVISE): State.REVISING,
+    (State.REVISING, Event.FINISH_REVISION): State.PLANNING,
+    (State.IN_REVIEW, Event.APPROVE): State.APPROVED,
+    (State.APPROVED, Event.START_EXPORT): State.EXPORTING,
+    (State.EXPORTING, Event.EXPORT): State.EXPORTED,
+    (State.EXPORTING, Event.MISS_EXPORT): State.APPROVED,
+    (State.EXPORTED, Event.START_DELIVERY): State.DELIVERING,
+    (State.DELIVERING, Event.FINISH_DELIVERY): State.DELIVERED,
+    (State.FAILED, Event.RETRY): State.ASSEMBLING,
+}
+_JUDGED = (State.CONTOUR_REVIEW, State.IN_REVIEW, State.REVISING)
+_BEFORE_EXPORT = (State.ASSEMBLING, State.PREDICTING, State.PLANNING, State.EVALUATING, State.APPROVED, *_JUDGED)
+_OUT = {
+    (Event.REJECT, State.REJECTED): _JUDGED,
+    (Event.CHOOSE_SCHEDULED, State.SCHEDULED_PLAN_CHOSEN): (*_JUDGED, State.FAILED),
+    (Event.STOP, State.STOPPED): (State.WAITING, *_BEFORE_EXPORT, State.EXPORTED, State.DELIVERING, State.FAILED),
+    (Event.FAIL, State.FAILED): (*_BEFORE_EXPORT, State.EXPORTING, State.DELIVERING),
+}
+TABLE: Mapping[tuple[State, Event], State] = _FLOW | {
+    (state, event): to for (event, to), states in _OUT.items() for state in states
+}
+ENDED = (State.DELIVERED, State.REJECTED, State.SCHEDULED_PLAN_CHOSEN, State.STOPPED)
+
+
+def next_state(state: str, event: str) -> State:
+    """Raises IllegalTransition for a pair that is not in the table."""
+    following = next((to for (here, what), to in TABLE.items() if (here, what) == (state, event)), None)
+    if following is None:
+        raise IllegalTransition(state=str(state), event=str(event))
+    return following
+
+
+class Session(Steps):
+    """Runs its stages in `run`, on one thread; `approve` and the other decisions may come from another. How a step is
+    recorded, and what becomes of an error, is in `Steps`."""
+
+    def __init__(self, standing: Standing, stages: Stages, workplace: Workplace) -> None:
+        super().__init__(standing, workplace, next_state)
+        self.stages = stages
+        self._case: tuple[Case, GoalSet] | None = None
+        self._stage_of = {
+            State.ASSEMBLING: self._assemble,
+            State.PREDICTING: self._predict,
+            State.PLANNING: self._plan,
+            State.EVALUATING: self._evaluate,
+            State.APPROVED: lambda: self._fire(Event.START_EXPORT),
+            State.EXPORTING: self._export,
+        }
+
+    @staticmethod
+    def open(session_id: str, patient_key: str, stages: Stages, workplace: Workplace) -> Session:
+        session = Session(Standing(session_id), stages, workplace)
+        session._append(OPENED, {"patient_key": patient_key, "state": State.WAITING.value})
+        return session
+
+    @property
+    def state(self) -> State:
+        return State(self.standing.state)
+
+    # The stages, in order. What one makes, the next one takes.
+
+    def receive(self, chosen: Sequence[Received], facts: Facts, notes: Sequence[str] = ()) -> None:
+        """Today's case has arrived. `chosen` are the objects it is made of. facts: last_object_utc, set_digest."""
+        next_state(self.state, Event.RECEIVE)
+        self._fire(Event.RECEIVE, self.files.save_received(chosen), facts)
+        for note in notes:
+            self._note(note)
+
+    def _assemble(self) -> None:
+        case = self.stages.assemble(self.files.received())
+        saved = self.files.save("goals.toml", self.stages.choose_goals(case))
+        case, goal_set = self._prescribe(case)
+        for note in (*case.notes, *goal_set.notes):
+            self._note(note)
+        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, "goal_set": goal_set.name})
+
+    def _predict(self) -> None:
+        self._note("no dose prediction model installed; planning starts from the goals")
+        self._fire(Event.PREDICT)
+
+    def _plan(self) -> None:
+        timer = self._timer()
+        plan, dose = self.stages.plan(*self.case(), timer)
+        saved = self.files.save_plan(plan, dose)
+        facts: Facts = {"plan_digest": plan.digest, "dose_digest": dose.digest}
+        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
+
+    def _evaluate(self) -> None:
+        timer, (case, goal_set) = self._timer(), self.case()
+        plan, dose = self.files.plan(), self.files.dose()
+        evaluation = self.stages.evaluate(case, goal_set, dose, self.stages.check_plan(plan))
+        scheduled, note = self.stages.scheduled(case, goal_set, timer)
+        if note:
+            self._note(note)
+        saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
+        if scheduled is not None:
+            saved |= self.files.save_scheduled(scheduled, self.stages.scorecard(scheduled))
+        saved |= self._write_report(evaluation, scheduled)
+        facts: Facts = {"evaluation_digest": evaluation.digest}
+        facts |= {"goals_met": evaluation.goals_met, "goals_total": len(evaluation.goals)}
+        self._fire(Event.EVALUATE, saved, facts, steps=timer.seconds())
+
+    def shown(self) -> Shown:
+        """What the reviewer sees, by digest: an approval holds for exactly this. Reads every artefact back."""
+        plan, dose, evaluation = self.files.plan(), self.files.dose(), self.files.evaluation()
+        if (dose.plan_digest, evaluation.plan_digest) != (plan.digest, plan.digest):
+            raise ArtefactAltered("plan.json, dose.npz and evaluation.json do not belong together")
+        return Shown(self.id, self.case()[0].digest, plan.digest, dose.digest, evaluation.digest)
+
+    def approve(self, identity: str, passphrase: str) -> Approval:
+        """Raises ApprovalError (recorded), or IllegalTransition if there is nothing in review."""
+        with self._lock:
+            next_state(self.state, Event.APPROVE)
+            try:
+                approval = self.stages.sign(identity, passphrase, self.shown())
+            except ApprovalError as refusal:
+                self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
+                raise
+            saved = self.files.save("approval.json", approval.to_json())
+            facts: Facts = {"shown_digest": approval.shown.digest, "demo_identity": approval.is_demo}
+            self._fire(Event.APPROVE, saved, facts, actor=f"{approval.approver} ({approval.role})")
+        return approval
+
+    def _export(self) -> None:
+        approval = self.files.approval()
+        self.stages.verify_approval(approval)
+        if approval.shown != self.shown():
+            raise NotApproved("The approval on record belongs to something else; review and approve again")
+        timer, (case, _) = self._timer(), self.case()
+        plan, dose = self.files.plan(), self.files.dose()
+        if not self.files.has("export.json"):
+            folder = self.files.fresh_export_folder()
+            export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
+            self.stages.read_back(export_set, case, plan, dose)
+            self._append(ARTEFACTS, {"artefacts": dict(self.files.save_export_set(export_set))})
+        self.stages.send(self.files.export_set(), timer)
+        report = self._write_report(self.files.evaluation(), self.files.scheduled())
+        self._fire(Event.EXPORT, report, steps=timer.seconds())
+
+    # What people decide.
+
+    def reject(self, actor: str, reason: str) -> None:
+        self._fire(Event.REJECT, facts={"why": reason}, actor=actor)
+
+    def choose_scheduled(self, actor: str, reason: str) -> None:
+        self._fire(Event.CHOOSE_SCHEDULED, facts={"why": reason}, actor=actor)
+
+    def retry(self, actor: str) -> None:
+        """A failed session starts again from what was received; one whose export missed the peer sends again."""
+        if self.state is not State.APPROVED:
+            self._fire(Event.RETRY, actor=actor)
+
+    def case(self) -> tuple[Case, GoalSet]:
+        """Raises ArtefactAltered if the stored objects no longer make the case that was assembled."""
+        if self._case is None:
+            case = self.stages.assemble(self.files.received())
+            self.files.load("goals.toml")
+            if case.digest != self.standing.facts["case_digest"]:
+                raise ArtefactAltered("received.json leads to another case than the one that was assembled")
+            return self._prescribe(case)
+        return self._case
+
+    def _prescribe(self, case: Case) -> tuple[Case, GoalSet]:
+        goal_set = self.stages.goals_for_case(self.files.folder / "goals.toml", case)
+        self._case = prescribed(case, goal_set), goal_set
+        return self._case
+
+    def forget_images(self) -> None:
+        self._case = self._case if self.state is State.IN_REVIEW else None
+
+    def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
+        path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
+        plan, dose = self.files.plan(), self.files.dose()
+        self.stages.write_report(*self.case(), plan, dose, evaluation, timing, path, scheduled)
+        return self.files.record("report.html")

@@ -1,0 +1,174 @@
+"""The files of one session. Written whole and durable; read back only if they are what the audit log says they were.
+
+received.json    the objects the case is made of        plan.json, dose.npz    the plan and its dose
+goals.toml       the goal file, byte for byte           evaluation.json        what the reviewer was shown
+scorecard.json, timeline.json, report.html              for other programs and for people
+scheduled.json   the scheduled plan on today's anatomy  approval.json, export.json, export/*.dcm
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue, TypeAdapter
+
+from appliance.contracts import Approval, CalculatedDose, Evaluation, ExportSet, Plan, Received
+from appliance.dicomio.files import write_durable
+from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
+from engines.grid import Grid
+
+_RECEIVED = TypeAdapter(tuple[Received, ...])
+_EXPORT_SET = TypeAdapter(ExportSet)
+
+
+class Artefacts:
+    """`known` maps a file's name to the SHA-256 (hex) that its audit row gives; the session keeps it up to date.
+
+    Every reader raises ArtefactAltered where the file is gone or its bytes are not the recorded ones, and every writer
+    returns {name: SHA-256} for the row that must follow, or raises DiskFull or WriteFailed.
+    """
+
+    def __init__(self, folder: Path, store: Path, known: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._store = store
+        self._known = known
+
+    def save(self, name: str, data: bytes) -> dict[str, str]:
+        write_durable(data, self.folder / name)
+        return {name: hashlib.sha256(data).hexdigest()}
+
+    def record(self, name: str) -> dict[str, str]:
+        """For a file that a stage wrote itself."""
+        return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest()}
+
+    def load(self, name: str) -> bytes:
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise ArtefactAltered(f"{name} cannot be read ({error.strerror})") from error
+        if hashlib.sha256(data).hexdigest() != self._known.get(name):
+            raise ArtefactAltered(f"{name} is not the one that was recorded")
+        return data
+
+    def has(self, name: str) -> bool:
+        return name in self._known
+
+    def save_received(self, received: Sequence[Received]) -> dict[str, str]:
+        """Paths inside the store are kept relative to it, so that a store may be moved while it is not in use."""
+        inside = tuple(
+            replace(item, path=item.path.relative_to(self._store)) if item.path.is_relative_to(self._store) else item
+            for item in received
+        )
+        return self.save("received.json", _RECEIVED.dump_json(inside, indent=1))
+
+    def received(self) -> tuple[Received, ...]:
+        stored = _RECEIVED.validate_json(self.load("received.json"))
+        return tuple(replace(item, path=self._store / item.path) for item in stored)
+
+    def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
+        return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
+
+    def plan(self) -> Plan:
+        return Plan.from_json(self.load("plan.json"))
+
+    def dose(self) -> CalculatedDose:
+        return _dose_from_bytes(self.load("dose.npz"))
+
+    def save_evaluation(self, evaluation: Evaluation, scorecard: Mapping[str, JsonValue]) -> dict[str, str]:
+        return self.save("evaluation.json", evaluation.to_json()) | self.save("scorecard.json", as_json(scorecard))
+
+    def save_scheduled(self, evaluation: Evaluation, scorecard: Mapping[str, JsonValue]) -> dict[str, str]:
+        return self.save("scheduled-evaluation.json", evaluation.to_json()) | self.save(
+            "scheduled-scorecard.json", as_json(scorecard)
+        )
+
+    def scheduled(self) -> Evaluation | None:
+        """The scheduled plan judged on today's anatomy, where there is one."""
+        name = "scheduled-evaluation.json"
+        return Evaluation.from_json(self.load(name)) if self.has(name) else None
+
+    def evaluation(self) -> Evaluation:
+        return Evaluation.from_json(self.load("evaluation.json"))
+
+    def approval(self) -> Approval:
+        return Approval.from_json(self.load("approval.json"))
+
+    def fresh_export_folder(self) -> Path:
+        """An empty export/: what an interrupted writing left there was never recorded, so never sent."""
+        folder = self.folder / "export"
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, mode=0o700)
+        except OSError as error:
+            raise _failure(error, folder) from error
+        return folder
+
+    def save_export_set(self, export_set: ExportSet) -> dict[str, str]:
+        """Records the set and, through it, each DICOM file's own hash."""
+        relative = replace(
+            export_set,
+            plan=export_set.plan.relative_to(self.folder),
+            doses=tuple(path.relative_to(self.folder) for path in export_set.doses),
+            structures=export_set.structures.relative_to(self.folder),
+        )
+        hashes = {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in export_set.files
+        }
+        return self.save("export.json", _EXPORT_SET.dump_json(relative, indent=1)) | hashes
+
+    def export_set(self) -> ExportSet:
+        stored = _EXPORT_SET.validate_json(self.load("export.json"))
+        for path in stored.files:
+            self.load(str(path))
+        return replace(
+            stored,
+            plan=self.folder / stored.plan,
+            doses=tuple(self.folder / path for path in stored.doses),
+            structures=self.folder / stored.structures,
+        )
+
+
+def as_json(document: Mapping[str, JsonValue]) -> bytes:
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _dose_bytes(dose: CalculatedDose) -> bytes:
+    """Not compressed: packing a full-size dose takes longer than writing it."""
+    beams = {f"beam_{index}": array for index, array in enumerate(dose.beam_dose_gy)}
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        origin_mm=np.asarray(dose.grid.origin_mm),
+        spacing_mm=np.asarray(dose.grid.spacing_mm),
+        dose_gy=dose.dose_gy,
+        text=np.asarray([dose.plan_digest, dose.algorithm, dose.beam_model]),
+        **beams,
+    )
+    return buffer.getvalue()
+
+
+def _dose_from_bytes(data: bytes) -> CalculatedDose:
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        dose_gy = stored["dose_gy"]
+        plan_digest, algorithm, beam_model = (str(text) for text in stored["text"])
+        x, y, z = (float(value) for value in stored["origin_mm"])
+        dx, dy, dz = (float(value) for value in stored["spacing_mm"])
+        beams = tuple(stored[f"beam_{index}"] for index in range(sum(name.startswith("beam_") for name in stored)))
+    grid = Grid((x, y, z), (dx, dy, dz), dose_gy.shape)
+    return CalculatedDose(grid, dose_gy, plan_digest, algorithm, beam_model, beams)
+
+
+def _failure(error: OSError, path: Path) -> DiskFull | WriteFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{path} cannot be written")
+    return WriteFailed(f"{path} ({error.strerror})")

@@ -1,0 +1,41 @@
+"""A session without a network: a folder of DICOM files in, the same stages, and nothing sent."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.contracts import Received
+from appliance.errors import IncompleteCase, SessionError
+from appliance.inbound import assess, read_folder
+from appliance.session import Session, State
+from appliance.session_stages import Stages
+from appliance.session_work import Workplace
+
+
+def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
+    """The objects in `folder` that make today's case, and notes on what was left aside. Raises RefusedInput."""
+    found = assess(read_folder(folder))
+    if not found.complete:
+        raise IncompleteCase(found.missing, remedy=f"Put what is missing into {folder.name} and run the command again")
+    return found.chosen, found.notes
+
+
+def run_to_review(
+    received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace
+) -> Session:
+    """Runs a new session until it is in review. Raises the error that it failed with."""
+    now = datetime.now(UTC)
+    session = Session.open(f"{now:%Y%m%d}-{secrets.token_hex(4)}", received[0].patient_key, stages, workplace)
+    digest = hashlib.sha256("".join(sorted(item.sha256 for item in received)).encode()).hexdigest()
+    facts = {"last_object_utc": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "set_digest": digest}
+    session.receive(received, dict(facts), notes)
+    session.run()
+    if session.error is not None:
+        raise session.error
+    if session.state is not State.IN_REVIEW:
+        raise SessionError(f"The session ended as '{session.state}'")
+    return session

@@ -1,0 +1,65 @@
+"""What a session asks of its stages, and nothing it does not.
+
+A frozen record of callables, so that a test (or a clinic's own TPS) can stand in for one stage and leave the rest real.
+The real ones are bound in `session_wiring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from appliance.contracts import (
+    Approval,
+    CalculatedDose,
+    Case,
+    Evaluation,
+    ExportSet,
+    GoalSet,
+    Plan,
+    PlanFacts,
+    Received,
+    Shown,
+)
+from appliance.contracts.progress import Progress
+
+
+class WriteReport(Protocol):
+    def __call__(
+        self,
+        case: Case,
+        goal_set: GoalSet,
+        plan: Plan,
+        dose: CalculatedDose,
+        evaluation: Evaluation,
+        timing: Sequence[Mapping[str, JsonValue]],
+        path: Path,
+        scheduled: Evaluation | None,
+        /,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """In the order of the flow. `choose_goals` returns the bytes of the goal file, which the session keeps a copy of;
+    `goals_for_case` reads such a copy. `scheduled` judges the plan that was made for the reference anatomy on today's,
+    or returns None with a sentence why that cannot be done ('' where there is no such plan)."""
+
+    assemble: Callable[[Sequence[Received]], Case]
+    choose_goals: Callable[[Case], bytes]
+    goals_for_case: Callable[[Path, Case], GoalSet]
+    plan: Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]
+    check_plan: Callable[[Plan], PlanFacts]
+    evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
+    scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, str]]
+    scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]
+    write_report: WriteReport
+    sign: Callable[[str, str, Shown], Approval]
+    verify_approval: Callable[[Approval], None]
+    write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
+    read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
+    send: Callable[[ExportSet, Progress], None]

@@ -1,0 +1,83 @@
+"""The real stages, bound to one configuration. Here, and only here, they meet."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from appliance.approval import IdentityStore, verify_approval
+from appliance.case import assemble, read_dose, read_plan
+from appliance.config import Config
+from appliance.contracts import Approval, CalculatedDose, Case, Evaluation, ExportSet, GoalSet, Plan, StructureKind
+from appliance.contracts.progress import Progress
+from appliance.errors import PlanningError, RefusedGoals
+from appliance.evaluation import choose_goal_set, evaluate, goal_set_for_site, goals_for_case, load_goal_set, scorecard
+from appliance.execution import plan_case
+from appliance.export import read_back, send, write_export_set
+from appliance.export.report import write_report
+from appliance.planning import PhotonTps, calculate_dose, check_plan
+from appliance.session_stages import Stages
+
+
+def real_stages(config: Config, identities: IdentityStore) -> Stages:
+    planning = config.planning
+
+    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+        return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+
+    def export_set(case: Case, made: Plan, dose: CalculatedDose, approval: Approval, folder: Path) -> ExportSet:
+        return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
+
+    return Stages(
+        assemble=assemble,
+        choose_goals=lambda case: _goal_file(config, case),
+        goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
+        plan=plan,
+        check_plan=lambda made: check_plan(made, planning.machine),
+        evaluate=evaluate,
+        scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
+        scorecard=scorecard,
+        write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
+            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled
+        ),
+        sign=identities.sign,
+        verify_approval=verify_approval,
+        write_export_set=export_set,
+        read_back=lambda written, case, made, dose: read_back(
+            written, case, made, dose, read_plan=read_plan, read_dose=read_dose
+        ),
+        send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
+    )
+
+
+def _goal_file(config: Config, case: Case) -> bytes:
+    """The goal file that the configuration names, or else the shipped one that fits. Raises RefusedGoals."""
+    if config.planning.goals is not None:
+        load_goal_set(config.planning.goals)
+        return config.planning.goals.read_bytes()
+    goal_set = goal_set_for_site(config.planning.site) if config.planning.site else choose_goal_set(case)
+    shipped = files("models") / "guidelines" / f"{goal_set.name}.toml"
+    if not shipped.is_file():
+        raise RefusedGoals(f"the shipped goal file {goal_set.name}.toml is missing; install Couchside again")
+    return shipped.read_bytes()
+
+
+def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:
+    """The reference plan recalculated on today's image, at the coordinates it was made for (no couch shift)."""
+    if case.reference_plan is None:
+        return None, ""
+    planning = config.planning
+    try:
+        dose = calculate_dose(
+            case.reference_plan,
+            case.image,
+            case.external.voxels,
+            beam_model=planning.beam_model,
+            density=planning.density,
+            supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
+            progress=progress,
+        )
+        facts = check_plan(case.reference_plan, planning.machine)
+    except PlanningError as error:
+        return None, f"The scheduled plan was not recalculated: {error.sentence}"
+    return evaluate(case, goal_set, dose, facts), ""
