@@ -1,9 +1,10 @@
 """Check 'models': every file the planner and the evaluation rely on can be read and is the one that was released.
 
 Beam models are loaded by the engine that uses them; machines, density tables and goal sets by the readers that the
-caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its `[[file]]` entries (`path`
-relative to models/, `sha256`) must match the file on disk. Failed if a file does not load, was altered or is missing,
-if a kind has no file at all, or if the machine, beam model or density table named in the configuration is not there.
+caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its
+`[[file]]` entries (`path` relative to models/, `sha256`) must match the file on disk. Failed if a file does not load,
+was altered or is missing, if a kind has no file at all, or if the machine, beam model or density table named in the
+configuration is not there.
 """
 
 from __future__ import annotations
