@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from appliance.contracts import Case, DvhCurve, Evaluation, GoalResult, Metric, MetricKind, StructureKind
-from appliance.export.report_html import Style, Styles, section, table, text
+from appliance.export.report_html import Style, Styles, section, table, text, value_beside_limit
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1180, 470, 58, 18, 16, 48
 """Of the SVG's own units; the page scales it."""
@@ -122,10 +122,8 @@ def _goal_mark(axes: _Axes, goal: GoalResult, styles: Styles, volumes: dict[str,
         percent = min(100.0, 100.0 * amount_cc / volume_cc) if volume_cc else 0.0
     x, y, side = axes.x(min(dose_gy, axes.end_gy)), axes.y(percent), 13 if goal.comparator == ">=" else -13
     fill = styles[first].colour if goal.met else "var(--paper)"
-    title = (
-        f"{goal.structure} {goal.metric} {goal.comparator} {goal.limit:g} {goal.unit}: {goal.value:.2f} {goal.unit}, "
-    )
-    title += "met" if goal.met else "not met"
+    title = f"{goal.structure} {goal.metric} {goal.comparator} {goal.limit:g} {goal.unit}: "
+    title += f"{value_beside_limit(goal.value, goal)} {goal.unit}, {'met' if goal.met else 'not met'}"
     return (
         f'<path d="M{x} {round(y - 7, 1)}L{round(x + side, 1)} {y}L{x} {round(y + 7, 1)}Z" stroke-width="1.8" '
         f'style="stroke:{styles[first].colour};fill:{fill}"><title>{text(title)}</title></path>'

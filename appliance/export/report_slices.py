@@ -59,8 +59,8 @@ class Isodose:
 
 
 ISODOSES = (
-    Isodose(30, "#7fa8ff", 1.1, "1.5 3", 200),
-    Isodose(50, "#4fd8ff", 1.2, "5 3", 235),
+    Isodose(30, "#7fa8ff", 1.1, "1.5 3", 165),
+    Isodose(50, "#4fd8ff", 1.2, "5 3", 250),
     Isodose(80, "#5ff0b0", 1.2, "", 305),
     Isodose(95, "#ffe95c", 1.6, "7 2", 340),
     Isodose(100, "#ffffff", 1.4, "", 20),
