@@ -18,7 +18,9 @@
     │   └── ReadBackMismatch          what was written does not read back to what was approved
     ├── AuditError                    the audit log cannot be written or is not intact; work stops
     ├── SessionError                  the session cannot do this now
-    │   └── IllegalTransition         event not allowed in this state
+    │   ├── IllegalTransition         event not allowed in this state
+    │   ├── SessionStopped            a person asked the running stage to give up
+    │   └── ArtefactAltered           a file of the session is gone or not as recorded
     └── NodeError                     the node cannot start or go on: port, store, disk
         ├── StoreBusy                 another process holds the store
         ├── DiskFull                  too little room to receive safely
@@ -164,6 +166,21 @@ class IllegalTransition(SessionError):
 
     def __init__(self, *, state: str, event: str) -> None:
         super().__init__("", state=state, event=event)
+
+
+class SessionStopped(SessionError):
+    """Fields: reason, actor. Raised inside a stage through its progress; the session then goes to 'stopped'."""
+
+    key = "session.stopped"
+    template = "The session was stopped by {actor}: {reason}"
+
+    def __init__(self, reason: str, *, actor: str) -> None:
+        super().__init__(reason, actor=actor)
+
+
+class ArtefactAltered(SessionError):
+    key = "session.artefact"
+    template = "The session cannot go on, because its file {reason}; start it again with retry"
 
 
 class NodeError(CouchsideError):
