@@ -24,6 +24,10 @@ MODEL_NAME = "Couchside online adaptive planner"
 RESEARCH_NOTICE = "NOT FOR CLINICAL USE - research software"
 
 
+TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Value representations that the specific character set applies to (PS3.5 6.1.2.3)."""
+
+
 def software_version() -> str:
     try:
         return version("couchside")
@@ -52,7 +56,6 @@ def new_dataset(
     dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = new_uid()
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.SpecificCharacterSet = _character_set(identity, series_description)
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = date_time(datetime.now(UTC))
     _add_identity(dataset, identity)
     dataset.Modality = modality
@@ -81,11 +84,12 @@ def _add_identity(dataset: Dataset, identity: Identity) -> None:
         dataset.StudyDescription = identity.study_description
 
 
-def _character_set(identity: Identity, *more: str) -> str:
-    """Latin 1 where it holds every name, since old peers know no UTF-8; UTF-8 otherwise."""
-    texts = (identity.patient_name, identity.patient_id, identity.referring_physician, identity.study_description)
+def _character_set(dataset: Dataset) -> str:
+    """Latin 1 where it holds every text of the dataset, since old peers know no UTF-8; UTF-8 otherwise."""
+    texts = (str(element.value) for element in dataset.iterall() if element.VR in TEXT_VRS)
     try:
-        "".join((*texts, *more)).encode("latin-1")
+        for text in texts:
+            text.encode("latin-1")
     except UnicodeEncodeError:
         return "ISO_IR 192"
     return "ISO_IR 100"
@@ -104,6 +108,7 @@ def save_durable(dataset: Dataset, path: Path) -> SourceObject:
 
     When it returns, the file is whole on the disk under its name; when it raises, nothing stands under that name that
     did not before. Raises DiskFull, WriteFailed."""
+    dataset.SpecificCharacterSet = _character_set(dataset)
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     data = buffer.getvalue()

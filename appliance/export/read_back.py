@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from appliance.contracts import CalculatedDose, Case, ExportSet, Plan, Structure
 from appliance.dicomio.read import read_dataset
 from appliance.dicomio.values import LONG_STRING, clipped
-from appliance.errors import ReadBackMismatch, RefusedInput
+from appliance.errors import ReadBackMismatch, RefusedInput, UnsupportedPlan
 from appliance.export.differences import POSITION_TOLERANCE_MM, near, near_all, require, same
 from appliance.export.read_back_dose import compare_dose
 from appliance.export.read_back_plan import compare_plan
@@ -54,7 +54,7 @@ def read_back(
         compare_plan(read_plan(export_set.plan), plan)
         _compare_doses(export_set, datasets, plan, dose, read_dose)
         _compare_structures(datasets[-1], case.structures)
-    except (RefusedInput, OSError) as error:
+    except (RefusedInput, UnsupportedPlan, OSError) as error:
         raise ReadBackMismatch(f"a written file could not be read: {error}") from error
 
 
@@ -108,7 +108,7 @@ def _compare_references(export_set: ExportSet, datasets: Sequence[Dataset], case
     ):
         require(found == expected, f"the reference to {what} does not lead there")
     require(_contour_images(structures) <= set(images), "a contour references an image that is not the case's")
-    same("approval status", _text(plan, "ApprovalStatus"), "APPROVED")
+    same("approval status", _text(plan, "ApprovalStatus"), "APPROVED" if export_set.approved else "UNAPPROVED")
 
 
 def _image_references(structures: Dataset) -> list[str]:

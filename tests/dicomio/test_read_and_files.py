@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -188,3 +190,28 @@ def test_a_full_disk_leaves_the_old_file_and_no_debris(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["rs.dcm"]
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from appliance.dicomio.files import write_durable
+print("ready", flush=True)
+while True:
+    for letter in b"ab":
+        write_durable(bytes([letter]) * 3_000_000, Path(sys.argv[1]))
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "RP.dcm"
+    for delay_s in (0.0, 0.003, 0.01, 0.02, 0.035, 0.05):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(delay_s)
+            writer.kill()
+        if path.exists():
+            data = path.read_bytes()
+            assert data in (b"a" * 3_000_000, b"b" * 3_000_000)
+    assert path.exists()

@@ -90,3 +90,25 @@ def test_repeated_roi_numbers_are_refused(
             images=images,
             label="x",
         )
+
+
+@pytest.mark.parametrize(("name", "character_set"), [("Hüfte", "ISO_IR 100"), ("肝 Ω", "ISO_IR 192")])
+def test_names_in_any_script_read_back(
+    name: str,
+    character_set: str,
+    structures: Sequence[Structure],
+    identity: Identity,
+    frame_uid: str,
+    images: Sequence[SourceObject],
+    tmp_path: Path,
+) -> None:
+    dataset = structure_set_dataset(
+        (replace(structures[0], name=name),),
+        identity=identity,
+        frame_of_reference_uid=frame_uid,
+        images=images,
+        label="Today",
+    )
+    read = dcmread(save_durable(dataset, tmp_path / "rs.dcm").path)
+    assert read.SpecificCharacterSet == character_set
+    assert read.StructureSetROISequence[0].ROIName == name
