@@ -8,13 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ExportSet:
-    """DICOM files ready to send, plan first, with the SOP instance UID and SHA-256 of each."""
+    """DICOM files ready to send, plan first, with the SOP instance UID and SHA-256 of each. Where not `approved`, the
+    plan says UNAPPROVED and the set may be looked at, never sent."""
 
     plan: Path
     doses: tuple[Path, ...]
     structures: Path
     sop_instance_uids: tuple[str, ...]
     sha256: tuple[str, ...]
+    approved: bool = True
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -2,6 +2,6 @@
 
 from appliance.export.read_back import read_back
 from appliance.export.sending import send
-from appliance.export.writing import write_export_set
+from appliance.export.writing import write_export_set, write_unapproved_set
 
-__all__ = ["read_back", "send", "write_export_set"]
+__all__ = ["read_back", "send", "write_export_set", "write_unapproved_set"]

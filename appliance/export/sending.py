@@ -23,7 +23,7 @@ from pynetdicom.association import Association
 from appliance.config import PeerConfig
 from appliance.contracts import ExportSet
 from appliance.contracts.progress import Progress, silent
-from appliance.errors import ExportError, ReadBackMismatch
+from appliance.errors import ExportError, NotApproved, ReadBackMismatch
 
 pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
 
@@ -71,9 +71,9 @@ class _TryAgainError(Exception):
 def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: Progress = silent) -> None:
     """Returns once the peer has confirmed every object.
 
-    Structures go first and doses last, so that what an object references is there before it. Raises ReadBackMismatch
-    if a file is not the one that was read back, ExportError (which object, which peer, what to do) if the peer refuses
-    an object for good or `peer.attempts` rounds did not bring all of them over.
+    Structures go first and doses last, so that what an object references is there before it. Raises NotApproved for a
+    set of `write_unapproved_set`, ReadBackMismatch if a file is not the one that was read back, ExportError (which
+    object, which peer, what to do) if the peer refuses an object for good or `peer.attempts` rounds did not bring all of them over.
     """
     waiting = _load(export_set)
     total = len(waiting)
@@ -95,6 +95,8 @@ def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: 
 
 
 def _load(export_set: ExportSet) -> list[_Object]:
+    if not export_set.approved:
+        raise NotApproved("This set was written for looking at only; approve the plan in a session and export that")
     digest_of = dict(zip(export_set.files, export_set.sha256, strict=True))
     objects = []
     for path in (export_set.structures, export_set.plan, *export_set.doses):

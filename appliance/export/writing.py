@@ -27,6 +27,21 @@ def write_export_set(
     exactly this case, plan and dose. Raises NotApproved, ExportError, DiskFull, WriteFailed.
     """
     _require_approval(case, plan, dose, approval)
+    return _write_set(case, plan, dose, approval, folder, per_beam_dose=per_beam_dose)
+
+
+def write_unapproved_set(
+    case: Case, plan: Plan, dose: CalculatedDose, folder: Path, *, per_beam_dose: bool = False
+) -> ExportSet:
+    """The same files for a plan that nobody has approved: its RTPLAN says UNAPPROVED, and `send` refuses the set.
+
+    Raises ExportError, DiskFull, WriteFailed."""
+    return _write_set(case, plan, dose, None, folder, per_beam_dose=per_beam_dose)
+
+
+def _write_set(
+    case: Case, plan: Plan, dose: CalculatedDose, approval: Approval | None, folder: Path, *, per_beam_dose: bool
+) -> ExportSet:
     if per_beam_dose and len(dose.beam_dose_gy) != len(plan.beams):
         raise ExportError("the dose of each beam was asked for but not calculated; calculate with dose per beam")
     structures = _write_structures(case, plan, folder)
@@ -46,6 +61,7 @@ def write_export_set(
         structures=structures.path,
         sop_instance_uids=tuple(written.sop_instance_uid for written in objects),
         sha256=tuple(written.sha256 for written in objects),
+        approved=approval is not None,
     )
 
 
@@ -75,7 +91,7 @@ def _write_structures(case: Case, plan: Plan, folder: Path) -> SourceObject:
 
 
 def _write_plan(
-    case: Case, plan: Plan, dose: CalculatedDose, approval: Approval, structures: SourceObject, folder: Path
+    case: Case, plan: Plan, dose: CalculatedDose, approval: Approval | None, structures: SourceObject, folder: Path
 ) -> SourceObject:
     dataset = plan_dataset(
         plan,
