@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.contracts import Received
+from appliance.contracts import ExportSet, Received
 from appliance.errors import IncompleteCase, SessionError
 from appliance.inbound import assess, read_folder
-from appliance.session import Session, State
+from appliance.session import Event, Session, State, next_state
 from appliance.session_stages import Stages
 from appliance.session_work import Workplace
 
@@ -24,9 +24,7 @@ def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
     return found.chosen, found.notes
 
 
-def run_to_review(
-    received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace
-) -> Session:
+def run_to_review(received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace) -> Session:
     """Runs a new session until it is in review. Raises the error that it failed with."""
     now = datetime.now(UTC)
     session = Session.open(f"{now:%Y%m%d}-{secrets.token_hex(4)}", received[0].patient_key, stages, workplace)
@@ -39,3 +37,15 @@ def run_to_review(
     if session.state is not State.IN_REVIEW:
         raise SessionError(f"The session ended as '{session.state}'")
     return session
+
+
+def write_proposal(session: Session, folder: Path) -> ExportSet:
+    """Plan, dose and structures of a session in review, marked UNAPPROVED, written to `folder` and read back.
+
+    No approval is made up: the set cannot be sent. Raises IllegalTransition if the session is not in review."""
+    next_state(session.state, Event.APPROVE)
+    case, _ = session.case()
+    plan, dose = session.files.plan(), session.files.dose()
+    export_set = session.stages.write_proposal(case, plan, dose, folder)
+    session.stages.read_back(export_set, case, plan, dose)
+    return export_set

@@ -47,7 +47,8 @@ class WriteReport(Protocol):
 class Stages:
     """In the order of the flow. `choose_goals` returns the bytes of the goal file, which the session keeps a copy of;
     `goals_for_case` reads such a copy. `scheduled` judges the plan that was made for the reference anatomy on today's,
-    or returns None with a sentence why that cannot be done ('' where there is no such plan)."""
+    or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
+    the export set of a plan that nobody approved, which `send` refuses."""
 
     assemble: Callable[[Sequence[Received]], Case]
     choose_goals: Callable[[Case], bytes]
@@ -61,5 +62,6 @@ class Stages:
     sign: Callable[[str, str, Shown], Approval]
     verify_approval: Callable[[Approval], None]
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
+    write_proposal: Callable[[Case, Plan, CalculatedDose, Path], ExportSet]
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
     send: Callable[[ExportSet, Progress], None]

@@ -13,7 +13,7 @@ from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_set_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
-from appliance.export import read_back, send, write_export_set
+from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
 from appliance.planning import PhotonTps, calculate_dose, check_plan
 from appliance.session_stages import Stages
@@ -24,6 +24,9 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
         return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+
+    def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
+        return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
 
     def export_set(case: Case, made: Plan, dose: CalculatedDose, approval: Approval, folder: Path) -> ExportSet:
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
@@ -41,8 +44,9 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
             case, goal_set, made, dose, judged, timing, path, scheduled=scheduled
         ),
         sign=identities.sign,
-        verify_approval=verify_approval,
+        verify_approval=lambda approval: verify_approval(approval, identities),
         write_export_set=export_set,
+        write_proposal=proposal,
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
