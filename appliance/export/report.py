@@ -44,7 +44,7 @@ def write_report(
     and evaluation do not belong together, DiskFull or WriteFailed if the file cannot be written.
     """
     _check_together(goal_set, plan, dose, evaluation)
-    stages = [(str(entry["stage"]), _seconds(entry)) for entry in timeline]
+    stages = [_stage(entry) for entry in timeline]
     total_s = sum(seconds for _, seconds in stages)
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     body = (
@@ -79,11 +79,11 @@ def _check_together(goal_set: GoalSet, plan: Plan, dose: CalculatedDose, evaluat
         raise ExportError("the plan has no beam to report")
 
 
-def _seconds(entry: Mapping[str, object]) -> float:
-    seconds = entry["seconds"]
-    if not isinstance(seconds, int | float):
-        raise ExportError(f"the timeline holds a duration that is no number for the stage {entry['stage']}")
-    return float(seconds)
+def _stage(entry: Mapping[str, object]) -> tuple[str, float]:
+    name, seconds = entry.get("stage"), entry.get("seconds")
+    if not isinstance(name, str) or not isinstance(seconds, int | float):
+        raise ExportError("the timeline has an entry without a stage and its seconds; the report needs both")
+    return name, float(seconds)
 
 
 def _timing_section(stages: Sequence[tuple[str, float]], total_s: float) -> str:

@@ -64,7 +64,7 @@ ISODOSES = (
     Isodose(80, "#5ff0b0", 1.2, "", 305),
     Isodose(95, "#ffe95c", 1.6, "7 2", 340),
     Isodose(100, "#ffffff", 1.4, "", 20),
-    Isodose(105, "#ff8a65", 1.6, "3 2", 60),
+    Isodose(105, "#ffffff", 1.8, "2 2", 60),
 )
 
 
@@ -76,10 +76,12 @@ def slices_section(case: Case, plan: Plan, dose: CalculatedDose, evaluation: Eva
     body_name = case.external.tg263
     views = "".join(_view(plane, _box(plane, body_name), styles, reference_gy) for plane in main)
     more = "".join(_view(plane, _box(plane, body_name), styles, reference_gy) for plane in series)
-    x, y, z = volume.isocentre_mm
+    low_hu, high_hu, x, y, z = (
+        f"{value:.1f}".removesuffix(".0").replace("-", "−") for value in (*WINDOW_HU, *volume.isocentre_mm)
+    )
     body = (
-        f'<p class="note">100 % is {reference_gy:g} Gy. Grey: {WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU. Isocentre '
-        f"(cross) at x {x:.1f}, y {y:.1f}, z {z:.1f} mm, DICOM patient coordinates. Contours are drawn as the plan was "
+        f'<p class="note">100 % is {reference_gy:g} Gy. Grey: {low_hu} to {high_hu} HU. Isocentre '
+        f"(cross) at x {x}, y {y}, z {z} mm, DICOM patient coordinates. Contours are drawn as the plan was "
         "judged: where half of a voxel lies inside. A letter marks the side of the patient: Left, Right, Anterior, "
         f'Posterior, Superior, Inferior.</p><div class="views">{views}</div>{_key(case, styles, reference_gy)}'
     )

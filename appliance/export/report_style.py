@@ -8,11 +8,11 @@ say the same.
 from __future__ import annotations
 
 _ON_LIGHT = (
-    "--t0:#c2185b;--t1:#b25000;--t2:#7a5c00;--o0:#0062a3;--o1:#00775a;--o2:#6a3fb5;--o3:#0d8ba8;--o4:#5f6b00;"
+    "--t0:#c62828;--t1:#a3149c;--t2:#b25000;--o0:#0062a3;--o1:#00775a;--o2:#6a3fb5;--o3:#0d8ba8;--o4:#5f6b00;"
     "--o5:#8d5524;--o6:#3b3b98;--o7:#4f5d67;--body:#7b8794;"
 )
 _ON_DARK = (
-    "--t0:#ff6fae;--t1:#ffa94d;--t2:#ffe066;--o0:#5cc8ff;--o1:#3ddc97;--o2:#c3a6ff;--o3:#7fe7f5;--o4:#d4e157;"
+    "--t0:#ff5c5c;--t1:#ff7ae5;--t2:#ff9d45;--o0:#5cc8ff;--o1:#3ddc97;--o2:#c3a6ff;--o3:#7fe7f5;--o4:#d4e157;"
     "--o5:#e0b084;--o6:#9fb4ff;--o7:#e3e8ec;--body:#a9b4be;"
 )
 _LIGHT = (
@@ -63,6 +63,7 @@ tbody th{font-weight:600}
 td b.v{font-weight:650}
 .tag{display:inline-block;border-radius:4px;padding:0 8px;font-weight:650;font-size:13px;white-space:nowrap}
 .tag.good{background:var(--good-bg);color:var(--good)}.tag.bad{background:var(--bad-bg);color:var(--bad)}
+.goals td{white-space:nowrap}
 sup a{color:var(--accent);text-decoration:none}
 code{font:13px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 figure{margin:0}
@@ -92,10 +93,13 @@ background:#1d242b;color:#e6ebf0;border-radius:6px}
 .timing rect{fill:var(--accent)}.timing .track{fill:var(--panel)}
 .timing{display:block;width:100%;height:auto;color:var(--ink)}
 footer{max-width:1240px;margin:0 auto;padding:12px 28px 40px;color:var(--quiet);font-size:13px}
-@media(max-width:900px){.views,.tiles{grid-template-columns:1fr 1fr}}
-@media(max-width:560px){.views,.tiles{grid-template-columns:1fr}}
+@media screen and (max-width:900px){.views,.tiles{grid-template-columns:1fr 1fr}}
+@media screen and (max-width:560px){.views,.tiles{grid-template-columns:1fr}}
 @media print{@page{margin:14mm}body{font-size:11px;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 main,header.top,footer{max-width:none;padding:0}section{margin:18px 0}tr,figure,.apertures li{break-inside:avoid}
-h2,h3{break-after:avoid}.tiles b{font-size:18px}}
+h1{font-size:20px}h2{font-size:15px}h2,h3{break-after:avoid}.tiles{gap:8px}.tiles li{padding:8px 10px}
+.tiles b{font-size:16px}.tiles span,caption,figcaption,p.note,ul.note,ol.note,thead th,.tag,.key{font-size:10px}
+th,td{padding:3px 8px 3px 4px}.views{gap:8px}dl.facts{grid-template-columns:repeat(3,1fr)}.apertures{gap:4px 5px}
+.apertures svg{width:48px;height:48px}.apertures li{font-size:8px}code{font-size:10px}}
 """
 )

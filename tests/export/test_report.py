@@ -371,6 +371,15 @@ def test_a_report_of_mixed_plans_is_refused(tmp_path: Path, what: str) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
+def test_a_timeline_without_seconds_is_refused(tmp_path: Path) -> None:
+    plan = made_plan()
+    dose = made_dose(plan)
+    with pytest.raises(ExportError, match="without a stage and its seconds"):
+        write_report(
+            made_case(), made_goals(), plan, dose, made_evaluation(dose), [{"stage": "planning"}], tmp_path / "r"
+        )
+
+
 def test_a_noisy_full_size_image_stays_small_and_quick(tmp_path: Path) -> None:
     """512 x 512 pixels of noise over the whole window compress worst."""
     grid = Grid((-255.5, -255.5, -60.0), (1.0, 1.0, 3.0), (40, 512, 512))
