@@ -68,6 +68,8 @@ def frame_of(subject: Subject) -> str:
     return ""
 
 
+# Type 1 in the mandatory modules of the IOD (PS3.3 C.8.8.5, C.8.8.6, C.8.8.8).
+_STRUCTURE_SET_PARTS = ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence")
 _WHAT_IS_MISSING = {
     Modality.RTSTRUCT: "it does not say which images it was drawn on",
     Modality.RTPLAN: "it does not say which structure set it was planned on",
@@ -81,7 +83,8 @@ def check_references(subject: Subject) -> None:
     if not references_of(subject):
         raise subject.refusal(Rule.REFERENCE, _WHAT_IS_MISSING[modality], _REMEDY)
     if modality is Modality.RTSTRUCT:
-        if not any(subject.items("StructureSetROISequence")):
-            raise subject.refusal(Rule.MISSING, "it holds no structure", "Export it with its structures")
+        for part in _STRUCTURE_SET_PARTS:
+            if not any(subject.items(part)):
+                raise subject.refusal(Rule.MISSING, f"it has no {part}", "Export it with all its structures")
         if not frame_of(subject):
             raise subject.refusal(Rule.REFERENCE, "it names no frame of reference", _REMEDY)

@@ -131,9 +131,9 @@ class ObjectStore:
         self._demand_room(keep_free_bytes)
         part = PartFile(self.root / "incoming")
         try:
-            if is_uid(announced.sop_instance_uid):
+            if is_uid(announced.sop_instance_uid) and is_uid(announced.sop_class_uid):
                 part.write(file_header(announced.sop_class_uid, announced.sop_instance_uid, transfer_syntax))
-        except NodeError:
+        except BaseException:
             part.discard()
             raise
         return Incoming(part, announced, transfer_syntax, sender)

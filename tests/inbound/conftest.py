@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,8 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
+from pynetdicom.presentation import build_context
 
 from appliance.audit import AuditLog
 from appliance.config import NodeConfig
@@ -180,7 +185,7 @@ def study() -> Study:
     return Study()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_study() -> type[Study]:
     return Study
 
@@ -289,6 +294,119 @@ def _peer(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]
 def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs one of DCMTK's programs."""
     return _peer
+
+
+class RawPeer:
+    """A peer on a bare socket that can be as rude as a test wants. `source` is an address of the loopback network."""
+
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def receive(self) -> tuple[int, bytes]:
+        """Type and body of the next PDU; (0, b"") if the node closed or reset the connection."""
+        try:
+            head = self._exactly(6)
+            return (head[0], self._exactly(struct.unpack(">L", head[2:])[0])) if head else (0, b"")
+        except ConnectionError:
+            return 0, b""
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            piece = self.socket.recv(count - len(data))
+            if not piece:
+                return b""
+            data += piece
+        return data
+
+    def associate(self, called: str = "COUCHSIDE", syntax: str = ExplicitVRLittleEndian, sop_class: str = CT) -> int:
+        """Sends a request; returns the type of the answer (2: accepted, 3: rejected)."""
+        self.send(association_request(called, syntax, sop_class))
+        return self.receive()[0]
+
+    def store(self, dataset: bytes, uid: str, *, sop_class: str = CT, piece: int = 16000) -> tuple[int, str]:
+        """One C-STORE; returns status and error comment."""
+        self.send(store_command(uid, sop_class))
+        for at in range(0, max(len(dataset), 1), piece):
+            self.send(data_pdu(dataset[at : at + piece], is_command=False, is_last=at + piece >= len(dataset)))
+        kind, body = self.receive()
+        assert kind == 4, f"PDU type {kind} instead of an answer"
+        answer = read_dataset(io.BytesIO(body[6:]), True, True)
+        return int(answer.Status), str(answer.get("ErrorComment", ""))
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def data_pdu(value: bytes, *, is_command: bool, is_last: bool, context_id: int = 1) -> bytes:
+    item = struct.pack(">LBB", len(value) + 2, context_id, is_command | is_last << 1) + value
+    return struct.pack(">BBL", 4, 0, len(item)) + item
+
+
+def command_set(elements: dict[int, bytes]) -> bytes:
+    body = b"".join(struct.pack("<HHL", 0, tag, len(value)) + value for tag, value in elements.items())
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
+
+
+def store_command(uid: str, sop_class: str = CT) -> bytes:
+    command = command_set(
+        {
+            0x0002: even(sop_class),
+            0x0100: struct.pack("<H", 1),
+            0x0110: struct.pack("<H", 7),
+            0x0700: struct.pack("<H", 0),
+            0x0800: struct.pack("<H", 1),
+            0x1000: even(uid),
+        }
+    )
+    return data_pdu(command, is_command=True, is_last=True)
+
+
+def even(text: str) -> bytes:
+    return text.encode() + b"\0" * (len(text) % 2)
+
+
+def association_request(
+    called: str = "COUCHSIDE", syntax: str = ExplicitVRLittleEndian, sop_class: str = CT, calling: str = "RAWPEER"
+) -> bytes:
+    request = A_ASSOCIATE()
+    request.application_context_name = UID("1.2.840.10008.3.1.1.1")
+    request.called_ae_title, request.calling_ae_title = called, calling
+    context = build_context(UID(sop_class), [UID(syntax)])
+    context.context_id = 1
+    request.presentation_context_definition_list = [context]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received, implementation.implementation_class_uid = 16384, UID("1.2.3.4")
+    request.user_information = [length, implementation]
+    return bytes(A_ASSOCIATE_RQ(request).encode())
+
+
+@dataclass
+class Raw:
+    """What tests of the wire need, in one place."""
+
+    port: int = 0
+    peers: list[RawPeer] = field(default_factory=list)
+    data_pdu = staticmethod(data_pdu)
+    store_command = staticmethod(store_command)
+    command_set = staticmethod(command_set)
+    request = staticmethod(association_request)
+
+    def __call__(self, port: int, source: str = "127.0.0.1") -> RawPeer:
+        self.peers.append(RawPeer(port, source))
+        return self.peers[-1]
+
+
+@pytest.fixture
+def raw() -> Iterator[Raw]:
+    peers = Raw()
+    yield peers
+    for peer in peers.peers:
+        peer.close()
 
 
 @pytest.fixture

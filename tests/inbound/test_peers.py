@@ -235,7 +235,7 @@ def test_sending_again_is_harmless_and_changing_is_refused(dcmtk, running, study
 
 
 def test_tls(dcmtk, running, tmp_path, tls_files):
-    context, key, certificate = tls_files
+    context, certificate = tls_files
     node = running(tls=context)
     dcmtk("echoscu", "-aec", "COUCHSIDE", "+tla", "+cf", str(certificate), "127.0.0.1", str(node.port))
     plain = dcmtk("echoscu", "-ta", "5", "-aec", "COUCHSIDE", "127.0.0.1", str(node.port), check=False)
@@ -257,4 +257,4 @@ def tls_files(dcmtk, tmp_path: Path):
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    return context, key, certificate
+    return context, certificate

@@ -1,0 +1,225 @@
+"""Which objects make today's case, and which sets are refused: judged on files read by `read_folder`."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from appliance.errors import InconsistentCase
+from appliance.inbound import assess, read_folder
+from appliance.inbound.catalogue import SetRule
+
+
+@pytest.fixture
+def read(write, tmp_path):
+    """Datasets to what is received of them, in a shuffled order of arrival."""
+
+    def through_files(*datasets, shuffle=True):
+        write(tmp_path / "in", list(datasets))
+        received = list(read_folder(tmp_path / "in"))
+        if shuffle:
+            random.Random(7).shuffle(received)
+        return received
+
+    return through_files
+
+
+def _refused(received) -> str:
+    with pytest.raises(InconsistentCase) as refused:
+        assess(received)
+    assert refused.value.fields["remedy"]
+    return str(refused.value.fields["rule"])
+
+
+def test_whole_set_is_complete_in_the_documented_order(read, study):
+    found = assess(read(*study.whole()))
+    assert (found.complete, found.missing, found.notes) == (True, "", ())
+    assert [item.modality for item in found.chosen] == ["CT"] * 5 + ["RTSTRUCT", "RTPLAN", "RTDOSE"]
+    heights = [item.placement.position_mm[2] for item in found.chosen[:5]]
+    assert heights == [0, 3, 6, 9, 12]
+
+
+def test_without_a_plan_a_case_is_complete(read, study):
+    images = study.series()
+    assert assess(read(*images, study.structure_set(images))).complete
+
+
+@pytest.mark.parametrize(
+    ("left_out", "missing"),
+    [
+        (slice(5, 6), "no structure set"),
+        (slice(2, 3), "1 of the 5 slices"),
+        (slice(0, 5), "have not arrived"),
+    ],
+)
+def test_what_is_missing_is_named(read, study, left_out, missing):
+    objects = study.whole()
+    del objects[left_out]
+    found = assess(read(*objects))
+    assert not found.complete
+    assert found.chosen == ()
+    assert missing in found.missing
+
+
+def test_a_structure_set_for_another_ct_waits_for_it(read, study, new_study):
+    other = new_study(study.patient_id, study.patient_name)
+    found = assess(read(*study.series(), other.structure_set(other.series())))
+    assert not found.complete
+    assert "another image series" in found.missing
+
+
+def test_newest_structure_set_decides_today_and_the_reference_day_stays_predecessor(read, study, new_study):
+    reference = study.whole()
+    today = new_study(study.patient_id, study.patient_name)
+    images = today.series(4)
+    structure_set = today.structure_set(images, date="20260402")
+    found = assess(read(*images, structure_set, *reference))
+    assert found.complete
+    uids = [item.sop_instance_uid for item in found.chosen]
+    assert uids == [*(i.SOPInstanceUID for i in images), structure_set.SOPInstanceUID,
+                    reference[-2].SOPInstanceUID, reference[-1].SOPInstanceUID]  # fmt: skip
+
+
+def test_no_older_anatomy_while_todays_slices_are_on_their_way(read, study, new_study):
+    today = new_study(study.patient_id, study.patient_name)
+    images = today.series(4)
+    found = assess(read(*images[1:], today.structure_set(images, date="20260402"), *study.whole()))
+    assert not found.complete
+    assert "1 of the 4" in found.missing
+
+
+def test_newest_plan_and_only_its_own_plan_dose(read, study):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    old, new = (study.plan(structure_set, date=date) for date in ("20260101", "20260215"))
+    beam, whole, other = study.dose(new, summation="BEAM"), study.dose(new), study.dose(old)
+    found = assess(read(*images, structure_set, old, new, beam, whole, other))
+    assert [item.sop_instance_uid for item in found.chosen[-2:]] == [new.SOPInstanceUID, whole.SOPInstanceUID]
+
+
+def test_dose_of_another_plan_and_absent_structure_set_are_noted(read, study):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    foreign = study.structure_set(images)
+    plan, other = study.plan(foreign), study.plan(structure_set, date="20250101")
+    found = assess(read(*images, structure_set, plan, study.dose(other)))
+    assert [item.modality for item in found.chosen[-2:]] == ["RTSTRUCT", "RTPLAN"]
+    assert any("structure set of the predecessor" in note for note in found.notes)
+    assert any("another plan" in note for note in found.notes)
+
+
+def test_without_dates_the_last_to_arrive_is_newest(read, study):
+    images = study.series()
+    sets = [study.structure_set(images) for _ in range(2)]
+    for dataset in sets:
+        del dataset.StructureSetDate, dataset.InstanceCreationDate
+    received = read(*images, *sets, shuffle=False)
+    assert assess(received).chosen[-1].sop_instance_uid == sets[1].SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientID", "OTHER"), ("PatientName", "Other^Name"), ("PatientBirthDate", "19510412"), ("PatientSex", "M")],
+)
+def test_another_identity_in_any_object_is_refused(read, study, keyword, value):
+    objects = study.whole()
+    setattr(objects[5], keyword, value)
+    assert _refused(read(*objects)) == SetRule.IDENTITY
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientName", "SAMPLE^SYNTHIA^^"), ("PatientName", ""), ("PatientBirthDate", ""), ("PatientSex", "")],
+)
+def test_what_systems_write_differently_for_one_person_is_no_contradiction(read, study, keyword, value):
+    objects = study.whole()
+    setattr(objects[5], keyword, value)
+    assert assess(read(*objects)).complete
+
+
+def _move(index, axis, by_mm):
+    def spoil(images):
+        images[index].ImagePositionPatient[axis] = float(images[index].ImagePositionPatient[axis]) + by_mm
+
+    return spoil
+
+
+def _every(keyword, value):
+    def spoil(images):
+        for image in images:
+            setattr(image, keyword, value)
+
+    return spoil
+
+
+def _one(keyword, value):
+    return lambda images: setattr(images[2], keyword, value)
+
+
+def _sheared(images):
+    """Positions step in y as with a gantry tilted by 10 degrees."""
+    for index, image in enumerate(images):
+        image.ImagePositionPatient[1] = -16 + index * 3 * 0.176
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        (_move(2, 2, 1.0), SetRule.UNEVEN),
+        (_move(2, 2, -3.0), SetRule.DUPLICATE_SLICE),
+        (_move(2, 0, 0.5), SetRule.TILTED),
+        (_sheared, SetRule.TILTED),
+        (_every("GantryDetectorTilt", 5.0), SetRule.TILTED),
+        (_every("ImageOrientationPatient", [1, 0, 0, 0, 0.9848, 0.1736]), SetRule.TILTED),
+        (_every("ImageOrientationPatient", [0.9848, 0.1736, 0, -0.1736, 0.9848, 0]), SetRule.TILTED),
+        (_every("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]), SetRule.NOT_AXIAL),
+        (_one("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]), SetRule.MIXED),
+        (_one("PixelSpacing", [2.1, 2]), SetRule.MIXED),
+        (_one("PatientPosition", "FFS"), SetRule.POSITION),
+        (_one("FrameOfReferenceUID", "1.2.3.4"), SetRule.FRAME),
+        (_every("FrameOfReferenceUID", "1.2.3.4"), SetRule.FRAME),
+    ],
+)
+def test_slices_that_make_no_volume_are_refused(read, study, spoil, rule):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    spoil(images)
+    assert _refused(read(*images, structure_set)) == rule
+
+
+def test_slices_of_another_size_are_refused(read, study, new_study):
+    images = study.series()
+    images[2] = replace(study, size=18).ct(2)
+    assert _refused(read(*images, study.structure_set(images))) == SetRule.MIXED
+
+
+def test_a_slice_missing_from_series_and_structure_set_is_noticed(read, study):
+    images = study.series(6)
+    del images[2]
+    found = assess(read(*images, study.structure_set(images)))
+    assert not found.complete
+    assert "1 slices of the image series are missing" in found.missing
+    assert "3.0 mm" in found.missing
+
+
+def test_rounded_positions_are_no_uneven_spacing(read, study):
+    images = study.series(60)
+    for index, image in enumerate(images):
+        image.ImagePositionPatient[2] = round(index * 1.0 / 0.7, 2)
+    assert assess(read(*images, study.structure_set(images))).complete
+
+
+def test_flipped_axes_of_other_positions_are_accepted(read, study):
+    images = study.series()
+    for image in images:
+        image.PatientPosition = "FFP"
+        image.ImageOrientationPatient = [-1, 0, 0, 0, -1, 0]
+    assert assess(read(*images, study.structure_set(images))).complete
+
+
+def test_two_series_in_one_structure_set_are_refused(read, study, new_study):
+    other = new_study(study.patient_id, study.patient_name, frame_uid=study.frame_uid)
+    images = study.series() + other.series()
+    assert _refused(read(*images, study.structure_set(images))) == SetRule.OTHER_SERIES
