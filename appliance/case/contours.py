@@ -26,10 +26,10 @@ positions to 0.1 mm and no slice is that thin."""
 LEAST_AREA_MM2 = 1e-3
 """A loop with less area is a line or a point; chosen far below one pixel of any image."""
 
-CROSSING_SHARE = 0.02
-CROSSING_MM2 = 2.0
-"""A loop crosses itself if its even-odd and its shoelace area differ by more than this share and this area; chosen
-above the error of the scanlines they are compared by."""
+CROSSING_SHARE = 0.005
+CROSSING_MM2 = 1.0
+"""A loop crosses itself worth mentioning if its even-odd and its shoelace area differ by more than this share and this
+area; chosen, because hand-drawn outlines often overlap by a fraction of a pixel where they close."""
 
 CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 """Contour Geometric Types (PS3.3 C.8.8.6.1) that enclose an area. The second demands the even-odd rule by its name,
@@ -69,7 +69,7 @@ def read_loops(roi_contour: Dataset | None, grid: Grid, what: str) -> Loops:
         points = _points(contour, what)
         plane = _plane_index(points[:, 2], grid, what)
         loop = _without_repeats(points[:, :2])
-        area_mm2 = even_odd_area_mm2([loop], _line_distance_mm(loop)) if len(loop) >= 3 else 0.0
+        area_mm2 = even_odd_area_mm2([loop]) if len(loop) >= 3 else 0.0
         if area_mm2 < LEAST_AREA_MM2:
             left_out += 1
             continue
@@ -107,11 +107,6 @@ def _plane_index(z_mm: FloatArray, grid: Grid, what: str) -> int:
 def _without_repeats(points: FloatArray) -> FloatArray:
     """Points that repeat the one before, and the first point repeated at the end, say nothing."""
     return points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
-
-
-def _line_distance_mm(loop: FloatArray) -> float:
-    """Scanline distance for a loop: a fiftieth of its height."""
-    return max(float(np.ptp(loop[:, 1])) / 50.0, 1e-6)
 
 
 def _inconsistent(what: str, reason: str, rule: str) -> InconsistentCase:
