@@ -16,7 +16,7 @@ class ExportSet:
     structures: Path
     sop_instance_uids: tuple[str, ...]
     sha256: tuple[str, ...]
-    approved: bool = True
+    approved: bool
 
     @property
     def files(self) -> tuple[Path, ...]:

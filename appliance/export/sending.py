@@ -95,8 +95,8 @@ def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: 
 
 
 def _load(export_set: ExportSet) -> list[_Object]:
-    if not export_set.approved:
-        raise NotApproved("This set was written for looking at only; approve the plan in a session and export that")
+    """The objects in the order they are sent. What the plan's own file says of its approval counts as well as the
+    set's word for it: a set may come from a record on disk."""
     digest_of = dict(zip(export_set.files, export_set.sha256, strict=True))
     objects = []
     for path in (export_set.structures, export_set.plan, *export_set.doses):
@@ -108,6 +108,8 @@ def _load(export_set: ExportSet) -> list[_Object]:
             raise ReadBackMismatch(f"{path.name} was changed after it was read back; export the plan again")
         dataset = pydicom.dcmread(BytesIO(data))
         objects.append(_Object(f"{KINDS[dataset.SOPClassUID]} {path.name}", dataset))
+    if not export_set.approved or objects[1].dataset.get("ApprovalStatus") != "APPROVED":
+        raise NotApproved("This set was written for looking at only; approve the plan in a session and export that")
     return objects
 
 

@@ -6,6 +6,7 @@ import hashlib
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from pynetdicom import AE
 
 from appliance.config import PeerConfig
 from appliance.contracts import ExportSet
-from appliance.errors import ExportError, ReadBackMismatch
-from appliance.export import read_back, send, write_export_set
+from appliance.errors import ExportError, NotApproved, ReadBackMismatch
+from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.sending import Outcome, judge
 
 from .conftest import Approved, read_dose, read_plan
@@ -71,6 +72,7 @@ def test_orthanc_holds_the_set_and_its_files_read_back(
         structures=files[2],
         sop_instance_uids=export_set.sop_instance_uids,
         sha256=tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files),
+        approved=True,
     )
     read_back(arrived, approved.case, approved.plan, approved.dose, read_plan=read_plan, read_dose=read_dose)
 
@@ -251,6 +253,18 @@ def test_a_file_changed_since_it_was_read_back_is_not_sent(approved: Approved, t
     peer = ScriptedPeer()
     with peer.running() as port, pytest.raises(ReadBackMismatch, match=r"RP\.dcm was changed"):
         send(export_set, peer_at(port), calling_ae="COUCHSIDE")
+    assert peer.calls == []
+
+
+@pytest.mark.parametrize("claims_approval", [False, True])
+def test_a_plan_that_nobody_approved_is_not_sent(claims_approval: bool, approved: Approved, tmp_path: Path) -> None:
+    """Also where the set's record says otherwise: the plan's own file counts."""
+    export_set = write_unapproved_set(approved.case, approved.plan, approved.dose, tmp_path / "export")
+    read_back(export_set, approved.case, approved.plan, approved.dose, read_plan=read_plan, read_dose=read_dose)
+    assert dcmread(export_set.plan).ApprovalStatus == "UNAPPROVED"
+    peer = ScriptedPeer()
+    with peer.running() as port, pytest.raises(NotApproved, match="looking at only"):
+        send(replace(export_set, approved=claims_approval), peer_at(port), calling_ae="COUCHSIDE")
     assert peer.calls == []
 
 
