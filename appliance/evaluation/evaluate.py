@@ -103,9 +103,12 @@ def evaluate(
     dose_gy, notes = dose_on_image(dose, case.image.grid)
     judged = _Judged(case, applicable, dose_gy)
     goals = _goal_results(judged)
-    targets = tuple(_target_indices(judged, name, dose_gy) for name, dose_gy in applicable.prescription)
-    curves, cut = _dvh_curves(judged)
     body_gy, body_cc = _body(judged)
+    targets = tuple(
+        _target_indices(judged, name, prescribed_gy, volume_at_dose(body_gy, body_cc, prescribed_gy))
+        for name, prescribed_gy in applicable.prescription
+    )
+    curves, cut = _dvh_curves(judged)
     return Evaluation(
         goals=goals,
         dvh=curves,
@@ -172,11 +175,11 @@ def _body(judged: _Judged) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return dose_gy[reached], cc[reached]
 
 
-def _target_indices(judged: _Judged, name: str, prescribed_gy: float) -> TargetIndices:
+def _target_indices(judged: _Judged, name: str, prescribed_gy: float, isodose_cc: float) -> TargetIndices:
     """Homogeneity (D2% - D98%) / D50% (ICRU Report 83, 2010) of the target, and Paddick's conformity index
     TV_PIV² / (TV · PIV) (Paddick, J Neurosurg 93 Suppl 3:219, 2000).
 
-    PIV is the volume of the External with at least the prescribed dose. TV is the target together with all targets
+    PIV is `isodose_cc`, the volume of the External with at least the prescribed dose. TV is the target together with all targets
     prescribed more (chosen, because their volume has to be inside this isodose too).
     """
     volume = DoseVolume.of(*judged.covered(name, judged.union(name)))
@@ -186,7 +189,6 @@ def _target_indices(judged: _Judged, name: str, prescribed_gy: float) -> TargetI
     higher = [other for other, dose_gy in judged.goal_set.prescription if dose_gy > prescribed_gy]
     target_gy, target_cc = judged.covered(name, judged.union("+".join([name, *higher])))
     inside_cc = volume_at_dose(target_gy, target_cc, prescribed_gy)
-    isodose_cc = volume_at_dose(*_body(judged), prescribed_gy)
     total_cc = float(target_cc.sum(dtype=np.float64))
     return TargetIndices(
         structure=name,
