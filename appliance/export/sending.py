@@ -73,7 +73,8 @@ def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: 
 
     Structures go first and doses last, so that what an object references is there before it. Raises NotApproved for a
     set of `write_unapproved_set`, ReadBackMismatch if a file is not the one that was read back, ExportError (which
-    object, which peer, what to do) if the peer refuses an object for good or `peer.attempts` rounds did not bring all of them over.
+    object, which peer, what to do) if the peer refuses an object for good or `peer.attempts` rounds did not bring all
+    of them over.
     """
     waiting = _load(export_set)
     total = len(waiting)
