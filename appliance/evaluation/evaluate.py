@@ -179,8 +179,8 @@ def _target_indices(judged: _Judged, name: str, prescribed_gy: float, isodose_cc
     """Homogeneity (D2% - D98%) / D50% (ICRU Report 83, 2010) of the target, and Paddick's conformity index
     TV_PIV² / (TV · PIV) (Paddick, J Neurosurg 93 Suppl 3:219, 2000).
 
-    PIV is `isodose_cc`, the volume of the External with at least the prescribed dose. TV is the target together with all targets
-    prescribed more (chosen, because their volume has to be inside this isodose too).
+    PIV is `isodose_cc`, the volume of the External with at least the prescribed dose. TV is the target together with
+    all targets prescribed more (chosen, because their volume has to be inside this isodose too).
     """
     volume = DoseVolume.of(*judged.covered(name, judged.union(name)))
     median_gy = volume.dose_at_percent(50)

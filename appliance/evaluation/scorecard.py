@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from appliance.contracts import Evaluation
@@ -11,48 +12,18 @@ SCHEMA = "couchside.scorecard/1"
 
 
 def scorecard(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain JSON types only. Values are unrounded: `met` can be recomputed from `value` and `limit`."""
-    facts = evaluation.plan
+    """Plain JSON types only. Values are unrounded: `met` can be recomputed from `value` and `limit`. The field names
+    of GoalResult, TargetIndices and PlanFacts are the documented keys."""
     return {
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
-        "goals": [
-            {
-                "structure": goal.structure,
-                "metric": goal.metric,
-                "comparator": goal.comparator,
-                "limit": goal.limit,
-                "unit": goal.unit,
-                "value": goal.value,
-                "met": goal.met,
-                "priority": goal.priority,
-                "source": goal.source,
-                "approximate": goal.approximate,
-            }
-            for goal in evaluation.goals
-        ],
-        "targets": [
-            {
-                "structure": target.structure,
-                "prescribed_gy": target.prescribed_gy,
-                "paddick_conformity": target.paddick_conformity,
-                "homogeneity": target.homogeneity,
-            }
-            for target in evaluation.targets
-        ],
+        "goals": [asdict(goal) for goal in evaluation.goals],
+        "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
-        "plan": {
-            "mu": facts.mu,
-            "beams": facts.beams,
-            "control_points": facts.control_points,
-            "segments": facts.segments,
-            "deliverable": facts.deliverable,
-            "violations": list(facts.violations),
-            "delivery_time_s": facts.delivery_time_s,
-        },
+        "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
         "notes": list(evaluation.notes),
         "digests": {
             "plan": evaluation.plan_digest,

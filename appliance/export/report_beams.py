@@ -24,20 +24,7 @@ def beams_section(plan: Plan) -> str:
         "#Jaws X1 / X2",
         "#Jaws Y1 / Y2",
     ]
-    rows = [
-        [
-            f"{beam.number}. {text(beam.name)}",
-            f"{text(beam.machine)}, {beam.energy_mv:g} MV{_mode(beam)}, {beam.dose_rate_mu_min:g} MU/min",
-            _angles([point.gantry_deg for point in beam.control_points]),
-            _angles([point.collimator_deg for point in beam.control_points]),
-            _angles([point.couch_deg for point in beam.control_points]),
-            f"{beam.mu:.1f}",
-            str(len(beam.segments())),
-            _opening([(point.jaws.x1_mm, point.jaws.x2_mm) for point in beam.control_points]),
-            _opening([(point.jaws.y1_mm, point.jaws.y2_mm) for point in beam.control_points]),
-        ]
-        for beam in plan.beams
-    ]
+    rows = [_row(beam) for beam in plan.beams]
     caption = (
         f"IEC 61217 angles in degrees, jaws at the isocentre plane in mm, monitor units of one fraction "
         f"({plan.mu:.1f} in all)."
@@ -53,6 +40,20 @@ def beams_section(plan: Plan) -> str:
         f'central axis.</p><div class="beams">{pictures}</div>',
         anchor="beams",
     )
+
+
+def _row(beam: Beam) -> list[str]:
+    return [
+        f"{beam.number}. {text(beam.name)}",
+        f"{text(beam.machine)}, {beam.energy_mv:g} MV{_mode(beam)}, {beam.dose_rate_mu_min:g} MU/min",
+        _angles([point.gantry_deg for point in beam.control_points]),
+        _angles([point.collimator_deg for point in beam.control_points]),
+        _angles([point.couch_deg for point in beam.control_points]),
+        f"{beam.mu:.1f}",
+        str(len(beam.segments())),
+        _opening([(point.jaws.x1_mm, point.jaws.x2_mm) for point in beam.control_points]),
+        _opening([(point.jaws.y1_mm, point.jaws.y2_mm) for point in beam.control_points]),
+    ]
 
 
 def _mode(beam: Beam) -> str:
