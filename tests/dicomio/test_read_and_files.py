@@ -68,7 +68,7 @@ def top_level(dataset: Dataset) -> dict[str, object]:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_cut_file_is_refused_or_is_whole_up_to_the_cut(
     share: float, structure_bytes: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -88,7 +88,7 @@ def test_a_cut_file_is_refused_or_is_whole_up_to_the_cut(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(position=st.integers(132), value=st.integers(0, 255))
 def test_a_changed_byte_never_escapes_as_another_error(
     position: int, value: int, structure_bytes: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -117,7 +117,7 @@ def test_a_slice_without_all_its_pixels_is_refused(images: Sequence[SourceObject
     assert read_dataset(path, what="CT slice 1", pixels=False).Rows == 30
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_file_cut_inside_sequences_of_undefined_length_is_refused(
     share: float, structure_bytes: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -205,7 +205,7 @@ while True:
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "RP.dcm"
-    for delay_s in (0.0, 0.003, 0.01, 0.02, 0.035, 0.05):
+    for delay_s in (0.0, 0.01, 0.03):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()

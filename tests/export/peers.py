@@ -89,6 +89,11 @@ class Orthanc:
             "DicomPort": self.dicom_port,
             "HttpPort": self._http_port,
             "RemoteAccessAllowed": False,
+            # its DICOM port cannot be bound to loopback, so it takes objects from this host alone
+            "DicomAlwaysAllowStore": False,
+            "DicomAlwaysAllowEcho": False,
+            "DicomCheckModalityHost": True,
+            "DicomModalities": {"couchside": ["COUCHSIDE", "127.0.0.1", free_port()]},
             "AuthenticationEnabled": False,
         }
         path = self.folder / "orthanc.json"

@@ -76,7 +76,7 @@ def beams(draw: st.DrawFn, number: int) -> Beam:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     first=beams(number=1),
     second=beams(number=7),
