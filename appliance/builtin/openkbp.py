@@ -33,7 +33,10 @@ PROVENANCE = (
     "OpenKBP (Babier et al., Med Phys 48:5549, 2021). External is derived: largest part of the CT above air, holes "
     "filled slice by slice. Contours follow voxel borders."
 )
-DOSE_COMMENT = f"OpenKBP synthetic reference plan, all {FRACTIONS} fractions."
+DOSE_DESCRIPTION = f"OpenKBP reference dose, all {FRACTIONS} fractions"
+
+STUDY_DATE, STUDY_TIME = "20210601", "080000"
+"""Synthetic: the data have no dates; the month is that of the challenge's report."""
 
 
 def import_openkbp(npz: Path, folder: Path, *, uid_seed: str | None = None) -> tuple[SourceObject, ...]:
@@ -54,7 +57,7 @@ def import_openkbp(npz: Path, folder: Path, *, uid_seed: str | None = None) -> t
     structures = writer.write_structures(_structures(patient), images, label="OpenKBP", description=PROVENANCE)
     if patient.dose_gy is None:
         return (*images, structures)
-    dose = writer.write_dose(patient.grid, patient.dose_gy, structures, comment=DOSE_COMMENT)
+    dose = writer.write_dose(patient.grid, patient.dose_gy, structures, description=DOSE_DESCRIPTION)
     return (*images, structures, dose)
 
 
@@ -66,6 +69,8 @@ def _identity(patient: PackedPatient, stamp: Stamp) -> Identity:
         sex="",
         study_instance_uid=stamp.uid("study"),
         study_id=patient.name[:16],
+        study_date=STUDY_DATE,
+        study_time=STUDY_TIME,
         study_description="OpenKBP head and neck",
     )
 

@@ -66,7 +66,7 @@ class StudyWriter:
         return self._save(dataset, "rtstruct", "RS.dcm")
 
     def write_dose(
-        self, grid: Grid, dose_gy: NDArray[np.float32], structure_set: SourceObject, *, comment: str
+        self, grid: Grid, dose_gy: NDArray[np.float32], structure_set: SourceObject, *, description: str
     ) -> SourceObject:
         """RD.dcm: dose_gy (z, y, x) of the whole course, of a plan that is not to be had."""
         dataset = dose_dataset(
@@ -77,7 +77,7 @@ class StudyWriter:
             plan=None,
             structure_set=structure_set,
         )
-        dataset.DoseComment = f"{comment} {RESEARCH_NOTICE}"
+        dataset.SeriesDescription = description
         return self._save(dataset, "rtdose", "RD.dcm")
 
     def _save(self, dataset: Dataset, role: str, file_name: str) -> SourceObject:
