@@ -245,6 +245,14 @@ def test_the_writers_own_connection_can_only_read_and_append(path: Path) -> None
     connection.close()
 
 
+def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    AuditLog.open(path).close()
+    connection = schema.connect_writer(path)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
 def test_a_log_replaced_while_open_takes_no_more_rows(path: Path) -> None:
     log = AuditLog.open(path)
     log.append("one")

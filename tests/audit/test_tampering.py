@@ -99,6 +99,45 @@ def test_sqlite_itself_refuses(path: Path, statement: str, recursive_triggers: s
     assert (result.ok, result.rows, result.signed_rows) == (True, ROWS, ROWS)
 
 
+CONTINUED = "SELECT {seq}, time_utc, session_id, actor, 'forged', data, row_hash, row_hash FROM audit WHERE seq = 25"
+
+
+@pytest.mark.parametrize("seq", ["7", "25", "27", "NULL"])
+def test_the_right_hash_does_not_excuse_the_wrong_number(path: Path, seq: str) -> None:
+    connection = raw(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT OR REPLACE INTO audit " + CONTINUED.format(seq=seq))
+    connection.close()
+    assert verify(path).ok
+
+
+@pytest.mark.parametrize(
+    "count_and_head",
+    [
+        "26, (SELECT row_hash FROM audit WHERE seq = 24)",
+        "27, (SELECT row_hash FROM audit WHERE seq = 26)",
+        "24, (SELECT row_hash FROM audit WHERE seq = 26)",
+        "25, (SELECT row_hash FROM audit WHERE seq = 25)",
+    ],
+)
+def test_a_checkpoint_is_of_the_last_row_or_refused(path: Path, count_and_head: str) -> None:
+    connection = raw(path)
+    connection.execute("INSERT INTO audit " + CONTINUED.format(seq=26))
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(
+            f"INSERT OR REPLACE INTO checkpoint SELECT {count_and_head}, time_utc, public_key, signature "
+            "FROM checkpoint WHERE count = 25"
+        )
+    connection.close()
+
+
+def test_a_checkpoint_without_new_rows_is_refused(path: Path) -> None:
+    connection = raw(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT OR REPLACE INTO checkpoint SELECT * FROM checkpoint WHERE count = 25")
+    connection.close()
+
+
 def changed(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE audit SET data = '{\"n\":99}' WHERE seq = 13")
 
