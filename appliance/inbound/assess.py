@@ -32,7 +32,6 @@ class Completeness:
 def assess(received: Sequence[Received]) -> Completeness:
     """Judges the objects of one patient (of a store: `ObjectStore.case_objects`). An object that may still come makes
     the case incomplete; objects that contradict each other raise InconsistentCase with the rule they break."""
-    _one_person(received)
     structure_set = _newest(received, Modality.RTSTRUCT)
     if structure_set is None:
         return Completeness(False, "no structure set has arrived")
@@ -40,23 +39,42 @@ def assess(received: Sequence[Received]) -> Completeness:
     if missing := _missing_images(structure_set, present):
         return Completeness(False, missing)
     series = _series_of(structure_set, present)
+    predecessor, notes = _predecessor(received)
+    chosen = (*in_order(series), structure_set, *predecessor)
+    notes += _one_person(received, chosen)
     if missing := check_stack(series):
         return Completeness(False, missing)
     _one_frame(structure_set, series)
-    predecessor, notes = _predecessor(received)
-    return Completeness(True, "", (*in_order(series), structure_set, *predecessor), notes)
+    return Completeness(True, "", chosen, notes)
 
 
-def _one_person(received: Sequence[Received]) -> None:
-    """An empty value contradicts nothing: many systems leave sex or birth date out of some objects."""
-    for index, what in enumerate(_IDENTITY):
-        if len({item.identity_keys[index] for item in received} - {""}) > 1:
+def _one_person(received: Sequence[Received], chosen: Sequence[Received]) -> tuple[str, ...]:
+    """Every chosen object agrees in every part of the identity, and every image in the patient ID. An object that a
+    newer one has replaced is only noted: it cannot be taken back, and must not stand in the way of its correction.
+
+    An empty value contradicts nothing: many systems leave sex or birth date out of some objects.
+    """
+    images = [item for item in received if item.modality in IMAGE_MODALITIES]
+    _agree((*chosen, *images), _IDENTITY[:1])
+    _agree(chosen, _IDENTITY)
+    if any(_differ((*received, *chosen), index) for index, _ in enumerate(_IDENTITY)):
+        return ("objects with another identity were left aside",)
+    return ()
+
+
+def _agree(objects: Sequence[Received], parts: Sequence[str]) -> None:
+    for index, what in enumerate(parts):
+        if _differ(objects, index):
             raise InconsistentCase(
                 f"they differ in {what}",
                 what="The objects of this case",
                 remedy="Check that they belong to one patient, correct the wrong ones at their source, send them again",
                 rule=SetRule.IDENTITY.value,
             )
+
+
+def _differ(objects: Sequence[Received], index: int) -> bool:
+    return len({item.identity_keys[index] for item in objects} - {""}) > 1
 
 
 def _newest(received: Sequence[Received], modality: Modality) -> Received | None:

@@ -25,7 +25,7 @@ from pydantic import JsonValue
 
 from appliance.audit import AuditLog
 from appliance.contracts import Received
-from appliance.errors import AuditError, DiskFull, NodeError, RefusedObject, StoreBusy
+from appliance.errors import AuditError, DiskFull, RefusedObject, StoreBusy
 from appliance.inbound.catalogue import Rule
 from appliance.inbound.describe import StoredFile, describe, stored_row
 from appliance.inbound.keys import Keys

@@ -18,7 +18,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from appliance.errors import RefusedObject
-from appliance.inbound.catalogue import ACCEPTED_CLASSES, Rule
+from appliance.inbound.catalogue import ACCEPTED_CLASSES, COMPRESSED_SYNTAXES, NATIVE_SYNTAXES, Rule
 from appliance.inbound.limits import Limits
 from appliance.inbound.structure import BrokenStructure, Buffer, PixelExtent, walk
 
@@ -137,8 +137,15 @@ def open_subject(
 ) -> Subject:
     """Walks `data` from `offset` (the dataset, without file header) to its end and reads the values before the pixels.
 
-    Raises RefusedObject if the bytes do not parse to their end.
+    Raises RefusedObject if the transfer syntax is none of ours or the bytes do not parse to their end.
     """
+    if transfer_syntax not in (*NATIVE_SYNTAXES, *COMPRESSED_SYNTAXES):
+        raise RefusedObject(
+            "its transfer syntax is not accepted",
+            what=name,
+            remedy="Export it uncompressed in little endian byte order",
+            rule=Rule.SYNTAX.id,
+        )
     is_implicit = transfer_syntax == ImplicitVRLittleEndian
     try:
         pixels = walk(data, offset, is_implicit=is_implicit, limits=limits)

@@ -139,6 +139,21 @@ def test_what_systems_write_differently_for_one_person_is_no_contradiction(read,
     assert assess(read(*objects)).complete
 
 
+def test_images_of_another_patient_are_refused(read, study, new_study):
+    stray = new_study("ANOTHER-ID").series(2)
+    assert _refused(read(*study.whole(), *stray)) == SetRule.IDENTITY
+
+
+def test_a_corrected_object_replaces_the_wrong_one(read, study):
+    """The wrong plan stays in the store for ever; the corrected one, newer, is chosen."""
+    objects = study.whole()
+    wrong = study.plan(objects[5], date="20260101")
+    wrong.PatientName = "Wrong^Name"
+    found = assess(read(*objects, wrong))
+    assert found.complete
+    assert found.notes == ("objects with another identity were left aside",)
+
+
 def _move(index, axis, by_mm):
     def spoil(images):
         images[index].ImagePositionPatient[axis] = float(images[index].ImagePositionPatient[axis]) + by_mm
