@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from pydantic import JsonValue
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
@@ -96,7 +95,7 @@ class Node:
         command = request.get("command")
         if command == "status":
             return self.status()
-        session = self._session(request.get("session"))
+        session = self.session(str(request.get("session")))
         reason = _text(request, "reason")[:MAXIMUM_REASON]
         if command == "approve":
             session.approve(_text(request, "identity"), _text(request, "passphrase"))
@@ -113,8 +112,9 @@ class Node:
         self._runner.push(session.id)
         return {"session": self._describe(session)}
 
-    def _session(self, session_id: JsonValue) -> Session:
-        session = self._runner.sessions.get(str(session_id))
+    def session(self, session_id: str) -> Session:
+        """Raises SessionError if there is none of this name."""
+        session = self._runner.sessions.get(session_id)
         if session is None:
             raise SessionError(f"There is no session '{session_id}'; 'couchside sessions' lists them")
         return session

@@ -1,0 +1,64 @@
+"""All commands, in the order that `couchside --help` shows them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from appliance.cli import (
+    approve,
+    audit,
+    cases,
+    decisions,
+    demo,
+    doctor,
+    dose,
+    identity,
+    import_openkbp,
+    replan,
+    serve,
+    sessions,
+)
+from appliance.dicomio.files import software_version
+
+app = typer.Typer(
+    name="couchside",
+    help="Online adaptive radiotherapy beside the LINAC console. Research software, not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"couchside {software_version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command("demo")(demo.demo)
+app.command("cases")(cases.cases)
+app.command("serve")(serve.serve)
+app.command("replan")(replan.replan)
+app.command("dose")(dose.dose)
+app.command("import-openkbp")(import_openkbp.import_openkbp)
+app.command("sessions")(sessions.sessions)
+app.command("approve")(approve.approve)
+app.command("reject")(decisions.reject)
+app.command("choose-scheduled")(decisions.choose_scheduled)
+app.command("stop")(decisions.stop)
+app.command("retry")(decisions.retry)
+app.command("doctor")(doctor.doctor)
+app.add_typer(identity.app, name="identity")
+app.add_typer(audit.app, name="audit")

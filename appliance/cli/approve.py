@@ -1,0 +1,57 @@
+"""`couchside approve`: a person signs exactly the plan in review."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from appliance.approval import IdentityStore
+from appliance.cli.options import AsJson, ConfigFile, SessionId, StoreFolder, settings
+from appliance.cli.output import result
+from appliance.errors import ApprovalError
+from appliance.node import ask
+
+IdentityName = Annotated[
+    str, typer.Option("--identity", metavar="NAME", help="Who approves; may be left out where one is registered.")
+]
+FromStdin = Annotated[
+    bool, typer.Option("--passphrase-stdin", help="Read the passphrase from the first line of stdin.")
+]
+
+
+def approve(
+    session: SessionId,
+    identity: IdentityName = "",
+    passphrase_stdin: FromStdin = False,
+    config: ConfigFile = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve the plan in review with your passphrase; the node then exports and sends it."""
+    folder = settings(config, store).node.store
+    ask(folder, {"command": "status"})
+    name = identity or _only_identity(IdentityStore(folder / "identities"))
+    passphrase = read_passphrase(f"Passphrase of {name}: ", from_stdin=passphrase_stdin)
+    request = {"command": "approve", "session": session, "identity": name, "passphrase": passphrase}
+    answer = ask(folder, dict(request))
+    result(answer, f"{session} is approved by {name} and on its way to the peer", as_json=as_json)
+
+
+def read_passphrase(prompt: str, *, from_stdin: bool) -> str:
+    """Never echoed. Raises ApprovalError where there is neither a terminal nor --passphrase-stdin."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise ApprovalError("there is no terminal to ask for the passphrase; use --passphrase-stdin")
+    return getpass.getpass(prompt)
+
+
+def _only_identity(identities: IdentityStore) -> str:
+    names = [person.name for person in identities.list()]
+    if len(names) != 1:
+        known = f"registered are {', '.join(names)}" if names else "nobody is registered; use 'couchside identity add'"
+        raise ApprovalError(f"say who approves with --identity ({known})")
+    return names[0]

@@ -1,0 +1,57 @@
+"""What the demo sends: the reference day with a plan made for it, and today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance.approval import IdentityStore
+from appliance.builtin import write_study
+from appliance.config import Config
+from appliance.contracts.progress import Progress
+from appliance.dicomio.dose import dose_dataset
+from appliance.dicomio.files import save_durable
+from appliance.dicomio.plan import plan_dataset
+from appliance.session_headless import read_case
+from appliance.session_wiring import real_stages
+from appliance.session_work import prescribed
+
+
+def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tuple[Path, ...]:
+    """Writes the built-in study and plans its reference day with the real planner. Returns the files in the order to
+    send them: the reference image, structures, plan and dose, then today's structures and image.
+
+    Raises RefusedInput for an unknown case, PlanningError."""
+    progress("writing the study", 0.0)
+    reference = write_study(name, folder / "reference", day="reference")
+    today = write_study(name, folder / "today", day="today")
+    stages = real_stages(config, IdentityStore(folder / "identities"))
+    received, _ = read_case(folder / "reference")
+    case = stages.assemble(received)
+    goals = folder / "goals.toml"
+    goals.write_bytes(stages.choose_goals(case))
+    goal_set = stages.goals_for_case(goals, case)
+    case = prescribed(case, goal_set)
+    plan, dose = stages.plan(case, goal_set, lambda step, done: progress(f"reference plan, {step}", done))
+    written_plan = save_durable(
+        plan_dataset(
+            plan,
+            identity=case.identity,
+            structure_set=case.structure_set,
+            predecessor=None,
+            prescription=case.prescription,
+            frame_of_reference_uid=case.frame_of_reference_uid,
+        ),
+        folder / "RP.dcm",
+    )
+    written_dose = save_durable(
+        dose_dataset(
+            dose.grid,
+            dose.dose_gy,
+            identity=case.identity,
+            frame_of_reference_uid=case.frame_of_reference_uid,
+            plan=written_plan,
+            structure_set=None,
+        ),
+        folder / "RD.dcm",
+    )
+    return (*reference.files, written_plan.path, written_dose.path, *today.files)

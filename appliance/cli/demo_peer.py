@@ -1,0 +1,99 @@
+"""The demo's other side: a small PACS on loopback that pushes a case and receives the result, over real DICOM."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+import pynetdicom._config
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RTDoseStorage,
+    RTPlanStorage,
+    RTStructureSetStorage,
+)
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+
+from appliance.contracts.progress import Progress
+from appliance.dicomio.files import write_durable
+from appliance.errors import NodeError
+
+pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
+
+AE_TITLE = "DEMO-PACS"
+NAMES: dict[UID, str] = {RTPlanStorage: "RP.dcm", RTDoseStorage: "RD.dcm", RTStructureSetStorage: "RS.dcm"}
+KINDS = (CTImageStorage, RTStructureSetStorage, RTPlanStorage, RTDoseStorage)
+SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
+MAXIMUM_PDU = 131072
+STORED, REFUSED = 0x0000, 0xC000
+
+
+class ReceivingPeer:
+    """A storage SCP that keeps what it gets in `folder`, by kind of object."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._changed = threading.Condition()
+        self.names: set[str] = set()
+        entity = AE(ae_title=AE_TITLE)
+        entity.maximum_pdu_size = MAXIMUM_PDU
+        for kind in (*NAMES, UID("1.2.840.10008.1.1")):
+            entity.add_supported_context(kind, SYNTAXES)
+        server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+        if server is None or server.socket is None:
+            raise NodeError("the demo's own peer could not listen on loopback")
+        self._server = server
+        self.port = int(server.socket.getsockname()[1])
+
+    def _store(self, event: Event) -> int:
+        name = NAMES.get(UID(str(event.request.AffectedSOPClassUID)))
+        if name is None:
+            return REFUSED
+        write_durable(event.encoded_dataset(), self._folder / name)
+        with self._changed:
+            self.names.add(name)
+            self._changed.notify_all()
+        return STORED
+
+    def wait_for_all(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.names >= set(NAMES.values()), seconds)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+
+def push(files: Sequence[Path], port: int, called_ae: str, progress: Progress) -> None:
+    """Sends every file in one association. Raises NodeError if the node does not take them all."""
+    entity = AE(ae_title=AE_TITLE)
+    entity.maximum_pdu_size = MAXIMUM_PDU
+    for kind in KINDS:
+        entity.add_requested_context(kind, SYNTAXES)
+    association = entity.associate("127.0.0.1", port, ae_title=called_ae)
+    if not association.is_established:
+        raise NodeError(f"it did not accept the association of {AE_TITLE}")
+    try:
+        for number, path in enumerate(files):
+            progress("pushing the case over DICOM", number / len(files))
+            status = association.send_c_store(path)
+            if status.get("Status") != STORED:
+                raise NodeError(f"it answered {path.name} with status 0x{int(status.get('Status', 0)):04X}")
+    finally:
+        association.release()
+    progress("pushing the case over DICOM", 1.0)
+
+
+def same_objects(sent: Sequence[Path], folder: Path) -> bool:
+    """Every object sent has arrived with equal content, element by element."""
+    for path in sent:
+        dataset = pydicom.dcmread(path)
+        arrived = folder / NAMES[dataset.SOPClassUID]
+        if not arrived.exists() or pydicom.dcmread(arrived) != dataset:
+            return False
+    return True

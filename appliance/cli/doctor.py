@@ -1,0 +1,32 @@
+"""`couchside doctor`: hardware, backends, models, disk, clock, store, peer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
+from appliance.cli.output import progress, result, table
+from appliance.evaluation import load_goal_set
+from appliance.health import Status, run_checks
+from appliance.planning import load_machine
+
+FAILED_CHECK = 1
+
+
+def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson = False) -> None:
+    """Check this machine; the exit code is 1 if something must be repaired before use."""
+    with progress("Checking") as tell:
+        tell("this machine", 0.0)
+        readers = {
+            "guidelines": lambda path: load_goal_set(path),
+            "machines": lambda path: load_machine(path.stem),
+        }
+        found = run_checks(settings(config, store), readers=readers)
+    worst = max((check.status for check in found), key=lambda status: status.rank)
+    rows = [(check.title, check.status.value, check.sentence) for check in found]
+    document = {"status": worst.value, "checks": [asdict(check) for check in found]}
+    result(document, table("", ("check", "status", "what it found"), rows), as_json=as_json)
+    if worst is Status.FAILED:
+        raise typer.Exit(FAILED_CHECK)

@@ -1,0 +1,30 @@
+"""Options that several commands share, and the configuration they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance.config import Config
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration (TOML); without it, the defaults.")
+]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", metavar="DIR", help="Store to use instead of the configured one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="As 'couchside sessions' lists it.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit log; without the patient's name.")
+]
+
+
+def settings(config: Path | None, store: Path | None = None) -> Config:
+    """Raises ConfigError."""
+    loaded = Config() if config is None else Config.load(config)
+    if store is None:
+        return loaded
+    return loaded.model_copy(update={"node": loaded.node.model_copy(update={"store": store})})

@@ -1,0 +1,80 @@
+"""`couchside replan`: a folder of DICOM in, a plan to look at out, without a network."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group
+
+from appliance.approval import IdentityStore
+from appliance.audit import AuditLog
+from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
+from appliance.cli.output import progress, result
+from appliance.cli.results import copy_results, load, scorecard_table
+from appliance.config import Config
+from appliance.errors import ConfigError, WriteFailed
+from appliance.session_headless import read_case, run_to_review, write_proposal
+from appliance.session_wiring import real_stages
+from appliance.session_work import Workplace
+
+Folder = Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="CT and RTSTRUCT, perhaps RTPLAN and RTDOSE.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
+Goals = Annotated[Path | None, typer.Option("--goals", metavar="FILE", help="Goal file (TOML) to plan for.")]
+Site = Annotated[str, typer.Option("--site", metavar="SITE", help="Shipped goals: head-neck, prostate, c-shape, …")]
+
+
+def replan(
+    dicom_dir: Folder,
+    out: Out,
+    goals: Goals = None,
+    site: Site = "",
+    config: ConfigFile = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
+    chosen = with_goals(settings(config, store), goals, site)
+    make_folder(out)
+    with ExitStack() as stack:
+        folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))
+        tell = stack.enter_context(progress("Replanning"))
+        tell("reading", 0.0)
+        received, notes = read_case(dicom_dir)
+        audit = stack.enter_context(AuditLog.open(folder / "audit.sqlite"))
+        stages = real_stages(chosen, IdentityStore(folder / "identities"))
+        session = run_to_review(received, notes, stages, Workplace(audit, folder.absolute(), tell))
+        tell("writing", 1.0)
+        written = write_proposal(session, out)
+        copy_results(session, out)
+        summary = session.standing.summary()
+    document = {
+        "out": str(out),
+        "session": summary,
+        "approved": False,
+        "files": [path.name for path in written.files],
+        "scorecard": load(out / "scorecard.json"),
+        "timeline": load(out / "timeline.json"),
+    }
+    told = summary["notes"] if isinstance(summary["notes"], list) else []
+    lines = [f"- {text}" for text in told]
+    lines.append(f"UNAPPROVED plan, dose and structures are in {out}; open {out / 'report.html'}")
+    result(document, Group(scorecard_table(out), *lines), as_json=as_json)
+
+
+def with_goals(config: Config, goals: Path | None, site: str) -> Config:
+    """Raises ConfigError if both are given."""
+    if goals is not None and site:
+        raise ConfigError("--goals and --site say two different things; give one of them")
+    update = {"goals": goals} if goals is not None else {"site": site, "goals": None} if site else {}
+    return config.model_copy(update={"planning": config.planning.model_copy(update=update)})
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteFailed(f"{out} ({error.strerror})") from error

@@ -1,0 +1,68 @@
+"""What demo and replan leave behind and show: the files of a session in an output folder, and the scorecard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from appliance.cli.output import table
+from appliance.dicomio.files import write_durable
+from appliance.session import Session
+
+COPIED = ("scorecard.json", "scheduled-scorecard.json", "timeline.json", "report.html", "goals.toml")
+
+Document = dict[str, JsonValue]
+
+
+def copy_results(session: Session, out: Path) -> None:
+    """The session's result files, whole or not at all. A file of an earlier run that this one lacks is taken away."""
+    for name in COPIED:
+        source = session.files.folder / name
+        if source.exists():
+            write_durable(source.read_bytes(), out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
+
+
+def load(path: Path) -> Document | None:
+    if not path.exists():
+        return None
+    document = json.loads(path.read_bytes())
+    return document if isinstance(document, dict) else None
+
+
+def scorecard_table(out: Path) -> RenderableType:
+    """The goals with what the adapted plan reaches, beside what the scheduled plan would on today's anatomy."""
+    adapted = load(out / "scorecard.json") or {}
+    scheduled = load(out / "scheduled-scorecard.json")
+    rows = [
+        (
+            str(goal["structure"]),
+            f"{goal['metric']} {goal['comparator']} {goal['limit']:g} {goal['unit']}",
+            *((_value(other),) if scheduled else ()),
+            _value(goal),
+        )
+        for goal, other in zip(_goals(adapted), _goals(scheduled) or _goals(adapted), strict=True)
+    ]
+    columns = ("structure", "goal", *(("scheduled plan today",) if scheduled else ()), "adapted plan")
+    plan = adapted.get("plan")
+    facts = plan if isinstance(plan, dict) else {}
+    line = (
+        f"{adapted.get('goals_met')} of {adapted.get('goals_total')} goals met; {facts.get('beams')} beams, "
+        f"{facts.get('segments')} segments, {float(str(facts.get('mu', 0))):.0f} MU a fraction; "
+        f"{'deliverable' if facts.get('deliverable') else 'NOT deliverable'}"
+    )
+    return Group(table(f"Goals ({adapted.get('goal_set')})", columns, rows), Text(line))
+
+
+def _goals(card: Document | None) -> list[Document]:
+    goals = (card or {}).get("goals")
+    return [goal for goal in goals if isinstance(goal, dict)] if isinstance(goals, list) else []
+
+
+def _value(goal: Document) -> str:
+    return f"{float(str(goal['value'])):.2f} {goal['unit']} {'met' if goal['met'] else 'MISSED'}"

@@ -1,0 +1,18 @@
+"""`couchside serve`: the node."""
+
+from __future__ import annotations
+
+from appliance.cli.options import ConfigFile, StoreFolder, settings
+from appliance.node import Node, log_as_json
+from appliance.node import serve as run_node
+from appliance.session_wiring import real_stages
+
+
+def serve(config: ConfigFile = None, store: StoreFolder = None) -> None:
+    """Run the node: receive cases, run sessions, send approved plans. Logs JSON lines to stderr; SIGTERM ends it."""
+    log_as_json()
+    run_node(settings(config, store), _ready, real_stages)
+
+
+def _ready(node: Node) -> None:
+    """Nothing to say: the log line 'listening' names the port, and the control socket answers."""
