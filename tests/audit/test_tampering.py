@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.audit import AuditLog, Checkpoint, log, schema, verify
-from appliance.audit.checkpoint import append_side, genesis_hash, public_hex, side_path
+from appliance.audit.checkpoint import append_side, genesis_hash, key_path, load_key, public_hex, side_path
 from appliance.audit.row import row_digest
 from appliance.errors import AuditError
 
@@ -266,6 +266,12 @@ def test_a_log_forged_with_another_key_is_found_by_the_noted_key(path: Path) -> 
     assert verify(path, public_key=key).first_bad_seq == 1
     with pytest.raises(AuditError, match="signature"):
         AuditLog.open(path)
+
+
+def test_two_signed_histories_are_found(path: Path) -> None:
+    other = Checkpoint.sign(load_key(key_path(path)), 20, "f" * 64, "2026-01-01T00:00:00Z")
+    append_side(side_path(path), (other,))
+    assert "two different histories were signed up to row 20" in verify(path).reason
 
 
 @pytest.mark.parametrize("name", [n for n in schema.EXPECTED if n not in ("audit", "checkpoint")])
