@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,9 +123,18 @@ def received(*sources: SourceObject) -> list[Received]:
     ]
 
 
+@pytest.fixture(scope="session")
+def supine(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Written once, durably and so slowly; tests get copies."""
+    return write_study(tmp_path_factory.mktemp("supine"))
+
+
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return write_study(tmp_path)
+def study(tmp_path: Path, supine: Study) -> Study:
+    images = tuple(replace(image, path=tmp_path / image.path.name) for image in supine.images)
+    for image in supine.images:
+        shutil.copy(image.path, tmp_path)
+    return Study(tmp_path, supine.frame_of_reference_uid, images)
 
 
 @pytest.fixture
