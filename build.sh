@@ -162,16 +162,17 @@ make_venv() {
 
 pip_install() { "$venv/bin/python" -m pip install --quiet "$@"; }
 
+at_least() { [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
 # Build tools live in the environment, so that a second build needs no network and CMake's cache stays valid.
 install_build_tools() {
-  local tools=() cmake_minor ninja_here=
+  local tools=() version=
   mapfile -t tools < <("$venv/bin/python" -c '
 import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')
-  cmake_minor=$(cmake --version 2>/dev/null | sed -n 's/^cmake version 3\.\([0-9]*\).*/\1/p;s/^cmake version [4-9].*/99/p')
-  if [ "${cmake_minor:-0}" -lt 18 ]; then tools+=("cmake>=3.18"); fi
-  ninja_here=$(command -v ninja || true)
-  if [ -z "$ninja_here" ]; then tools+=("ninja>=1.11"); fi
+  if command -v cmake >/dev/null 2>&1; then version=$(cmake --version | sed -n 's/^cmake version //p'); fi
+  if ! at_least "$version" 3.18; then tools+=("cmake>=3.18"); fi
+  if ! command -v ninja >/dev/null 2>&1; then tools+=("ninja>=1.11"); fi
   pip_install "${tools[@]}"
 }
 
@@ -243,9 +244,21 @@ run_tests() {
   say "All checks passed in $SECONDS s."
 }
 
+bench_names() { # every script of bench/ that is a benchmark by itself, not a part of the peer comparison
+  local file
+  for file in bench/*.py; do
+    file=${file#bench/}
+    case $file in
+      peer_* | compare_* | ours_* | *_problem.py | '*.py') ;;
+      *) say "${file%.py}" ;;
+    esac
+  done
+}
+
 bench() {
   if [ "${1:-}" = list ]; then
-    list_benches
+    bench_names
+    say "pyradplan   (not in the default run: minutes, and 1.4 GB of the peer's packages)"
     return 0
   fi
   setup dev
@@ -253,24 +266,11 @@ bench() {
     run_bench "$@"
     return
   fi
-  local file failed=()
-  for file in bench/bench_*.py; do
-    [ -e "$file" ] || fail "no benchmark is here; bench/README.md tells what there is"
-    file=${file#bench/bench_}
-    run_bench "${file%.py}" || failed+=("${file%.py}")
-  done
+  local name names=() failed=()
+  mapfile -t names < <(bench_names)
+  [ ${#names[@]} -gt 0 ] || fail "no benchmark is here; bench/README.md tells what there is"
+  for name in "${names[@]}"; do run_bench "$name" || failed+=("$name"); done
   if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
-}
-
-list_benches() {
-  local file
-  for file in bench/bench_*.py; do
-    if [ -e "$file" ]; then
-      file=${file#bench/bench_}
-      say "${file%.py}"
-    fi
-  done
-  say "pyradplan   (not in the default run: minutes, and 1.4 GB of the peer's packages)"
 }
 
 run_bench() { # run_bench NAME [arguments]
@@ -281,9 +281,9 @@ run_bench() { # run_bench NAME [arguments]
     "$venv/bin/python" bench/compare_pyradplan.py "$@"
     return
   fi
-  [ -f "bench/bench_$name.py" ] || fail "there is no benchmark '$name'; './build.sh bench list' names them"
+  if [ ! -f "bench/$name.py" ]; then fail "there is no benchmark '$name'; './build.sh bench list' names them"; fi
   say "== $name"
-  "$venv/bin/python" "bench/bench_$name.py" "$@"
+  "$venv/bin/python" "bench/$name.py" "$@"
 }
 
 clean() {
