@@ -37,6 +37,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+_SENDER = ("storescu", "-R", "+sd", "-pdu", "131072", "-aec", "BENCH")
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _COUCHSIDE = """
 import sys, time
@@ -131,7 +132,7 @@ def measure(name: str, folders: list[Path], images: int) -> Result:
     with receiver(name) as (process, port):
         cpu, start = _cpu_s(process), time.perf_counter()
         senders = [
-            subprocess.Popen(["storescu", "-R", "+sd", "-pdu", "131072", "-aec", "BENCH", "127.0.0.1", str(port), str(folder)],
+            subprocess.Popen([*_SENDER, "127.0.0.1", str(port), str(folder)],
                              env=_ENVIRONMENT, stdout=subprocess.DEVNULL)
             for folder in folders
         ]  # fmt: skip

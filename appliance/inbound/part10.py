@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import NamedTuple
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_partial
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
 
 from appliance.inbound.structure import Buffer
 
@@ -17,6 +14,8 @@ from appliance.inbound.structure import Buffer
 IMPLEMENTATION_CLASS_UID = "2.25.158779011064795251667962882538490443669"
 IMPLEMENTATION_VERSION = "COUCHSIDE_1"
 _PREAMBLE = b"\0" * 128 + b"DICM"
+_SHORT = struct.Struct("<HH2sH")  # explicit VR little endian (PS3.5 7.1.2)
+_LONG = struct.Struct("<HH2sHL")
 _META_LIMIT = 64 * 1024  # chosen: file meta information takes a few hundred bytes; private information may be added
 
 
@@ -31,16 +30,23 @@ class Header(NamedTuple):
 
 def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
     """Depends on nothing but its arguments, so an object received twice becomes the same file twice."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    buffer = DicomBytesIO()
-    buffer.write(_PREAMBLE)
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return bytes(buffer.getvalue())
+    elements = b"".join(
+        (
+            _LONG.pack(2, 0x0001, b"OB", 0, 2) + b"\0\1",
+            _element(0x0002, b"UI", sop_class_uid),
+            _element(0x0003, b"UI", sop_instance_uid),
+            _element(0x0010, b"UI", transfer_syntax),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION),
+        )
+    )
+    return _PREAMBLE + _SHORT.pack(2, 0x0000, b"UL", 4) + struct.pack("<L", len(elements)) + elements
+
+
+def _element(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return _SHORT.pack(2, element, vr, len(value)) + value
 
 
 def has_header(data: Buffer) -> bool:

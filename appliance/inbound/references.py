@@ -14,7 +14,7 @@ _REMEDY = "Export it again together with what it was made on"
 
 def _uids(subject: Subject, items: Iterator[Dataset]) -> Iterator[str]:
     for item in items:
-        uid = subject.text("ReferencedSOPInstanceUID", of=item)
+        uid = subject.text_of(item, "ReferencedSOPInstanceUID")
         if not is_uid(uid):
             raise subject.refusal(Rule.UID_SYNTAX, "it refers to an object by what is no valid DICOM UID", _REMEDY)
         yield uid
@@ -57,15 +57,25 @@ def references_of(subject: Subject) -> tuple[str, ...]:
 
 
 def frame_of(subject: Subject) -> str:
-    """The frame of reference the object lives in: its own, or for a structure set the one its images are in."""
-    if subject.has("FrameOfReferenceUID"):
-        return subject.uid("FrameOfReferenceUID")
-    for frame in subject.items("ReferencedFrameOfReferenceSequence"):
-        uid = subject.text("FrameOfReferenceUID", of=frame)
+    """The frame of reference the object lives in: for a structure set the one its structures are drawn in, else that
+    of its images (a set drawn on fused images names several); for all others their own. '' if it names none."""
+    for uid in _frames(subject):
         if not is_uid(uid):
             raise subject.refusal(Rule.UID_SYNTAX, "its frame of reference is no valid DICOM UID", _REMEDY)
         return uid
     return ""
+
+
+def _frames(subject: Subject) -> Iterator[str]:
+    if subject.text("Modality") == Modality.RTSTRUCT:
+        for roi in subject.items("StructureSetROISequence"):
+            if uid := subject.text_of(roi, "ReferencedFrameOfReferenceUID"):
+                yield uid
+        for frame in subject.items("ReferencedFrameOfReferenceSequence"):
+            if uid := subject.text_of(frame, "FrameOfReferenceUID"):
+                yield uid
+    if uid := subject.text("FrameOfReferenceUID"):
+        yield uid
 
 
 # Type 1 in the mandatory modules of the IOD (PS3.3 C.8.8.5, C.8.8.6, C.8.8.8).

@@ -9,11 +9,12 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -55,6 +56,7 @@ class Subject:
     data: Buffer
     pixels: PixelExtent | None
     announced: Announced | None = None
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     def refusal(self, rule: Rule, reason: str, remedy: str) -> RefusedObject:
         return RefusedObject(reason, what=self.name, remedy=remedy, rule=rule.id)
@@ -62,13 +64,20 @@ class Subject:
     def has(self, keyword: str) -> bool:
         return keyword in self.dataset and self.text(keyword) != ""
 
-    def text(self, keyword: str, *, of: Dataset | None = None) -> str:
+    def text(self, keyword: str) -> str:
         """The value as stripped text, '' if absent or empty; several values joined by a backslash."""
+        known = self._texts.get(keyword)
+        if known is None:
+            known = self._texts[keyword] = self.text_of(self.dataset, keyword)
+        return known
+
+    def text_of(self, dataset: Dataset, keyword: str) -> str:
+        """As `text`, of an item of a sequence."""
         try:
-            value = (self.dataset if of is None else of).get(keyword)
+            value = dataset.get(keyword)
             if value is None:
                 return ""
-            if isinstance(value, list | tuple) or hasattr(value, "append"):
+            if isinstance(value, MultiValue):
                 return "\\".join(str(item).strip(" \0") for item in value)
             return str(value).strip(" \0")
         except _UNREADABLE as error:
@@ -93,12 +102,10 @@ class Subject:
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...]:
         """`count` finite numbers. Refuses fewer, more, or what is no number."""
-        self.required(keyword)
+        texts = self.required(keyword).split("\\")
         try:
-            value = self.dataset.get(keyword)
-            items = value if hasattr(value, "__len__") and not isinstance(value, str) else [value]
-            numbers = tuple(float(item) for item in items)
-        except _UNREADABLE as error:
+            numbers = tuple(map(float, texts))
+        except ValueError as error:
             raise self._unreadable(keyword) from error
         if (count and len(numbers) != count) or not all(math.isfinite(number) for number in numbers):
             raise self._unreadable(keyword)

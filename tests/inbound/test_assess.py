@@ -234,6 +234,13 @@ def test_flipped_axes_of_other_positions_are_accepted(read, study):
     assert assess(read(*images, study.structure_set(images))).complete
 
 
+def test_structures_drawn_in_another_frame_are_refused(read, study):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    structure_set.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3.4"
+    assert _refused(read(*images, structure_set)) == SetRule.FRAME
+
+
 def test_two_series_in_one_structure_set_are_refused(read, study, new_study):
     other = new_study(study.patient_id, study.patient_name, frame_uid=study.frame_uid)
     images = study.series() + other.series()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
+import appliance.inbound
 from appliance.errors import RefusedObject
 from appliance.inbound import Limits
-from appliance.inbound.catalogue import STATUS_OF_RULE, Rule, syntaxes_for
+from appliance.inbound.catalogue import STATUS_OF_RULE, Rule, SetRule, syntaxes_for
 from appliance.inbound.codestream import BrokenCodestream, check_rle, jpeg2000_size, jpeg_size
 from appliance.inbound.rules import check
 from appliance.inbound.structure import BrokenStructure, walk
@@ -62,6 +65,11 @@ def _no_images(dataset):
     dataset.ROIContourSequence = []
 
 
+def _no_frame(dataset):
+    del dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID
+    del dataset.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID
+
+
 def _bad_reference(dataset):
     dataset.ReferencedStructureSetSequence[0].ReferencedSOPInstanceUID = "../../etc"
 
@@ -94,7 +102,9 @@ FAULTS = [
     ("mr", _without("PatientPosition"), Rule.MISSING),
     ("structure_set", _no_images, Rule.REFERENCE),
     ("structure_set", _set("StructureSetROISequence", []), Rule.MISSING),
-    ("structure_set", _set("ReferencedFrameOfReferenceSequence", []), Rule.REFERENCE),
+    ("structure_set", _no_frame, Rule.REFERENCE),
+    ("structure_set", _without("ROIContourSequence"), Rule.MISSING),
+    ("structure_set", _without("RTROIObservationsSequence"), Rule.MISSING),
     ("plan", _without("ReferencedStructureSetSequence"), Rule.REFERENCE),
     ("plan", _bad_reference, Rule.UID_SYNTAX),
     ("dose", _without("ReferencedRTPlanSequence"), Rule.REFERENCE),
@@ -267,3 +277,10 @@ def test_statuses_are_failures_of_the_right_range():
     for rule in Rule:
         assert rule.status == 0x0122 or rule.status >> 12 in (0xA, 0xC)
     assert len({rule.id for rule in Rule}) == len({rule.status for rule in Rule}) == len(Rule)
+
+
+def test_every_rule_is_in_the_readme_with_its_status():
+    text = Path(appliance.inbound.__file__).with_name("README.md").read_text()
+    documented = set(re.findall(r"^\| `([a-z.-]+)` \| ([0-9A-F]{4}) \|", text, re.MULTILINE))
+    assert documented == {(rule.id, f"{rule.status:04X}") for rule in Rule}
+    assert set(re.findall(r"^\| `(set\.[a-z-]+)`", text, re.MULTILINE)) == {rule.value for rule in SetRule}
