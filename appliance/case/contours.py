@@ -78,9 +78,9 @@ def read_loops(roi_contour: Dataset | None, grid: Grid, what: str) -> Loops:
         by_plane.setdefault(plane, []).append(loop)
     notes = []
     if left_out:
-        notes.append(f"{left_out} contours without area were left out")
+        notes.append(f"contours without area, left out: {left_out}")
     if crossing:
-        notes.append(f"{crossing} contours cross themselves and were read by the even-odd rule")
+        notes.append(f"contours that cross themselves, read by the even-odd rule: {crossing}")
     return Loops(by_plane, tuple(notes))
 
 

@@ -199,9 +199,9 @@ def _rasterised(roi: _Roi, loops: Loops, grid: Grid, notes: list[str]) -> Struct
     voxels, filled, left_open = fill_gaps(rasterise(planes, grid), grid)
     said = list(loops.notes)
     if filled:
-        said.append(f"{filled} slices without contour were filled in between their neighbours")
+        said.append(f"slices without contour, filled in between their neighbours: {filled}")
     if left_open:
-        said.append(f"it has {left_open} gaps along the patient that were left open")
+        said.append(f"gaps along the patient, left open: {left_open}")
     if said:
         notes.append(f"Structure {roi.name}: {'; '.join(said)}")
     colour = None if roi.contours is None else roi.contours.get("ROIDisplayColor")

@@ -50,12 +50,20 @@ def rasterise(
     thickness = grid.spacing_mm[2] if slab_mm is None else slab_mm
     if not thickness > 0:
         raise EngineError(f"a slab needs a positive thickness, got {thickness} mm")
-    planes = {z_mm: plane_coverage(loops, grid) for z_mm, loops in loops_by_z_mm.items()}
-    slices: dict[int, list[_Part]] = {}
-    for z_mm, (first_row, coverage) in planes.items():
+    slices: dict[int, list[tuple[float, float]]] = {}
+    for z_mm in loops_by_z_mm:
         for index, height in _slices_of_slab(z_mm, thickness, grid):
-            slices.setdefault(index, []).append((height, first_row, coverage))
-    found = [_slice_voxels(index, slices[index], grid) for index in sorted(slices)]
+            slices.setdefault(index, []).append((height, z_mm))
+    last_slice = {z_mm: index for index in sorted(slices) for _, z_mm in slices[index]}
+    planes: dict[float, tuple[int, NDArray[np.float32]]] = {}
+    found = []
+    for index in sorted(slices):
+        for _, z_mm in slices[index]:
+            if z_mm not in planes:
+                planes[z_mm] = plane_coverage(loops_by_z_mm[z_mm], grid)
+        found.append(_slice_voxels(index, [(height, *planes[z_mm]) for height, z_mm in slices[index]], grid))
+        # coverage of a plane is as large as a slice of the image: kept only until its last slice
+        planes = {z_mm: plane for z_mm, plane in planes.items() if last_slice[z_mm] > index}
     return VoxelSet(
         np.concatenate([index for index, _ in found] or [np.zeros(0, np.int32)]),
         np.concatenate([fraction for _, fraction in found] or [np.zeros(0, np.float32)]),
@@ -79,10 +87,13 @@ def plane_coverage(loops: Sequence[FloatArray], grid: Grid) -> tuple[int, NDArra
     # One column more takes what is left of a crossing in the last voxel, and crossings right of the grid.
     cell = (row - first_row) * (nx + 2) + column
     passed = sign * (x - column)
-    steps = np.bincount(cell, sign - passed, rows * (nx + 2)) + np.bincount(cell + 1, passed, rows * (nx + 2))
-    share = np.cumsum(steps.reshape(rows, nx + 2)[:, :nx], axis=1)
-    share[share < ROUNDING] = 0.0
-    return first_row, np.minimum(share, 1.0).astype(np.float32)
+    steps = np.bincount(
+        np.concatenate([cell, cell + 1]), np.concatenate([sign - passed, passed]), rows * (nx + 2)
+    ).reshape(rows, nx + 2)
+    np.cumsum(steps, axis=1, out=steps)
+    share = steps[:, :nx].astype(np.float32)
+    share *= share > ROUNDING
+    return first_row, np.minimum(share, np.float32(1), out=share)
 
 
 def even_odd_area_mm2(loops: Sequence[FloatArray]) -> float:

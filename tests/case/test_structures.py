@@ -13,8 +13,18 @@ from engines.grid import Grid, VoxelSet, rasterise
 
 
 def read(study, items=None, change=None):
-    source = study.structure_set(items, change)
-    return read_structures(source.path, read_image(study.paths))
+    return read_structures(study.structure_set(items, change).path, series_of(study))
+
+
+_SERIES = {}
+
+
+def series_of(study):
+    """The study's image, read once for all tests that share it."""
+    uid = study.frame_of_reference_uid
+    if uid not in _SERIES:
+        _SERIES[uid] = read_image(study.paths)
+    return _SERIES[uid]
 
 
 def volume_cc(structure, kit):
@@ -168,7 +178,7 @@ def test_a_stray_click_is_left_out_and_noted(study, kit):
         contour.ContourData, contour.NumberOfContourPoints = [1, 2, 3, 1, 2, 3], 2
 
     reading = read(study, change=click)
-    assert reading.notes == ("Structure RightParotid: 1 contours without area were left out",)
+    assert reading.notes == ("Structure RightParotid: contours without area, left out: 1",)
     assert volume_cc(reading.structures[2], kit) == pytest.approx(10 * 10 * 12 / 1000, rel=2e-3)
 
 
@@ -187,7 +197,7 @@ def test_a_loop_that_crosses_itself_is_read_even_odd_and_noted(study, kit):
     crossing = np.array([[-20.0, -10.0], [-5.0, 5.0], [-5.0, -10.0], [-20.0, 5.0]])
     organ = kit.prism(3, "Bow tie", StructureKind.ORGAN, crossing, [4])
     reading = read(study, [*kit.structures()[:2], organ])
-    assert "cross themselves" in reading.notes[0]
+    assert "contours that cross themselves, read by the even-odd rule: 1" in reading.notes[0]
     assert volume_cc(reading.structures[2], kit) == pytest.approx(112.5 * 3 / 1000, rel=0.02)
 
 
@@ -202,7 +212,7 @@ def test_repeated_points_do_no_harm(study, kit):
 def test_gap_of_one_slice_is_filled_and_noted(study, kit):
     organ = kit.prism(3, "Organ", StructureKind.ORGAN, kit.box(-20, -10, -5, 5), [1, 2, 4, 5])
     reading = read(study, [*kit.structures()[:2], organ])
-    assert reading.notes == ("Structure Organ: 1 slices without contour were filled in between their neighbours",)
+    assert reading.notes == ("Structure Organ: slices without contour, filled in between their neighbours: 1",)
     assert volume_cc(reading.structures[2], kit) == pytest.approx(10 * 10 * 15 / 1000, rel=0.05)
     assert len(reading.structures[2].contours) == 4
 
@@ -211,7 +221,7 @@ def test_parts_that_do_not_lie_over_each_other_stay_apart(study, kit):
     apart = (Contour(-3.0, kit.box(-20, -10, -5, 5)), Contour(3.0, kit.box(5, 15, -5, 5)))
     organ = Structure(3, "Nodes", "Nodes", StructureKind.ORGAN, apart, kit.NOTHING)
     reading = read(study, [*kit.structures()[:2], organ])
-    assert reading.notes == ("Structure Nodes: it has 1 gaps along the patient that were left open",)
+    assert reading.notes == ("Structure Nodes: gaps along the patient, left open: 1",)
     assert volume_cc(reading.structures[2], kit) == pytest.approx(2 * 10 * 10 * 3 / 1000, rel=2e-3)
 
 
