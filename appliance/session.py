@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
-from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotApproved
+from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, MachineLimitViolated, NotApproved
 from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Stages
 from appliance.session_steps import Steps
@@ -98,10 +98,10 @@ ENDED = (State.DELIVERED, State.REJECTED, State.SCHEDULED_PLAN_CHOSEN, State.STO
 
 def next_state(state: str, event: str) -> State:
     """Raises IllegalTransition for a pair that is not in the table."""
-    following = next((to for (here, what), to in TABLE.items() if (here, what) == (state, event)), None)
-    if following is None:
-        raise IllegalTransition(state=str(state), event=str(event))
-    return following
+    for (here, what), to in TABLE.items():
+        if (here, what) == (state, event):
+            return to
+    raise IllegalTransition(state=str(state), event=str(event))
 
 
 class Session(Steps):
@@ -162,7 +162,10 @@ class Session(Steps):
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
         plan, dose = self.files.plan(), self.files.dose()
-        evaluation = self.stages.evaluate(case, goal_set, dose, self.stages.check_plan(plan))
+        facts_of_plan = self.stages.check_plan(plan)
+        if not facts_of_plan.deliverable:
+            raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
+        evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
@@ -200,8 +203,7 @@ class Session(Steps):
         self.stages.verify_approval(approval)
         if approval.shown != self.shown():
             raise NotApproved("The approval on record belongs to something else; review and approve again")
-        timer, (case, _) = self._timer(), self.case()
-        plan, dose = self.files.plan(), self.files.dose()
+        timer, case, plan, dose = self._timer(), self.case()[0], self.files.plan(), self.files.dose()
         if not self.files.has("export.json"):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
@@ -211,8 +213,6 @@ class Session(Steps):
         report = self._write_report(self.files.evaluation(), self.files.scheduled())
         self._fire(Event.EXPORT, report, steps=timer.seconds())
 
-    # What people decide.
-
     def reject(self, actor: str, reason: str) -> None:
         self._fire(Event.REJECT, facts={"why": reason}, actor=actor)
 
@@ -220,7 +220,7 @@ class Session(Steps):
         self._fire(Event.CHOOSE_SCHEDULED, facts={"why": reason}, actor=actor)
 
     def retry(self, actor: str) -> None:
-        """A failed session starts again from what was received; one whose export missed the peer sends again."""
+        """Of a failed session: from what was received. Of one whose export missed the peer: `run` sends again."""
         if self.state is not State.APPROVED:
             self._fire(Event.RETRY, actor=actor)
 

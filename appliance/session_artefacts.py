@@ -13,9 +13,10 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
@@ -30,13 +31,13 @@ _EXPORT_SET = TypeAdapter(ExportSet)
 
 
 class Artefacts:
-    """`known` maps a file's name to the SHA-256 (hex) that its audit row gives; the session keeps it up to date.
+    """`known` gives, at any time, each file's SHA-256 (hex) by name as its audit row has it.
 
     Every reader raises ArtefactAltered where the file is gone or its bytes are not the recorded ones, and every writer
     returns {name: SHA-256} for the row that must follow, or raises DiskFull or WriteFailed.
     """
 
-    def __init__(self, folder: Path, store: Path, known: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, store: Path, known: Callable[[], Mapping[str, str]]) -> None:
         self.folder = folder
         self._store = store
         self._known = known
@@ -54,12 +55,12 @@ class Artefacts:
             data = (self.folder / name).read_bytes()
         except OSError as error:
             raise ArtefactAltered(f"{name} cannot be read ({error.strerror})") from error
-        if hashlib.sha256(data).hexdigest() != self._known.get(name):
+        if hashlib.sha256(data).hexdigest() != self._known().get(name):
             raise ArtefactAltered(f"{name} is not the one that was recorded")
         return data
 
     def has(self, name: str) -> bool:
-        return name in self._known
+        return name in self._known()
 
     def save_received(self, received: Sequence[Received]) -> dict[str, str]:
         """Paths inside the store are kept relative to it, so that a store may be moved while it is not in use."""
@@ -144,16 +145,11 @@ def as_json(document: Mapping[str, JsonValue]) -> bytes:
 
 def _dose_bytes(dose: CalculatedDose) -> bytes:
     """Not compressed: packing a full-size dose takes longer than writing it."""
-    beams = {f"beam_{index}": array for index, array in enumerate(dose.beam_dose_gy)}
+    arrays: dict[str, Any] = {f"beam_{index}": array for index, array in enumerate(dose.beam_dose_gy)}
+    arrays |= {"origin_mm": np.asarray(dose.grid.origin_mm), "spacing_mm": np.asarray(dose.grid.spacing_mm)}
+    arrays |= {"dose_gy": dose.dose_gy, "text": np.asarray([dose.plan_digest, dose.algorithm, dose.beam_model])}
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        origin_mm=np.asarray(dose.grid.origin_mm),
-        spacing_mm=np.asarray(dose.grid.spacing_mm),
-        dose_gy=dose.dose_gy,
-        text=np.asarray([dose.plan_digest, dose.algorithm, dose.beam_model]),
-        **beams,
-    )
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -39,7 +39,7 @@ class Workplace:
     changed: Callable[[Standing], None] = lambda _: None
 
     def artefacts(self, standing: Standing) -> Artefacts:
-        return Artefacts(self.store / "sessions" / standing.session_id, self.store, standing)
+        return Artefacts(self.store / "sessions" / standing.session_id, self.store, lambda: standing.artefacts)
 
     def tell(self, standing: Standing, files: Artefacts) -> None:
         """timeline.json is made from the log and can be made again, so a full disk does not undo the transition."""

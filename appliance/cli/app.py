@@ -22,6 +22,7 @@ from appliance.cli import (
     sessions,
 )
 from appliance.dicomio.files import software_version
+from appliance.node import log_to_stderr
 
 app = typer.Typer(
     name="couchside",
@@ -44,7 +45,8 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Options before the command. `serve` turns its log on itself."""
+    log_to_stderr(as_json=False)
 
 
 app.command("demo")(demo.demo)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from appliance.cli.options import ConfigFile, StoreFolder, settings
-from appliance.node import Node, log_as_json
+from appliance.node import Node, log_to_stderr
 from appliance.node import serve as run_node
 from appliance.session_wiring import real_stages
 
 
 def serve(config: ConfigFile = None, store: StoreFolder = None) -> None:
     """Run the node: receive cases, run sessions, send approved plans. Logs JSON lines to stderr; SIGTERM ends it."""
-    log_as_json()
+    log_to_stderr(as_json=True)
     run_node(settings(config, store), _ready, real_stages)
 
 

@@ -2,6 +2,6 @@
 
 from appliance.node.client import ask
 from appliance.node.node import Node
-from appliance.node.serve import log_as_json, serve
+from appliance.node.serve import log_to_stderr, serve
 
-__all__ = ["Node", "ask", "log_as_json", "serve"]
+__all__ = ["Node", "ask", "log_to_stderr", "serve"]

@@ -29,15 +29,16 @@ def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeSta
         raise node.failure
 
 
-def log_as_json() -> None:
-    """Structured log lines to stderr; stdout stays for results."""
+def log_to_stderr(*, as_json: bool) -> None:
+    """As JSON lines from `info` up for a node that runs on its own; else plain lines from `warning` up, beside a
+    command's progress. stdout stays for results."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if as_json else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )

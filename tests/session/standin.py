@@ -1,0 +1,70 @@
+"""An honest stand-in for the planner, in tests alone: one open field round the target and a dose made by hand.
+
+It lets the tests of sessions and nodes run in a second; the real planner runs in tests/flow and tests/cli.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from appliance.approval import IdentityStore
+from appliance.config import Config
+from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan
+from appliance.contracts.progress import Progress
+from appliance.planning import load_machine
+from appliance.session_stages import Stages
+from appliance.session_wiring import real_stages
+
+DOSE_GY = 20.5
+"""Everywhere in the body, so that the small case's first goal is met and its second is not."""
+
+
+def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+    machine = load_machine("millennium120")
+    pairs = len(machine.mlc.boundaries_mm) - 1
+    jaws = Jaws(-30.0, 30.0, -20.0, 20.0)
+    start, end = (ControlPoint(mu, 0.0, 0.0, 0.0, jaws, (-30.0,) * pairs, (30.0,) * pairs) for mu in (0.0, 100.0))
+    beam = Beam(
+        number=1,
+        name="Open field",
+        machine=machine.treatment_machine,
+        energy_mv=machine.energy_mv,
+        fluence_mode=machine.fluence_mode,
+        isocentre_mm=(0.0, -10.0, 0.0),
+        sad_mm=machine.sad_mm,
+        dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
+        leaf_boundaries_mm=tuple(machine.mlc.boundaries_mm),
+        control_points=(start, end),
+    )
+    plan = Plan("Open", (beam,), goal_set.fractions, case.patient_position)
+    progress("open field", 0.5)
+    dose_gy = np.float32(DOSE_GY) * case.external.voxels.mask(case.image.grid.shape).astype(np.float32)
+    dose = CalculatedDose(case.image.grid, dose_gy, plan.digest, "made by hand", "none")
+    progress("open field", 1.0)
+    return plan, dose
+
+
+def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]:
+    """The same, after working for a while, as a planner does."""
+
+    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            progress("thinking", 0.1)
+            time.sleep(0.02)
+        return open_field(case, goal_set, progress)
+
+    return plan
+
+
+def stages_with(**changed: object) -> Callable[[Config, IdentityStore], Stages]:
+    """The real stages, but for the planner and what is named."""
+
+    def make(config: Config, identities: IdentityStore) -> Stages:
+        return replace(real_stages(config, identities), **({"plan": open_field} | changed))  # type: ignore[arg-type]
+
+    return make
