@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.house import config_keys, error_keys, functions, paths, readme, sizes, weights, words
+from tools.house import config_keys, error_keys, functions, paths, readme, sizes, state_table, weights, words
 from tools.house.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, readme)
+RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, readme)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,3 +25,11 @@ def walk(root: Path, folders: tuple[str, ...], suffixes: tuple[str, ...] = ()) -
 
 def shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """The syntax tree; None where the file is no Python, which ruff and mypy report."""
+    try:
+        return ast.parse(path.read_text("utf-8"))
+    except SyntaxError:
+        return None

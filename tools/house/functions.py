@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tools.house.files import PRODUCT, shown, walk
+from tools.house.files import PRODUCT, parsed, shown, walk
 from tools.house.report import Report
 
 NOTICE_LINES = 40
@@ -24,7 +24,7 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def check(root: Path, report: Report) -> None:
     for path in walk(root, (*PRODUCT, "tools", "bench"), (".py",)):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path) or ast.Module([], [])):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             lines = body_lines(node)

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tools.house.files import PRODUCT, WRITTEN, shown, walk
+from tools.house.files import PRODUCT, WRITTEN, parsed, shown, walk
 from tools.house.report import Report
 
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
@@ -22,7 +22,7 @@ def _unfinished(root: Path, report: Report) -> None:
 
 def _statements(root: Path, report: Report) -> None:
     for path in walk(root, PRODUCT, (".py",)):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path) or ast.Module([], [])):
             if isinstance(node, ast.Assert):
                 report.broken.append(f"{shown(path, root)}:{node.lineno} uses assert as a check; raise a typed error")
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
