@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pydicom import config as pydicom_config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -30,6 +31,7 @@ pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 # PS3.5 9.1: components of digits, no leading zero in a component longer than one digit, at most 64 characters.
 _UID = re.compile(r"(?=.{1,64}\Z)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _PIXEL_DATA = 0x7FE00010
+_PLAIN_TEXT = frozenset({"CS", "DA", "DS", "IS", "TM", "UI"})  # default character repertoire (PS3.5 6.2)
 _UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, NotImplementedError, EOFError)
 
 
@@ -74,6 +76,10 @@ class Subject:
     def text_of(self, dataset: Dataset, keyword: str) -> str:
         """As `text`, of an item of a sequence."""
         try:
+            raw: object = dataset.get_item(keyword) if keyword in dataset else None
+            if isinstance(raw, RawDataElement) and raw.VR in _PLAIN_TEXT and raw.value is not None:
+                # Converting to pydicom's value types and back takes a quarter of the time an image is given.
+                return "\\".join(item.strip(" \0") for item in raw.value.decode("ascii").split("\\"))
             value = dataset.get(keyword)
             if value is None:
                 return ""
