@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage
 
 from appliance.case.attributes import identity_of, number, numbers, refused, required_text, source_of, text
 from appliance.case.hounsfield import check_plausible, rescaled, to_int16
-from appliance.case.planes import RESEND, SPACING_TOLERANCE_MM, Plane, axial_signs, grid_of
+from appliance.case.planes import COSINE_TOLERANCE, RESEND, SPACING_TOLERANCE_MM, Plane, axial_signs, grid_of
 from appliance.contracts import Identity, Image, SourceObject
 from appliance.dicomio.read import read_dataset
 from appliance.errors import InconsistentCase
@@ -177,6 +177,6 @@ def _check_one_series(slices: Sequence[_Slice], what: str) -> None:
 
 
 def _same_corner(item: _Slice, first: _Slice) -> bool:
-    """Slices shifted against each other are a tilted stack."""
-    shift = np.subtract(item.plane.position_mm[:2], first.plane.position_mm[:2])
-    return bool(np.abs(shift).max() <= SPACING_TOLERANCE_MM)
+    """Slices shifted against each other are a tilted stack, by the same measure as tilted planes."""
+    *shift, rise = np.abs(np.subtract(item.plane.position_mm, first.plane.position_mm))
+    return bool(max(shift) <= max(SPACING_TOLERANCE_MM, COSINE_TOLERANCE * rise))

@@ -16,7 +16,8 @@ from appliance.errors import ModelError
 TABLE = "tg263.toml"
 
 _IGNORED = re.compile(r"[\s_.\-]+")
-_TARGET = re.compile(r"^(?P<kind>PTV|CTV|GTV|ITV)s?(?:$|(?=[\W_\d]))", re.IGNORECASE)
+# TG-263 target types, with their classifiers (nodal, primary, surgical bed, parenchymal, venous, vascular)
+_TARGET = re.compile(r"^(?:PTV|CTV|GTV|ITV|IGTV|ICTV)(?:n|p|sb|par|v|vas|s)?(?:$|(?=[\W_\d]))", re.IGNORECASE)
 _TARGET_DOSE = re.compile(
     r"^(?P<kind>PTV|CTV|GTV|ITV)[\s_\-]*(?P<dose>\d{2}(?:[.,]\d{1,2})?|\d{4})[\s_]*(?P<unit>c?Gy)?$", re.IGNORECASE
 )
@@ -99,8 +100,8 @@ def lookup(name: str) -> KnownName | None:
 def kind_of(name: str, interpreted_type: str) -> StructureKind:
     """DICOM type first; the name where the type is empty or says no more than that it is some volume.
 
-    A name that begins with PTV, CTV, GTV or ITV is a target unless the type says otherwise, so that a ring made of a
-    PTV (CONTROL) is none."""
+    A name that is or begins with a target type of TG-263 (PTV, CTV, GTVn and so on) is a target unless the type says
+    otherwise, so that a ring made of a PTV (CONTROL) is none."""
     by_type = _TYPES.get(interpreted_type)
     if by_type in (StructureKind.EXTERNAL, StructureKind.TARGET, StructureKind.SUPPORT):
         return by_type

@@ -44,6 +44,7 @@ class _Roi:
     kind: StructureKind
     frame_of_reference_uid: str
     contours: Dataset | None
+    not_modelled: str
 
     @property
     def what(self) -> str:
@@ -122,12 +123,21 @@ def _rois(dataset: Dataset) -> list[_Roi]:
         kind = kind_of(name, text(observation, "RTROIInterpretedType"))
         tg263 = EXTERNAL if kind is StructureKind.EXTERNAL else known.tg263 if known else name
         frame = text(item, "ReferencedFrameOfReferenceUID")
-        rois.append(_Roi(roi_number, name, tg263, kind, frame, contours.get(roi_number)))
+        rois.append(_Roi(roi_number, name, tg263, kind, frame, contours.get(roi_number), _not_modelled(observation)))
     if not rois:
         raise _inconsistent("it holds no structures", "empty")
     if len({roi.number for roi in rois}) != len(rois):
         raise _inconsistent("two of its structures have the same number", "numbers")
     return rois
+
+
+def _not_modelled(observation: Dataset) -> str:
+    """What the observation asks of a dose calculation that ours, which follows the CT alone, does not do; or ''."""
+    if text(observation, "RTROIInterpretedType") == "BOLUS":
+        return "it is a bolus, which is not added to the image"
+    if items(observation, "ROIPhysicalPropertiesSequence"):
+        return "its density override is not used; dose is calculated on the CT as it is"
+    return ""
 
 
 def _named(rois: Sequence[_Roi], notes: list[str]) -> list[_Roi]:
@@ -197,7 +207,8 @@ def _rasterised(roi: _Roi, loops: Loops, grid: Grid, notes: list[str]) -> Struct
     _, _, z_mm = grid.axes_mm()
     planes = {float(z_mm[index]): loops.by_plane[index] for index in sorted(loops.by_plane)}
     voxels, filled, left_open = fill_gaps(rasterise(planes, grid), grid)
-    said = list(loops.notes)
+    said = [roi.not_modelled] if roi.not_modelled else []
+    said.extend(loops.notes)
     if filled:
         said.append(f"slices without contour, filled in between their neighbours: {filled}")
     if left_open:

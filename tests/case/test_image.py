@@ -262,3 +262,11 @@ def test_no_refusal_names_the_patient(study, kit):
     with pytest.raises(RefusedObject) as refusal:
         read_image(study.paths)
     assert "Doe" not in refusal.value.sentence and "P-17" not in refusal.value.sentence
+
+
+def test_a_stack_that_leans_is_refused(study, kit):
+    """A gantry tilted by 5 degrees, its slices stored as if upright: each one 0.26 mm further back."""
+    for index, path in enumerate(study.paths):
+        kit.altered(path, set_to(ImagePositionPatient=[-31, -24.5 + 0.26 * index, -12 + 3 * index]))
+    with pytest.raises(InconsistentCase, match="differ in position across the patient"):
+        read_image(study.paths)

@@ -52,6 +52,8 @@ def test_left_and_right_are_never_mapped_to_each_other():
         ("PTV boost", "ORGAN", StructureKind.TARGET),
         ("PTV_Ring", "CONTROL", StructureKind.OTHER),
         ("PTVision", "", StructureKind.OTHER),
+        ("GTVn", "", StructureKind.TARGET),
+        ("CTVp_Lung", "", StructureKind.TARGET),
         ("Body", "", StructureKind.EXTERNAL),
         ("Heart", "", StructureKind.ORGAN),
         ("Thing", "ORGAN", StructureKind.ORGAN),

@@ -311,6 +311,22 @@ def test_something_else_than_a_structure_set(study):
         read_structures(study.paths[0], read_image(study.paths))
 
 
+def test_what_dose_does_not_follow_is_noted(study):
+    def bolus(dataset):
+        dataset.RTROIObservationsSequence[2].RTROIInterpretedType = "BOLUS"
+
+    assert read(study, change=bolus).notes == (
+        "Structure RightParotid: it is a bolus, which is not added to the image",
+    )
+
+    def override(dataset):
+        item = Dataset()
+        item.ROIPhysicalProperty, item.ROIPhysicalPropertyValue = "REL_ELEC_DENSITY", 1
+        dataset.RTROIObservationsSequence[2].ROIPhysicalPropertiesSequence = [item]
+
+    assert "density override is not used" in read(study, change=override).notes[0]
+
+
 def test_colour_is_kept(study):
     def paint(dataset: Dataset):
         roi_contour(dataset, 1).ROIDisplayColor = [12, 34, 56]
