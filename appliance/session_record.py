@@ -87,8 +87,8 @@ class Standing:
             last = self.stays[-1]
             steps = {name: float(seconds) for name, seconds in _texts(row.data.get("steps")).items()}
             self.stays[-1] = Stay(last.state, last.entered_utc, seconds_between(last.entered_utc, row.time_utc), steps)
-        self.stays.append(Stay(state, row.time_utc))
-        self.state = state
+        self.stays.append(Stay(str(state), row.time_utc))
+        self.state = str(state)
 
     def _forget(self, event: str, state: str) -> None:
         """Work that is about to be done again no longer counts, whatever is still on the disk."""

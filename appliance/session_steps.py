@@ -40,6 +40,11 @@ class Steps:
         self._stop: tuple[str, str] | None = None
         self.error: CouchsideError | None = None
 
+    @property
+    def can_run(self) -> bool:
+        """There is a stage for the state it is in."""
+        return self.standing.state in self._stage_of
+
     def run(self) -> None:
         """Goes on until a person is needed, the peer does not answer, or the session has ended.
 
@@ -73,7 +78,7 @@ class Steps:
         """At once, or as soon as the stage under way lets go. Raises IllegalTransition."""
         with self._lock:
             self._follow(self.standing.state, "stop")
-            if self.standing.state in self._stage_of:
+            if self.can_run:
                 self._stop = (actor, reason)
             else:
                 self._fire("stop", facts={"why": reason}, actor=actor)

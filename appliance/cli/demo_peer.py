@@ -48,7 +48,7 @@ class ReceivingPeer:
         server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
         if server is None or server.socket is None:
             raise NodeError("the demo's own peer could not listen on loopback")
-        self._server = server
+        self._server, self._stopped = server, False
         self.port = int(server.socket.getsockname()[1])
 
     def _store(self, event: Event) -> int:
@@ -66,7 +66,10 @@ class ReceivingPeer:
             return self._changed.wait_for(lambda: self.names >= set(NAMES.values()), seconds)
 
     def stop(self) -> None:
-        self._server.shutdown()
+        """Harmless twice."""
+        if not self._stopped:
+            self._stopped = True
+            self._server.shutdown()
 
 
 def push(files: Sequence[Path], port: int, called_ae: str, progress: Progress) -> None:

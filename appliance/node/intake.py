@@ -77,9 +77,10 @@ class Intake:
         return float("inf") if last is None else last.at + self._settle_s - time.monotonic()
 
     def start_if_complete(self, session: Session, others: Sequence[Session]) -> bool:
-        """Hands today's objects to a waiting session, or leaves in `waits_for` what is not there yet."""
+        """Hands today's objects to a waiting session, or leaves in `waits_for` what is not there yet. Raises NodeError
+        (disk): the objects are judged again at the next call."""
         patient_key = session.standing.patient_key
-        last = self._unjudged.pop(patient_key)
+        last = self._unjudged[patient_key]
         objects = self._store.case_objects(patient_key)
         missing = ""
         try:
@@ -92,6 +93,7 @@ class Intake:
             if found.complete and any(o.standing.facts.get("set_digest") == _set_digest(found) for o in before):
                 missing = "a new image or structure set; the present one has had its session"
         if missing:
+            del self._unjudged[patient_key]
             self.waits_for[session.id] = missing
             _log.info("a session waits", session=session.id, reason=missing)
             return False
@@ -99,6 +101,7 @@ class Intake:
         seen = max(item.received_at for item in objects)
         facts: Facts = {"last_object_utc": last.utc, "set_digest": _set_digest(found), "seen_seq": seen}
         session.receive(found.chosen, facts, found.notes)
+        del self._unjudged[patient_key]
         return True
 
 

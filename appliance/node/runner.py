@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -109,8 +109,8 @@ class Runner:
             settles_in_s = self.intake.settles_in_s(session)
             if settles_in_s > 0:
                 wait_s = min(wait_s, settles_in_s)
-            elif self.intake.start_if_complete(session, sessions):
-                self._ready.append(session.id)
+            else:
+                self._begin(session, sessions)
         for session_id, at in tuple(self._retry_at.items()):
             if (left_s := at - time.monotonic()) <= 0:
                 del self._retry_at[session_id]
@@ -118,10 +118,19 @@ class Runner:
             wait_s = min(wait_s, max(0.0, left_s))
         return wait_s
 
+    def _begin(self, session: Session, others: Sequence[Session]) -> None:
+        try:
+            if self.intake.start_if_complete(session, others):
+                self._ready.append(session.id)
+        except NodeError as error:
+            self._hold(session, error)
+
     def _advance(self, session: Session) -> None:
         """Runs a session as far as it goes. What the node lacks (disk, store) holds the session where it is."""
-        self._running = session.id
         self.held.pop(session.id, None)
+        if not session.can_run:
+            return
+        self._running = session.id
         try:
             self._demand_room()
             session.run()
