@@ -42,7 +42,11 @@ def _wrong_couchside(words: list[str], root_command: Any) -> str:
 
 
 def check(root: Path, report: Report) -> None:
-    couchside = typer.main.get_command(importlib.import_module("appliance.cli.app").app)
+    try:
+        couchside = typer.main.get_command(importlib.import_module("appliance.cli.app").app)
+    except ImportError as error:
+        report.broken.append(f"the command line cannot be loaded: {error}")
+        return
     verbs = set(_VERB.findall((root / "build.sh").read_text("utf-8")))
     for path in (root / "README.md", *sorted((root / "docs").glob("*.md")), *sorted((root / "bench").glob("*.md"))):
         for words in commands_in(path.read_text("utf-8")):
