@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
 from appliance.planning.geometry import Arrangement
 from appliance.planning.machine import Machine
-from appliance.planning.segments import JAW_MARGIN_MM, PARK_MM, BeamSegments
+from appliance.planning.segments import PARK_MM, BeamSegments
 
-LEAF_DECIMALS, MU_DECIMALS = 2, 3
-"""0.01 mm and 0.001 MU: what the exported RTPLAN carries, so that the plan reads back unchanged."""
+LEAF_DECIMALS, MU_DECIMALS, JAW_DECIMALS = 2, 3, 1
+"""0.01 mm, 0.001 MU and 0.1 mm: what the exported RTPLAN carries, so that the plan reads back unchanged."""
 
 
 def build_plan(
@@ -24,10 +24,10 @@ def build_plan(
     for number, (gantry_deg, segments) in enumerate(zip(arrangement.gantry_deg, beams, strict=True), start=1):
         if not len(segments.apertures.mu):
             continue
-        jaws = jaws_for(segments, machine)
         points: list[ControlPoint] = []
         total = 0.0
         for i in delivery_order(segments):
+            jaws = _jaws(segments, i, machine)
             leaf_a, leaf_b = _leaves(segments, i, jaws, machine)
             for dose in (0.0, float(segments.apertures.mu[i])):
                 total = round(total + dose, MU_DECIMALS)
@@ -49,20 +49,12 @@ def build_plan(
     return Plan(label, tuple(built), fractions, patient_position)
 
 
-def jaws_for(segments: BeamSegments, machine: Machine) -> Jaws:
-    """Smallest jaw opening that shows every open leaf pair of every segment, in whole mm outwards, inside the jaws'
-    travel."""
-    a, is_open = segments.apertures, segments.is_open
-    borders = machine.mlc.boundaries_mm
-    rows = np.flatnonzero(is_open.any(axis=0))
-    if rows.size == 0:
-        return Jaws(-machine.jaws.minimum_opening_mm / 2, machine.jaws.minimum_opening_mm / 2, -5.0, 5.0)
-    limits = machine.jaws
-    x1 = np.clip(np.floor(a.left_mm[is_open].min() - JAW_MARGIN_MM), *limits.x1_mm)
-    x2 = np.clip(np.ceil(a.right_mm[is_open].max() + JAW_MARGIN_MM), *limits.x2_mm)
-    y1 = np.clip(np.floor(borders[rows[0]]), *limits.y1_mm)
-    y2 = np.clip(np.ceil(borders[rows[-1] + 1]), *limits.y2_mm)
-    return Jaws(float(x1), float(x2), float(y1), float(y2))
+def _jaws(segments: BeamSegments, i: int, machine: Machine) -> Jaws:
+    """The segment's jaws, rounded outwards to what a plan states and kept inside the jaws' travel."""
+    x1, x2, y1, y2 = segments.apertures.jaws_mm[i] * 10**JAW_DECIMALS
+    edges = (np.floor(x1), np.ceil(x2), np.floor(y1), np.ceil(y2))
+    limits = (machine.jaws.x1_mm, machine.jaws.x2_mm, machine.jaws.y1_mm, machine.jaws.y2_mm)
+    return Jaws(*(round(float(np.clip(e / 10**JAW_DECIMALS, *r)), 1) for e, r in zip(edges, limits, strict=True)))
 
 
 def delivery_order(segments: BeamSegments) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, CalculatedDose, ControlPoint, Image, Jaws, Plan
+from appliance.contracts import Beam, CalculatedDose, ControlPoint, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated
@@ -68,20 +68,14 @@ def calculate_dose(
 def _beam_dose(beam: Beam, plan: Plan, model: BeamModel, space: Medium) -> BeamDose:
     _check(beam, model)
     frame = frame_of(beam, plan.patient_position)
-    shapes = _shapes(beam)
+    apertures = _apertures(beam)
+    boundaries = np.array(beam.leaf_boundaries_mm) if beam.leaf_boundaries_mm else np.array([-500.0, 500.0])
 
     def draw(raster: Raster) -> NDArray[np.float32]:
-        fluence = np.zeros((raster.nv, raster.nu), np.float32)
-        for jaws, apertures in shapes:
-            edges = (jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm)
-            boundaries = np.array(beam.leaf_boundaries_mm) if beam.leaf_boundaries_mm else np.array([-500.0, 500.0])
-            fluence += ApertureFluence(raster, boundaries, edges, model.collimation).forward(apertures)
-        return fluence
+        return ApertureFluence(raster, boundaries, model.collimation).forward(apertures)
 
-    jaws = [group[0] for group in shapes]
-    field = (
-        min(j.x1_mm for j in jaws), max(j.x2_mm for j in jaws), min(j.y1_mm for j in jaws), max(j.y2_mm for j in jaws)
-    )  # fmt: skip
+    x1, x2, y1, y2 = apertures.jaws_mm.T
+    field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
     return BeamDose(
         model,
         space,
@@ -119,40 +113,31 @@ def _check(beam: Beam, model: BeamModel) -> None:
         )
 
 
-def _shapes(beam: Beam) -> list[tuple[Jaws, Apertures]]:
-    """The beam's exposures grouped by jaw setting; leaves that move with the beam on become several still shapes."""
-    groups: dict[Jaws, list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]] = {}
+def _apertures(beam: Beam) -> Apertures:
+    """The beam's exposures; leaves and jaws that move with the beam on become several still shapes."""
+    left, right, jaws, mu = [], [], [], []
     for before, after in pairwise(beam.control_points):
-        mu = after.cumulative_mu - before.cumulative_mu
-        if mu <= 0:
+        dose = after.cumulative_mu - before.cumulative_mu
+        if dose <= 0:
             continue
-        if before.jaws != after.jaws:
-            raise UnsupportedPlan(f"beam {beam.number} moves its jaws while it delivers; only still jaws are computed")
-        for share, left, right in _still_shapes(before, after):
-            groups.setdefault(before.jaws, []).append((mu * share, left, right))
-    if not groups:
+        a0, b0, j0 = _shape(before)
+        a1, b1, j1 = _shape(after)
+        travel = max(float(np.abs(end - start).max()) for start, end in ((a0, a1), (b0, b1), (j0, j1)))
+        steps = max(1, int(np.ceil(travel / LEAF_STEP_MM - 1e-9)))
+        for middle in (np.arange(steps) + 0.5) / steps:
+            left.append(a0 + (a1 - a0) * middle)
+            right.append(b0 + (b1 - b0) * middle)
+            jaws.append(j0 + (j1 - j0) * middle)
+            mu.append(dose / steps)
+    if not mu:
         raise UnsupportedPlan(f"beam {beam.number} delivers no monitor units")
-    return [
-        (
-            jaws,
-            Apertures(
-                np.stack([left for _, left, _ in parts]),
-                np.stack([right for _, _, right in parts]),
-                np.array([mu for mu, _, _ in parts]),
-            ),
-        )
-        for jaws, parts in groups.items()
-    ]
+    return Apertures(np.stack(left), np.stack(right), np.stack(jaws), np.array(mu))
 
 
-def _still_shapes(
-    before: ControlPoint, after: ControlPoint
-) -> list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]:
-    if not before.leaf_a_mm:  # jaws only: one wide pair, always open
-        return [(1.0, np.array([-500.0]), np.array([500.0]))]
-    a0, a1 = np.array(before.leaf_a_mm), np.array(after.leaf_a_mm)
-    b0, b1 = np.array(before.leaf_b_mm), np.array(after.leaf_b_mm)
-    travel = float(max(np.abs(a1 - a0).max(), np.abs(b1 - b0).max()))
-    steps = max(1, int(np.ceil(travel / LEAF_STEP_MM)))
-    middles = (np.arange(steps) + 0.5) / steps
-    return [(1.0 / steps, a0 + (a1 - a0) * m, b0 + (b1 - b0) * m) for m in middles]
+def _shape(point: ControlPoint) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Left and right leaves and jaws (x1, x2, y1, y2); without an MLC one wide pair that is always open."""
+    jaws = point.jaws
+    edges = np.array([jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm])
+    if not point.leaf_a_mm:
+        return np.array([-500.0]), np.array([500.0]), edges
+    return np.array(point.leaf_a_mm), np.array(point.leaf_b_mm), edges

@@ -52,6 +52,7 @@ class JawRange(_Part):
     y1_mm: tuple[float, float]
     y2_mm: tuple[float, float]
     minimum_opening_mm: float = Field(ge=0)
+    tracking: bool
 
 
 class Gantry(_Part):

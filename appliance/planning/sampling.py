@@ -60,9 +60,9 @@ def sample_case(case: Case, dose_grid_mm: float) -> Samples:
     _thin(density, body[near], grid.shape, round(NEAR_THINNING * planning_voxel))
     for structure in case.structures:
         if structure.kind in (StructureKind.TARGET, StructureKind.ORGAN) and not structure.voxels.empty:
-            index = structure.voxels.index
-            _thin(density, index, grid.shape, max(1, round(index.size / STRUCTURE_SAMPLES)))
-    index = np.flatnonzero(density > 0)
+            voxels = structure.voxels.index
+            _thin(density, voxels, grid.shape, max(1, round(voxels.size / STRUCTURE_SAMPLES)))
+    index = np.flatnonzero(density > 0).astype(np.int64)
     weight = density[index]
     inside = case.external.voxels
     position = np.searchsorted(inside.index, index)

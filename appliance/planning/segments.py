@@ -9,21 +9,40 @@ from numpy.typing import NDArray
 
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.machine import Machine
-from engines.photon.aperture import Apertures
-from engines.sequencing import sequence_fluence
+from engines.photon.aperture import ApertureFluence, Apertures
+from engines.sequencing import longest_gain, sequence_fluence
 
 SMALLEST_GAP_MM = 5.0
 """An open leaf pair is at least this wide (chosen: smaller gaps make output depend on leaf calibration)."""
-PARK_MM = 8.0
-JAW_MARGIN_MM = 2.0
-"""Closed pairs stand PARK_MM behind the jaw, the jaw JAW_MARGIN_MM outside the outermost leaf tip (chosen: more than
-the rounding of the leaf end). What is left of the bank's span is the window that a segment may use."""
+PARK_MM, JAW_MARGIN_MM = 8.0, 2.0
+"""Jaws stand JAW_MARGIN_MM outside the outermost leaf tips of a segment (chosen: more than the rounding of the leaf
+end), closed pairs PARK_MM behind a jaw. What is left of the bank's span is the width that a segment may use."""
 FIELD_ROOM_MM = 5.0
 """Leaves may be refined this far beyond the sequenced field."""
 LEAF_UNIT_MM = 8.0
 """One unit of the optimiser's leaf variables; with MU in units of the mean segment both kinds move alike (chosen)."""
 
 Vector = NDArray[np.float64]
+
+
+def jaws_of(left: Vector, right: Vector, machine: Machine) -> Vector:
+    """Jaws (segments, 4) as x1, x2, y1, y2: around the open leaf pairs of each segment, or of the whole beam where the
+    machine's jaws do not follow the segments; within the jaws' travel and not narrower than they may be."""
+    is_open = right > left
+    if not machine.jaws.tracking:
+        is_open = np.broadcast_to(is_open.any(axis=0), is_open.shape)
+    limits, borders = machine.jaws, machine.mlc.boundaries_mm
+    x1 = np.where(right > left, left, np.inf).min(axis=1, initial=np.inf) - JAW_MARGIN_MM
+    x2 = np.where(right > left, right, -np.inf).max(axis=1, initial=-np.inf) + JAW_MARGIN_MM
+    y1 = np.where(is_open, borders[:-1], np.inf).min(axis=1, initial=np.inf)
+    y2 = np.where(is_open, borders[1:], -np.inf).max(axis=1, initial=-np.inf)
+    if not machine.jaws.tracking:
+        x1, x2 = np.full_like(x1, x1.min(initial=np.inf)), np.full_like(x2, x2.max(initial=-np.inf))
+    small = limits.minimum_opening_mm
+    grow_x, grow_y = np.maximum(small - (x2 - x1), 0) / 2, np.maximum(small - (y2 - y1), 0) / 2
+    ranges = (limits.x1_mm, limits.x2_mm, limits.y1_mm, limits.y2_mm)
+    edges = (x1 - grow_x, x2 + grow_x, y1 - grow_y, y2 + grow_y)
+    return np.stack([np.clip(e, *r) for e, r in zip(edges, ranges, strict=True)], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +66,7 @@ def sequence_beam(
     used = np.flatnonzero(fluence.any(axis=0))
     if used.size == 0:
         none = np.zeros((0, fluence.shape[0]))
-        return BeamSegments(Apertures(none, none, np.zeros(0)), np.zeros((0, 2)))
+        return BeamSegments(Apertures(none, none, np.zeros((0, 4)), np.zeros(0)), np.zeros((0, 2)))
     start, stop = int(used[0]), int(used[-1]) + 1
     span = machine.mlc.bank_span_max_mm - PARK_MM - JAW_MARGIN_MM - 2.0
     result = sequence_fluence(
@@ -62,27 +81,26 @@ def sequence_beam(
     left = np.where(is_open, zero_mm + result.first * width, 0.0)
     right = np.where(is_open, zero_mm + result.last * width, 0.0)
     field = (zero_mm, zero_mm + (stop - start) * width)
-    return BeamSegments(Apertures(left, right, result.weight), _windows(left, right, is_open, field, span, machine))
+    apertures = Apertures(left, right, jaws_of(left, right, machine), result.weight)
+    return BeamSegments(apertures, _windows(left, right, field, span, machine))
 
 
-def _windows(
-    left: Vector, right: Vector, is_open: NDArray[np.bool_], field: tuple[float, float], span: float, machine: Machine
-) -> Vector:  # fmt: skip
+def _windows(left: Vector, right: Vector, field: tuple[float, float], span: float, machine: Machine) -> Vector:
     """The part of the field each segment may use: all of it, or where the field is wider than `span` the side that the
     segment lies on, so that its closed pairs can park behind that side's jaw within the bank's span."""
     low = max(field[0] - FIELD_ROOM_MM, machine.mlc.position_min_mm + PARK_MM + JAW_MARGIN_MM)
     high = min(field[1] + FIELD_ROOM_MM, machine.mlc.position_max_mm - PARK_MM - JAW_MARGIN_MM)
     if high - low <= span:
         return np.tile([low, high], (len(left), 1))
-    on_left = np.where(is_open, right, -np.inf).max(axis=1) <= low + span
+    on_left = np.where(right > left, right, -np.inf).max(axis=1) <= low + span
     return np.where(on_left[:, None], [low, low + span], [high - span, high])
 
 
 class SegmentVector:
     """Packs MU, centre and width of every open leaf pair of every segment into one vector with simple bounds."""
 
-    def __init__(self, beams: tuple[BeamSegments, ...], minimum_mu: float) -> None:
-        self.beams = beams
+    def __init__(self, beams: tuple[BeamSegments, ...], machine: Machine, minimum_mu: float) -> None:
+        self.beams, self._machine = beams, machine
         every_mu = np.concatenate([b.apertures.mu for b in beams])
         self.mu_unit = float(every_mu.mean())
         self._open = [b.is_open for b in beams]
@@ -120,7 +138,8 @@ class SegmentVector:
             high = np.broadcast_to(beam.window_mm[:, 1:], is_open.shape)[is_open]
             left[is_open] = np.maximum(centre - half, low)
             right[is_open] = np.minimum(centre + half, high)
-            out.append(BeamSegments(Apertures(left, right, mu), beam.window_mm))
+            jaws = jaws_of(left, right, self._machine)
+            out.append(BeamSegments(Apertures(left, right, jaws, mu), beam.window_mm))
         return tuple(out)
 
     def gradient(self, beams: tuple[BeamSegments, ...], by_beam: list[Apertures]) -> Vector:
@@ -128,8 +147,10 @@ class SegmentVector:
         parts = []
         for beam, is_open, slope in zip(beams, self._open, by_beam, strict=True):
             a, window = beam.apertures, beam.window_mm
-            by_left = np.where(a.left_mm > window[:, :1], slope.left_mm, 0.0)[is_open]
-            by_right = np.where(a.right_mm < window[:, 1:], slope.right_mm, 0.0)[is_open]
+            left, right = slope.left_mm.copy(), slope.right_mm.copy()
+            self._add_jaws(a, slope.jaws_mm, left, right)
+            by_left = np.where(a.left_mm > window[:, :1], left, 0.0)[is_open]
+            by_right = np.where(a.right_mm < window[:, 1:], right, 0.0)[is_open]
             parts += [
                 slope.mu * self.mu_unit,
                 (by_left + by_right) * LEAF_UNIT_MM,
@@ -137,9 +158,57 @@ class SegmentVector:
             ]
         return np.concatenate(parts)
 
+    def _add_jaws(self, a: Apertures, by_jaws: Vector, left: Vector, right: Vector) -> None:
+        """A tracking X jaw moves with the outermost leaf of its segment: its slope is that leaf's."""
+        if not self._machine.jaws.tracking or not len(a.mu):
+            return
+        segment = np.arange(len(a.mu))
+        is_open = a.right_mm > a.left_mm
+        first = np.where(is_open, a.left_mm, np.inf).argmin(axis=1)
+        last = np.where(is_open, a.right_mm, -np.inf).argmax(axis=1)
+        follows_left = a.jaws_mm[:, 0] == a.left_mm[segment, first] - JAW_MARGIN_MM
+        follows_right = a.jaws_mm[:, 1] == a.right_mm[segment, last] + JAW_MARGIN_MM
+        left[segment, first] += by_jaws[:, 0] * follows_left
+        right[segment, last] += by_jaws[:, 1] * follows_right
+
+
+def scaled(beam: BeamSegments, factor: float) -> BeamSegments:
+    """The same apertures with all monitor units times a factor."""
+    a = beam.apertures
+    return BeamSegments(Apertures(a.left_mm, a.right_mm, a.jaws_mm, a.mu * factor), beam.window_mm)
+
 
 def prune(beam: BeamSegments, minimum_mu: float) -> BeamSegments:
     """Without the segments below `minimum_mu` or with no open leaf pair."""
     keep = (beam.apertures.mu >= minimum_mu) & beam.is_open.any(axis=1)
     a = beam.apertures
-    return BeamSegments(Apertures(a.left_mm[keep], a.right_mm[keep], a.mu[keep]), beam.window_mm[keep])
+    kept = Apertures(a.left_mm[keep], a.right_mm[keep], a.jaws_mm[keep], a.mu[keep])
+    return BeamSegments(kept, beam.window_mm[keep])
+
+
+def priced(
+    beam: BeamSegments, drawer: ApertureFluence, gradient: NDArray[np.float32], mu: float, machine: Machine
+) -> BeamSegments:  # fmt: skip
+    """The beam with one more aperture of `mu`: the one whose opening lowers the merit fastest, found exactly from the
+    merit's gradient in the fluence (nv, nu). This is the pricing step of column generation (Romeijn et al., SIAM J
+    Optim 15:838, 2005). Unchanged where no opening would help."""
+    rows, raster = drawer.row_gradient(gradient), drawer.raster
+    pitch = raster.pitch_mm
+    left_of = raster.u_mm - 0.5 * pitch
+    best_gain, best = 0.0, None
+    for window in np.unique(beam.window_mm, axis=0):
+        inside = (left_of >= window[0] - 1e-6) & (left_of + pitch <= window[1] + 1e-6)
+        if inside.sum() * pitch <= SMALLEST_GAP_MM:
+            continue
+        gain, first, last = longest_gain(-rows[:, inside], int(np.ceil(SMALLEST_GAP_MM / pitch)))
+        if float(gain.sum()) > best_gain:
+            start = float(left_of[inside][0])
+            is_open = last > first
+            left, right = np.where(is_open, start + first * pitch, 0.0), np.where(is_open, start + last * pitch, 0.0)
+            best_gain, best = float(gain.sum()), (left, right, window)
+    if best is None:
+        return beam
+    a = beam.apertures
+    left, right = np.vstack([a.left_mm, best[0]]), np.vstack([a.right_mm, best[1]])
+    grown = Apertures(left, right, jaws_of(left, right, machine), np.append(a.mu, mu))
+    return BeamSegments(grown, np.vstack([beam.window_mm, best[2]]))

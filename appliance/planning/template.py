@@ -5,15 +5,22 @@ from __future__ import annotations
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind, Objective, ObjectiveKind
 from appliance.contracts.objectives import Objectives
 
-TARGET_WEIGHT = 100.0
-GOAL_WEIGHT = {1: 60.0, 2: 20.0, 3: 8.0}
-"""First weights of goals by priority; lower priorities get the last (chosen; the planner changes them anyway)."""
-HOT_SPOT_WEIGHT = 60.0
-FALLOFF_WEIGHT = 12.0
-INSIDE = 0.95
+PRESCRIPTION_WEIGHT, CEILING_WEIGHT, LOWER_CEILING_WEIGHT = 40.0, 20.0, 15.0
+CEILING, LOWER_CEILING = 1.04, 1.06
+"""Uniformity of targets: the full prescription from below, and from above 4 % (highest level) or 6 % over it."""
+FLOOR, FLOOR_WEIGHT = 0.9, 20.0
+"""No part of a target, not even the share that a DVH goal lets go, is left below this share of the goal's dose."""
+MINIMUM_WEIGHT = 1200.0
+GOAL_WEIGHT = {1: 120.0, 2: 40.0, 3: 30.0}
+"""First weights of goals by priority; lower priorities get the last (all chosen on the built-in cases and ten patients
+of OpenKBP's training set; the planner changes them as it sees what is missed)."""
+HOT_SPOT_WEIGHT = 2400.0
+FALLOFF_WEIGHT = 4.0
+INSIDE, MEAN_INSIDE = 0.95, 0.985
 """An organ's objective asks for this share of the goal's limit, so that the goal is met with room (chosen)."""
-TARGET_ABOVE = 1.012
-"""A target's minimum objective asks for this share above the goal's limit (chosen)."""
+TARGET_ABOVE, TARGET_SHARE = 1.006, 0.8
+"""A target's minimum objective asks for this share above the goal's limit, and lets only this part of the volume go
+that the goal lets go (chosen)."""
 
 
 def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
@@ -22,45 +29,65 @@ def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
     present.sort(key=lambda item: -item[1])
     objectives: list[Objective] = []
     higher: list[str] = []
+    spared = _spared_organs(case, goal_set)
     for name, dose in present:
         own = "!".join([name, *higher])
-        objectives.append(Objective(own, ObjectiveKind.SQUARED_UNDERDOSE, dose * 1.005, TARGET_WEIGHT))
-        ceiling = dose * (1.035 if not higher else 1.06)
-        objectives.append(
-            Objective(own, ObjectiveKind.SQUARED_OVERDOSE, ceiling, TARGET_WEIGHT * (0.7 if not higher else 0.15))
-        )
+        free = "!".join([own, *spared])
+        objectives.append(Objective(free, ObjectiveKind.SQUARED_UNDERDOSE, dose * 1.003, PRESCRIPTION_WEIGHT))
+        ceiling, weight = (CEILING, CEILING_WEIGHT) if not higher else (LOWER_CEILING, LOWER_CEILING_WEIGHT)
+        objectives.append(Objective(own, ObjectiveKind.SQUARED_OVERDOSE, dose * ceiling, weight))
         higher.append(name)
     highest = present[0][1]
     rest = "!".join([case.external.tg263, *(name for name, _ in present)])
     objectives.append(Objective(rest, ObjectiveKind.FALLOFF, highest, FALLOFF_WEIGHT))
     hot = highest * min(1.06, goal_set.hot_spot_percent / 100 - 0.03)
-    objectives.append(Objective(case.external.tg263, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT * 40))
+    objectives.append(Objective(case.external.tg263, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT))
     for number, goal in enumerate(goal_set.goals):
-        objectives.append(_objective(goal, number))
+        objectives += _objectives(goal, number)
     return tuple(objectives)
 
 
-def _objective(goal: ClinicalGoal, number: int) -> Objective:
+def _spared_organs(case: Case, goal_set: GoalSet) -> list[str]:
+    """Organs whose goal lies below every prescription. Where a target overlaps them it is held to its own goals, not to
+    the full prescription: what a planner does with a cropped optimisation target."""
+    lowest = min(dose for _, dose in goal_set.prescription)
+    prescribed = {name for name, _ in goal_set.prescription}
+    names = []
+    for goal in goal_set.goals:
+        is_organ = goal.comparator is Comparator.AT_MOST and goal.structure not in prescribed
+        if is_organ and goal.unit == "Gy" and goal.limit < lowest and case.structure(goal.structure) is not None:
+            names.append(goal.structure)
+    return list(dict.fromkeys(names))
+
+
+def _objectives(goal: ClinicalGoal, number: int) -> list[Objective]:
     weight = GOAL_WEIGHT.get(goal.priority, GOAL_WEIGHT[3])
-    kind, argument, limit = goal.metric.kind, goal.metric.argument, goal.limit
+    kind, argument, limit, name = goal.metric.kind, goal.metric.argument, goal.limit, goal.structure
     if goal.comparator is Comparator.AT_LEAST:
-        return _at_least(goal, number, weight)
+        return _at_least(goal, number)
     if kind is MetricKind.MEAN:
-        return Objective(goal.structure, ObjectiveKind.MEAN_DOSE, limit * INSIDE, weight, goal=number)
-    if kind in (MetricKind.MAX, MetricKind.DOSE_AT_CC):
-        return Objective(goal.structure, ObjectiveKind.SQUARED_OVERDOSE, limit * INSIDE, weight * 4, goal=number)
-    if kind is MetricKind.DOSE_AT_PERCENT:
-        return Objective(
-            goal.structure, ObjectiveKind.DVH_MAX, limit * INSIDE, weight, volume_percent=argument * INSIDE, goal=number
-        )
-    if kind is MetricKind.VOLUME_AT_DOSE:
-        share = limit if goal.unit == "%" else 100.0
-        return Objective(
-            goal.structure, ObjectiveKind.DVH_MAX, argument * INSIDE, weight, volume_percent=share * INSIDE, goal=number
-        )
-    return Objective(goal.structure, ObjectiveKind.SQUARED_OVERDOSE, limit, weight, goal=number)
+        return [Objective(name, ObjectiveKind.MEAN_DOSE, limit * MEAN_INSIDE, weight, goal=number)]
+    if kind in (MetricKind.DOSE_AT_PERCENT, MetricKind.VOLUME_AT_DOSE):
+        dose_gy = limit if kind is MetricKind.DOSE_AT_PERCENT else argument
+        share = argument if kind is MetricKind.DOSE_AT_PERCENT else limit if goal.unit == "%" else 100.0
+        volume = share * INSIDE
+        return [Objective(name, ObjectiveKind.DVH_MAX, dose_gy * INSIDE, weight, volume_percent=volume, goal=number)]
+    return [Objective(name, ObjectiveKind.SQUARED_OVERDOSE, limit * INSIDE, weight * 4, goal=number)]
 
 
-def _at_least(goal: ClinicalGoal, number: int, weight: float) -> Objective:
-    dose = goal.metric.argument if goal.metric.kind is MetricKind.VOLUME_AT_DOSE else goal.limit
-    return Objective(goal.structure, ObjectiveKind.SQUARED_UNDERDOSE, dose * TARGET_ABOVE, weight, goal=number)
+def _at_least(goal: ClinicalGoal, number: int) -> list[Objective]:
+    """The goal's DVH point, and a floor under the share of the volume that the point lets go."""
+    kind, argument, name = goal.metric.kind, goal.metric.argument, goal.structure
+    dose_gy = argument if kind is MetricKind.VOLUME_AT_DOSE else goal.limit
+    floor = Objective(name, ObjectiveKind.SQUARED_UNDERDOSE, dose_gy * FLOOR, FLOOR_WEIGHT)
+    wanted = dose_gy * TARGET_ABOVE
+    if kind is MetricKind.DOSE_AT_PERCENT or (kind is MetricKind.VOLUME_AT_DOSE and goal.unit == "%"):
+        share = argument if kind is MetricKind.DOSE_AT_PERCENT else goal.limit
+        volume = 100.0 - (100.0 - share) * TARGET_SHARE
+        return [
+            Objective(name, ObjectiveKind.DVH_MIN, wanted, MINIMUM_WEIGHT, volume_percent=volume, goal=number),
+            floor,
+        ]
+    if kind is MetricKind.MEAN:
+        return [Objective(name, ObjectiveKind.SQUARED_UNDERDOSE, wanted, FLOOR_WEIGHT, goal=number)]
+    return [Objective(name, ObjectiveKind.SQUARED_UNDERDOSE, wanted, MINIMUM_WEIGHT, goal=number)]

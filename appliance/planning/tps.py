@@ -11,30 +11,38 @@ from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.beamlets import Beamlets
-from appliance.planning.build_plan import build_plan, jaws_for
+from appliance.planning.build_plan import build_plan
 from appliance.planning.density import load_density, medium
 from appliance.planning.final_dose import calculate_dose
 from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, RegionSource, goal_values
 from appliance.planning.sampling import sample_case
-from appliance.planning.segments import BeamSegments, SegmentVector, prune, sequence_beam
+from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
 from appliance.planning.template import initial_objectives
 from engines.dvh import dose_at_volume
 from engines.optimise import minimise
-from engines.photon.aperture import ApertureFluence, Apertures
+from engines.photon.aperture import ApertureFluence
 from engines.photon.dose import DoseOperator, point_geometry, projected_extent
 from engines.photon.raster import raster_for
 
 HOT_VOLUME_CC = 0.1
 OPTIMISER_PITCH_MM = 2.5
+OPTIMISER_REACH_MM = 100.0
+"""The optimiser leaves out dose further than this from a field's edge (under 0.1 % of the maximum); the final dose has
+no such cut."""
 SMOOTHNESS = 0.02
 """Weight of the mean squared dose-like step between neighbouring beamlets (chosen: halves the sequencing loss on the
 built-in cases at no visible cost in the fluence optimum)."""
 FLUENCE_BUDGET, REFINE_BUDGET = 80, 60
 """Evaluations of one call; both stop earlier by their tolerance and are warm-started by the next call."""
-LEAF_ROOM_MM = 10.0
-"""How far beyond the present jaws a leaf may move in one refinement; the jaws follow when the plan is built."""
+SEQUENCED_SHARE = 0.6
+"""This share of a beam's apertures comes from sequencing its fluence; the rest grows one by one where the merit's
+gradient asks for it."""
+GROW_BUDGET, NEW_SHARE = 25, 0.3
+"""Evaluations between two growths, and the first MU of a new aperture in units of the mean aperture."""
+MU_ROOM = 1.05
+"""Segments stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
 FLUENCE_TOLERANCE, REFINE_TOLERANCE = 5e-3, 4e-3
 
 
@@ -66,9 +74,10 @@ class PhotonTps:
             projected_extent(frames, self.samples.points_mm),
             projected_extent(frames, targets),
             pitch,
-            reach_mm=float(self.model.kernels[0].radius_mm[-1]),
+            reach_mm=OPTIMISER_REACH_MM,
         )
         self._operator = DoseOperator(self.model, raster, np.stack(geometry), tuple(space.ssd_mm(f) for f in frames))
+        self._drawer = ApertureFluence(raster, self.machine.mlc.boundaries_mm, self.model.collimation)
         self._beamlets = Beamlets(self.arrangement, self.machine, raster, targets, config.beamlet_mm)
         self._values: NDArray[np.float64] | None = None
         self._segments: tuple[BeamSegments, ...] = ()
@@ -127,64 +136,71 @@ class PhotonTps:
     def sequence(self, objectives: Objectives) -> PlanningState:
         if self._values is None:
             raise PlanningError("fluence must be optimised before it can be sequenced")
+        first = max(1, round(self.config.segments_per_beam * SEQUENCED_SHARE))
         beams = []
         for beam in range(len(self.arrangement.frames)):
             self._progress("sequencing", beam / len(self.arrangement.frames))
-            beams.append(sequence_beam(self._beamlets, beam, self._values, self.machine, self.config.segments_per_beam))
+            beams.append(sequence_beam(self._beamlets, beam, self._values, self.machine, first))
         self._segments = tuple(beams)
-        self._refine(objectives, minimum_mu=0.0)
+        self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
+        while self._grow(objectives):
+            self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
         self._segments = tuple(prune(b, self.machine.dose_rate.minimum_segment_mu) for b in self._segments)
-        return self._refine(objectives, minimum_mu=self.machine.dose_rate.minimum_segment_mu)
+        return self.refine(objectives)
+
+    def _grow(self, objectives: Objectives) -> bool:
+        """One more aperture for every beam that may have one; false when all are full."""
+        _, slope = Merit(objectives, self._regions, self.samples)(self._dose)
+        by_fluence = self._operator.adjoint(slope)
+        mean_mu = float(np.concatenate([b.apertures.mu for b in self._segments]).mean())
+        grown = False
+        beams = []
+        for beam, gradient in zip(self._segments, by_fluence, strict=True):
+            room = len(beam.apertures.mu) < self.config.segments_per_beam
+            beams.append(priced(beam, self._drawer, gradient, NEW_SHARE * mean_mu, self.machine) if room else beam)
+            grown = grown or len(beams[-1].apertures.mu) > len(beam.apertures.mu)
+        self._segments = tuple(beams)
+        return grown
 
     def refine(self, objectives: Objectives) -> PlanningState:
         if not self._segments:
             raise PlanningError("there are no apertures to refine yet")
-        return self._refine(objectives, minimum_mu=self.machine.dose_rate.minimum_segment_mu)
+        minimum_mu = self.machine.dose_rate.minimum_segment_mu * MU_ROOM
+        return self._refine(objectives, minimum_mu=minimum_mu, budget=REFINE_BUDGET)
 
-    def _refine(self, objectives: Objectives, *, minimum_mu: float) -> PlanningState:
+    def _refine(self, objectives: Objectives, *, minimum_mu: float, budget: int) -> PlanningState:
         merit = Merit(objectives, self._regions, self.samples)
-        vector = SegmentVector(self._segments, minimum_mu)
+        vector = SegmentVector(self._segments, self.machine, minimum_mu)
         start, lower, upper = vector.pack()
-        drawers = [self._drawer(beam) for beam in self._segments]
 
         def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             beams = vector.unpack(x)
-            self._dose = self._dose_of(beams, drawers)
+            self._dose = self._dose_of(beams)
             value, slope = merit(self._dose)
             by_fluence = self._operator.adjoint(slope) * self._gy
             parts = [
-                drawer.adjoint(beam.apertures, by_fluence[i])
-                for i, (drawer, beam) in enumerate(zip(drawers, beams, strict=True))
+                self._drawer.adjoint(beam.apertures, gradient) for beam, gradient in zip(beams, by_fluence, strict=True)
             ]
             return value, vector.gradient(beams, parts)
 
         outcome = minimise(
-            evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, budget=REFINE_BUDGET,
-            on_iteration=lambda i, _: self._progress("apertures", min(1.0, i / REFINE_BUDGET)),
+            evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, budget=budget,
+            on_iteration=lambda i, _: self._progress("apertures", min(1.0, i / budget)),
         )  # fmt: skip
         self._segments = vector.unpack(outcome.x)
-        self._dose = self._dose_of(self._segments, [self._drawer(beam) for beam in self._segments])
+        self._dose = self._dose_of(self._segments)
         self._final = None
         return self._state(outcome.value, outcome.evaluations, "apertures")
 
-    def _drawer(self, beam: BeamSegments) -> ApertureFluence:
-        """Jaws as they will be set, opened a little in X so that leaves may still move outwards."""
-        jaws = jaws_for(beam, self.machine)
-        edges = (jaws.x1_mm - LEAF_ROOM_MM, jaws.x2_mm + LEAF_ROOM_MM, jaws.y1_mm, jaws.y2_mm)
-        return ApertureFluence(self._operator.raster, self.machine.mlc.boundaries_mm, edges, self.model.collimation)
-
-    def _dose_of(self, beams: tuple[BeamSegments, ...], drawers: list[ApertureFluence]) -> NDArray[np.float32]:
-        fluence = np.stack([d.forward(b.apertures) for d, b in zip(drawers, beams, strict=True)])
+    def _dose_of(self, beams: tuple[BeamSegments, ...]) -> NDArray[np.float32]:
+        fluence = np.stack([self._drawer.forward(beam.apertures) for beam in beams])
         return self._operator.forward(fluence) * self._gy
 
     # --- results ---------------------------------------------------------------------------------------------------
 
     def normalise(self, factor: float) -> PlanningState:
         if self._segments:
-            self._segments = tuple(
-                BeamSegments(Apertures(b.apertures.left_mm, b.apertures.right_mm, b.apertures.mu * factor), b.window_mm)
-                for b in self._segments
-            )
+            self._segments = tuple(scaled(beam, factor) for beam in self._segments)
         elif self._values is not None:
             self._values = self._values * factor
         self._dose = self._dose * np.float32(factor)

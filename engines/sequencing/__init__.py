@@ -1,3 +1,3 @@
-from engines.sequencing.greedy import Sequence, sequence_fluence
+from engines.sequencing.greedy import Sequence, longest_gain, sequence_fluence
 
-__all__ = ["Sequence", "sequence_fluence"]
+__all__ = ["Sequence", "longest_gain", "sequence_fluence"]

@@ -32,8 +32,11 @@ class Sequence:
 
 def sequence_fluence(fluence: Array, widths: Array, *, segments: int, window: int, smallest: int = 1) -> Sequence:
     """At most `segments` apertures for a map (rows, columns). widths (rows,): relative height of the rows, which weighs
-    their misfit. Where the map is wider than
-    `window` columns an aperture uses only the first or only the last `window` of them; no opening is narrower than `smallest` columns."""
+    their misfit.
+
+    Where the map is wider than `window` columns an aperture uses only the first or only the last `window` of them.
+    No opening is narrower than `smallest` columns.
+    """
     rows, columns = fluence.shape
     first, last = np.zeros((0, rows), np.int64), np.zeros((0, rows), np.int64)
     weight = np.zeros(0)
@@ -68,14 +71,14 @@ def _best_aperture(
     for start in {0, columns - window}:
         part = residual[:, start : start + window]
         for level in LEVELS * top:
-            gain, first, last = _max_run(2 * part * level - level * level, smallest)
+            gain, first, last = longest_gain(2 * part * level - level * level, smallest)
             total = float(gain @ widths)
             if total > best_gain:
                 best_gain, best = total, (first + start, last + start)
     return best
 
 
-def _max_run(values: Array, smallest: int) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+def longest_gain(values: Array, smallest: int) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
     """Per row the run of at least `smallest` columns with the largest positive sum: (sum, first, last); 0 if none."""
     rows, columns = values.shape
     prefix = np.concatenate([np.zeros((rows, 1)), np.cumsum(values, axis=1)], axis=1)
