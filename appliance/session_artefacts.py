@@ -42,6 +42,11 @@ class Artefacts:
         self._store = store
         self._known = known
 
+    def sweep(self) -> None:
+        """Takes away unfinished files that a killed process left; none of them was ever recorded."""
+        for part in self.folder.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
     def save(self, name: str, data: bytes) -> dict[str, str]:
         write_durable(data, self.folder / name)
         return {name: hashlib.sha256(data).hexdigest()}

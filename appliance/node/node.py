@@ -61,6 +61,8 @@ class Node:
         self._stages, self._workplace = stages, Workplace(self._audit, folder, self._runner.progress)
         standings = replay(self._audit.rows(), next_state)
         sessions = [Session(standing, stages, self._workplace) for standing in standings.values()]
+        for session in sessions:
+            session.files.sweep()
         self._storage = self._keep(StorageNode(node, store, self._runner.arrived), StorageNode.stop)
         self._storage.start()
         self._audit.append("node.started", data={"ae_title": node.ae_title, "port": self._storage.port})
