@@ -157,6 +157,7 @@ make_venv() {
   if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "import pip, sys; sys.exit(sys.prefix != '$venv')" 2>/dev/null; then
     return 0
   fi
+  rm -rf -- build/editable-* # CMake's files name the headers and tools of the environment they were made with
   "$1" -m venv --clear "$venv"
 }
 
