@@ -1,0 +1,90 @@
+"""Headless commands with the real planner on a small case, each as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from appliance.case import read_dose
+
+from ..session.small_case import SmallCase, write_small_case
+
+
+def couchside(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "appliance", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
+    return write_small_case(tmp_path_factory.mktemp("small") / "case")
+
+
+@pytest.fixture(scope="module")
+def config(small: SmallCase) -> Path:
+    path = small.folder.with_name("coarse.toml")
+    path.write_text("[planning]\nbeams = 3\nbeamlet_mm = 10.0\ndose_grid_mm = 6.0\nsegments_per_beam = 2\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def replanned(small: SmallCase, config: Path) -> tuple[Path, dict[str, object]]:
+    out = small.folder.with_name("out")
+    done = couchside("replan", small.folder, "--out", out, "--goals", small.goals, "--config", config, "--json")
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[str, object]]) -> None:
+    out, document = replanned
+    assert {path.name for path in out.iterdir()} == {
+        "RP.dcm",
+        "RD.dcm",
+        "RS.dcm",
+        "scorecard.json",
+        "timeline.json",
+        "report.html",
+        "goals.toml",
+    }
+    assert document["approved"] is False
+    assert document["scorecard"] == json.loads((out / "scorecard.json").read_bytes())
+    assert document["scorecard"]["plan"]["deliverable"] is True  # type: ignore[index]
+
+
+def test_the_plan_of_replan_is_not_approved(replanned: tuple[Path, dict[str, object]]) -> None:
+    plan = pydicom.dcmread(replanned[0] / "RP.dcm")
+    assert plan.ApprovalStatus == "UNAPPROVED"
+    assert "ReviewerName" not in plan
+
+
+def test_dose_recalculates_the_plan_to_the_dose_that_replan_wrote(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path, tmp_path: Path
+) -> None:
+    """The same plan on the same CT by two ways: equal up to the 16 bits a written dose has."""
+    out = tmp_path / "again.dcm"
+    done = couchside("dose", replanned[0] / "RP.dcm", "--ct", small.folder, "--out", out, "--config", config, "--json")
+    assert done.returncode == 0, done.stderr
+    grid, expected_gy = read_dose(replanned[0] / "RD.dcm")
+    whole, found_gy = read_dose(out)
+    low = np.rint((np.subtract(grid.origin_mm, whole.origin_mm) / whole.spacing_mm)[::-1]).astype(int)
+    inside = tuple(slice(start, start + count) for start, count in zip(low, grid.shape, strict=True))
+    assert np.abs(found_gy[inside] - expected_gy).max() < 1e-3 * expected_gy.max()
+    assert json.loads(done.stdout)["maximum_gy"] == pytest.approx(expected_gy.max(), rel=1e-3)
+
+
+def test_a_second_run_replaces_the_first(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path
+) -> None:
+    out, before = replanned
+    (out / "scheduled-scorecard.json").write_text("{}")
+    done = couchside("replan", small.folder, "--out", out, "--goals", small.goals, "--config", config, "--json")
+    assert done.returncode == 0, done.stderr
+    assert not (out / "scheduled-scorecard.json").exists()
+    after = json.loads(done.stdout)
+    assert after["scorecard"]["digests"]["plan"] == before["scorecard"]["digests"]["plan"]  # type: ignore[index]
