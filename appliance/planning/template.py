@@ -8,7 +8,7 @@ from appliance.contracts.objectives import Objectives
 PRESCRIPTION_WEIGHT, CEILING_WEIGHT, LOWER_CEILING_WEIGHT = 40.0, 20.0, 15.0
 CEILING, LOWER_CEILING = 1.04, 1.06
 """Uniformity of targets: the full prescription from below, and from above 4 % (highest level) or 6 % over it."""
-FLOOR, FLOOR_WEIGHT = 0.9, 20.0
+FLOOR, FLOOR_WEIGHT = 0.8, 20.0
 """No part of a target, not even the share that a DVH goal lets go, is left below this share of the goal's dose."""
 MINIMUM_WEIGHT = 1200.0
 GOAL_WEIGHT = {1: 120.0, 2: 40.0, 3: 30.0}
@@ -16,7 +16,7 @@ GOAL_WEIGHT = {1: 120.0, 2: 40.0, 3: 30.0}
 of OpenKBP's training set; the planner changes them as it sees what is missed)."""
 HOT_SPOT_WEIGHT = 2400.0
 FALLOFF_WEIGHT = 4.0
-INSIDE, MEAN_INSIDE = 0.95, 0.985
+INSIDE, MEAN_INSIDE = 0.985, 0.985
 """An organ's objective asks for this share of the goal's limit, so that the goal is met with room (chosen)."""
 TARGET_ABOVE, TARGET_SHARE = 1.006, 0.8
 """A target's minimum objective asks for this share above the goal's limit, and lets only this part of the volume go
