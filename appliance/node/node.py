@@ -12,7 +12,7 @@ import structlog
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.config import Config
-from appliance.errors import CouchsideError, NodeError, SessionError
+from appliance.errors import AuditError, CouchsideError, NodeError, SessionError
 from appliance.inbound import ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
 from appliance.node.intake import Intake
@@ -94,9 +94,16 @@ class Node:
         return Session.open(session_id, patient_key, self._stages, self._workplace)
 
     def _handle(self, request: Message, actor: str) -> Message:
-        command = request.get("command")
-        if command == "status":
+        if request.get("command") == "status":
             return self.status()
+        try:
+            return self._act(request, actor)
+        except AuditError as error:
+            self._broken(error)
+            raise
+
+    def _act(self, request: Message, actor: str) -> Message:
+        command = request.get("command")
         session = self.session(str(request.get("session")))
         reason = _text(request, "reason")[:MAXIMUM_REASON]
         if command == "approve":
