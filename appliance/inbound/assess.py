@@ -1,7 +1,8 @@
 """Which of the received objects make today's case, and whether they are all there.
 
 Today is the newest structure set, with the one image series it was drawn on. The predecessor is the newest plan, which
-may rest on an older structure set and image (the reference day), and the dose that belongs to it.
+may rest on an older structure set and image (the reference day), and the dose that belongs to it. Where no plan has
+come, a dose that names today's structure set itself is kept: what was planned on this anatomy elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from appliance.inbound.catalogue import IMAGE_MODALITIES, Modality, SetRule
 from appliance.inbound.stack import check_stack, in_order
 
 _IDENTITY = ("patient ID", "name", "birth date", "sex")
+_WHOLE_PLAN = ("PLAN", "PLAN_OVERVIEW", "")  # Dose Summation Types of a whole plan (PS3.3 C.8.8.3); '' is not stated
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def assess(received: Sequence[Received]) -> Completeness:
     if missing := _missing_images(structure_set, present):
         return Completeness(False, missing)
     series = _series_of(structure_set, present)
-    predecessor, notes = _predecessor(received)
+    predecessor, notes = _predecessor(received, structure_set)
     chosen = (*in_order(series), structure_set, *predecessor)
     notes += _one_person(received, chosen)
     if missing := check_stack(series):
@@ -120,21 +122,24 @@ def _one_frame(structure_set: Received, series: Sequence[Received]) -> None:
         )
 
 
-def _predecessor(received: Sequence[Received]) -> tuple[tuple[Received, ...], tuple[str, ...]]:
-    """The newest plan and the dose of it; and notes on what does not fit."""
+def _predecessor(received: Sequence[Received], structure_set: Received) -> tuple[tuple[Received, ...], tuple[str, ...]]:
+    """The newest plan and the dose of it, or without a plan the dose of today's structure set; and notes on what does
+    not fit."""
     plan = _newest(received, Modality.RTPLAN)
+    owner = structure_set if plan is None else plan
     doses = [item for item in received if item.modality == Modality.RTDOSE]
-    if plan is None:
-        return (), ("doses without a plan were left aside",) if doses else ()
     notes = []
-    known = {item.sop_instance_uid for item in received}
-    if known.isdisjoint(plan.references):
+    if plan is not None and {item.sop_instance_uid for item in received}.isdisjoint(plan.references):
         notes.append("the structure set of the predecessor plan is not here")
-    own = [item for item in doses if plan.sop_instance_uid in item.references]
+    own = [item for item in doses if owner.sop_instance_uid in item.references]
     if doses and not own:
-        notes.append("the doses received belong to another plan and were left aside")
-    whole = [item for item in own if item.summation in ("PLAN", "")]
+        notes.append(
+            "doses without a plan were left aside"
+            if plan is None
+            else "the doses received belong to another plan and were left aside"
+        )
+    whole = [item for item in own if item.summation in _WHOLE_PLAN]
     if own and not whole:
-        notes.append("only doses of single beams were received for the predecessor plan")
-    dose = _newest(whole, Modality.RTDOSE)
-    return (plan,) if dose is None else (plan, dose), tuple(notes)
+        notes.append("only doses of single beams were received, none of a whole plan")
+    chosen = (plan, _newest(whole, Modality.RTDOSE))
+    return tuple(item for item in chosen if item is not None), tuple(notes)

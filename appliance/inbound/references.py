@@ -38,10 +38,16 @@ def _contour_image_items(subject: Subject) -> Iterator[Dataset]:
             yield from subject.items("ContourImageSequence", of=contour)
 
 
+def _overview_items(subject: Subject) -> Iterator[Dataset]:
+    """Of a dose whose plan is not to be had (PLAN_OVERVIEW): the structure sets its overview names (PS3.3 C.8.8.3)."""
+    for overview in subject.items("PlanOverviewSequence"):
+        yield from subject.items("ReferencedStructureSetSequence", of=overview)
+
+
 def references_of(subject: Subject) -> tuple[str, ...]:
     """SOP Instance UIDs, each once, in the object's order: a structure set's images (from its list of series, else
-    from its contours), a plan's structure sets, a dose's plans or else its structure sets. Raises RefusedObject for
-    what is no UID."""
+    from its contours), a plan's structure sets, a dose's plans, or else its structure sets, or else those of its plan
+    overview. Raises RefusedObject for what is no UID."""
     modality, _ = ACCEPTED_CLASSES[subject.uid("SOPClassUID")]
     candidates: tuple[Iterator[Dataset], ...] = ()
     if modality is Modality.RTSTRUCT:
@@ -49,7 +55,11 @@ def references_of(subject: Subject) -> tuple[str, ...]:
     elif modality is Modality.RTPLAN:
         candidates = (subject.items("ReferencedStructureSetSequence"),)
     elif modality is Modality.RTDOSE:
-        candidates = (subject.items("ReferencedRTPlanSequence"), subject.items("ReferencedStructureSetSequence"))
+        candidates = (
+            subject.items("ReferencedRTPlanSequence"),
+            subject.items("ReferencedStructureSetSequence"),
+            _overview_items(subject),
+        )
     for items in candidates:
         if found := tuple(dict.fromkeys(_uids(subject, items))):
             return found

@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 from appliance.builtin import import_openkbp
+from appliance.case import assemble
 from appliance.case.dose import read_dose
 from appliance.case.image import read_image
 from appliance.case.structure_set import read_structures
@@ -131,6 +132,19 @@ def test_without_dose_there_is_no_dose_object_and_the_case_is_complete(tmp_path)
     completeness = assess(read_folder(tmp_path / "study"))
     assert completeness.complete
     assert len(completeness.chosen) == 12
+
+
+def test_the_dose_without_a_plan_reaches_the_case(tmp_path):
+    """What was imported comes through acceptance, completeness and assembly, its dose on the grid of the image."""
+    written = import_openkbp(saved(tmp_path), tmp_path / "study")
+    completeness = assess(read_folder(tmp_path / "study"))
+    assert (completeness.complete, completeness.notes) == (True, ())
+    assert completeness.chosen[-1].sop_instance_uid == written[-1].sop_instance_uid
+    case = assemble(completeness.chosen)
+    assert (case.reference_plan, case.prescription, case.fractions) == (None, (), 0)
+    assert case.reference_dose_object is not None and case.reference_dose_gy is not None
+    _, dose_gy = read_dose(written[-1].path)
+    assert np.allclose(case.reference_dose_gy, dose_gy, rtol=0, atol=1e-4)
 
 
 def test_a_seed_makes_the_same_bytes(tmp_path):

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from pydicom.dataset import Dataset
 
 from appliance.errors import InconsistentCase
 from appliance.inbound import assess, read_folder
@@ -108,6 +109,57 @@ def test_dose_of_another_plan_and_absent_structure_set_are_noted(read, study):
     assert [item.modality for item in found.chosen[-2:]] == ["RTSTRUCT", "RTPLAN"]
     assert any("structure set of the predecessor" in note for note in found.notes)
     assert any("another plan" in note for note in found.notes)
+
+
+@pytest.fixture
+def overview_dose(study):
+    """A dose without a plan: its plan overview names the structure set (PS3.3 C.8.8.3, PLAN_OVERVIEW)."""
+
+    def of(structure_set, *, summation="PLAN_OVERVIEW"):
+        dataset = study.dose(structure_set, summation=summation)
+        overview = Dataset()
+        overview.PlanOverviewIndex, overview.RTPlanLabel = 1, ""
+        overview.ReferencedStructureSetSequence = dataset.ReferencedRTPlanSequence
+        del dataset.ReferencedRTPlanSequence
+        dataset.PlanOverviewSequence = [overview]
+        return dataset
+
+    return of
+
+
+def test_without_a_plan_the_dose_of_todays_structure_set_is_kept(read, study, overview_dose):
+    images = study.series()
+    older, structure_set = study.structure_set(images, date="20260101"), study.structure_set(images)
+    wanted, other = overview_dose(structure_set), overview_dose(older)
+    found = assess(read(*images, older, structure_set, wanted, other))
+    assert [item.sop_instance_uid for item in found.chosen[-2:]] == [
+        structure_set.SOPInstanceUID,
+        wanted.SOPInstanceUID,
+    ]
+    assert found.notes == ()
+
+
+def test_with_a_plan_only_its_own_dose_counts(read, study, overview_dose):
+    found = assess(read(*study.whole()[:-1], overview_dose(study.structure_set(study.series()))))
+    assert [item.modality for item in found.chosen[-2:]] == ["RTSTRUCT", "RTPLAN"]
+    assert any("another plan" in note for note in found.notes)
+
+
+def test_without_a_plan_the_dose_of_an_absent_plan_is_noted(read, study):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    absent = study.plan(structure_set)
+    foreign = assess(read(*images, structure_set, study.dose(absent)))
+    assert foreign.complete
+    assert (foreign.chosen[-1].modality, foreign.notes) == ("RTSTRUCT", ("doses without a plan were left aside",))
+
+
+def test_without_a_plan_the_dose_of_a_beam_is_noted(read, study, overview_dose):
+    images = study.series()
+    structure_set = study.structure_set(images)
+    beam = assess(read(*images, structure_set, overview_dose(structure_set, summation="BEAM")))
+    assert (beam.complete, beam.chosen[-1].modality) == (True, "RTSTRUCT")
+    assert any("single beams" in note for note in beam.notes)
 
 
 def test_without_dates_the_last_to_arrive_is_newest(read, study):
