@@ -153,11 +153,9 @@ class Session(Steps):
         self._fire(Event.PREDICT)
 
     def _plan(self) -> None:
-        timer = self._timer()
-        plan, dose = self.stages.plan(*self.case(), timer)
+        plan, dose = self.stages.plan(*self.case(), timer := self._timer())
         saved = self.files.save_plan(plan, dose)
-        facts: Facts = {"plan_digest": plan.digest, "dose_digest": dose.digest}
-        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
+        self._fire(Event.PLAN, saved, {"plan_digest": plan.digest, "dose_digest": dose.digest}, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -172,10 +170,9 @@ class Session(Steps):
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         if scheduled is not None:
             saved |= self.files.save_scheduled(scheduled, self.stages.scorecard(scheduled))
-        saved |= self._write_report(evaluation, scheduled)
         facts: Facts = {"evaluation_digest": evaluation.digest}
         facts |= {"goals_met": evaluation.goals_met, "goals_total": len(evaluation.goals)}
-        self._fire(Event.EVALUATE, saved, facts, steps=timer.seconds())
+        self._fire(Event.EVALUATE, saved | self._write_report(evaluation, scheduled), facts, steps=timer.seconds())
 
     def shown(self) -> Shown:
         """What the reviewer sees, by digest: an approval holds for exactly this. Reads every artefact back."""
@@ -185,11 +182,14 @@ class Session(Steps):
         return Shown(self.id, self.case()[0].digest, plan.digest, dose.digest, evaluation.digest)
 
     def approve(self, identity: str, passphrase: str) -> Approval:
-        """Raises ApprovalError (recorded), or IllegalTransition if there is nothing in review."""
+        """Raises ApprovalError (recorded), IllegalTransition if nothing is in review, ArtefactAltered (and fails)."""
         with self._lock:
             next_state(self.state, Event.APPROVE)
             try:
                 approval = self.stages.sign(identity, passphrase, self.shown())
+            except ArtefactAltered as error:
+                self.fail(error)
+                raise
             except ApprovalError as refusal:
                 self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
                 raise

@@ -60,14 +60,24 @@ class Steps:
                 self._fire("stop", facts={"why": str(stopped.fields["reason"])}, actor=str(stopped.fields["actor"]))
             except NodeError:
                 raise
-            except ExportError as error:
-                if isinstance(error, NotApproved | ReadBackMismatch):
-                    self.fail(error)
-                else:
+            except CouchsideError as error:
+                if self._only_missed_the_peer(error):
                     self._fire("miss export", facts={"why": error.sentence})
                     return
-            except CouchsideError as error:
                 self.fail(error)
+
+    def _only_missed_the_peer(self, error: CouchsideError) -> bool:
+        """The approved plan stands and can be sent again."""
+        if not isinstance(error, ExportError) or isinstance(error, NotApproved | ReadBackMismatch):
+            return False
+        return self._allowed("miss export")
+
+    def _allowed(self, event: str) -> bool:
+        try:
+            self._follow(self.standing.state, event)
+        except IllegalTransition:
+            return False
+        return True
 
     def fail(self, error: CouchsideError) -> None:
         """Raises AuditError where the error was that nothing can be recorded."""
@@ -110,11 +120,7 @@ class Steps:
 
     def _give_up_if_asked(self) -> None:
         with self._lock:
-            if self._stop is None:
-                return
-            try:
-                self._follow(self.standing.state, "stop")
-            except IllegalTransition:
-                return  # it came too late: what is being sent cannot be taken back
+            if self._stop is None or not self._allowed("stop"):
+                return  # what is being sent cannot be taken back
             (actor, reason), self._stop = self._stop, None
         raise SessionStopped(reason, actor=actor)

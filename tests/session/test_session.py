@@ -173,8 +173,12 @@ def test_what_was_altered_on_disk_cannot_be_approved(desk: Desk, name: str) -> N
     path.write_bytes(data)
     with pytest.raises(ArtefactAltered, match=name.replace(".", r"\.")):
         session.approve(PHYSICIAN, PASSPHRASE)
-    assert session.state is State.IN_REVIEW
+    assert session.state is State.FAILED
+    session.run()
     assert not desk.sent
+    session.retry("uid 0")
+    session.run()
+    assert session.state is State.IN_REVIEW
 
 
 def test_what_was_altered_after_approval_is_never_sent(desk: Desk) -> None:
@@ -224,6 +228,16 @@ def test_a_planning_error_fails_the_session_in_its_own_words_and_retry_starts_ov
     again.run()
     assert again.state is State.IN_REVIEW
     assert "why" not in again.standing.facts
+
+
+def test_a_report_that_cannot_be_made_fails_the_session_before_review(desk: Desk) -> None:
+    def refuse(*_: object) -> None:
+        raise ExportError("the report cannot be drawn")
+
+    session = desk.session(replace(desk.stages, write_report=refuse))  # type: ignore[arg-type]
+    session.run()
+    assert session.state is State.FAILED
+    assert session.standing.facts["key"] == "export"
 
 
 def test_a_plan_beyond_the_machine_is_never_offered_for_review(desk: Desk) -> None:
