@@ -15,8 +15,8 @@ from rich.table import Table
 
 from appliance.contracts.progress import Progress
 
-LINE_EVERY_S = 5.0
-"""Pause between plain progress lines of one step. Chosen: a log of a long run stays readable."""
+LINE_EVERY_S, STEP_EVERY_S = 5.0, 1.0
+"""Least pause between plain progress lines of one step, and of different steps. Chosen: a log stays readable."""
 
 
 def result(document: Mapping[str, object], shown: RenderableType, *, as_json: bool) -> None:
@@ -55,7 +55,7 @@ class _Lines:
 
     def __call__(self, step: str, fraction: float, /) -> None:
         now = time.monotonic()
-        if step == self._step and now - self._said_at < LINE_EVERY_S:
+        if now - self._said_at < (LINE_EVERY_S if step == self._step else STEP_EVERY_S):
             return
         self._step, self._said_at = step, now
         note(f"[{now - self._begin:6.1f} s] {self._title}: {step} {fraction:.0%}")

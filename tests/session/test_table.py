@@ -60,7 +60,7 @@ def test_the_flow_leads_from_the_first_state_to_delivered() -> None:
     assert state is State.DELIVERED
 
 
-@pytest.mark.parametrize(("state", "event"), product(State, Event), ids=str)
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)), ids=str)
 def test_a_pair_is_either_in_the_table_or_refused(state: State, event: Event) -> None:
     if event in ALLOWED[state]:
         assert next_state(state, event) is TABLE[state, event]
