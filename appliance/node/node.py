@@ -57,7 +57,7 @@ class Node:
         store = self._keep(ObjectStore(folder, self._audit), ObjectStore.close)
         stages = self._make_stages(self._config, IdentityStore(folder / "identities"))
         intake = Intake(store, node.settle_s, self._open_session)
-        self._runner = Runner(node, intake, self._broken)
+        self._runner = Runner(node, intake, checkpoint=self._audit.checkpoint, on_broken=self._broken)
         self._stages, self._workplace = stages, Workplace(self._audit, folder, self._runner.progress)
         standings = replay(self._audit.rows(), next_state)
         sessions = [Session(standing, stages, self._workplace) for standing in standings.values()]

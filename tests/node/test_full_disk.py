@@ -11,7 +11,7 @@ import pytest
 
 from appliance.approval import IdentityStore
 from appliance.audit import verify
-from appliance.errors import AuditError
+from appliance.errors import AuditError, NodeError
 from appliance.node import runner
 
 from ..session.standin import open_field, stages_with
@@ -86,3 +86,27 @@ def test_without_its_log_the_node_ends_in_words(house: House) -> None:
         log.with_suffix(".moved").rename(log)
     with house.node():
         assert house.wait_for("in review")["session"] == session["session"]
+
+
+def test_a_log_that_is_lost_while_nothing_happens_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LONGEST_WAIT_S", 0.2)
+    with house.node() as node:
+        (house.store / "audit.sqlite").rename(house.store / "audit.moved")
+        with pytest.raises(NodeError):
+            house.push(node)
+        assert node.ended.wait(5)
+        assert isinstance(node.failure, AuditError)
+        (house.store / "audit.moved").rename(house.store / "audit.sqlite")
+
+
+def test_the_newest_rows_are_signed_once_the_node_is_idle(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LONGEST_WAIT_S", 0.2)
+    with house.node() as node:
+        house.push(node)
+        house.wait_for("in review")
+
+        def all_signed() -> bool:
+            found = verify(house.store / "audit.sqlite")
+            return found.ok and found.signed_rows == found.rows
+
+        house.wait_until(all_signed, 5)
