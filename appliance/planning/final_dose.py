@@ -23,10 +23,69 @@ ALGORITHM = "Couchside SVD pencil beam 1"
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 CHUNK_VOXELS = 1 << 19
+LARGEST_CACHE_BYTES = 200 * 2**20
+"""Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
 LEAF_STEP_MM = 1.0
 """A leaf that moves while the beam is on is drawn at steps of this (sliding window)."""
 ANGLE_TOLERANCE_DEG = 0.05
 """Smaller changes of an angle within a beam are the writer's rounding."""
+
+
+class FinalDose:
+    """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
+    final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
+
+    external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
+    Raises ModelError for a beam model or density table that is missing or unusable.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        external: VoxelSet | None,
+        *,
+        beam_model: str = "generic_6mv",
+        density: str = "generic_ct",
+        supports: tuple[VoxelSet, ...] = (),
+    ) -> None:
+        self._model, self._gy_per_mu = load_calibrated(beam_model)
+        self._grid = image.grid
+        self._space = medium(image, external, load_density(density), supports)
+        whole = np.arange(image.grid.size, dtype=np.int64)
+        self._index = whole if external is None else external.index.astype(np.int64)
+        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+
+    def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
+        """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
+
+        Raises UnsupportedPlan for a beam this release cannot compute (arcs, moving couch, another energy)."""
+        engines = [_beam_dose(beam, plan, self._model, self._space) for beam in plan.beams]
+        grid, index = self._grid, self._index
+        total = np.zeros(grid.size, np.float32)
+        singles = [np.zeros(grid.size, np.float32) for _ in engines] if per_beam else []
+        scale = np.float32(self._gy_per_mu * plan.fractions)
+        for start in range(0, index.size, CHUNK_VOXELS):
+            part = index[start : start + CHUNK_VOXELS]
+            points_mm = grid.centres_mm(part)
+            for number, engine in enumerate(engines):
+                progress("final dose", (start + part.size * number / len(engines)) / index.size)
+                dose = engine.at(points_mm, self._depth_mm(engine, points_mm, start)) * scale
+                total[part] += dose
+                if per_beam:
+                    singles[number][part] = dose
+        progress("final dose", 1.0)
+        by_beam = tuple(single.reshape(grid.shape) for single in singles)
+        return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, self._model.name, by_beam)
+
+    def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
+        """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
+        key = (engine.frame.source_mm.tobytes(), start)
+        if key in self._depths:
+            return self._depths[key]
+        depth_mm = engine.depth_mm(points_mm)
+        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
+            self._depths[key] = depth_mm
+        return depth_mm
 
 
 def calculate_dose(
@@ -40,29 +99,9 @@ def calculate_dose(
     per_beam: bool = False,
     progress: Progress = silent,
 ) -> CalculatedDose:
-    """Dose of all fractions, (z, y, x) on the image grid; zero outside the external where one is given.
-
-    Raises UnsupportedPlan for a beam this release cannot compute (arcs, moving couch), ModelError for a beam model that
-    is missing, uncalibrated or of another energy.
-    """
-    model, gy_per_mu = load_calibrated(beam_model)
-    space = medium(image, external, load_density(density), supports)
-    grid = image.grid
-    index = np.arange(grid.size, dtype=np.int64) if external is None else external.index.astype(np.int64)
-    total = np.zeros(grid.size, np.float32)
-    singles: list[NDArray[np.float32]] = []
-    for number, beam in enumerate(plan.beams):
-        engine = _beam_dose(beam, plan, model, space)
-        own = np.zeros(grid.size, np.float32) if per_beam else total
-        for start in range(0, index.size, CHUNK_VOXELS):
-            progress("final dose", (number + start / index.size) / len(plan.beams))
-            part = index[start : start + CHUNK_VOXELS]
-            own[part] += engine.at(grid.centres_mm(part)) * np.float32(gy_per_mu * plan.fractions)
-        if per_beam:
-            total += own
-            singles.append(own.reshape(grid.shape))
-    progress("final dose", 1.0)
-    return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, model.name, tuple(singles))
+    """One plan on one image; see FinalDose."""
+    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
+    return final.calculate(plan, per_beam=per_beam, progress=progress)
 
 
 def _beam_dose(beam: Beam, plan: Plan, model: BeamModel, space: Medium) -> BeamDose:

@@ -13,7 +13,7 @@ from appliance.planning.beam_models import load_calibrated
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import build_plan
 from appliance.planning.density import load_density, medium
-from appliance.planning.final_dose import calculate_dose
+from appliance.planning.final_dose import FinalDose
 from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, RegionSource, goal_values
@@ -83,6 +83,9 @@ class PhotonTps:
         self._segments: tuple[BeamSegments, ...] = ()
         self._dose = np.zeros(len(self.samples.index), np.float32)
         self._final: tuple[Plan, CalculatedDose] | None = None
+        self._final_dose = FinalDose(
+            case.image, case.external.voxels, beam_model=config.beam_model, density=config.density, supports=supports
+        )
         progress("geometry", 1.0)
 
     def initial_objectives(self) -> Objectives:
@@ -220,11 +223,7 @@ class PhotonTps:
                 self.arrangement, self._segments, self.machine, fractions=self.goal_set.fractions,
                 patient_position=self.case.patient_position, label="ADAPTED",
             )  # fmt: skip
-            dose = calculate_dose(
-                plan, self.case.image, self.case.external.voxels, beam_model=self.config.beam_model,
-                density=self.config.density, per_beam=self.config.per_beam_dose, progress=self._progress,
-                supports=tuple(s.voxels for s in self.case.structures if s.kind is StructureKind.SUPPORT),
-            )  # fmt: skip
+            dose = self._final_dose.calculate(plan, per_beam=self.config.per_beam_dose, progress=self._progress)
             self._final = plan, dose
         return self._final
 

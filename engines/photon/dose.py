@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +25,32 @@ below lung)."""
 
 @dataclass(frozen=True, eq=False)
 class Medium:
-    """Relative electron density (z, y, x) float32 on a grid; empty space is 0 outside the patient."""
+    """Relative electron density (z, y, x) float32 on a grid; empty space is 0 outside the patient. Rays are traced in
+    the box of what is not empty."""
 
     grid: Grid
     density: NDArray[np.float32]
+
+    @cached_property
+    def _box(self) -> tuple[Grid, NDArray[np.float32]]:
+        ranges = []
+        for axis in range(3):
+            others = tuple(a for a in range(3) if a != axis)
+            filled = np.flatnonzero(self.density.any(axis=others))
+            ranges.append((int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 1))
+        (z0, z1), (y0, y1), (x0, x1) = ranges
+        return self.grid.cropped((z0, y0, x0), (z1, y1, x1)), np.ascontiguousarray(self.density[z0:z1, y0:y1, x0:x1])
 
     def depth_mm(
         self, frame: BeamFrame, points_mm: NDArray[np.float32], *, threads: int = THREADS
     ) -> NDArray[np.float32]:
         """Radiological depth (n,) in mm of water of LPS points (n, 3), by ray tracing from the source."""
+        grid, density = self._box
         out = np.empty(len(points_mm), np.float32)
         _kernels.depth_of_points(
-            self.density,
-            list(self.grid.origin_mm),
-            list(self.grid.spacing_mm),
+            density,
+            list(grid.origin_mm),
+            list(grid.spacing_mm),
             frame.source_mm.tolist(),
             np.ascontiguousarray(points_mm, np.float32),
             out,
@@ -148,15 +161,19 @@ class BeamDose:
         threads: int = THREADS,
     ) -> None:
         reach = float(model.kernels[0].radius_mm[-1])
-        self._model, self._medium, self._frame, self._threads = model, medium, frame, threads
+        self._model, self._medium, self.frame, self._threads = model, medium, frame, threads
         self.raster = raster_for(points_extent_mm, field_extent_mm, pitch_mm, reach_mm=reach)
         operator = KernelMaps(model, self.raster, (medium.ssd_mm(frame),), threads=threads)
         self._maps = operator.forward(fluence(self.raster)[None])
 
-    def at(self, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Dose (n,) at LPS points (n, 3)."""
-        depth = self._medium.depth_mm(self._frame, points_mm, threads=self._threads)
-        geometry = point_geometry(self._model, self._frame, points_mm, depth, threads=self._threads)
+    def depth_mm(self, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Radiological depth (n,) of LPS points (n, 3) along this beam."""
+        return self._medium.depth_mm(self.frame, points_mm, threads=self._threads)
+
+    def at(self, points_mm: NDArray[np.float32], depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Dose (n,) at LPS points (n, 3); `depth_mm` if it is known already."""
+        depth = self.depth_mm(points_mm) if depth_mm is None else depth_mm
+        geometry = point_geometry(self._model, self.frame, points_mm, depth, threads=self._threads)
         dose = np.empty(len(points_mm), np.float32)
         r = self.raster
         _kernels.forward(self._maps, r.u0_mm, r.v0_mm, r.pitch_mm, geometry[None], dose, self._threads)

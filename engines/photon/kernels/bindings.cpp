@@ -48,9 +48,24 @@ void depth_of_points(In<3> density, Vec3 origin, Vec3 spacing, Vec3 source, In<2
   const float* p = points.data();
   float* depth = out.data();
   const long n = static_cast<long>(points.shape(0));
+  constexpr int lanes = 8;
   nb::gil_scoped_release release;
-#pragma omp parallel for schedule(dynamic, 4096) num_threads(threads)
-  for (long i = 0; i < n; ++i) depth[i] = radiological_depth(rho, lattice, source.data(), p + 3 * i);
+#pragma omp parallel for schedule(dynamic, 512) num_threads(threads)
+  for (long block = 0; block < (n + lanes - 1) / lanes; ++block) {
+    const long first = block * lanes;
+    const int count = static_cast<int>(n - first < lanes ? n - first : lanes);
+    Ray rays[lanes];
+    bool together = count == lanes;
+    for (int i = 0; i < count; ++i) {
+      rays[i] = ray_to_source(lattice, source.data(), p + 3 * (first + i));
+      together = together && rays[i].axis == rays[0].axis && rays[i].step == rays[0].step;
+    }
+    if (together) {
+      radiological_depth<lanes>(rho, lattice, rays, depth + first);
+    } else {
+      for (int i = 0; i < count; ++i) radiological_depth<1>(rho, lattice, rays + i, depth + first + i);
+    }
+  }
 }
 
 void geometry_of_points(In<2> points, In<1> depth, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
