@@ -91,3 +91,7 @@ class Beamlets:
         """(leaf pairs, columns) of one beam's fluence, zero where no beamlet is."""
         cells = self.cells[beam]
         return np.where(cells >= 0, np.asarray(values, np.float64)[np.maximum(cells, 0)], 0.0)
+
+    def rows_of(self, beam: int) -> NDArray[np.bool_]:
+        """(leaf pairs,) true for the pairs that face a target of one beam."""
+        return np.asarray((self.cells[beam] >= 0).any(axis=1))

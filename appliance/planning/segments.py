@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.machine import Machine
-from engines.photon.aperture import ApertureFluence, Apertures
+from engines.photon.aperture import Apertures
+from engines.photon.raster import Raster
 from engines.sequencing import longest_gain, sequence_fluence
 
 SMALLEST_GAP_MM = 5.0
@@ -186,13 +187,12 @@ def prune(beam: BeamSegments, minimum_mu: float) -> BeamSegments:
     return BeamSegments(kept, beam.window_mm[keep])
 
 
-def priced(
-    beam: BeamSegments, drawer: ApertureFluence, gradient: NDArray[np.float32], mu: float, machine: Machine
-) -> BeamSegments:  # fmt: skip
-    """The beam with one more aperture of `mu`: the one whose opening lowers the merit fastest, found exactly from the
-    merit's gradient in the fluence (nv, nu). This is the pricing step of column generation (Romeijn et al., SIAM J
-    Optim 15:838, 2005). Unchanged where no opening would help."""
-    rows, raster = drawer.row_gradient(gradient), drawer.raster
+def priced(beam: BeamSegments, price: NDArray[np.float64], raster: Raster, mu: float, machine: Machine) -> BeamSegments:
+    """The beam with one more aperture of `mu`: the one whose opening lowers the merit fastest, found exactly.
+
+    price: (pairs, nu), the merit's gradient in the fluence summed over each leaf row, 0 where a pair may not open. This
+    is the pricing step of column generation (Romeijn et al., SIAM J Optim 15:838, 2005). Unchanged where no opening
+    would help."""
     pitch = raster.pitch_mm
     left_of = raster.u_mm - 0.5 * pitch
     best_gain, best = 0.0, None
@@ -200,7 +200,7 @@ def priced(
         inside = (left_of >= window[0] - 1e-6) & (left_of + pitch <= window[1] + 1e-6)
         if inside.sum() * pitch <= SMALLEST_GAP_MM:
             continue
-        gain, first, last = longest_gain(-rows[:, inside], int(np.ceil(SMALLEST_GAP_MM / pitch)))
+        gain, first, last = longest_gain(-price[:, inside], int(np.ceil(SMALLEST_GAP_MM / pitch)))
         if float(gain.sum()) > best_gain:
             start = float(left_of[inside][0])
             is_open = last > first

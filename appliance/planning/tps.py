@@ -158,9 +158,11 @@ class PhotonTps:
         mean_mu = float(np.concatenate([b.apertures.mu for b in self._segments]).mean())
         grown = False
         beams = []
-        for beam, gradient in zip(self._segments, by_fluence, strict=True):
+        for number, (beam, gradient) in enumerate(zip(self._segments, by_fluence, strict=True)):
+            price = self._drawer.row_gradient(gradient) * self._beamlets.rows_of(number)[:, None]
             room = len(beam.apertures.mu) < self.config.segments_per_beam
-            beams.append(priced(beam, self._drawer, gradient, NEW_SHARE * mean_mu, self.machine) if room else beam)
+            raster = self._operator.raster
+            beams.append(priced(beam, price, raster, NEW_SHARE * mean_mu, self.machine) if room else beam)
             grown = grown or len(beams[-1].apertures.mu) > len(beam.apertures.mu)
         self._segments = tuple(beams)
         return grown
