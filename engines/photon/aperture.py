@@ -104,8 +104,9 @@ class ApertureFluence:
         return np.cumsum(steps.reshape(pairs, columns + 2), axis=1)[:, :columns].astype(np.float32)
 
     def adjoint(self, apertures: Apertures, gradient: NDArray[np.float32]) -> Apertures:
-        """Gradient of a merit with respect to left, right, the X jaws and mu, from its gradient (nv, nu) in the fluence.
-        Closed pairs and leaves behind a jaw have none; Y jaws are held. Raises EngineError if Y jaws cut open leaves,
+        """Gradient of a merit in left, right, the X jaws and mu, from its gradient (nv, nu) in the fluence.
+        Closed pairs and leaves behind a jaw have none; an X jaw's is that of its own leakage, right where no open leaf
+        pair reaches behind it; Y jaws are held. Raises EngineError if Y jaws cut open leaves,
         for which there is no such gradient."""
         if self._cut(apertures).any():
             raise EngineError("Y jaws cut through open leaf pairs: no gradient")
@@ -135,7 +136,7 @@ class ApertureFluence:
 
 
 def _value_and_sum(rows: Array, row: NDArray[np.integer], edge: Array) -> tuple[Array, Array]:
-    """Of piecewise-constant rows (k, nu): the value at an edge (in pixels) and the integral from the border up to it."""
+    """Of piecewise-constant rows (k, nu): the value at an edge (in pixels), the integral from the border up to it."""
     cell = np.minimum(edge.astype(np.int64), rows.shape[1] - 1)
     value = rows[row, cell]
     before = np.concatenate([np.zeros((rows.shape[0], 1)), np.cumsum(rows, axis=1)], axis=1)
