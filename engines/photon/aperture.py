@@ -106,8 +106,8 @@ class ApertureFluence:
     def adjoint(self, apertures: Apertures, gradient: NDArray[np.float32]) -> Apertures:
         """Gradient of a merit in left, right, the X jaws and mu, from its gradient (nv, nu) in the fluence.
         Closed pairs and leaves behind a jaw have none; an X jaw's is that of its own leakage, right where no open leaf
-        pair reaches behind it; Y jaws are held. Raises EngineError if Y jaws cut open leaves,
-        for which there is no such gradient."""
+        pair reaches behind it; Y jaws are held. Raises EngineError if Y jaws cut open leaves, for which there is no
+        such gradient."""
         if self._cut(apertures).any():
             raise EngineError("Y jaws cut through open leaf pairs: no gradient")
         t, jaw = self.collimation.leaf_transmission, self.collimation.jaw_transmission

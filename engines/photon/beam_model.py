@@ -82,7 +82,7 @@ def load_beam_model(path: Path) -> BeamModel:
         model = _from_json(raw)
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{path.name} is not a usable beam model ({type(error).__name__}: {error})") from error
-    _validate(model, path.name)
+    validate(model, path.name)
     return model
 
 
@@ -109,24 +109,44 @@ def _from_json(raw: dict[str, Any]) -> BeamModel:
     )
 
 
-def _validate(model: BeamModel, name: str) -> None:
-    checks = (
-        (500 <= model.sad_mm <= 2000, "source-axis distance must lie in 500..2000 mm"),
-        (0 < model.attenuation_per_mm < 0.05, "attenuation must lie in 0..0.05 per mm"),
-        (
-            all(b > 0 and abs(b - model.attenuation_per_mm) > 1e-9 for b in model.betas_per_mm),
-            "betas must differ from m",
-        ),
-        (bool(model.kernels), "at least one kernel table is needed"),
-        (all(k.values.shape == (3, k.radius_mm.size) for k in model.kernels), "kernels must be 3 x radii"),
-        (bool(np.all(np.diff(model.kernels[0].radius_mm) > 0)), "kernel radii must grow"),
-        (0 < model.penumbra_fwhm_mm < 30, "penumbra must lie in 0..30 mm"),
-        (0 <= model.collimation.leaf_transmission < 0.2, "leaf transmission must lie in 0..0.2"),
-        (model.profile_radius_mm.shape == model.profile_relative.shape, "profile needs one value for each radius"),
-    )
-    for good, sentence in checks:
+def validate(model: BeamModel, name: str) -> None:
+    """Raises EngineError with the first thing that cannot be of a photon beam; `name` is the file that it came from.
+    Comparisons are written so that a NaN fails them."""
+    for good, sentence in (*_beam_checks(model), *_table_checks(model)):
         if not good:
             raise EngineError(f"{name}: {sentence}")
+
+
+def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
+    m, collimation, reference = model.attenuation_per_mm, model.collimation, model.reference
+    betas_fit = all(b > 0 and abs(b - m) > 1e-9 for b in model.betas_per_mm)
+    calibrated = reference is None or all(0 < value < np.inf for value in vars(reference).values())
+    return (
+        (500 <= model.sad_mm <= 2000, "source-axis distance must lie in 500..2000 mm"),
+        (0 < m < 0.05, "attenuation must lie in 0..0.05 per mm"),
+        (betas_fit, "betas must be positive and differ from the attenuation"),
+        (0 < model.penumbra_fwhm_mm < 30, "penumbra must lie in 0..30 mm"),
+        (0 <= collimation.leaf_transmission < 0.2, "leaf transmission must lie in 0..0.2"),
+        (0 <= collimation.jaw_transmission < 0.2, "jaw transmission must lie in 0..0.2"),
+        (0 <= collimation.leaf_offset_mm < 5, "the radiation edge must lie 0..5 mm behind the leaf tip"),
+        (calibrated, "reference conditions must be positive numbers"),
+    )
+
+
+def _table_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
+    radius, relative, tables = model.profile_radius_mm, model.profile_relative, model.kernels
+    return (
+        (bool(tables), "at least one kernel table is needed"),
+        (all(k.values.shape == (3, k.radius_mm.size) for k in tables), "kernels must be 3 x radii"),
+        (all(_grows(k.radius_mm) and k.radius_mm.size > 1 for k in tables), "kernel radii must grow"),
+        (all(bool(np.isfinite(k.values).all()) for k in tables), "kernel values must be finite"),
+        (radius.shape == relative.shape, "profile needs one value for each radius"),
+        (_grows(radius) and bool(np.all(relative >= 0)), "profile radii must grow and its values not be negative"),
+    )
+
+
+def _grows(values: NDArray[np.float64]) -> bool:
+    return values.ndim == 1 and values.size > 0 and bool(np.all(np.diff(values) > 0))
 
 
 def save_beam_model(model: BeamModel, path: Path) -> None:

@@ -10,7 +10,12 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from engines.errors import EngineError
-from engines.photon.beam_model import BeamModel, Collimation, LateralKernels, Reference
+from engines.photon.beam_model import BeamModel, Collimation, LateralKernels, Reference, validate
+
+NOT_A_MACHINE = (
+    OSError, MatReadError, KeyError, AttributeError, TypeError, ValueError, IndexError, NotImplementedError,
+)  # fmt: skip
+"""What SciPy's reader and the fields of another structure raise."""
 
 
 def import_matrad(
@@ -53,8 +58,9 @@ def import_matrad(
             collimation=collimation or Collimation(leaf_transmission=0.0, jaw_transmission=0.0, leaf_offset_mm=0.0),
             provenance=provenance or {"source": f"matRad photon machine file {path.name}"},
         )
-    except (OSError, MatReadError, KeyError, AttributeError, ValueError, IndexError, NotImplementedError) as error:
+    except NOT_A_MACHINE as error:
         raise EngineError(f"{path.name} is not a matRad photon machine ({type(error).__name__}: {error})") from error
     if not model.kernels:
         raise EngineError(f"{path.name} has no kernel for a source-surface distance of {ssd_mm} mm")
+    validate(model, path.name)
     return model

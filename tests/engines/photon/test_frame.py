@@ -50,9 +50,7 @@ def test_the_source_stands_where_the_set_up_says(position, gantry_deg):
     np.testing.assert_allclose(frame.ey, TOWARDS_GANTRY[position], atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("gantry_deg", "x_axis"), [(0, LEFT), (90, POSTERIOR), (180, RIGHT), (270, ANTERIOR)]
-)
+@pytest.mark.parametrize(("gantry_deg", "x_axis"), [(0, LEFT), (90, POSTERIOR), (180, RIGHT), (270, ANTERIOR)])
 def test_x_b_turns_with_the_gantry_head_first_supine(gantry_deg, x_axis):
     np.testing.assert_allclose(beam_frame(ORIGIN, gantry_deg).ex, x_axis, atol=1e-12)
 
@@ -86,7 +84,7 @@ def test_axes_are_a_right_handed_orthonormal_triple(gantry, collimator, couch, p
 
 @given(angles)
 def test_the_convention_of_the_reference_doses(gantry):
-    # source = R (0, -SAD, 0) and BEV = R^T (r - iso) with R = [[c, -s, 0], [s, c, 0], [0, 0, 1]]: BEV x is X_b, z is Y_b.
+    # source = R (0, -SAD, 0), BEV = R^T (r - iso), R = [[c, -s, 0], [s, c, 0], [0, 0, 1]]: BEV x is X_b, BEV z is Y_b.
     c, s = np.cos(np.deg2rad(gantry)), np.sin(np.deg2rad(gantry))
     rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     frame = beam_frame(ORIGIN, gantry)
@@ -95,9 +93,7 @@ def test_the_convention_of_the_reference_doses(gantry):
     np.testing.assert_allclose(frame.ey, rotation @ [0, 0, 1.0], atol=1e-12)
 
 
-@given(
-    angles, angles, positions, st.tuples(*[st.floats(-300, 300)] * 2), st.floats(0.2, 1.4), st.floats(700, 1300)
-)
+@given(angles, angles, positions, st.tuples(*[st.floats(-300, 300)] * 2), st.floats(0.2, 1.4), st.floats(700, 1300))
 def test_every_point_of_a_ray_projects_to_where_the_ray_meets_the_isocentre_plane(
     gantry, couch, position, uv, part, sad
 ):
@@ -115,5 +111,5 @@ def test_a_point_half_way_to_the_source_is_magnified_twice():
 
 
 def test_an_unknown_patient_position_is_refused_with_the_known_ones():
-    with pytest.raises(EngineError, match="HFDR.*HFS, HFP, FFS, FFP"):
+    with pytest.raises(EngineError, match=r"HFDR.*HFS, HFP, FFS, FFP"):
         beam_frame(ORIGIN, 0, patient_position="HFDR")
