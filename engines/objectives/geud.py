@@ -29,7 +29,8 @@ class Geud:
 
     def __call__(self, dose_gy: Array, weight: Array) -> tuple[float, Array]:
         dose = np.maximum(dose_gy.astype(np.float64), SMALLEST_DOSE_GY)
-        scale = float(dose.max())
+        # By the dose that dominates the mean, so that the powers are at most 1 whatever the exponent.
+        scale = float(dose.min() if self.exponent < 0 else dose.max())
         powered = (dose / scale) ** self.exponent
         mean = float(weight @ powered)
         geud = scale * mean ** (1.0 / self.exponent)

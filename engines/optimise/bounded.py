@@ -54,15 +54,15 @@ def minimise(
     """Minimises within bounds from `start`, which is projected first.
 
     Stops when the value fell by less than `tolerance` (relative) over STALL_WINDOW iterations, when no descent is left,
-    or when `budget` evaluations are used; `Outcome.reason` says which. Raises EngineError if the function is not finite
-    at the start.
+    or when `budget` evaluations are used; `Outcome.reason` says which. Raises EngineError if the function or its
+    gradient is not finite at the start; later points where it is not are not taken.
     """
     low = np.broadcast_to(np.asarray(lower, np.float64), np.shape(start))
     high = np.broadcast_to(np.asarray(upper, np.float64), np.shape(start))
     x: Vector = np.clip(np.asarray(start, np.float64), low, high)
     value, gradient = function(x)
-    if not np.isfinite(value):
-        raise EngineError("the merit is not finite at the starting point")
+    if not _finite(value, gradient):
+        raise EngineError("the merit or its gradient is not finite at the starting point")
     evaluations, values = 1, [value]
     pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
     while True:
@@ -118,6 +118,10 @@ def _direction(gradient: Vector, free: NDArray[np.bool_], pairs: deque[tuple[Vec
     return direction if float(direction @ gradient) < 0 else plain
 
 
+def _finite(value: float, gradient: Vector) -> bool:
+    return bool(np.isfinite(value) and np.isfinite(gradient).all())
+
+
 @dataclass(frozen=True)
 class _Point:
     x: Vector
@@ -139,9 +143,10 @@ def _line_search(
             break
         value, gradient = function(x)
         used += 1
-        if np.isfinite(value) and value <= now.value + ARMIJO * slope:
+        usable = _finite(value, gradient)
+        if usable and value <= now.value + ARMIJO * slope:
             return _Point(x, value, gradient), used
-        curvature = value - now.value - slope
-        shrink = -slope / (2 * curvature) if np.isfinite(value) and curvature > 0 else SHRINK_MIN
+        curvature = value - now.value - slope if usable else 0.0
+        shrink = -slope / (2 * curvature) if curvature > 0 else SHRINK_MIN
         alpha *= min(max(shrink, SHRINK_MIN), SHRINK_MAX)
     return None, used

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class ReferenceCase:
 def reference(references: Path, model: BeamModel) -> Callable[[str], ReferenceCase]:
     """A case of ../shared/references with the beam model built from the file's own kernels."""
 
+    @cache
     def load(name: str) -> ReferenceCase:
         with np.load(references / f"{name}.npz") as stored:
             meta = json.loads(str(stored["meta"]))
@@ -63,35 +65,42 @@ def reference(references: Path, model: BeamModel) -> Callable[[str], ReferenceCa
     return load
 
 
+@cache
 def computed(case: ReferenceCase, pitch_mm: float) -> NDArray[np.float32]:
     edge = (-case.half_mm, case.half_mm)
     return field_dose(case.model, case.medium, beam_frame((0, 0, 0), 0), edge, edge, pitch_mm=pitch_mm)
 
 
-def relative_to_axis(case: ReferenceCase) -> NDArray[np.float32]:
-    """The reference dose in units of its axis at the same depth: the penumbra is where this is 20 to 80 %."""
-    nz, _, nx = case.dose.shape
-    return case.dose / np.maximum(case.dose[nz // 2, :, nx // 2][None, :, None], 1e-6)
-
-
+PENUMBRA_MM = 8.0
+"""On either side of the field's edge at the isocentre plane: there position is judged, elsewhere dose."""
 CASES = ("a_water_10x10", "b_water_2x2", "d_lungslab_10x10")
 
 
+def near_an_edge(case: ReferenceCase) -> NDArray[np.bool_]:
+    """Voxels (z, y, x) whose ray meets the isocentre plane within PENUMBRA_MM of a line along one of the edges."""
+    x_mm, y_mm, z_mm = case.medium.grid.axes_mm()
+    magnified = 1000.0 / (1000.0 + y_mm)
+    u, v = x_mm[None, :] * magnified[:, None], z_mm[:, None] * magnified
+    by_u, by_v = (np.abs(np.abs(w) - case.half_mm) < PENUMBRA_MM for w in (u, v))
+    return by_u[None] | by_v[:, :, None]
+
+
 @pytest.mark.parametrize(
-    ("pitch_mm", "outside", "anywhere"),
-    # Share of the maximum: outside the penumbra and everywhere. At 1 mm (the final dose) and 2.5 mm (the optimiser).
-    [(1.0, 0.003, 0.008), (2.5, 0.01, 0.04)],
+    ("pitch_mm", "elsewhere", "at_edges"),
+    # Share of the maximum. 1 mm is the raster of the final dose, 2.5 mm the optimiser's.
+    [(1.0, 0.002, 0.008), (2.5, 0.01, 0.04)],
 )
 @pytest.mark.parametrize("name", CASES)
-def test_dose_is_the_reference_to_the_stated_share_of_its_maximum(reference, name, pitch_mm, outside, anywhere):
+def test_dose_is_the_reference_to_the_stated_share_of_its_maximum(reference, name, pitch_mm, elsewhere, at_edges):
     case = reference(name)
     difference = np.abs(computed(case, pitch_mm) - case.dose) / float(case.dose.max())
-    share = relative_to_axis(case)
-    penumbra = (share >= 0.2) & (share <= 0.8)
-    print(f"{name} {pitch_mm} mm: outside {difference[~penumbra].max():.4%}, anywhere {difference.max():.4%}")
-    assert penumbra.any()
-    assert difference[~penumbra].max() <= outside
-    assert difference.max() <= anywhere
+    # The reference is cut off at 100 mm + field / sqrt(2) from each ray; nothing can be said beyond.
+    difference = np.where(case.dose > 0, difference, 0.0)
+    edge = near_an_edge(case)
+    middle = case.dose.shape[0] // 2
+    assert difference[~edge].max() <= elsewhere
+    assert difference[edge].max() <= at_edges
+    assert difference[middle, :, middle].max() <= 0.001  # on the axis
 
 
 def edge_positions(profile: NDArray[np.floating], offaxis_mm: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -114,7 +123,6 @@ def test_penumbra_lies_within_a_fraction_of_a_millimetre(reference, name, pitch_
         row = int(np.argmin(np.abs(y_mm + 100.0 - depth_mm)))
         for a, b in ((dose[middle, row], case.dose[middle, row]), (dose[:, row, middle], case.dose[:, row, middle])):
             worst = max(worst, float(np.abs(edge_positions(a, x_mm) - edge_positions(b, x_mm)).max()))
-    print(f"{name} {pitch_mm} mm: distance to agreement {worst:.3f} mm")
     assert worst <= tolerance_mm
 
 
@@ -156,18 +164,26 @@ def monte_carlo(references: Path) -> Callable[[str], MonteCarlo]:
     return load
 
 
+def gamma(ours, theirs, depth_mm, *, share: float, distance_mm: float) -> NDArray[np.float64]:
+    """One-dimensional gamma index (Low et al., Med Phys 25:656, 1998) of each depth, dose in shares of the maximum."""
+    fine_mm = np.arange(depth_mm[0], depth_mm[-1], 0.25)
+    fine = np.interp(fine_mm, depth_mm, ours)
+    by_dose = (fine[None] - theirs[:, None]) / (share * theirs.max())
+    by_distance = (fine_mm[None] - depth_mm[:, None]) / distance_mm
+    return np.asarray(np.sqrt((by_dose**2 + by_distance**2).min(axis=1)))
+
+
 @pytest.mark.parametrize(("name", "field_mm"), [("water_10x10", 100.0), ("water_2x2", 20.0)])
-def test_depth_dose_in_water_is_within_5_percent_of_a_monte_carlo(monte_carlo, model, name, field_mm):
-    """Another linac's spectrum (Varian 6 MV of Ali and Rogers) and 1 % of noise: a loose oracle, beyond build-up, both
-    normalised at 100 mm."""
+def test_depth_dose_in_water_is_within_5_percent_or_3_mm_of_a_monte_carlo(monte_carlo, model, name, field_mm):
+    """Another linac's spectrum (Varian 6 MV of Ali and Rogers) and 1 % of noise: a loose oracle, beyond build-up, with
+    the same mean from 20 to 250 mm; neighbouring Monte Carlo voxels are averaged."""
     mc = monte_carlo(name)
     beyond = (mc.depth_mm >= 20) & (mc.depth_mm <= 250)
-    ours = axis_dose(model, field_mm=field_mm, ssd_mm=900.0, depth_mm=mc.depth_mm)
-    at_100 = axis_dose(model, field_mm=field_mm, ssd_mm=900.0, depth_mm=np.array([100.0]))[0]
-    theirs = mc.pdd / np.interp(100.0, mc.depth_mm, mc.pdd)
-    difference = (ours / at_100 - theirs)[beyond] / theirs.max()
-    print(f"{name}: {np.abs(difference).max():.2%}")
-    assert np.abs(difference).max() <= 0.05
+    depth_mm = mc.depth_mm[beyond]
+    ours = axis_dose(model, field_mm=field_mm, ssd_mm=900.0, depth_mm=depth_mm)
+    theirs = np.convolve(np.pad(mc.pdd, 1, "edge"), [0.25, 0.5, 0.25], "valid")[beyond]
+    index = gamma(ours / ours.mean(), theirs / theirs.mean(), depth_mm, share=0.05, distance_mm=3.0)
+    assert index.max() <= 1.0
 
 
 @pytest.mark.parametrize(("name", "half_mm"), [("water_10x10", 50.0), ("water_2x2", 10.0), ("lungslab_10x10", 50.0)])
@@ -185,17 +201,20 @@ def test_field_edges_are_within_3_mm_of_a_monte_carlo(monte_carlo, reference, na
         assert edges[0] == pytest.approx(half_mm * (900 + depth_mm) / 1000, abs=1.5)
 
 
-def test_behind_lung_the_pencil_beam_is_too_high_by_no_more_than_the_model_file_says(monte_carlo, reference):
-    """models/beam/generic_6mv.json, provenance.trust: up to 5 % too high behind lung."""
-    slab, water = monte_carlo("lungslab_10x10"), monte_carlo("water_10x10")
-    scale = [computed(reference(n), 2.5)[50, :, 50] for n in ("d_lungslab_10x10", "a_water_10x10")]
-    y = [reference(n).medium.grid.axes_mm()[1] + 100.0 for n in ("d_lungslab_10x10", "a_water_10x10")]
-    depth_mm = np.array([150.0, 175.0, 200.0, 225.0, 250.0])
-    ours = np.interp(depth_mm, y[0], scale[0]) / np.interp(depth_mm, y[1], scale[1])
-    theirs = np.interp(depth_mm, slab.depth_mm, slab.pdd) / np.interp(depth_mm, water.depth_mm, water.pdd)
-    # The histories of both runs scale to the same fluence only through their own units: normalise in front of the slab.
-    front = np.interp(30.0, slab.depth_mm, slab.pdd) / np.interp(30.0, water.depth_mm, water.pdd)
-    ratio = ours / (theirs / front)
-    print("behind lung, ours over Monte Carlo:", np.round(ratio, 3))
-    assert np.all(ratio > 1.0)
-    assert np.all(ratio < 1.07)  # 5 % and 2 % of Monte Carlo noise
+def test_behind_lung_it_stays_within_what_the_model_file_says(monte_carlo, reference):
+    """models/beam/generic_6mv.json, provenance.trust: up to 5 % too high behind lung. Dose behind the slab in units of
+    the dose before it, each over the same ratio in water."""
+    cases = {"lungslab_10x10": "d_lungslab_10x10", "water_10x10": "a_water_10x10"}
+    behind, front = (140.0, 240.0), (20.0, 45.0)
+
+    def drop(depth_mm, dose) -> float:
+        means = [dose[(depth_mm >= low) & (depth_mm <= high)].mean() for low, high in (behind, front)]
+        return float(means[0] / means[1])
+
+    ours, theirs = {}, {}
+    for name, own in cases.items():
+        case, mc = reference(own), monte_carlo(name)
+        ours[name] = drop(case.medium.grid.axes_mm()[1] + 100.0, computed(case, 2.5)[50, :, 50])
+        theirs[name] = drop(mc.depth_mm, mc.pdd)
+    too_high = (ours["lungslab_10x10"] / ours["water_10x10"]) / (theirs["lungslab_10x10"] / theirs["water_10x10"])
+    assert 0.98 < too_high < 1.05
