@@ -102,10 +102,11 @@ def _run(
 
 
 def _wait_for(node: Node, wanted: State, tell: Progress) -> str:
-    """The demo's one session, once it is there. Raises SessionError in the session's own words if it ends elsewhere."""
+    """The demo's newest session, once it is there (an older one is superseded where the machine is so slow that the
+    objects come in two parts). Raises SessionError in the session's own words if it ends elsewhere."""
     while True:
         listed = node.status()["sessions"]
-        entry = listed[0] if isinstance(listed, list) and listed else {}
+        entry = listed[-1] if isinstance(listed, list) and listed else {}
         described = entry if isinstance(entry, dict) else {}
         if described.get("state") == wanted:
             return str(described["session"])

@@ -18,7 +18,8 @@ from appliance.session_work import prescribed
 
 def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tuple[Path, ...]:
     """Writes the built-in study and plans its reference day with the real planner. Returns the files in the order to
-    send them: the reference image, structures, plan and dose, then today's structures and image.
+    send them: the reference plan and dose with the anatomy they were made on, which start no session, then today's
+    image and last its structures.
 
     Raises RefusedInput for an unknown case, PlanningError."""
     progress("writing the study", 0.0)
@@ -54,4 +55,5 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
         ),
         folder / "RD.dcm",
     )
-    return (*reference.files, written_plan.path, written_dose.path, *today.files)
+    images = [item.path for item in today.images]
+    return (written_plan.path, written_dose.path, *reference.files, *images, today.structure_set.path)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from appliance.case import ImageSeries, read_image, read_plan, read_structures
+from appliance.case import ImageSeries, PlanReading, check_one_person, read_image, read_plan_file, read_structures
 from appliance.cli.options import AsJson, ConfigFile, settings
 from appliance.cli.output import progress, result
-from appliance.contracts import Received, SourceObject, Structure, StructureKind
+from appliance.contracts import Received, Structure, StructureKind
 from appliance.dicomio.dose import dose_dataset
 from appliance.dicomio.files import save_durable
-from appliance.dicomio.read import read_dataset
 from appliance.errors import IncompleteCase, InconsistentCase
 from appliance.inbound import read_folder
 from appliance.planning import calculate_dose
@@ -31,8 +31,9 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
     planning = settings(config).planning
     with progress("Dose") as tell:
         tell("reading", 0.0)
-        plan, received = read_plan(rtplan), read_folder(ct)
-        series = _series(received, read_dataset(rtplan, what="RTPLAN").get("FrameOfReferenceUID", ""))
+        reading, received = read_plan_file(rtplan), read_folder(ct)
+        plan, series = reading.plan, _series(received, reading.frame_of_reference_uid)
+        notes = [*reading.notes, *_check_belongs(reading, series)]
         structures = _structures(received, series)
         external = next((item for item in structures if item.kind is StructureKind.EXTERNAL), None)
         made = calculate_dose(
@@ -49,11 +50,11 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
             made.dose_gy,
             identity=series.identity,
             frame_of_reference_uid=series.frame_of_reference_uid,
-            plan=_source(rtplan),
+            plan=reading.source,
             structure_set=None,
         )
+        hottest_gy = _hottest_gy(made.dose_gy)
         save_durable(dataset, out)
-    hottest_gy = float(made.dose_gy.max())
     document = {
         "out": str(out),
         "algorithm": made.algorithm,
@@ -62,10 +63,39 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
         "mu": plan.mu,
         "maximum_gy": hottest_gy,
         "outline": "" if external is None else external.tg263,
+        "notes": list(notes),
     }
     inside = "everywhere, air included (no RTSTRUCT)" if external is None else "inside the patient's outline"
     text = f"{out}: {hottest_gy:.2f} Gy at most in {plan.fractions} fractions, calculated {inside}, {made.algorithm}"
-    result(document, text, as_json=as_json)
+    result(document, "\n".join([*(f"- {note}" for note in notes), text]), as_json=as_json)
+
+
+def _check_belongs(plan: PlanReading, series: ImageSeries) -> tuple[str, ...]:
+    """Notes on how the plan fits the CT. Raises InconsistentCase for another person, or one who lies another way."""
+    check_one_person(series.identity, [plan.identity])
+    stated, planned = series.patient_position, plan.plan.patient_position
+    if stated and stated != planned:
+        raise InconsistentCase(
+            f"it treats the patient {planned}, who lies {stated} on the CT",
+            what="The plan",
+            remedy="Give the CT in which the patient lies as in the plan",
+            rule="case.patient-position",
+        )
+    if plan.frame_of_reference_uid in ("", series.frame_of_reference_uid):
+        return ()
+    return ("The plan is in another frame of reference than the CT: its isocentre is taken at the same coordinates",)
+
+
+def _hottest_gy(dose_gy: NDArray[np.float32]) -> float:
+    hottest_gy = float(dose_gy.max())
+    if hottest_gy <= 0:
+        raise InconsistentCase(
+            "none of its beams reaches the patient on this CT",
+            what="The plan",
+            remedy="Check that the plan was made on this CT, or on one in the same coordinates",
+            rule="dose.nowhere",
+        )
+    return hottest_gy
 
 
 def _series(received: tuple[Received, ...], frame_of_reference_uid: str) -> ImageSeries:
@@ -96,15 +126,3 @@ def _structures(received: tuple[Received, ...], series: ImageSeries) -> tuple[St
         return ()
     newest = max(sets, key=lambda item: (item.made_at, item.received_at))
     return tuple(read_structures(newest.path, series).structures)
-
-
-def _source(path: Path) -> SourceObject:
-    dataset = read_dataset(path, what="RTPLAN")
-    return SourceObject(
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        series_instance_uid=str(dataset.SeriesInstanceUID),
-        modality="RTPLAN",
-        path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )

@@ -14,7 +14,7 @@ from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result
-from appliance.cli.results import copy_results, load, scorecard_table
+from appliance.cli.results import copy_results, load, publish, scorecard_table, staged
 from appliance.config import Config
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
@@ -38,8 +38,8 @@ def replan(
 ) -> None:
     """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
     chosen = with_goals(settings(config, store), goals, site)
-    make_folder(out)
     with ExitStack() as stack:
+        staging = stack.enter_context(staged(out))
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))
         tell = stack.enter_context(progress("Replanning"))
         tell("reading", 0.0)
@@ -48,8 +48,9 @@ def replan(
         stages = real_stages(chosen, IdentityStore(folder / "identities"))
         session = run_to_review(received, notes, stages, Workplace(audit, folder.absolute(), tell))
         tell("writing", 1.0)
-        written = write_proposal(session, out)
-        copy_results(session, out)
+        written = write_proposal(session, staging)
+        copy_results(session, staging)
+        publish(staging, out)
         summary = session.standing.summary()
     document = {
         "out": str(out),

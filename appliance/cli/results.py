@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -10,7 +15,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from appliance.cli.output import table
-from appliance.dicomio.files import write_durable
+from appliance.dicomio.files import sync_folder, write_durable
+from appliance.errors import WriteFailed
 from appliance.session import Session
 
 COPIED = ("scorecard.json", "scheduled-scorecard.json", "timeline.json", "report.html", "goals.toml")
@@ -26,6 +32,38 @@ def copy_results(session: Session, out: Path) -> None:
             write_durable(source.read_bytes(), out / name)
         else:
             (out / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A folder within `out` (made if need be) for files that shall appear there together, by `publish`, or not at all.
+    Raises WriteFailed before anything else is done if `out` cannot be written."""
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    except OSError as error:
+        raise WriteFailed(f"{out} ({error.strerror})") from error
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # it holds the results
+                out.rmdir()
+
+
+def publish(staging: Path, out: Path) -> None:
+    """Moves the files into `out`. A result file of an earlier run that this one lacks is taken away."""
+    try:
+        for name in COPIED:
+            if not (staging / name).exists():
+                (out / name).unlink(missing_ok=True)
+        for path in sorted(staging.iterdir()):
+            os.replace(path, out / path.name)
+        sync_folder(out)
+    except OSError as error:
+        raise WriteFailed(f"{out} ({error.strerror})") from error
 
 
 def load(path: Path) -> Document | None:

@@ -31,15 +31,22 @@ class Completeness:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-def assess(received: Sequence[Received]) -> Completeness:
+def assess(received: Sequence[Received], *, of_today: bool = False) -> Completeness:
     """Judges the objects of one patient (of a store: `ObjectStore.case_objects`). An object that may still come makes
-    the case incomplete; objects that contradict each other raise InconsistentCase with the rule they break."""
+    the case incomplete; objects that contradict each other raise InconsistentCase with the rule they break.
+
+    of_today: the anatomy must be newer than the predecessor plan. A node that holds a plan and the anatomy it was made
+    on waits for today's image; a person who plans a folder anew does not.
+    """
     structure_set = _newest(received, Modality.RTSTRUCT)
     if structure_set is None:
         return Completeness(False, "no structure set has arrived")
     present = {item.sop_instance_uid: item for item in received if item.modality in IMAGE_MODALITIES}
     if missing := _missing_images(structure_set, present):
         return Completeness(False, missing)
+    plan = _newest(received, Modality.RTPLAN)
+    if of_today and plan is not None and structure_set.sop_instance_uid in plan.references:
+        return Completeness(False, "today's image and structure set; the newest here are those the plan was made on")
     series = _series_of(structure_set, present)
     predecessor, notes = _predecessor(received, structure_set)
     chosen = (*in_order(series), structure_set, *predecessor)

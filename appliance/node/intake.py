@@ -21,6 +21,8 @@ from appliance.session_work import Facts
 
 _log = structlog.get_logger(__name__)
 
+HAD_ITS_SESSION = "a new image or structure set; the present one has had its session"
+
 Open = Callable[[str, str], Session]
 """(session id, patient key) -> the session, opened and recorded."""
 
@@ -70,6 +72,22 @@ class Intake:
             if patient_key not in waiting
         )
 
+    def newer_than(self, session: Session, sessions: Sequence[Session]) -> str:
+        """In a sentence, what has come for the session's patient since its own objects; empty if nothing has. A plan
+        must not be approved on an anatomy that may be out of date."""
+        patient_key = session.standing.patient_key
+        with self._lock:
+            if patient_key in self._new or patient_key in self._unjudged:
+                return "newer objects of this patient are arriving; wait for their session"
+        for other in sessions:
+            same = other is not session and other.standing.patient_key == patient_key and other.state is State.WAITING
+            if same and self.waits_for.get(other.id, HAD_ITS_SESSION) != HAD_ITS_SESSION:
+                return (
+                    f"newer objects of this patient have arrived and session {other.id} waits for "
+                    f"{self.waits_for[other.id]}; send them, or stop that session if they do not matter"
+                )
+        return ""
+
     def settles_in_s(self, session: Session) -> float:
         """Seconds until the newest object of the session's patient is old enough to judge the set; infinite where
         nothing came since it was judged."""
@@ -84,14 +102,14 @@ class Intake:
         objects = self._store.case_objects(patient_key)
         missing = ""
         try:
-            found = assess(objects)
+            found = assess(objects, of_today=True)
             missing = found.missing
         except RefusedInput as error:
             missing = error.sentence
         else:
             before = [other for other in others if other.standing.patient_key == patient_key and other is not session]
             if found.complete and any(o.standing.facts.get("set_digest") == _set_digest(found) for o in before):
-                missing = "a new image or structure set; the present one has had its session"
+                missing = HAD_ITS_SESSION
         if missing:
             del self._unjudged[patient_key]
             self.waits_for[session.id] = missing

@@ -12,7 +12,7 @@ import structlog
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.config import Config
-from appliance.errors import AuditError, CouchsideError, NodeError, SessionError
+from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, SessionError
 from appliance.inbound import ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
 from appliance.node.intake import Intake
@@ -107,6 +107,9 @@ class Node:
         session = self.session(str(request.get("session")))
         reason = _text(request, "reason")[:MAXIMUM_REASON]
         if command == "approve":
+            sessions = tuple(self._runner.sessions.values())
+            if newer := self._runner.intake.newer_than(session, sessions):
+                raise ApprovalError(newer)
             session.approve(_text(request, "identity"), _text(request, "passphrase"))
         elif command == "reject":
             session.reject(actor, reason)

@@ -25,6 +25,17 @@ LONGEST_WAIT_S = 10.0
 """How long the node is idle before the newest rows of the log are signed, which also shows whether the log can still be
 written. Chosen: one signature and one fsync in that time cost nothing."""
 
+UNDECIDED = (
+    State.ASSEMBLING,
+    State.CONTOUR_REVIEW,
+    State.PREDICTING,
+    State.PLANNING,
+    State.EVALUATING,
+    State.IN_REVIEW,
+    State.REVISING,
+    State.FAILED,
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -131,9 +142,20 @@ class Runner:
     def _begin(self, session: Session, others: Sequence[Session]) -> None:
         try:
             if self.intake.start_if_complete(session, others):
+                self._supersede(session, others)
                 self._ready.append(session.id)
         except NodeError as error:
             self._hold(session, error)
+
+    def _supersede(self, session: Session, others: Sequence[Session]) -> None:
+        """Sessions of the same patient that nobody has decided on are about an older anatomy: they end here, so that
+        there is never a choice of plans for different days."""
+        for other in others:
+            same = other is not session and other.standing.patient_key == session.standing.patient_key
+            if same and other.state in UNDECIDED:
+                _log.info("a session is superseded", session=other.id, by=session.id)
+                other.stop("system", f"newer objects of the patient have arrived; session {session.id} is about them")
+                self._ready.append(other.id)
 
     def _advance(self, session: Session) -> None:
         """Runs a session as far as it goes. What the node lacks (disk, store) holds the session where it is."""

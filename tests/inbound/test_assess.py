@@ -47,6 +47,16 @@ def test_without_a_plan_a_case_is_complete(read, study):
     assert assess(read(*images, study.structure_set(images))).complete
 
 
+def test_a_plan_on_its_own_anatomy_waits_for_today(read, study):
+    objects = study.whole()
+    assert assess(read(*objects)).complete
+    found = assess(read(*objects), of_today=True)
+    assert not found.complete
+    assert "today's image" in found.missing
+    images = study.series()
+    assert assess(read(*images, study.structure_set(images)), of_today=True).complete
+
+
 @pytest.mark.parametrize(
     ("left_out", "missing"),
     [

@@ -104,17 +104,43 @@ def test_objects_of_a_session_that_had_its_turn_do_not_start_another(house: Hous
         assert [s["session"] for s in house.sessions()] == [first["session"]]
 
 
-def test_a_new_structure_set_opens_a_second_session(house: House, tmp_path: Path) -> None:
+def _newer_structures(house: House, tmp_path: Path) -> Path:
     newer = pydicom.dcmread(house.small.files[-1])
     newer.SOPInstanceUID = newer.file_meta.MediaStorageSOPInstanceUID = new_uid()
     newer.StructureSetDate = newer.InstanceCreationDate = "29990101"
     newer.save_as(tmp_path / "newer.dcm")
+    return tmp_path / "newer.dcm"
+
+
+def test_a_newer_anatomy_supersedes_what_nobody_decided_on(house: House, tmp_path: Path) -> None:
     with house.node() as node:
         house.push(node)
         first = house.wait_for("in review")
-        house.push(node, (tmp_path / "newer.dcm",))
-        house.wait_until(lambda: [s["state"] for s in house.sessions()] == ["in review", "in review"])
-        assert house.sessions()[0]["session"] == first["session"]
+        house.push(node, (_newer_structures(house, tmp_path),))
+        house.wait_until(lambda: [s["state"] for s in house.sessions()] == ["stopped", "in review"])
+        older, newer = house.sessions()
+        assert older["session"] == first["session"]
+        assert str(newer["session"]) in str(older["why"])
+        with pytest.raises(IllegalTransition):
+            house.approve(first)
+
+
+def test_no_plan_is_approved_while_newer_objects_of_the_patient_settle(house: House, tmp_path: Path) -> None:
+    with house.node(config=house.with_node(settle_s=1.5)) as node:
+        house.push(node)
+        first = house.wait_for("in review")
+        house.push(node, (_newer_structures(house, tmp_path),))
+        with pytest.raises(ApprovalError, match="newer objects"):
+            house.approve(first)
+
+
+def test_an_approved_session_is_not_superseded(house: House, tmp_path: Path) -> None:
+    with house.node() as node:
+        house.push(node)
+        house.approve(house.wait_for("in review"))
+        house.wait_for("exported")
+        house.push(node, (_newer_structures(house, tmp_path),))
+        house.wait_until(lambda: [s["state"] for s in house.sessions()] == ["exported", "in review"])
 
 
 def test_a_set_that_is_not_whole_says_what_it_waits_for(house: House) -> None:
