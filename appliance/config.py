@@ -71,4 +71,6 @@ class Config(_Section):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{path}: key '{key}': {first['msg']}") from error
+            is_unknown = first["type"] == "extra_forbidden"
+            why = "there is no such key; docs/couchside.example.toml has them all" if is_unknown else first["msg"]
+            raise ConfigError(f"{path}: key '{key}': {why}") from error

@@ -23,7 +23,7 @@
     │   └── ArtefactAltered           a file of the session is gone or not as recorded
     └── NodeError                     the node cannot start or go on: port, store, disk
         ├── StoreBusy                 another process holds the store
-        ├── DiskFull                  too little room to receive safely
+        ├── DiskFull                  too little room to write or receive safely
         └── WriteFailed               a file could not be written whole; nothing stands under its name
 
 Each leaf has a stable `key`, one `sentence` for a clinician (what is wrong, and what to do) and its `fields`.
@@ -110,7 +110,10 @@ class MachineLimitViolated(PlanningError):
 
 class UnsupportedPlan(PlanningError):
     key = "planning.unsupported"
-    template = "This plan cannot be computed by this release: {reason}"
+    template = (
+        "This plan cannot be computed by this release: {reason}. It computes photon beams with gantry and couch at "
+        "rest, shaped by jaws and a multileaf collimator"
+    )
 
 
 class ModelError(CouchsideError):
@@ -196,7 +199,7 @@ class StoreBusy(NodeError):
 
 class DiskFull(NodeError):
     key = "node.disk_full"
-    template = "Too little disk space to receive safely: {reason}. Free space on the store's disk, then send again"
+    template = "Too little disk space: {reason}. Free space on that disk, then try or send again"
 
 
 class WriteFailed(NodeError):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.contracts import ExportSet, Received
 from appliance.errors import IncompleteCase, SessionError
-from appliance.inbound import assess, read_folder
+from appliance.inbound import assess, scan_folder
 from appliance.session import Event, Session, State, next_state
 from appliance.session_stages import Stages
 from appliance.session_work import Workplace
@@ -18,10 +18,15 @@ from appliance.session_work import Workplace
 
 def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
     """The objects in `folder` that make today's case, and notes on what was left aside. Raises RefusedInput."""
-    found = assess(read_folder(folder))
+    contents = scan_folder(folder)
+    found, aside = assess(contents.received), len(contents.notes)
     if not found.complete:
-        raise IncompleteCase(found.missing, remedy=f"Put what is missing into {folder.name} and run the command again")
-    return found.chosen, found.notes
+        # A file cut off within its header is no DICOM object any more: it may be what is missing.
+        named = f" (files passed over: {aside}, such as {contents.notes[0]})" if aside else ""
+        remedy = f"Put what is missing into {folder.name} and run the command again"
+        raise IncompleteCase(found.missing + named, remedy=remedy)
+    note = (f"Files of the folder passed over, because they are no DICOM objects or copies: {aside}",) if aside else ()
+    return found.chosen, (*found.notes, *note)
 
 
 def run_to_review(received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace) -> Session:

@@ -20,7 +20,7 @@ from appliance.audit.durable import sync_folder
 from appliance.audit.row import AuditRow
 from appliance.audit.schema import connect_reader
 from appliance.audit.verification import Verification, verify
-from appliance.errors import AuditError
+from appliance.errors import AuditError, WriteFailed
 
 FORMAT = 1
 
@@ -28,7 +28,7 @@ FORMAT = 1
 def export(path: Path, destination: Path) -> Verification:
     """Writes the file whole (temporary file, fsync, rename) and returns what `verify` said about the log; a log that
     does not verify is exported too, as evidence, and its first line says so. Raises AuditError if a row is damaged
-    so that it cannot be given out, or the destination cannot be written."""
+    so that it cannot be given out; WriteFailed if the destination cannot be written."""
     verification = verify(path)
     temporary = destination.with_name(destination.name + ".part")
     try:
@@ -40,7 +40,7 @@ def export(path: Path, destination: Path) -> Verification:
         temporary.rename(destination)
         sync_folder(destination.parent)
     except OSError as error:
-        raise AuditError(f"{destination} cannot be written ({error.strerror})") from error
+        raise WriteFailed(f"{destination} ({error.strerror})") from error
     except sqlite3.Error as error:
         raise AuditError(f"{path.name} cannot be read ({error})") from error
     return verification

@@ -10,7 +10,7 @@ from appliance.builtin.contouring import voxels_of
 from appliance.builtin.packed import FRACTIONS, PackedPatient, read_packed
 from appliance.builtin.stamp import Stamp
 from appliance.builtin.voxel_outline import outline
-from appliance.builtin.writer import StudyWriter, refuse_used_folder
+from appliance.builtin.writer import StudyWriter, refuse_used_folder, whole_or_nothing
 from appliance.contracts import Identity, Image, SourceObject, Structure
 
 COLOURS = MappingProxyType(
@@ -47,18 +47,19 @@ def import_openkbp(npz: Path, folder: Path, *, uid_seed: str | None = None) -> t
     is synthetic (OPENKBP-34 for pt_34.npz) and the frame of reference has its origin in the middle of the challenge's
     full grid. The dose is of the whole course and has no plan; the prescription is not in the data but in the goal
     set. Raises RefusedObject for a file that cannot be used, such as one without CT; RefusedInput for a folder in use;
-    DiskFull, WriteFailed.
+    DiskFull, WriteFailed, after which nothing of the study is left.
     """
     patient = read_packed(npz)
     refuse_used_folder(folder)
     stamp = Stamp(f"openkbp/{patient.name}", uid_seed)
     writer = StudyWriter(folder, _identity(patient, stamp), stamp.uid("frame-of-reference"), stamp)
-    images = writer.write_images(Image(patient.grid, patient.hu), "OpenKBP")
-    structures = writer.write_structures(_structures(patient), images, label="OpenKBP", description=PROVENANCE)
-    if patient.dose_gy is None:
-        return (*images, structures)
-    dose = writer.write_dose(patient.grid, patient.dose_gy, structures, description=DOSE_DESCRIPTION)
-    return (*images, structures, dose)
+    with whole_or_nothing(folder):
+        images = writer.write_images(Image(patient.grid, patient.hu), "OpenKBP")
+        structures = writer.write_structures(_structures(patient), images, label="OpenKBP", description=PROVENANCE)
+        if patient.dose_gy is None:
+            return (*images, structures)
+        dose = writer.write_dose(patient.grid, patient.dose_gy, structures, description=DOSE_DESCRIPTION)
+        return (*images, structures, dose)
 
 
 def _identity(patient: PackedPatient, stamp: Stamp) -> Identity:

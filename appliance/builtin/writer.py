@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def refuse_used_folder(folder: Path) -> None:
             raise RefusedInput(f"{folder} is not an empty folder; name a new or empty one, so that nothing is mixed")
     except OSError as error:
         raise WriteFailed(f"{folder} ({error.strerror or error})") from error
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """For a folder that is new or empty: takes away what was written into it, unless the block comes to its end."""
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in folder.iterdir():
+                path.unlink()
+            if not existed:
+                folder.rmdir()
+        raise
 
 
 @dataclass(frozen=True)

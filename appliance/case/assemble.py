@@ -48,7 +48,7 @@ def assemble(received: Sequence[Received]) -> Case:
     plan = read_plan_file(plan_object.path) if plan_object else None
     dose = _reference_dose(dose_object.path, series, plan) if dose_object else None
     others = [item for item in (structures, plan, dose) if item is not None]
-    _check_identity(series.identity, [item.identity for item in others])
+    check_one_person(series.identity, [item.identity for item in others])
     sources = (*series.sources, *(item.source for item in others))
     _check_unchanged(received, sources)
     prescription, notes = _prescription(structures, plan)
@@ -123,8 +123,9 @@ def _reference_dose(path: Path, series: ImageSeries, plan: PlanReading | None) -
     return _Dose(source_of(dataset, path, RTDOSE), identity_of(dataset), today, note)
 
 
-def _check_identity(images: Identity, others: Sequence[Identity]) -> None:
-    """Patient ID, name, birth date and sex must not contradict each other; empty ones do not."""
+def check_one_person(images: Identity, others: Sequence[Identity]) -> None:
+    """Patient ID, name, birth date and sex must not contradict each other; empty ones do not. Raises InconsistentCase
+    `case.identity`."""
     for name in ("patient_id", "patient_name", "birth_date", "sex"):
         values = {_plain(str(getattr(identity, name))) for identity in (images, *others)} - {""}
         if len(values) > 1:

@@ -6,10 +6,11 @@ import tomllib
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from appliance.contracts import Image
 from appliance.errors import ModelError
@@ -22,9 +23,9 @@ TABLES = Path(__file__).resolve().parents[2] / "models" / "density"
 class DensityTable(BaseModel):
     """points: (HU, electron density relative to water), HU growing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format: str
+    format: Literal["couchside-density-1"]
     name: str
     source: str
     valid_hu: tuple[float, float]
@@ -43,7 +44,10 @@ def load_density(name: str) -> DensityTable:
     path = Path(name) if name.endswith(".toml") else TABLES / f"{name}.toml"
     try:
         table = DensityTable.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except OSError as error:
+        known = ", ".join(sorted(shipped.stem for shipped in TABLES.glob("*.toml")))
+        raise ModelError(f"there is no density table '{name}' (known: {known})") from error
+    except ValueError as error:
         raise ModelError(f"density table '{name}' cannot be used ({error})") from error
     hu = [point[0] for point in table.points]
     if len(hu) < 2 or any(b <= a for a, b in pairwise(hu)) or min(p[1] for p in table.points) < 0:

@@ -27,6 +27,8 @@ LARGEST_CACHE_BYTES = 200 * 2**20
 """Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
 LEAF_STEP_MM = 1.0
 """A leaf that moves while the beam is on is drawn at steps of this (sliding window)."""
+SAD_TOLERANCE_MM = 1.0
+"""Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 ANGLE_TOLERANCE_DEG = 0.05
 """Smaller changes of an angle within a beam are the writer's rounding."""
 
@@ -149,6 +151,11 @@ def _check(beam: Beam, model: BeamModel) -> None:
         raise UnsupportedPlan(
             f"beam {beam.number} is {beam.energy_mv:g} MV {beam.fluence_mode}, but beam model '{model.name}' is "
             f"{model.energy_mv:g} MV {model.fluence_mode}; choose the beam model of this energy"
+        )
+    if abs(beam.sad_mm - model.sad_mm) > SAD_TOLERANCE_MM:
+        raise UnsupportedPlan(
+            f"beam {beam.number} has its axis {beam.sad_mm:g} mm from the source, but beam model '{model.name}' "
+            f"{model.sad_mm:g} mm; choose the beam model of this machine"
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.audit import AuditLog, Checkpoint, export
-from appliance.errors import AuditError
+from appliance.errors import AuditError, WriteFailed
 
 
 def test_rows_and_checkpoints_come_out_in_order(tmp_path: Path) -> None:
@@ -60,5 +60,5 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         export(tmp_path / "none.sqlite", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
     AuditLog.open(tmp_path / "audit.sqlite").close()
-    with pytest.raises(AuditError, match="cannot be written"):
+    with pytest.raises(WriteFailed, match="could not be written"):
         export(tmp_path / "audit.sqlite", tmp_path / "no" / "folder.jsonl")
