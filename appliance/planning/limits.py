@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Plan, PlanFacts
 from appliance.planning.machine import Machine, load_machine
@@ -31,9 +32,39 @@ def check_plan(plan: Plan, machine: str = "millennium120") -> PlanFacts:
 
 
 def _beam_violations(beam: Beam, machine: Machine) -> list[str]:
-    found = []
-    if beam.leaf_boundaries_mm and not np.allclose(beam.leaf_boundaries_mm, machine.mlc.boundaries_mm, atol=0.01):
+    borders = machine.mlc.boundaries_mm
+    if beam.leaf_boundaries_mm and not (
+        len(beam.leaf_boundaries_mm) == borders.size and np.allclose(beam.leaf_boundaries_mm, borders, atol=0.01)
+    ):
         return [f"beam {beam.number}: its leaves are not those of {machine.title}"]
+    if not all(np.isfinite(_numbers(point)).all() for point in beam.control_points):
+        return [f"beam {beam.number}: a position or meterset is not a number"]
+    found = _beam_facts(beam, machine)
+    for number, point in enumerate(beam.control_points):
+        found += [f"beam {beam.number}, control point {number}: {v}" for v in _point_violations(point, machine)]
+    return found
+
+
+def _numbers(point: ControlPoint) -> NDArray[np.float64]:
+    jaws = point.jaws
+    edges = (jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm)
+    angles = (point.gantry_deg, point.collimator_deg, point.couch_deg)
+    return np.array([point.cumulative_mu, *angles, *edges, *point.leaf_a_mm, *point.leaf_b_mm])
+
+
+def _beam_facts(beam: Beam, machine: Machine) -> list[str]:
+    """What is wrong with a beam as a whole."""
+    found = []
+    if abs(beam.sad_mm - machine.sad_mm) > 0.1:
+        found.append(f"beam {beam.number}: its source-axis distance of {beam.sad_mm:g} mm is not {machine.sad_mm:g} mm")
+    if beam.dose_rate_mu_min > machine.dose_rate.maximum_mu_min + 1e-6:
+        found.append(
+            f"beam {beam.number}: {beam.dose_rate_mu_min:g} MU/min exceed {machine.dose_rate.maximum_mu_min:g} MU/min"
+        )
+    if any(after.cumulative_mu < before.cumulative_mu for before, after in pairwise(beam.control_points)):
+        found.append(f"beam {beam.number}: its cumulative meterset falls")
+    if not machine.jaws.tracking and len({point.jaws for point in beam.control_points}) > 1:
+        found.append(f"beam {beam.number}: its jaws move between control points, which {machine.name} does not do")
     if abs(beam.energy_mv - machine.energy_mv) > 0.01 or beam.fluence_mode != machine.fluence_mode:
         found.append(
             f"beam {beam.number}: {beam.energy_mv:g} MV {beam.fluence_mode} is not what {machine.name} delivers"
@@ -45,8 +76,6 @@ def _beam_violations(beam: Beam, machine: Machine) -> list[str]:
             found.append(
                 f"beam {beam.number}: a segment of {mu:.2f} MU is below {machine.dose_rate.minimum_segment_mu:g} MU"
             )
-    for number, point in enumerate(beam.control_points):
-        found += [f"beam {beam.number}, control point {number}: {v}" for v in _point_violations(point, machine)]
     return found
 
 
@@ -74,6 +103,14 @@ def _point_violations(point: ControlPoint, machine: Machine) -> list[str]:
     return found
 
 
+def _gantry_travel_deg(start_deg: float, end_deg: float) -> float:
+    """A C-arm turns through 0 and stops at 180 degrees, which it reaches from either side."""
+    start, end = ((angle + 180) % 360 - 180 for angle in (start_deg, end_deg))
+    if -180 in (start, end):
+        return abs(abs(start) - abs(end))
+    return abs(start - end)
+
+
 def delivery_time_s(plan: Plan, machine: Machine) -> float:
     """Beam-on time at the highest dose rate, leaf and gantry travel in between: for each step the slowest axis. No
     time for the console's own overhead, of which nothing is known."""
@@ -81,7 +118,7 @@ def delivery_time_s(plan: Plan, machine: Machine) -> float:
     for beam in plan.beams:
         first = beam.control_points[0]
         if gantry is not None:
-            seconds += abs(first.gantry_deg - gantry) / machine.gantry.speed_deg_s
+            seconds += _gantry_travel_deg(gantry, first.gantry_deg) / machine.gantry.speed_deg_s
         gantry = first.gantry_deg
         for before, after in pairwise(beam.control_points):
             dose_s = (after.cumulative_mu - before.cumulative_mu) / min(

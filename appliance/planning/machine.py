@@ -18,7 +18,7 @@ MACHINES = Path(__file__).resolve().parents[2] / "models" / "machines"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LeafBlock(_Part):
@@ -30,7 +30,7 @@ class LeafBlock(_Part):
 class Mlc(_Part):
     """Multileaf collimator along IEC X; positions at the isocentre plane."""
 
-    boundary_blocks: tuple[LeafBlock, ...]
+    boundary_blocks: tuple[LeafBlock, ...] = Field(min_length=1)
     position_min_mm: float
     position_max_mm: float
     bank_span_max_mm: float = Field(gt=0)
@@ -105,9 +105,9 @@ def load_machine(name: str) -> Machine:
     except OSError as error:
         known = ", ".join(sorted(p.stem for p in MACHINES.glob("*.toml")))
         raise ModelError(f"there is no machine file '{name}' (known: {known})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"machine file {path.name} is not valid TOML ({error})") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"machine file {path.name}: {key}: {first['msg']}") from error
+        raise ModelError(f"machine file {path.name}: {key}{': ' if key else ''}{first['msg']}") from error
