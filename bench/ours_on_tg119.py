@@ -12,8 +12,10 @@ Contract of `plan_with_ours(problem, machine)`:
 Counted: density and ray tracing, kernel transforms, the whole optimisation, the final dose on the full grid. Left out,
 as for the peer: imports, reading the problem and the machine file.
 
-The optimiser sees target and core whole and thins the rest of the body (one voxel in 4 within 25 mm of the target, one
-in 18 beyond, with weights, as the planner does). The objective's terms are the product's own penalties.
+The optimiser sees target and core whole and thins the rest of the body, with weights, as the planner does. It works in
+two stages, each warm from the one before: coarse (one voxel in 4 within 25 mm of the target and one in 18 beyond,
+fluence on 2.5 mm), then fine (one in 2 and in 8, 1.25 mm): the coarse stage alone ends 1.3 % above the peer's value on
+the full grid, because its penumbra is too soft. The objective's terms are the product's own penalties.
 """
 
 from __future__ import annotations
@@ -40,10 +42,19 @@ from engines.photon.frame import BeamFrame, beam_frame
 from engines.photon.matrad import import_matrad
 from engines.photon.raster import Raster, raster_for
 
-PLANNING_PITCH_MM = 2.5
 FINAL_PITCH_MM = 1.0
-NEAR_MM, NEAR_ONE_IN, FAR_ONE_IN = 25.0, 4, 18
-TOLERANCE = 1e-4
+NEAR_MM = 25.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    pitch_mm: float
+    near_one_in: int
+    far_one_in: int
+    tolerance: float
+
+
+STAGES = (Stage(2.5, 4, 18, 1e-3), Stage(1.25, 2, 8, 2e-5))
 BUDGET = 500
 SNAPSHOT_EVERY = 5
 CHUNK = 400_000
@@ -91,7 +102,7 @@ class Geometry:
         j = np.rint((low[:, 1] - raster.v0_mm) / raster.pitch_mm).astype(np.int64)
         return j * raster.nu + i, side
 
-    def sampled(self) -> NDArray[np.float32]:
+    def sampled(self, stage: Stage) -> NDArray[np.float32]:
         """(z, y, x): how many voxels each kept voxel stands for, 0 where not kept."""
         problem = self.problem
         whole = np.logical_or.reduce([t.mask for t in problem.terms_ct if t.structure != "BODY"])
@@ -101,8 +112,8 @@ class Geometry:
         lattice = x + 7 * y + 31 * z
         body = problem.body & ~whole
         kept = np.zeros(whole.shape, np.float32)
-        kept[body & near & (lattice % NEAR_ONE_IN == 0)] = NEAR_ONE_IN
-        kept[body & ~near & (lattice % FAR_ONE_IN == 0)] = FAR_ONE_IN
+        kept[body & near & (lattice % stage.near_one_in == 0)] = stage.near_one_in
+        kept[body & ~near & (lattice % stage.far_one_in == 0)] = stage.far_one_in
         kept[whole] = 1.0
         return kept
 
@@ -110,12 +121,12 @@ class Geometry:
 class Merit:
     """f(weights) and its gradient on the sampled voxels; keeps snapshots of the best weights and their CPU time."""
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, stage: Stage) -> None:
         self.geometry = geometry
-        kept = geometry.sampled()
+        kept = geometry.sampled(stage)
         index = np.flatnonzero(kept)
         points = geometry.grid.centres_mm(index)
-        raster = geometry.raster(geometry.frames, points, PLANNING_PITCH_MM)
+        raster = geometry.raster(geometry.frames, points, stage.pitch_mm)
         fields = [
             point_geometry(geometry.model, frame, points, geometry.medium.depth_mm(frame, points))
             for frame in geometry.frames
@@ -200,23 +211,32 @@ def full_dose(geometry: Geometry, weights: NDArray[Any]) -> NDArray[np.float32]:
 
 def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
     """Plans the problem with the product's engine; see the contract at the top."""
-    marks = [time.process_time()]
+    began = time.process_time()
     geometry = Geometry(problem, model)
-    merit = Merit(geometry)
-    marks.append(time.process_time())
-    outcome = minimise(merit, merit.start(), tolerance=TOLERANCE, budget=BUDGET)
-    marks.append(time.process_time())
+    setup_s = optimise_s = 0.0
+    weights, evaluations, reason, snapshots = None, 0, "", []
+    for stage in STAGES:
+        mark = time.process_time()
+        merit = Merit(geometry, stage)
+        start = merit.start() if weights is None else weights
+        setup_s += time.process_time() - mark
+        mark = time.process_time()
+        outcome = minimise(merit, start, tolerance=stage.tolerance, budget=BUDGET)
+        optimise_s += time.process_time() - mark
+        weights, reason = outcome.x, outcome.reason
+        evaluations += outcome.evaluations
+        snapshots += merit.snapshots
+    mark = time.process_time()
     dose = full_dose(geometry, outcome.x)
-    marks.append(time.process_time())
-    steps = ("geometry", "optimisation", "final dose")
+    cpu_s = {"geometry": setup_s, "optimisation": optimise_s, "final dose": time.process_time() - mark}
     return OurResult(
         weights=outcome.x,
         dose_ct_gy=dose,
-        cpu_s={name: b - a for name, a, b in zip(steps, marks, marks[1:], strict=False)},
-        snapshots=np.asarray([w for _, w in merit.snapshots], np.float32),
-        snapshot_cpu_s=np.asarray([t - marks[0] for t, _ in merit.snapshots]),
-        evaluations=outcome.evaluations,
-        reason=outcome.reason,
+        cpu_s=cpu_s,
+        snapshots=np.asarray([w for _, w in snapshots], np.float32),
+        snapshot_cpu_s=np.asarray([t - began for t, _ in snapshots]),
+        evaluations=evaluations,
+        reason=reason,
     )
 
 
