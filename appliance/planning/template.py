@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind, Objective, ObjectiveKind
 from appliance.contracts.objectives import Objectives
+from appliance.errors import PlanningError
+from appliance.planning.regions import region
 
 PRESCRIPTION_WEIGHT, CEILING_WEIGHT, LOWER_CEILING_WEIGHT = 40.0, 20.0, 15.0
 CEILING, LOWER_CEILING = 1.04, 1.06
@@ -24,8 +28,12 @@ that the goal lets go (chosen)."""
 
 
 def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
-    """Helpers (coverage and uniformity of each target, fall-off, hot spot) and one objective for each goal."""
+    """Helpers (coverage and uniformity of each target, fall-off, hot spot) and one objective for each goal. Raises
+    PlanningError if the case has none of the prescribed targets."""
     present = [(name, dose) for name, dose in goal_set.prescription if case.structure(name) is not None]
+    if not present:
+        wanted = ", ".join(name for name, _ in goal_set.prescription)
+        raise PlanningError(f"the case has no prescribed target (the goals prescribe to {wanted})")
     present.sort(key=lambda item: -item[1])
     objectives: list[Objective] = []
     higher: list[str] = []
@@ -43,7 +51,7 @@ def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
     hot = highest * min(1.06, goal_set.hot_spot_percent / 100 - 0.03)
     objectives.append(Objective(case.external.tg263, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT))
     for number, goal in enumerate(goal_set.goals):
-        objectives += _objectives(goal, number)
+        objectives += _objectives(_in_percent(goal, case), number)
     return tuple(objectives)
 
 
@@ -60,6 +68,15 @@ def _spared_organs(case: Case, goal_set: GoalSet) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _in_percent(goal: ClinicalGoal, case: Case) -> ClinicalGoal:
+    """A VxGy goal in cc as the same goal in percent of today's structure, because DVH objectives speak in percent."""
+    voxels = region(case, goal.structure)
+    if goal.metric.kind is not MetricKind.VOLUME_AT_DOSE or goal.unit != "cc" or voxels is None:
+        return goal
+    volume_cc = voxels.volume_cc(case.image.grid.voxel_volume_cc)
+    return replace(goal, limit=min(100.0, 100.0 * goal.limit / volume_cc), unit="%")
+
+
 def _objectives(goal: ClinicalGoal, number: int) -> list[Objective]:
     weight = GOAL_WEIGHT.get(goal.priority, GOAL_WEIGHT[3])
     kind, argument, limit, name = goal.metric.kind, goal.metric.argument, goal.limit, goal.structure
@@ -69,7 +86,7 @@ def _objectives(goal: ClinicalGoal, number: int) -> list[Objective]:
         return [Objective(name, ObjectiveKind.MEAN_DOSE, limit * MEAN_INSIDE, weight, goal=number)]
     if kind in (MetricKind.DOSE_AT_PERCENT, MetricKind.VOLUME_AT_DOSE):
         dose_gy = limit if kind is MetricKind.DOSE_AT_PERCENT else argument
-        share = argument if kind is MetricKind.DOSE_AT_PERCENT else limit if goal.unit == "%" else 100.0
+        share = argument if kind is MetricKind.DOSE_AT_PERCENT else limit
         volume = share * INSIDE
         return [Objective(name, ObjectiveKind.DVH_MAX, dose_gy * INSIDE, weight, volume_percent=volume, goal=number)]
     return [Objective(name, ObjectiveKind.SQUARED_OVERDOSE, limit * INSIDE, weight * 4, goal=number)]
