@@ -130,7 +130,7 @@ def check_one_person(images: Identity, others: Sequence[Identity]) -> None:
         values = {_plain(str(getattr(identity, name))) for identity in (images, *others)} - {""}
         if len(values) > 1:
             raise InconsistentCase(
-                f"they differ in {name.replace('_', ' ')}",
+                f"they differ in {name.replace('_', ' ').replace(' id', ' ID')}",
                 what="The objects of this case",
                 remedy="Check that they belong to one patient, correct the wrong ones at their source, send them again",
                 rule="case.identity",

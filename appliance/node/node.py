@@ -153,4 +153,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise NodeError(f"its store {folder} cannot be made ({error.strerror})") from error
+        raise NodeError(f"its store {folder} cannot be made ({error.strerror}); name another with --store") from error
