@@ -20,7 +20,8 @@ class ObjectiveKind(StrEnum):
 @dataclass(frozen=True)
 class Objective:
     """One penalty. dose_gy: reference dose of the course. volume_percent: DVH point's volume. exponent: gEUD's a.
-    `goal` is the index in the goal set that this objective serves, or -1 for helpers such as the dose fall-off."""
+    `goal` is the index in the goal set that this objective serves, or -1 for helpers such as the dose fall-off.
+    hot_spot marks the helper that holds the goal set's hot-spot limit."""
 
     structure: str
     kind: ObjectiveKind
@@ -29,6 +30,7 @@ class Objective:
     volume_percent: float = 0.0
     exponent: float = 1.0
     goal: int = -1
+    hot_spot: bool = False
 
     def scaled(self, factor: float) -> Objective:
         return replace(self, weight=self.weight * factor)

@@ -19,14 +19,15 @@ def best_factor(goal_set: GoalSet, state: PlanningState) -> float:
     """
     factors = np.linspace(SMALLEST, LARGEST, STEPS)
     scored = [
-        (round(score(goal_set, _scaled(goal_set, state, float(f))), 6), -abs(float(f) - 1), float(f)) for f in factors
+        (round(score(goal_set, scaled(goal_set, state, float(f))), 6), -abs(float(f) - 1), float(f)) for f in factors
     ]
     now = score(goal_set, state)
     points, _, factor = max(scored)
     return factor if points > now + 0.2 else 1.0
 
 
-def _scaled(goal_set: GoalSet, state: PlanningState, factor: float) -> PlanningState:
+def scaled(goal_set: GoalSet, state: PlanningState, factor: float) -> PlanningState:
+    """The state after all monitor units times a factor."""
     values = tuple(
         value * factor if goal.unit == "Gy" else value
         for goal, value in zip(goal_set.goals, state.goal_values, strict=True)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
 from appliance.contracts import CalculatedDose, GoalSet, Objectives, Plan, PlanningState, TreatmentPlanningSystem
 from appliance.contracts.progress import Progress, silent
-from appliance.errors import PlanningError
-from appliance.execution.normalise import best_factor
-from appliance.execution.rules import ROOM, adjust, shortfall
+from appliance.execution.normalise import best_factor, scaled
+from appliance.execution.rules import Rules, hot_shortfall, shortfall
 from appliance.execution.score import score
 
-FLUENCE_ROUNDS, APERTURE_ROUNDS = 5, 5
+FLUENCE_ROUNDS, APERTURE_ROUNDS = 3, 8
 """Rounds at most in each stage (chosen: later rounds rarely change a goal on the built-in cases)."""
-FLUENCE_ROOM = 0.006
-"""Goals are met with this room at the fluence stage, because sequencing costs some of it."""
+FLUENCE_ROOM, ROOM = 0.003, 0.002
+"""Goals are wanted with this room (relative): in the fluence because sequencing costs some of it, in the apertures
+because the last step moves on from an estimate."""
 NORMALISE_FROM = 0.001
-"""A change of monitor units below this is not worth a new dose calculation."""
+"""A change of monitor units below this is not worth making."""
+GAIN = 0.01
+"""Only a candidate whose estimated score is better by this is calculated on the full grid (chosen: far below the
+points of a goal)."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Best:
+class _Candidate:
+    """A plan judged on the full grid, and how the TPS's own figures stood when it was."""
+
     points: float
+    judged: PlanningState
+    sampled: PlanningState
     plan: Plan
     dose: CalculatedDose
 
@@ -30,55 +37,74 @@ class _Best:
 def plan_case(
     tps: TreatmentPlanningSystem, goal_set: GoalSet, progress: Progress = silent
 ) -> tuple[Plan, CalculatedDose]:
-    """The best deliverable plan found and its dose. Every candidate is judged on the full grid; the best by `score` is
-    returned, so a later round can never make the result worse. Raises PlanningError if the TPS gives none."""
-    objectives = _plan_fluence(tps, goal_set, progress)
+    """The best deliverable plan found and its dose. Candidates are judged on the full grid and the best by `score` is
+    returned, so a later round can never make the result worse. The last progress step says why planning stopped."""
+    rules = Rules(goal_set, tps.initial_objectives())
+    objectives = _plan_fluence(tps, rules, progress)
     progress("planner: apertures", 0.5)
-    tps.sequence(objectives)
-    best: _Best | None = None
+    newest = best = _judge(tps, goal_set, tps.sequence(objectives))
+    estimate, reason = best.judged, f"{APERTURE_ROUNDS} rounds used"
     for number in range(APERTURE_ROUNDS):
-        progress("planner: apertures", 0.5 + 0.5 * number / APERTURE_ROUNDS)
-        state = tps.judge()
-        factor = best_factor(goal_set, state)
-        if abs(factor - 1) > NORMALISE_FROM:
-            tps.normalise(factor)
-            state = tps.judge()
-        best = _better(best, tps, goal_set, state)
-        if _satisfied(goal_set, state, 0.0) or number == APERTURE_ROUNDS - 1:
+        if _satisfied(goal_set, best.judged, 0.0):
+            reason = "all goals met"
             break
-        objectives = adjust(objectives, goal_set, state.goal_values, state.hottest_gy, ROOM)
-        tps.refine(objectives)
-    if best is None:
-        raise PlanningError("the planning system returned no plan")
-    progress("planner: apertures", 1.0)
+        progress("planner: apertures", 0.5 + 0.5 * number / APERTURE_ROUNDS)
+        objectives = rules.adjust(objectives, estimate.goal_values, estimate.hottest_gy, room=ROOM)
+        sampled = tps.refine(objectives)
+        estimate = _estimated(sampled, newest)
+        factor = _factor(goal_set, estimate)
+        if score(goal_set, scaled(goal_set, estimate, factor)) > best.points + GAIN:
+            newest = _judge(tps, goal_set, sampled, factor)
+            best = max(best, newest, key=lambda candidate: candidate.points)
+            estimate = _estimated(sampled, newest)
+    progress(f"planner: {reason}", 1.0)
     return best.plan, best.dose
 
 
-def _plan_fluence(tps: TreatmentPlanningSystem, goal_set: GoalSet, progress: Progress) -> Objectives:
+def _plan_fluence(tps: TreatmentPlanningSystem, rules: Rules, progress: Progress) -> Objectives:
     """Objectives under which the fluence meets the goals with room, as far as it can."""
-    objectives = tps.initial_objectives()
+    objectives = rules.first
     for number in range(FLUENCE_ROUNDS):
         progress("planner: fluence", 0.5 * number / FLUENCE_ROUNDS)
         state = tps.optimise_fluence(objectives)
-        if _satisfied(goal_set, state, FLUENCE_ROOM):
+        if _satisfied(rules.goal_set, state, FLUENCE_ROOM):
             break
         if number < FLUENCE_ROUNDS - 1:
-            objectives = adjust(objectives, goal_set, state.goal_values, state.hottest_gy, FLUENCE_ROOM)
+            objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=FLUENCE_ROOM)
     return objectives
 
 
+def _judge(tps: TreatmentPlanningSystem, goal_set: GoalSet, sampled: PlanningState, factor: float = 1.0) -> _Candidate:
+    """The plan with its monitor units times a factor, on the full grid. The TPS goes on from the plan without it: the
+    objectives were balanced for that one."""
+    if factor != 1.0:
+        sampled = tps.normalise(factor)
+    judged = tps.judge()
+    candidate = _Candidate(score(goal_set, judged), judged, sampled, *tps.finish())
+    if factor != 1.0:
+        tps.normalise(1.0 / factor)
+    return candidate
+
+
+def _estimated(sampled: PlanningState, known: _Candidate) -> PlanningState:
+    """What the full grid will show: the TPS's own figures moved by what they were off when last compared."""
+    values = tuple(
+        now + judged - then
+        for now, judged, then in zip(
+            sampled.goal_values, known.judged.goal_values, known.sampled.goal_values, strict=True
+        )
+    )
+    hottest_gy = sampled.hottest_gy + known.judged.hottest_gy - known.sampled.hottest_gy
+    return replace(sampled, goal_values=values, hottest_gy=hottest_gy)
+
+
+def _factor(goal_set: GoalSet, estimate: PlanningState) -> float:
+    factor = best_factor(goal_set, estimate)
+    return factor if abs(factor - 1) > NORMALISE_FROM else 1.0
+
+
 def _satisfied(goal_set: GoalSet, state: PlanningState, room: float) -> bool:
-    highest_gy = max(dose for _, dose in goal_set.prescription)
-    cool = state.hottest_gy <= highest_gy * goal_set.hot_spot_percent / 100
-    return cool and all(
-        shortfall(goal, value) + room <= 0 or isnan(value)
+    return hot_shortfall(goal_set, state.hottest_gy) <= 0 and all(
+        isnan(value) or shortfall(goal, value) + room <= 0
         for goal, value in zip(goal_set.goals, state.goal_values, strict=True)
     )
-
-
-def _better(best: _Best | None, tps: TreatmentPlanningSystem, goal_set: GoalSet, state: PlanningState) -> _Best:
-    points = score(goal_set, state)
-    if best is not None and points <= best.points:
-        return best
-    plan, dose = tps.finish()
-    return _Best(points, plan, dose)

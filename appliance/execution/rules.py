@@ -1,31 +1,31 @@
-"""What a planner does by habit: look at the goals, push what is missed, release what is easily met.
+"""What a planner does by habit: look at the goals, push what is missed, release what is met with room.
 
-The habits are the published ones of manual inverse planning: raise the weight of a missed goal in proportion to how far
-it is missed, tighten its dose when weight alone no longer moves it, and give slack back where a goal is met with room.
+Mean doses are pushed by moving the dose that is asked for, by just what the goal is missed by: the multiplier step of
+the augmented Lagrangian (Hestenes, J Optim Theory Appl 4:303, 1969; Powell, in Optimization, Academic Press, 1969),
+which meets a limit exactly at a bounded weight. Near-maximum and dose-volume goals are pushed by weight alone, because
+moving their dose would catch volume that the goal does not speak of.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet, Objective, ObjectiveKind, Objectives
 
-ROOM = 0.004
-"""A goal counts as safely met this far (relative) inside its limit; covers rounding and the next stage's losses."""
-COMFORT = 0.06
-"""Beyond this much room a goal's weight is lowered again."""
-LARGEST_FACTOR, SMALLEST_FACTOR = 2.5, 0.85
-PUSH, PUSH_PER_MISS = 1.25, 20.0
-"""A missed goal's weight grows by 1.25 and by another 20 % for each percent that it is missed by (chosen: faster growth
-makes the merit stiff and the optimiser slow)."""
-LARGEST_WEIGHT, SMALLEST_WEIGHT = 2.0e4, 0.5
-TIGHTEN_PER_ROUND, TIGHTEST = 0.01, 0.90
-"""An organ's objective dose goes down by this share a round, at most to this share of the goal's limit."""
-RAISE_PER_ROUND, HIGHEST = 0.003, 1.02
-"""The same for a target's minimum dose."""
-HOT_ROOM = 0.015
-"""The hot-spot helper is pushed when the hottest 0.1 cc is closer to its limit than this."""
+PUSH_PER_MISS, LARGEST_PUSH, SMALLEST_RELEASE = 80.0, 2.0, 0.7
+"""A missed goal's weight grows by 80 % for each percent that it is missed by, at most twofold a round (chosen: faster
+growth makes the merit stiff, and then the optimiser stalls with every goal worse); it is released a third as fast."""
+HEAVIEST, LIGHTEST = 16.0, 0.25
+"""Weights stay within these multiples of their first value, so that no goal can silence the others (chosen)."""
+MEAN_PUSH, MEAN_HEAVIEST = 1.3, 4.0
+"""The weight of a missed mean dose grows by this a round, at most to this multiple."""
+LARGEST_SHIFT, LOWEST_MEAN = 0.02, 0.97
+"""The dose asked of a mean moves by at most this share of the limit a round, and never below this share of it."""
+HELPER_RELAX = 0.7
+"""Helpers without a goal weigh this much less after each round that misses one."""
+RELEASE_FROM = 0.004
+"""Goals met with more room than this are released."""
 
 
 def shortfall(goal: ClinicalGoal, value: float) -> float:
@@ -37,39 +37,59 @@ def shortfall(goal: ClinicalGoal, value: float) -> float:
     return difference / scale
 
 
-def adjust(
-    objectives: Objectives, goal_set: GoalSet, values: tuple[float, ...], hottest_gy: float, room: float
-) -> Objectives:
-    """The next list of objectives, given each goal's present value and the hottest 0.1 cc."""
+def hot_shortfall(goal_set: GoalSet, hottest_gy: float) -> float:
+    """Relative excess of the hottest 0.1 cc over the goal set's limit; negative where it is kept."""
     highest_gy = max(dose for _, dose in goal_set.prescription)
-    hot = hottest_gy / (highest_gy * goal_set.hot_spot_percent / 100) - 1 + HOT_ROOM
-    changed = []
-    for objective in objectives:
-        if objective.goal >= 0:
-            goal = goal_set.goals[objective.goal]
-            changed.append(_push(objective, goal, shortfall(goal, values[objective.goal]) + room))
-        elif objective.kind is ObjectiveKind.SQUARED_OVERDOSE and hot > 0:
-            changed.append(_weigh(objective, 1 + min(2.0, 40 * hot)))
-        else:
-            changed.append(objective)
-    return tuple(changed)
+    return hottest_gy / (highest_gy * goal_set.hot_spot_percent / 100) - 1
 
 
-def _weigh(objective: Objective, factor: float) -> Objective:
-    return replace(objective, weight=min(max(objective.weight * factor, SMALLEST_WEIGHT), LARGEST_WEIGHT))
+@dataclass(frozen=True)
+class Rules:
+    """The habits for one case. first: the objectives that planning began with, against which weights are bounded."""
+
+    goal_set: GoalSet
+    first: Objectives
+
+    def adjust(
+        self, objectives: Objectives, values: tuple[float, ...], hottest_gy: float, *, room: float
+    ) -> Objectives:
+        """The next list, given each goal's present value and the hottest 0.1 cc; goals are wanted with `room`."""
+        hot = hot_shortfall(self.goal_set, hottest_gy) + room
+        goals = zip(self.goal_set.goals, values, strict=True)
+        conflict = hot > 0 or any(shortfall(goal, value) + room > 0 for goal, value in goals)
+        changed = []
+        for objective, first in zip(objectives, self.first, strict=True):
+            if objective.goal >= 0:
+                goal = self.goal_set.goals[objective.goal]
+                changed.append(_push(objective, first, goal, shortfall(goal, values[objective.goal]) + room))
+            elif objective.hot_spot:
+                changed.append(_weigh(objective, first, hot, lightest=1.0))
+            else:
+                changed.append(_relax(objective, first, conflict=conflict))
+        return tuple(changed)
 
 
-def _push(objective: Objective, goal: ClinicalGoal, need: float) -> Objective:
-    if need < -COMFORT:
-        return _weigh(objective, SMALLEST_FACTOR)
-    if need <= 0:
+def _relax(objective: Objective, first: Objective, *, conflict: bool) -> Objective:
+    """Helpers such as uniformity and fall-off give way while a goal is missed, and come back when none is."""
+    factor = HELPER_RELAX if conflict else 1 / HELPER_RELAX
+    return replace(objective, weight=min(max(objective.weight * factor, first.weight * LIGHTEST), first.weight))
+
+
+def _push(objective: Objective, first: Objective, goal: ClinicalGoal, need: float) -> Objective:
+    if objective.kind is not ObjectiveKind.MEAN_DOSE:
+        return _weigh(objective, first, need)
+    shift = goal.limit * min(max(need, -LARGEST_SHIFT), LARGEST_SHIFT)
+    dose_gy = min(max(objective.dose_gy - shift, goal.limit * LOWEST_MEAN), goal.limit)
+    grown = min(objective.weight * MEAN_PUSH, first.weight * MEAN_HEAVIEST) if need > 0 else objective.weight
+    return replace(objective, dose_gy=dose_gy, weight=grown)
+
+
+def _weigh(objective: Objective, first: Objective, need: float, *, lightest: float = LIGHTEST) -> Objective:
+    if need > 0:
+        factor = min(1 + PUSH_PER_MISS * need, LARGEST_PUSH)
+    elif need < -RELEASE_FROM:
+        factor = max(1 + PUSH_PER_MISS / 3 * need, SMALLEST_RELEASE)
+    else:
         return objective
-    pushed = _weigh(objective, min(LARGEST_FACTOR, PUSH + PUSH_PER_MISS * need))
-    if goal.comparator is Comparator.AT_LEAST:
-        return replace(pushed, dose_gy=min(objective.dose_gy * (1 + RAISE_PER_ROUND), _dose_limit(goal) * HIGHEST))
-    return replace(pushed, dose_gy=max(objective.dose_gy * (1 - TIGHTEN_PER_ROUND), _dose_limit(goal) * TIGHTEST))
-
-
-def _dose_limit(goal: ClinicalGoal) -> float:
-    """The dose that a goal speaks of: its limit, or the dose level of a VxGy goal."""
-    return goal.limit if goal.unit == "Gy" else goal.metric.argument
+    weight = min(max(objective.weight * factor, first.weight * lightest), first.weight * HEAVIEST)
+    return replace(objective, weight=weight)

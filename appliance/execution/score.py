@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.contracts import GoalSet, PlanningState
-from appliance.execution.rules import shortfall
+from appliance.execution.rules import hot_shortfall, shortfall
 
 PRIORITY_POINTS = {1: 10.0, 2: 5.0, 3: 2.0}
 PARTIAL_UNTIL = 0.10
@@ -18,8 +18,7 @@ def score(goal_set: GoalSet, state: PlanningState) -> float:
     for goal, value in zip(goal_set.goals, state.goal_values, strict=True):
         points = PRIORITY_POINTS.get(goal.priority, PRIORITY_POINTS[3])
         total += points * _share(shortfall(goal, value))
-    highest_gy = max(dose for _, dose in goal_set.prescription)
-    return total + HOT_POINTS * _share(state.hottest_gy / (highest_gy * goal_set.hot_spot_percent / 100) - 1)
+    return total + HOT_POINTS * _share(hot_shortfall(goal_set, state.hottest_gy))
 
 
 def _share(missed: float) -> float:

@@ -9,20 +9,22 @@ from appliance.contracts.objectives import Objectives
 from appliance.errors import PlanningError
 from appliance.planning.regions import region
 
-PRESCRIPTION_WEIGHT, CEILING_WEIGHT, LOWER_CEILING_WEIGHT = 40.0, 20.0, 15.0
-CEILING, LOWER_CEILING = 1.04, 1.06
-"""Uniformity of targets: the full prescription from below, and from above 4 % (highest level) or 6 % over it."""
-FLOOR, FLOOR_WEIGHT = 0.8, 20.0
+PRESCRIPTION_WEIGHT, CEILING_WEIGHT, LOWER_CEILING_WEIGHT = 10.0, 8.0, 8.0
+CEILING, LOWER_CEILING = 1.05, 1.06
+"""Uniformity of targets: the full prescription from below, and from above 5 % (highest level) or 6 % over it."""
+FLOOR, FLOOR_WEIGHT = 0.8, 3.0
 """No part of a target, not even the share that a DVH goal lets go, is left below this share of the goal's dose."""
 MINIMUM_WEIGHT = 1200.0
-GOAL_WEIGHT = {1: 120.0, 2: 40.0, 3: 30.0}
+GOAL_WEIGHT = {1: 120.0, 2: 40.0, 3: 60.0}
 """First weights of goals by priority; lower priorities get the last (all chosen on the built-in cases and ten patients
 of OpenKBP's training set; the planner changes them as it sees what is missed)."""
-HOT_SPOT_WEIGHT = 2400.0
+HOT_SPOT_WEIGHT = 10000.0
+HOT_SPOT_ROOM = 0.03
+"""The hot-spot helper begins this share of the highest prescription below the goal set's limit (chosen)."""
 FALLOFF_WEIGHT = 4.0
-INSIDE, MEAN_INSIDE = 0.985, 0.985
+INSIDE, MEAN_INSIDE = 0.985, 0.99
 """An organ's objective asks for this share of the goal's limit, so that the goal is met with room (chosen)."""
-TARGET_ABOVE, TARGET_SHARE = 1.006, 0.8
+TARGET_ABOVE, TARGET_SHARE = 1.006, 0.95
 """A target's minimum objective asks for this share above the goal's limit, and lets only this part of the volume go
 that the goal lets go (chosen)."""
 
@@ -48,8 +50,9 @@ def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
     highest = present[0][1]
     rest = "!".join([case.external.tg263, *(name for name, _ in present)])
     objectives.append(Objective(rest, ObjectiveKind.FALLOFF, highest, FALLOFF_WEIGHT))
-    hot = highest * min(1.06, goal_set.hot_spot_percent / 100 - 0.03)
-    objectives.append(Objective(case.external.tg263, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT))
+    hot = highest * (goal_set.hot_spot_percent / 100 - HOT_SPOT_ROOM)
+    body = case.external.tg263
+    objectives.append(Objective(body, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT, hot_spot=True))
     for number, goal in enumerate(goal_set.goals):
         objectives += _objectives(_in_percent(goal, case), number)
     return tuple(objectives)
