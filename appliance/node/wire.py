@@ -38,7 +38,7 @@ def socket_address(store: Path) -> Iterator[str]:
         folder = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise NodeError(
-            f"there is no store at {store} ({error.strerror}); start one with 'couchside serve', or name it with --store"
+            f"there is no store at {store} ({error.strerror}); start it with 'couchside serve', or use --store"
         ) from error
     try:
         yield f"/proc/self/fd/{folder}/{SOCKET_NAME}"

@@ -150,7 +150,7 @@ def test_a_number_alone_is_taken_with_a_note_when_the_structure_set_is_another(s
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("patient_id", "P-18", "patient id"),
+        ("patient_id", "P-18", "patient ID"),
         ("patient_name", "Roe^Jane", "patient name"),
         ("birth_date", "19500102", "birth date"),
         ("sex", "M", "sex"),
