@@ -60,7 +60,10 @@ class FinalDose:
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
 
-        Raises UnsupportedPlan for a beam this release cannot compute (arcs, moving couch, another energy)."""
+        Raises UnsupportedPlan for a beam this release cannot compute (arcs, moving couch, another energy) and for a
+        plan without a beam."""
+        if not plan.beams:
+            raise UnsupportedPlan("the plan has no beam")
         engines = [_beam_dose(beam, plan, self._model, self._space) for beam in plan.beams]
         grid, index = self._grid, self._index
         total = np.zeros(grid.size, np.float32)
