@@ -45,7 +45,8 @@ class TreatmentPlanningSystem(Protocol):
         ...
 
     def judge(self) -> PlanningState:
-        """The deliverable plan as it stands, on every voxel of the image grid: what the evaluation will see."""
+        """The deliverable plan as it stands, on every voxel of the image grid: what the evaluation will see. A TPS may
+        learn from it: ask `normalise(1.0)` for its own figures afterwards."""
         ...
 
     def finish(self) -> tuple[Plan, CalculatedDose]:

@@ -42,7 +42,8 @@ def plan_case(
     rules = Rules(goal_set, tps.initial_objectives())
     objectives = _plan_fluence(tps, rules, progress)
     progress("planner: apertures", 0.5)
-    newest = best = _judge(tps, goal_set, tps.sequence(objectives))
+    tps.sequence(objectives)
+    newest = best = _judge(tps, goal_set)
     estimate, reason = best.judged, f"{APERTURE_ROUNDS} rounds used"
     for number in range(APERTURE_ROUNDS):
         if _satisfied(goal_set, best.judged, 0.0):
@@ -54,9 +55,9 @@ def plan_case(
         estimate = _estimated(sampled, newest)
         factor = _factor(goal_set, estimate)
         if score(goal_set, scaled(goal_set, estimate, factor)) > best.points + GAIN:
-            newest = _judge(tps, goal_set, sampled, factor)
+            newest = _judge(tps, goal_set, factor)
             best = max(best, newest, key=lambda candidate: candidate.points)
-            estimate = _estimated(sampled, newest)
+            estimate = scaled(goal_set, newest.judged, 1 / factor)
     progress(f"planner: {reason}", 1.0)
     return best.plan, best.dose
 
@@ -74,16 +75,17 @@ def _plan_fluence(tps: TreatmentPlanningSystem, rules: Rules, progress: Progress
     return objectives
 
 
-def _judge(tps: TreatmentPlanningSystem, goal_set: GoalSet, sampled: PlanningState, factor: float = 1.0) -> _Candidate:
+def _judge(tps: TreatmentPlanningSystem, goal_set: GoalSet, factor: float = 1.0) -> _Candidate:
     """The plan with its monitor units times a factor, on the full grid. The TPS goes on from the plan without it: the
     objectives were balanced for that one."""
     if factor != 1.0:
-        sampled = tps.normalise(factor)
+        tps.normalise(factor)
     judged = tps.judge()
-    candidate = _Candidate(score(goal_set, judged), judged, sampled, *tps.finish())
+    plan, dose = tps.finish()
+    sampled = tps.normalise(1.0)
     if factor != 1.0:
         tps.normalise(1.0 / factor)
-    return candidate
+    return _Candidate(score(goal_set, judged), judged, sampled, plan, dose)
 
 
 def _estimated(sampled: PlanningState, known: _Candidate) -> PlanningState:

@@ -87,6 +87,7 @@ class PhotonTps:
         self._values: NDArray[np.float64] | None = None
         self._segments: tuple[BeamSegments, ...] = ()
         self._dose = np.zeros(len(self.samples.index), np.float32)
+        self._correction = np.zeros_like(self._dose)
         self._final: tuple[Plan, CalculatedDose] | None = None
         self._final_dose = FinalDose(
             case.image, case.external.voxels, beam_model=config.beam_model, density=config.density, supports=supports
@@ -121,7 +122,7 @@ class PhotonTps:
             evaluate, start / unit, tolerance=FLUENCE_TOLERANCE, budget=FLUENCE_BUDGET,
             on_iteration=lambda i, _: self._progress("fluence", min(1.0, i / FLUENCE_BUDGET)),
         )  # fmt: skip
-        self._values = outcome.x * unit
+        self._values, self._segments = outcome.x * unit, ()
         self._dose = self._operator.forward(self._leakage.draw(self._values)) * self._gy
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
@@ -150,6 +151,7 @@ class PhotonTps:
             self._progress("sequencing", beam / len(self.arrangement.frames))
             beams.append(sequence_beam(self._beamlets, beam, self._values, self.machine, first))
         self._segments = tuple(beams)
+        self._correction[:] = 0.0
         self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
         for _ in range(GROWTHS):
             self._segments = tuple(prune(b, DEAD_MU) for b in self._segments)
@@ -206,8 +208,10 @@ class PhotonTps:
         return self._state(outcome.value, outcome.evaluations, "apertures")
 
     def _dose_of(self, beams: tuple[BeamSegments, ...]) -> NDArray[np.float32]:
+        """Dose of apertures on the samples: that of the optimiser's coarse raster, and what the full calculation last
+        differed from it by (see judge)."""
         fluence = np.stack([self._drawer.forward(beam.apertures) for beam in beams])
-        return self._operator.forward(fluence) * self._gy
+        return self._operator.forward(fluence) * self._gy + self._correction
 
     # --- results ---------------------------------------------------------------------------------------------------
 
@@ -217,13 +221,21 @@ class PhotonTps:
         elif self._values is not None:
             self._values = self._values * factor
         self._dose = self._dose * np.float32(factor)
+        self._correction = self._correction * np.float32(factor)
         self._final = None
         return self._state(float("nan"), 0, "normalised")
 
     def judge(self) -> PlanningState:
+        """The full calculation differs from the optimiser's raster by up to 1.5 % at hot and cold spots, which an
+        optimiser seeks out. The difference changes little while leaves move by millimetres, so it is kept and added
+        from here on (the hybrid scheme of Siebers et al., Med Phys 34:2853, 2007, there with Monte Carlo dose)."""
         _, dose = self.finish()
-        values = goal_values(self.goal_set.goals, self._full, dose.dose_gy.reshape(-1))
-        return PlanningState(values, float("nan"), self._hottest(self._full, dose.dose_gy.reshape(-1)), 0, "full")
+        full = dose.dose_gy.reshape(-1)
+        on_samples = full[self.samples.index]
+        self._correction += on_samples - self._dose
+        self._dose = on_samples
+        values = goal_values(self.goal_set.goals, self._full, full)
+        return PlanningState(values, float("nan"), self._hottest(self._full, full), 0, "full")
 
     def finish(self) -> tuple[Plan, CalculatedDose]:
         if not self._segments:
