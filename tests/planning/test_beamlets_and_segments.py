@@ -208,3 +208,22 @@ def test_without_jaw_tracking_the_jaws_of_a_beam_stand_still(beamlets, arrangeme
 def test_without_fluence_there_is_no_segment(beamlets, machine):
     none = sequence_beam(beamlets, 0, np.zeros(beamlets.variables), machine, 5)
     assert len(none.apertures.mu) == 0
+
+
+@pytest.mark.parametrize("half_mm", [70.0, 100.0, 140.0, 185.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_targets_wider_than_a_bank_can_span_still_give_legal_plans(arrangement, machine, half_mm, seed):
+    """The leaves of one bank reach no further apart than bank_span_max_mm: such fields are delivered from two sides."""
+    y, z = np.meshgrid(np.arange(-20.0, 21, 5), np.arange(-40.0, 41, 5))
+    x = np.arange(-half_mm, half_mm + 1, 5)
+    ring = np.array([[a, b, c] for a in x for b, c in zip(y.ravel(), z.ravel(), strict=True)])
+    points = (ring + np.array(arrangement.isocentre_mm)).astype(np.float32)
+    raster = raster_for((-250, 250, -80, 80), projected_extent(arrangement.frames, points), 2.5, reach_mm=60.0)
+    wide = Beamlets(arrangement, machine, raster, points, 5.0)
+    beams = tuple(prune(b, 1.0) for b in segments_for(wide, machine, seed, number=10))
+    vector = SegmentVector(beams, machine, 1.05)
+    start, lower, upper = vector.pack()
+    # Whatever the optimiser does within its bounds stays legal too.
+    moved = np.clip(start + np.random.default_rng(seed).normal(0, 0.6, start.size), lower, upper)
+    for now in (beams, vector.unpack(moved)):
+        assert check_plan(plan_of(arrangement, now, machine)).violations == ()
