@@ -1,0 +1,135 @@
+"""The planner in front of a scripted planning system: what it asks for, and which plan it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from appliance.contracts import CalculatedDose, Objective, ObjectiveKind, Objectives, Plan, PlanningState
+from appliance.errors import SessionStopped
+from appliance.execution import plan_case
+from engines.grid import Grid
+
+from ..planning.cases import goal, goal_set, legal_plan
+
+GOALS = goal_set(goal("PTV", "D95%", ">=", 20.0), goal("Core", "Mean", "<=", 10.0, priority=2))
+GRID = Grid((0, 0, 0), (1, 1, 1), (1, 1, 2))
+COLD, GOOD, WORSE = (18.0, 9.9, 20.5), (20.5, 9.0, 21.5), (17.0, 9.0, 20.0)
+"""D95 of the target, mean of the organ, hottest dose, all in Gy."""
+
+
+@dataclass
+class ScriptedTps:
+    """Shows one scripted result after another: (D95, organ mean, hottest). Doses scale with the monitor units."""
+
+    results: tuple[tuple[float, float, float], ...]
+    round: int = -1
+    factor: float = 1.0
+    calls: list[str] = field(default_factory=list)
+    asked: list[Objectives] = field(default_factory=list)
+
+    def initial_objectives(self) -> Objectives:
+        return (
+            Objective("PTV", ObjectiveKind.DVH_MIN, 20.1, 100.0, volume_percent=96.0, goal=0),
+            Objective("Core", ObjectiveKind.MEAN_DOSE, 9.9, 40.0, goal=1),
+        )
+
+    def _state(self) -> PlanningState:
+        d95, mean, hottest = self.results[min(self.round, len(self.results) - 1)]
+        return PlanningState((d95 * self.factor, mean * self.factor), 1.0, hottest * self.factor, 1, "scripted")
+
+    def _next(self, name: str, objectives: Objectives) -> PlanningState:
+        self.calls.append(name)
+        self.asked.append(objectives)
+        self.round += name != "fluence"
+        self.factor = 1.0
+        return self._state()
+
+    def optimise_fluence(self, objectives: Objectives) -> PlanningState:
+        self.round = 0
+        return self._next("fluence", objectives)
+
+    def sequence(self, objectives: Objectives) -> PlanningState:
+        self.round = -1
+        return self._next("sequence", objectives)
+
+    def refine(self, objectives: Objectives) -> PlanningState:
+        return self._next("refine", objectives)
+
+    def normalise(self, factor: float) -> PlanningState:
+        self.calls.append("normalise")
+        self.factor *= factor
+        return self._state()
+
+    def judge(self) -> PlanningState:
+        self.calls.append("judge")
+        return self._state()
+
+    def finish(self) -> tuple[Plan, CalculatedDose]:
+        plan = legal_plan()
+        dose = np.full(GRID.shape, self._state().goal_values[0], np.float32)
+        return plan, CalculatedDose(GRID, dose, plan.digest, "scripted", "none")
+
+
+def d95_of(result: tuple[Plan, CalculatedDose]) -> float:
+    return float(result[1].dose_gy[0, 0, 0])
+
+
+def test_it_stops_as_soon_as_every_goal_is_met():
+    tps = ScriptedTps((GOOD,))
+    assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
+    assert tps.calls.count("fluence") == 1
+    assert tps.calls.count("refine") == 0
+
+
+def test_it_refines_until_the_goals_are_met():
+    tps = ScriptedTps((COLD, COLD, GOOD, WORSE))
+    assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
+    assert tps.calls.count("refine") == 2
+
+
+def test_a_later_round_never_makes_the_result_worse():
+    best = (19.0, 9.9, 21.0)
+    tps = ScriptedTps((COLD, best, WORSE, WORSE, COLD, WORSE, COLD, WORSE, WORSE, WORSE))
+    result = d95_of(plan_case(tps, GOALS))
+    assert result >= 19.0  # the best round, perhaps with its monitor units scaled a little
+    assert tps.calls.count("refine") >= 2
+
+
+def test_a_missed_goal_is_pushed_in_the_next_round():
+    tps = ScriptedTps((COLD, COLD, GOOD))
+    plan_case(tps, GOALS)
+    weights = [asked[0].weight for asked in tps.asked]
+    assert weights == sorted(weights)
+    assert weights[-1] > weights[0]
+
+
+def test_monitor_units_are_scaled_where_that_alone_meets_the_goals():
+    tps = ScriptedTps((COLD, (19.8, 9.5, 21.0), WORSE))
+    result = plan_case(tps, GOALS)
+    assert "normalise" in tps.calls
+    assert 20.0 <= d95_of(result) <= 20.4
+
+
+def test_it_ends_when_the_goals_cannot_be_met():
+    tps = ScriptedTps((COLD,))
+    assert d95_of(plan_case(tps, GOALS)) > 0
+    assert tps.calls.count("refine") <= 20
+
+
+def test_a_stop_through_progress_reaches_the_caller():
+    def stop(step: str, part: float) -> None:
+        raise SessionStopped("enough", actor="Physicist")
+
+    with pytest.raises(SessionStopped):
+        plan_case(ScriptedTps((COLD,)), GOALS, stop)
+
+
+def test_progress_runs_from_nothing_to_all():
+    told: list[float] = []
+    plan_case(ScriptedTps((COLD, COLD, GOOD)), GOALS, lambda step, part: told.append(part))
+    assert told[0] == 0.0
+    assert told[-1] == 1.0
+    assert told == sorted(told)
