@@ -48,9 +48,9 @@ class PlanningConfig(_Section):
     site: str = ""
     goals: Path | None = None
     beams: int = Field(default=0, ge=0, le=36)
-    beamlet_mm: float = Field(default=5.0, ge=1.0, le=10.0)
+    beamlet_mm: float = Field(default=2.5, ge=1.0, le=10.0)
     dose_grid_mm: float = Field(default=3.0, ge=1.0, le=6.0)
-    segments_per_beam: int = Field(default=12, ge=1, le=40)
+    segments_per_beam: int = Field(default=15, ge=1, le=40)
     per_beam_dose: bool = False
 
 

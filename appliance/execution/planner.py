@@ -13,7 +13,7 @@ from appliance.execution.score import score
 
 FLUENCE_ROUNDS, APERTURE_ROUNDS = 3, 8
 """Rounds at most in each stage (chosen: later rounds rarely change a goal on the built-in cases)."""
-FLUENCE_ROOM, ROOM = 0.003, 0.002
+FLUENCE_ROOM, ROOM = 0.003, 0.003
 """Goals are wanted with this room (relative): in the fluence because sequencing costs some of it, in the apertures
 because the last step moves on from an estimate."""
 NORMALISE_FROM = 0.001

@@ -40,7 +40,7 @@ FLUENCE_BUDGET, REFINE_BUDGET = 80, 40
 SEQUENCED_SHARE = 0.65
 """This share of a beam's apertures comes from sequencing its fluence; the rest grows one by one where the merit's
 gradient asks for it."""
-GROWTHS, GROW_BUDGET, NEW_SHARE = 3, 40, 0.2
+GROWTHS, GROW_BUDGET, NEW_SHARE = 4, 40, 0.2
 """Growths of one aperture a beam, evaluations between them, and the first MU of a new aperture in units of the mean
 aperture (chosen: more growths with fewer evaluations each ended at a higher merit for the same time)."""
 DEAD_MU = 0.5
