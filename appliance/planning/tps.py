@@ -154,12 +154,21 @@ class PhotonTps:
         self._correction[:] = 0.0
         self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
         for _ in range(GROWTHS):
-            self._segments = tuple(prune(b, DEAD_MU) for b in self._segments)
+            self._prune(DEAD_MU)
             if not self._grow(objectives):
                 break
             self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
-        self._segments = tuple(prune(b, self.machine.dose_rate.minimum_segment_mu) for b in self._segments)
+        self._prune(self.machine.dose_rate.minimum_segment_mu)
         return self.refine(objectives)
+
+    def _prune(self, minimum_mu: float) -> None:
+        pruned = tuple(prune(beam, minimum_mu) for beam in self._segments)
+        if not any(len(beam.apertures.mu) for beam in pruned):
+            raise PlanningError(
+                f"no aperture would deliver {minimum_mu:g} MU or more; the dose of a fraction is too small for so many "
+                "beams and segments"
+            )
+        self._segments = pruned
 
     def _grow(self, objectives: Objectives) -> bool:
         """One more aperture for every beam that may have one; false when all are full."""
