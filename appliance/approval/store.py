@@ -59,7 +59,7 @@ class IdentityStore:
         path = self._file(name)
         with _disk_errors(self._folder):
             if not path.exists():
-                raise ApprovalError("nobody of this name is registered; an identity has to be created first")
+                raise ApprovalError(f"nobody called '{name[:64]}' is registered; see 'couchside identity list'")
             return self._read(path)
 
     def sign(self, name: str, passphrase: str, shown: Shown) -> Approval:
