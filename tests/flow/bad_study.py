@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ from appliance.dicomio.plan import plan_dataset
 from appliance.evaluation import load_goal_set
 from appliance.inbound import read_folder
 
+from ..cli.conftest import Ran
 from ..session.small_case import SmallCase, write_small_case
 from ..session.standin import open_field
 
 COARSE = "[planning]\nbeams = 3\nbeamlet_mm = 10.0\ndose_grid_mm = 6.0\nsegments_per_beam = 2\n"
 
 Spoiler = Callable[[Path], None]
+OBJECT, CASE, WAITS = "refused.object", "refused.inconsistent", "refused.incomplete"
 
 
 def write_study(folder: Path) -> SmallCase:
@@ -168,3 +171,21 @@ def another_ct(folder: Path) -> None:
         with edited(path) as dataset:
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             dataset.FrameOfReferenceUID, dataset.SeriesInstanceUID = frame, series
+
+
+def refused(ran: Ran, code: int, key: str, *words: str) -> str:
+    """The sentence, after what holds for every refusal was checked."""
+    assert ran.code == code, (ran.code, ran.err)
+    assert "Traceback" not in ran.err + ran.out
+    assert ran.out == ""
+    told = json.loads(ran.err.strip().splitlines()[-1])
+    assert (told["ok"], told["key"], told["exit_code"]) == (False, key, code), told
+    sentence = str(told["sentence"])
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence, sentence
+    return sentence
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,7 +1,8 @@
 """Bad input as a person gives it to the command line: one sentence, the documented code, nothing half-written.
 
 The rules themselves are tested beside their code; here each is met through the entry point, in a copy of one small
-study in which one thing is wrong. The network's half is in test_bad_objects.py.
+study in which one thing is wrong. `couchside dose` is in test_bad_dose.py, the network's half in
+test_bad_objects.py.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from appliance.audit import AuditLog
 from ..cli.conftest import Ran
 from ..session.small_case import SmallCase
 from .bad_study import (
+    CASE,
+    OBJECT,
+    WAITS,
     another_ct,
-    copied,
+    contents,
     cut,
     edited,
     emptied,
@@ -33,24 +37,14 @@ from .bad_study import (
     on,
     on_every_slice,
     put,
+    refused,
     removed,
     roi,
     slices,
     without,
-    write_study,
 )
 
 Run = Callable[..., Ran]
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
-    return write_study(tmp_path_factory.mktemp("good") / "study")
-
-
-@pytest.fixture
-def study(good: SmallCase, tmp_path: Path) -> Path:
-    return copied(good.folder, tmp_path / "study")
 
 
 @pytest.fixture
@@ -70,24 +64,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     if os.path.ismount(folder):
         subprocess.run(["umount", str(folder)], check=True)
-
-
-def refused(ran: Ran, code: int, key: str, *words: str) -> str:
-    """The sentence, after what holds for every refusal was checked."""
-    assert ran.code == code, (ran.code, ran.err)
-    assert "Traceback" not in ran.err + ran.out
-    assert ran.out == ""
-    told = json.loads(ran.err.strip().splitlines()[-1])
-    assert (told["ok"], told["key"], told["exit_code"]) == (False, key, code), told
-    sentence = str(told["sentence"])
-    assert "\n" not in sentence
-    for word in words:
-        assert word in sentence, sentence
-    return sentence
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _of_class(uid: str, modality: str) -> Callable[[Dataset], None]:
@@ -146,7 +122,6 @@ def _header_of_another(folder: Path) -> None:
     path.write_bytes(data[:at] + uid[:-1] + (b"7" if uid[-1:] != b"7" else b"8") + data[at + len(uid) :])
 
 
-OBJECT, CASE, WAITS = "refused.object", "refused.inconsistent", "refused.incomplete"
 STUDIES = {
     "CT cut off": (cut("CT"), OBJECT, ("CT_0006.dcm", "not a whole DICOM dataset")),
     "CT cut off in its header": (cut("CT", 0.02), WAITS, ("1 of the 12 slices", "CT_0006.dcm: no DICOM object")),
@@ -194,104 +169,6 @@ def test_replan_of_a_bad_study(run: Run, study: Path, good: SmallCase, tmp_path:
     assert "Small^Case" not in sentence and "SMALL-1" not in sentence
     assert not (tmp_path / "out").exists()
     assert contents(study) == before
-
-
-def _planned(**values: object) -> Callable[[Path], None]:
-    """Changes the plan's beam, or of the first control point what is found there."""
-
-    def change(dataset: Dataset) -> None:
-        beam = dataset.BeamSequence[0]
-        for keyword, value in values.items():
-            setattr(beam.ControlPointSequence[0] if keyword in beam.ControlPointSequence[0] else beam, keyword, value)
-
-    return on("RP.dcm", change)
-
-
-def _arc(dataset: Dataset) -> None:
-    beam = dataset.BeamSequence[0]
-    beam.BeamType, beam.ControlPointSequence[0].GantryRotationDirection = "DYNAMIC", "CW"
-    beam.ControlPointSequence[1].GantryAngle = 90
-
-
-def _no_leaves(dataset: Dataset, keep: tuple[str, ...] = ("X", "Y", "ASYMX", "ASYMY")) -> None:
-    beam = dataset.BeamSequence[0]
-    for holder in (beam, *beam.ControlPointSequence):
-        for keyword in ("BeamLimitingDeviceSequence", "BeamLimitingDevicePositionSequence"):
-            if keyword in holder:
-                devices = [item for item in holder[keyword].value if item.RTBeamLimitingDeviceType in keep]
-                setattr(holder, keyword, devices)
-
-
-def _flattening_free(dataset: Dataset) -> None:
-    mode = Dataset()
-    mode.FluenceMode, mode.FluenceModeID = "NON_STANDARD", "FFF"
-    dataset.BeamSequence[0].PrimaryFluenceModeSequence = [mode]
-
-
-def _without_mu(dataset: Dataset) -> None:
-    del dataset.FractionGroupSequence[0].ReferencedBeamSequence[0].BeamMeterset
-
-
-UNSUPPORTED = "planning.unsupported"
-PLANS = {
-    "plan cut off": (cut("RP.dcm"), 4, OBJECT, ("RTPLAN", "cut off")),
-    "no plan there": (removed("RP.dcm"), 4, OBJECT, ("RTPLAN", "No such file")),
-    "arc": (on("RP.dcm", _arc), 5, UNSUPPORTED, ("beam 1", "gantry", "at rest")),
-    "electrons": (_planned(RadiationType="ELECTRON"), 5, UNSUPPORTED, ("beam 1", "no photon beam (ELECTRON)")),
-    "neither leaves nor jaws": (on("RP.dcm", lambda d: _no_leaves(d, ())), 5, UNSUPPORTED, ("beam 1", "multileaf")),
-    "wedge": (_planned(NumberOfWedges=1), 5, UNSUPPORTED, ("beam 1", "a wedge")),
-    "18 MV": (_planned(NominalBeamEnergy=18), 5, UNSUPPORTED, ("beam 1 is 18 MV", "choose the beam model")),
-    "flattening-filter free": (on("RP.dcm", _flattening_free), 5, UNSUPPORTED, ("FFF", "choose the beam model")),
-    "another machine": (_planned(SourceAxisDistance=800), 5, UNSUPPORTED, ("800 mm", "1000 mm", "this machine")),
-    "no monitor units": (on("RP.dcm", _without_mu), 5, UNSUPPORTED, ("beam 1", "no monitor units")),
-    "CT of another patient": (on("RP.dcm", put(PatientID="OTHER")), 4, CASE, ("differ in patient ID",)),
-    "lies another way": (
-        on("RP.dcm", lambda d: setattr(d.PatientSetupSequence[0], "PatientPosition", "FFS")),
-        4,
-        CASE,
-        ("The plan", "FFS", "HFS"),
-    ),
-    "beams beside the patient": (_planned(IsocenterPosition=[3000, 0, 0]), 4, CASE, ("The plan", "none of its beams")),
-    "no CT": (removed("CT*"), 4, WAITS, ("no CT in the folder", "--ct")),
-    "missing slice": (removed("CT"), 4, CASE, ("The CT series", "planes are missing")),
-}
-
-
-@pytest.mark.parametrize("name", PLANS)
-def test_dose_of_a_bad_plan_or_ct(run: Run, study: Path, tmp_path: Path, name: str) -> None:
-    spoil, code, key, words = PLANS[name]
-    spoil(study)
-    out = tmp_path / "dose.dcm"
-    out.write_bytes(b"of an earlier run")
-    refused(run("dose", study / "RP.dcm", "--ct", study, "--out", out, "--json"), code, key, *words)
-    assert out.read_bytes() == b"of an earlier run"
-    assert [path.name for path in tmp_path.glob("dose*")] == ["dose.dcm"]
-
-
-def test_dose_of_a_plan_with_jaws_alone_and_in_another_frame_is_calculated_and_says_so(
-    run: Run, study: Path, tmp_path: Path
-) -> None:
-    with edited(study / "RP.dcm") as dataset:
-        _no_leaves(dataset)
-        dataset.FrameOfReferenceUID = "1.2.3.4"
-    ran = run("dose", study / "RP.dcm", "--ct", study, "--out", tmp_path / "dose.dcm", "--json")
-    assert ran.code == 0, ran.err
-    [note] = json.loads(ran.out)["notes"]
-    assert "another frame of reference" in note
-
-
-@pytest.mark.parametrize(
-    ("where", "words"),
-    [
-        ("a CT", ("no RT Plan of photons",)),
-        ("a text", ("not a DICOM file",)),
-        ("a folder", ("Is a directory",)),
-    ],
-)
-def test_dose_of_what_is_no_plan(run: Run, study: Path, tmp_path: Path, where: str, words: tuple[str, ...]) -> None:
-    (study / "text").write_text("no plan")
-    path = {"a CT": slices(study)[0], "a text": study / "text", "a folder": study}[where]
-    refused(run("dose", path, "--ct", study, "--out", tmp_path / "x.dcm", "--json"), 4, OBJECT, "RTPLAN", *words)
 
 
 @pytest.mark.parametrize(
