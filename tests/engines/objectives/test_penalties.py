@@ -92,7 +92,7 @@ def test_a_goal_that_is_met_costs_and_pulls_nothing(penalty, doses):
     assert not slope.any()
 
 
-doses = st.lists(st.floats(0.5, 80, width=32), min_size=2, max_size=12)
+doses = st.lists(st.floats(5, 80, width=32), min_size=2, max_size=12)
 PENALTIES: dict[str, Penalty] = {
     "deviation": SquaredDeviation(37.0),
     "overdose": SquaredOverdose(31.0),
