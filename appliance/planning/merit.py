@@ -128,7 +128,12 @@ class Merit:
 def goal_values(
     goals: tuple[ClinicalGoal, ...], regions: RegionSource, dose_gy: NDArray[np.float32]
 ) -> tuple[float, ...]:
-    """One value for each goal in the goal's unit, on the samples; NaN where the structure is absent."""
+    """One value for each goal in the goal's unit, on the samples; NaN where the structure is absent.
+
+    dose_gy may fall a little below zero where there is almost none: while apertures are refined, it is the dose on a
+    coarse raster plus what that raster was off by when it was last compared. There it counts as zero.
+    """
+    dose_gy = np.maximum(dose_gy, np.float32(0))
     sorted_doses: dict[str, DoseVolume | None] = {}
     values = []
     for goal in goals:

@@ -137,6 +137,13 @@ def test_objectives_on_nothing_are_refused(case, samples):
         Merit((Objective("Absent", K.MEAN_DOSE, 0.0, 1.0),), Regions(case, samples), samples)
 
 
+def test_a_sampled_dose_just_below_zero_counts_as_zero(case):
+    """What is kept of the difference to the full dose takes single voxels of almost no dose below zero."""
+    goals = (goal("PTV", "Min", ">=", 1.0),)
+    dose = np.full(case.image.grid.size, -0.1, np.float32)
+    assert goal_values(goals, FullGrid(case), dose) == (0.0,)
+
+
 def test_goal_values_are_in_the_goals_units_and_nan_where_absent(case):
     grid = case.image.grid
     goals = (
