@@ -34,6 +34,7 @@ class Samples:
     distance_mm: NDArray[np.float32]
     body_weight: NDArray[np.float32]
     _density: NDArray[np.float32]
+    _distance_mm: NDArray[np.float32]
 
     def restrict(self, voxels: VoxelSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(positions among the samples, volume in cc) of a region; each sample stands for its unsampled neighbours."""
@@ -42,6 +43,23 @@ class Samples:
         position = np.flatnonzero(voxels.index[inside] == self.index)
         fraction = voxels.fraction[inside[position]]
         return position, (fraction * self._density[position] * self.grid.voxel_volume_cc).astype(np.float32)
+
+    def added(self, voxels: NDArray[np.int64]) -> tuple[Samples, NDArray[np.int64]]:
+        """With more voxels of the image grid, each standing for itself, and the order in which the old samples followed
+        by the new ones now lie. `voxels` must not be samples yet."""
+        every = np.concatenate([self.index, voxels])
+        order = np.argsort(every, kind="stable")
+        own_cc = np.full(voxels.size, self.grid.voxel_volume_cc, np.float32)
+        more = Samples(
+            grid=self.grid,
+            index=every[order],
+            points_mm=np.concatenate([self.points_mm, self.grid.centres_mm(voxels)])[order],
+            distance_mm=self._distance_mm[every[order]],
+            body_weight=np.concatenate([self.body_weight, own_cc])[order],
+            _density=np.concatenate([self._density, np.ones(voxels.size, np.float32)])[order],
+            _distance_mm=self._distance_mm,
+        )
+        return more, order
 
 
 def sample_case(case: Case, dose_grid_mm: float) -> Samples:
@@ -73,6 +91,7 @@ def sample_case(case: Case, dose_grid_mm: float) -> Samples:
         index=index,
         points_mm=grid.centres_mm(index),
         distance_mm=distance.reshape(-1)[index],
+        _distance_mm=distance.reshape(-1),
         body_weight=(body_part * weight * grid.voxel_volume_cc).astype(np.float32),
         _density=weight,
     )
