@@ -16,6 +16,9 @@ FLUENCE_ROUNDS, APERTURE_ROUNDS = 3, 8
 FLUENCE_ROOM, ROOM = 0.003, 0.003
 """Goals are wanted with this room (relative): in the fluence because sequencing costs some of it, in the apertures
 because the last step moves on from an estimate."""
+IDLE_ROUNDS = 3
+"""Planning stops after so many rounds in a row without a better candidate (chosen: weights double in that time, so a
+fourth would only repeat them)."""
 NORMALISE_FROM = 0.001
 """A change of monitor units below this is not worth making."""
 GAIN = 0.01
@@ -44,22 +47,28 @@ def plan_case(
     progress("planner: apertures", 0.5)
     tps.sequence(objectives)
     newest = best = _judge(tps, goal_set)
-    estimate, reason = best.judged, f"{APERTURE_ROUNDS} rounds used"
+    estimate, idle = best.judged, 0
     for number in range(APERTURE_ROUNDS):
-        if _satisfied(goal_set, best.judged, 0.0):
-            reason = "all goals met"
+        if _satisfied(goal_set, best.judged, 0.0) or idle == IDLE_ROUNDS:
             break
         progress("planner: apertures", 0.5 + 0.5 * number / APERTURE_ROUNDS)
         objectives = rules.adjust(objectives, estimate.goal_values, estimate.hottest_gy, room=ROOM)
         sampled = tps.refine(objectives)
         estimate = _estimated(sampled, newest)
-        factor = _factor(goal_set, estimate)
+        factor, idle = _factor(goal_set, estimate), idle + 1
         if score(goal_set, scaled(goal_set, estimate, factor)) > best.points + GAIN:
             newest = _judge(tps, goal_set, factor)
-            best = max(best, newest, key=lambda candidate: candidate.points)
+            if newest.points > best.points:
+                best, idle = newest, 0
             estimate = scaled(goal_set, newest.judged, 1 / factor)
-    progress(f"planner: {reason}", 1.0)
+    progress(f"planner: {_why(goal_set, best, idle)}", 1.0)
     return best.plan, best.dose
+
+
+def _why(goal_set: GoalSet, best: _Candidate, idle: int) -> str:
+    if _satisfied(goal_set, best.judged, 0.0):
+        return "all goals met"
+    return f"no gain in {IDLE_ROUNDS} rounds" if idle == IDLE_ROUNDS else f"{APERTURE_ROUNDS} rounds used"
 
 
 def _plan_fluence(tps: TreatmentPlanningSystem, rules: Rules, progress: Progress) -> Objectives:

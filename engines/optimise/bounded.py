@@ -48,13 +48,15 @@ def minimise(
     lower: NDArray[np.floating] | float = 0.0,
     upper: NDArray[np.floating] | float = np.inf,
     tolerance: float = 1e-3,
+    scale: float = 0.0,
     budget: int = 200,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> Outcome:
     """Minimises within bounds from `start`, which is projected first.
 
-    Stops when the value fell by less than `tolerance` (relative) over STALL_WINDOW iterations, when no descent is left,
-    or when `budget` evaluations are used; `Outcome.reason` says which. Raises EngineError if the function or its
+    Stops when the value fell by less than `tolerance` (relative to itself, or to `scale` where that is larger, so that
+    a merit near zero need not be polished) over STALL_WINDOW iterations, when no descent is left, or when `budget`
+    evaluations are used; `Outcome.reason` says which. Raises EngineError if the function or its
     gradient is not finite at the start; later points where it is not are not taken.
     """
     low = np.broadcast_to(np.asarray(lower, np.float64), np.shape(start))
@@ -90,8 +92,8 @@ def minimise(
         values.append(value)
         if on_iteration is not None:
             on_iteration(len(values) - 1, value)
-        if len(values) > STALL_WINDOW and values[-1 - STALL_WINDOW] - value <= tolerance * abs(
-            values[-1 - STALL_WINDOW]
+        if len(values) > STALL_WINDOW and values[-1 - STALL_WINDOW] - value <= tolerance * max(
+            abs(values[-1 - STALL_WINDOW]), scale
         ):
             reason = f"merit fell by less than {tolerance:g} (relative) over {STALL_WINDOW} iterations"
             return Outcome(x, value, tuple(values), evaluations, reason, True)
