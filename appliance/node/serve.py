@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
 from collections.abc import Callable
+from typing import TextIO, cast
 
 import structlog
 
@@ -29,6 +31,20 @@ def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeSta
         raise node.failure
 
 
+class _StandardError:
+    """The standard error of the moment. A log line that cannot be written (its reader has gone) is lost, and must not
+    take an association or a session with it: what must not be lost stands in the audit log."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def log_to_stderr(*, as_json: bool) -> None:
     """As JSON lines from `info` up for a node that runs on its own; else plain lines from `warning` up, beside a
     command's progress. stdout stays for results."""
@@ -39,6 +55,6 @@ def log_to_stderr(*, as_json: bool) -> None:
             structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if as_json else logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,19 +113,23 @@ class Served:
             time.sleep(0.002)
         return found
 
-    def kill_in(self, state: str) -> None:
+    def kill_in(self, state: str, later: Sequence[str]) -> bool:
         """Lets the process run a millisecond at a time until the log says `state`, and kills it there: even a state
-        that lasts as long as one commit is met."""
+        that lasts as long as one commit is met, unless the machine is so busy that the log already says one of `later`
+        when it is read. Then it is left running, and the answer is False."""
         process = self.process
         assert process is not None
         until = time.monotonic() + 120
-        while self.state() != state:
-            assert time.monotonic() < until and process.poll() is None, (self.state(), self.log.read_text()[-2000:])
+        while (now := self.state()) != state:
+            assert time.monotonic() < until and process.poll() is None, (now, self.log.read_text()[-2000:])
             os.kill(process.pid, signal.SIGCONT)
+            if now in later:
+                return False
             time.sleep(0.001)
             os.kill(process.pid, signal.SIGSTOP)
         self.end(signal.SIGKILL)
         self.died_in.append(self.state())
+        return True
 
     def ask(self, command: str, **fields: str) -> Message:
         return ask(self.store, {"command": command, **fields})

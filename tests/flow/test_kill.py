@@ -19,6 +19,9 @@ from appliance.errors import NodeError
 from ..session.small_case import SmallCase, write_small_case
 from .served import PASSPHRASE, PHYSICIAN, Served
 
+MOST_SESSIONS = 5
+"""A state that lasts as long as one commit may be missed on a busy machine; another session then tries again."""
+
 STATES = (
     "waiting for image",
     "assembling",
@@ -37,48 +40,65 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCase:
     return write_small_case(tmp_path_factory.mktemp("small") / "case")
 
 
-@pytest.fixture
-def peer(tmp_path: Path) -> Iterator[ReceivingPeer]:
-    receiving = ReceivingPeer(tmp_path / "peer")
-    yield receiving
-    receiving.stop()
+@contextlib.contextmanager
+def _house(folder: Path, small: SmallCase) -> Iterator[Served]:
+    folder.mkdir()
+    peer = ReceivingPeer(folder / "peer")
+    made = Served.prepare(folder, small, "PEER", peer.port)
+    try:
+        yield made
+    finally:
+        if made.process is not None:
+            made.process.kill()
+            made.process.wait()
+        peer.stop()
 
 
 @pytest.fixture
-def served(tmp_path: Path, small: SmallCase, peer: ReceivingPeer) -> Iterator[Served]:
-    made = Served.prepare(tmp_path, small, "PEER", peer.port)
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+def served(tmp_path: Path, small: SmallCase) -> Iterator[Served]:
+    with _house(tmp_path / "house", small) as made:
+        yield made
 
 
 @pytest.mark.slow
-def test_killed_in_every_state_it_still_finishes(served: Served, small: SmallCase, peer: ReceivingPeer) -> None:
+def test_killed_in_every_state_it_still_finishes(tmp_path: Path, small: SmallCase) -> None:
+    missing = set(STATES)
+    for attempt in range(MOST_SESSIONS):
+        with _house(tmp_path / f"house{attempt}", small) as served:
+            missing -= set(_die_and_finish(served, small, missing))
+        if not missing:
+            break
+    assert not missing
+
+
+def _die_and_finish(served: Served, small: SmallCase, wanted: set[str]) -> list[str]:
+    """One session, killed in each wanted state it is caught in, to its end. Returns the states it died in."""
     served.start()
     push(small.files, served.port(), "COUCHSIDE", silent)
-    for state in STATES:
+    for number, state in enumerate(STATES):
         if served.process is None:
             served.start()
         if state == "approved":
-            approving = threading.Thread(target=_approve, args=(served,))
+            served.wait(lambda: served.state() == "in review")
             served.port()
+            approving = threading.Thread(target=_approve, args=(served,))
             approving.start()
-            served.kill_in(state)
+            if state not in wanted or not served.kill_in(state, STATES[number + 1 :]):
+                served.wait(lambda: served.state() in STATES[STATES.index("approved") :])
             approving.join(30)
-        else:
-            served.kill_in(state)
-    assert tuple(served.died_in) == STATES
-
-    served.start()
+        elif state in wanted:
+            served.kill_in(state, STATES[number + 1 :])
+    if served.process is None:
+        served.start()
+    served.wait(lambda: served.state() == "exported")
     served.port()
-    assert served.state() == "exported"
     assert served.end() == 0
     moves = [row["to"] for row in served.rows("session.transition")]
     assert moves == list(STATES[1:])  # no stage was recorded twice, none was left out
     _check_store(served, len(small.files))
     session = next((served.store / "sessions").iterdir())
     assert same_objects(sorted((session / "export").glob("*.dcm")), served.store.parent / "peer")
+    return served.died_in
 
 
 def _approve(served: Served) -> None:
