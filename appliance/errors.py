@@ -105,7 +105,7 @@ class PlanningError(CouchsideError):
 
 class MachineLimitViolated(PlanningError):
     key = "planning.machine_limit"
-    template = "The plan breaks a machine limit: {reason}"
+    template = "The plan breaks a machine limit: {reason}. Relax the goals or plan for another machine"
 
 
 class UnsupportedPlan(PlanningError):

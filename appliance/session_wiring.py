@@ -17,13 +17,19 @@ from appliance.export import read_back, send, write_export_set, write_unapproved
 from appliance.export.report import write_report
 from appliance.planning import PhotonTps, calculate_dose, check_plan
 from appliance.session_stages import Stages
+from engines.errors import EngineError
 
 
 def real_stages(config: Config, identities: IdentityStore) -> Stages:
     planning = config.planning
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
-        return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+        try:
+            return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+        except EngineError as error:
+            raise PlanningError(
+                f"the dose engine cannot compute this case ({error}); send the case to support"
+            ) from error
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)

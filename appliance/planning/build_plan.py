@@ -10,6 +10,8 @@ from appliance.planning.geometry import Arrangement
 from appliance.planning.machine import Machine
 from appliance.planning.segments import PARK_MM, BeamSegments
 
+SPLIT_ROOM = 0.9
+"""Split beams are filled to this share of the largest meterset on average, by exposures of at most the rest of it."""
 LEAF_DECIMALS, MU_DECIMALS, JAW_DECIMALS = 2, 3, 1
 """0.01 mm, 0.001 MU and 0.1 mm: what the exported RTPLAN carries, so that the plan reads back unchanged."""
 
@@ -19,34 +21,57 @@ def build_plan(
     patient_position: str, label: str,
 ) -> Plan:  # fmt: skip
     """Step-and-shoot plan: for each segment one control point before and one after its dose. Beams without a segment
-    are left out; their numbers are not reused."""
-    built = []
-    for number, (gantry_deg, segments) in enumerate(zip(arrangement.gantry_deg, beams, strict=True), start=1):
-        if not len(segments.apertures.mu):
-            continue
-        points: list[ControlPoint] = []
-        total = 0.0
-        for i in delivery_order(segments):
-            jaws = _jaws(segments, i, machine)
-            leaf_a, leaf_b = _leaves(segments, i, jaws, machine)
-            for dose in (0.0, float(segments.apertures.mu[i])):
-                total = round(total + dose, MU_DECIMALS)
-                points.append(ControlPoint(total, gantry_deg, arrangement.collimator_deg, 0.0, jaws, leaf_a, leaf_b))
-        built.append(
-            Beam(
-                number=number,
-                name=f"G{gantry_deg:05.1f}",
-                machine=machine.treatment_machine,
-                energy_mv=machine.energy_mv,
-                fluence_mode=machine.fluence_mode,
-                isocentre_mm=arrangement.isocentre_mm,
-                sad_mm=machine.sad_mm,
-                dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
-                leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
-                control_points=tuple(points),
+    are left out; a beam beyond the machine's largest meterset is split into several from the same angle."""
+    built: list[Beam] = []
+    for gantry_deg, segments in zip(arrangement.gantry_deg, beams, strict=True):
+        parts = _split(segments, machine.dose_rate.maximum_beam_mu)
+        for part, exposures in enumerate(parts):
+            suffix = chr(ord("a") + part) if len(parts) > 1 else ""
+            built.append(
+                Beam(
+                    number=len(built) + 1,
+                    name=f"G{gantry_deg:05.1f}{suffix}",
+                    machine=machine.treatment_machine,
+                    energy_mv=machine.energy_mv,
+                    fluence_mode=machine.fluence_mode,
+                    isocentre_mm=arrangement.isocentre_mm,
+                    sad_mm=machine.sad_mm,
+                    dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
+                    leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
+                    control_points=_control_points(segments, exposures, gantry_deg, arrangement, machine),
+                )
             )
-        )
     return Plan(label, tuple(built), fractions, patient_position)
+
+
+def _split(segments: BeamSegments, most_mu: float) -> list[list[tuple[int, float]]]:
+    """Exposures (segment, MU) in delivery order, in as few beams of at most `most_mu` as must be, evenly filled."""
+    exposures = [(int(i), float(segments.apertures.mu[i])) for i in delivery_order(segments)]
+    total = sum(mu for _, mu in exposures)
+    count = int(np.ceil(total / (most_mu * SPLIT_ROOM)))
+    parts: list[list[tuple[int, float]]] = [[] for _ in range(count)]
+    done = 0.0
+    for segment, mu in exposures:
+        pieces = int(np.ceil(mu / (most_mu * (1 - SPLIT_ROOM)))) if count > 1 else 1
+        for _ in range(pieces):
+            parts[min(count - 1, int(done / total * count))].append((segment, mu / pieces))
+            done += mu / pieces
+    return [part for part in parts if part]
+
+
+def _control_points(
+    segments: BeamSegments, exposures: list[tuple[int, float]], gantry_deg: float, arrangement: Arrangement,
+    machine: Machine,
+) -> tuple[ControlPoint, ...]:  # fmt: skip
+    points: list[ControlPoint] = []
+    total = 0.0
+    for segment, mu in exposures:
+        jaws = _jaws(segments, segment, machine)
+        leaf_a, leaf_b = _leaves(segments, segment, jaws, machine)
+        for dose in (0.0, mu):
+            total = round(total + dose, MU_DECIMALS)
+            points.append(ControlPoint(total, gantry_deg, arrangement.collimator_deg, 0.0, jaws, leaf_a, leaf_b))
+    return tuple(points)
 
 
 def _jaws(segments: BeamSegments, i: int, machine: Machine) -> Jaws:

@@ -38,7 +38,8 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
     else:
         angles = [(goal_set.first_gantry_deg + i * 360.0 / goal_set.beams) % 360.0 for i in range(goal_set.beams)]
     # One decimal: what a gantry can be set to and a plan can state.
-    angles = sorted({round(angle % 360.0, 1) for angle in angles})
+    # In the order of a gantry that turns from just past 180 through 0 to 180, which it cannot cross.
+    angles = sorted({round(angle % 360.0, 1) for angle in angles}, key=lambda angle: (angle - 180.0) % 360.0 or 360.0)
     frames = tuple(
         beam_frame((x, y, z), angle, sad_mm=machine.sad_mm, patient_position=case.patient_position) for angle in angles
     )

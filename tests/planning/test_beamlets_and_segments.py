@@ -14,6 +14,7 @@ from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.machine import MACHINES, load_machine
 from appliance.planning.segments import BeamSegments, SegmentVector, prune, scaled, sequence_beam
 from engines.photon.aperture import ApertureFluence
+from engines.photon.beam_model import Collimation
 from engines.photon.dose import projected_extent
 from engines.photon.raster import Raster, raster_for
 
@@ -100,7 +101,6 @@ def test_packing_and_unpacking_gives_the_same_segments(beamlets, machine):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gradient_in_the_packed_vector_against_finite_differences(beamlets, machine, raster, seed):
-    from engines.photon.beam_model import Collimation
 
     drawer = ApertureFluence(raster, machine.mlc.boundaries_mm, Collimation(0.016, 0.001, 0.7))
     vector = SegmentVector(segments_for(beamlets, machine, seed), machine, 1.0)
@@ -164,7 +164,6 @@ def test_built_plans_are_legal_with_closed_pairs_behind_a_jaw(beamlets, arrangem
 
 
 def test_a_plan_delivers_the_fluence_that_was_optimised(beamlets, arrangement, machine, raster):
-    from engines.photon.beam_model import Collimation
 
     beams = segments_for(beamlets, machine, 3)
     made = plan_of(arrangement, beams, machine)
@@ -188,11 +187,34 @@ def test_meterset_grows_and_shapes_hold_still_while_the_beam_is_on(beamlets, arr
             assert after.cumulative_mu == before.cumulative_mu
 
 
-def test_a_beam_without_a_segment_is_left_out_and_its_number_stays_free(beamlets, arrangement, machine):
+def test_a_beam_without_a_segment_is_left_out(beamlets, arrangement, machine):
     beams = list(segments_for(beamlets, machine))
     beams[1] = prune(beams[1], 1e9)
     made = plan_of(arrangement, tuple(beams), machine)
-    assert [b.number for b in made.beams] == [1, 3, 4, 5]
+    assert [b.number for b in made.beams] == [1, 2, 3, 4]
+    assert [b.gantry_deg for b in made.beams] == [a for i, a in enumerate(arrangement.gantry_deg) if i != 1]
+
+
+def test_a_beam_beyond_the_largest_meterset_is_split_at_its_angle(beamlets, arrangement, machine):
+    beams = segments_for(beamlets, machine)
+    heavy = scaled(beams[0], 2500.0 / float(beams[0].apertures.mu.sum()))
+    made = plan_of(arrangement, (heavy, *beams[1:]), machine)
+    parts = [b for b in made.beams if b.gantry_deg == arrangement.gantry_deg[0]]
+    assert len(parts) == 3
+    assert len({b.name for b in parts}) == 3
+    assert all(b.mu <= machine.dose_rate.maximum_beam_mu for b in parts)
+    assert sum(b.mu for b in parts) == pytest.approx(2500.0, abs=0.5)
+    assert [b.number for b in made.beams] == list(range(1, len(made.beams) + 1))
+    drawer = ApertureFluence(beamlets.raster, machine.mlc.boundaries_mm, Collimation(0.016, 0.001, 0.7))
+    together = sum(drawer.forward(_apertures(b)) for b in parts)
+    assert np.abs(together - drawer.forward(heavy.apertures)).max() < 0.01 * float(together.max())
+
+
+def test_beams_come_in_the_order_of_a_gantry_that_cannot_cross_180(machine):
+    nine = arrange(cylinder_case(), SMALL_GOALS, machine, PlanningConfig(beams=9))
+    assert nine.gantry_deg == (200.0, 240.0, 280.0, 320.0, 0.0, 40.0, 80.0, 120.0, 160.0)
+    two = arrange(cylinder_case(), SMALL_GOALS, machine, PlanningConfig(beams=2))
+    assert two.gantry_deg == (0.0, 180.0)
 
 
 def test_without_jaw_tracking_the_jaws_of_a_beam_stand_still(beamlets, arrangement, tmp_path):
