@@ -19,7 +19,7 @@ because the last step moves on from an estimate."""
 IDLE_ROUNDS = 3
 """Planning stops after so many rounds in a row without a better candidate (chosen: weights double in that time, so a
 fourth would only repeat them)."""
-NORMALISE_FROM = 0.001
+NORMALISE_FROM = 0.0002
 """A change of monitor units below this is not worth making."""
 GAIN = 0.01
 """Only a candidate whose estimated score is better by this is calculated on the full grid (chosen: far below the
@@ -57,7 +57,7 @@ def plan_case(
         estimate = _estimated(sampled, newest)
         factor, idle = _factor(goal_set, estimate), idle + 1
         if score(goal_set, scaled(goal_set, estimate, factor)) > best.points + GAIN:
-            newest = _judge(tps, goal_set, factor)
+            newest, factor = _judge_scaled(tps, goal_set, factor)
             if newest.points > best.points:
                 best, idle = newest, 0
             estimate = scaled(goal_set, newest.judged, 1 / factor)
@@ -95,6 +95,16 @@ def _judge(tps: TreatmentPlanningSystem, goal_set: GoalSet, factor: float = 1.0)
     if factor != 1.0:
         tps.normalise(1.0 / factor)
     return _Candidate(score(goal_set, judged), judged, sampled, plan, dose)
+
+
+def _judge_scaled(tps: TreatmentPlanningSystem, goal_set: GoalSet, factor: float) -> tuple[_Candidate, float]:
+    """The candidate and its factor; once more with a better factor where the full grid shows that one would pay."""
+    candidate = _judge(tps, goal_set, factor)
+    again = factor * _factor(goal_set, candidate.judged)
+    if again == factor:
+        return candidate, factor
+    other = _judge(tps, goal_set, again)
+    return (other, again) if other.points > candidate.points else (candidate, factor)
 
 
 def _estimated(sampled: PlanningState, known: _Candidate) -> PlanningState:

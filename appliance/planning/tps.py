@@ -170,12 +170,12 @@ class PhotonTps:
             beams.append(sequence_beam(self._beamlets, beam, self._values, self.machine, first))
         self._segments = tuple(beams)
         self._correction[:] = 0.0
-        self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
+        state = self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
         for _ in range(GROWTHS):
             self._prune(DEAD_MU)
-            if not self._grow(objectives):
+            if self._met(state) or not self._grow(objectives):
                 break
-            self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
+            state = self._refine(objectives, minimum_mu=0.0, budget=GROW_BUDGET)
         self._prune(self.machine.dose_rate.minimum_segment_mu)
         return self.refine(objectives)
 
