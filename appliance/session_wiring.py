@@ -11,7 +11,7 @@ from appliance.config import Config
 from appliance.contracts import Approval, CalculatedDose, Case, Evaluation, ExportSet, GoalSet, Plan, StructureKind
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
-from appliance.evaluation import choose_goal_set, evaluate, goal_set_for_site, goals_for_case, load_goal_set, scorecard
+from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
@@ -65,11 +65,17 @@ def _goal_file(config: Config, case: Case) -> bytes:
     if config.planning.goals is not None:
         load_goal_set(config.planning.goals)
         return config.planning.goals.read_bytes()
-    goal_set = goal_set_for_site(config.planning.site) if config.planning.site else choose_goal_set(case)
+    goal_set = _of_site(config.planning.site, case) if config.planning.site else choose_goal_set(case)
     shipped = files("models") / "guidelines" / f"{goal_set.name}.toml"
     if not shipped.is_file():
         raise RefusedGoals(f"the shipped goal file {goal_set.name}.toml is missing; install Couchside again")
     return shipped.read_bytes()
+
+
+def _of_site(site: str, case: Case) -> GoalSet:
+    """The set of a site; where several answer to it, the one that fits the case."""
+    among = goal_sets_for_site(site)
+    return among[0] if len(among) == 1 else choose_goal_set(case, among)
 
 
 def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:

@@ -86,6 +86,7 @@ class ClinicalGoal:
 class GoalSet:
     """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course.
 
+    also_for: further sites it may be asked for by; where several sets answer to a site, the case's structures decide.
     optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
     the structures of a case, without being named. notes: what a reader must know, such as goals left out because the
     case lacks their structure. digest: SHA-256 of everything but itself and the notes.
@@ -103,4 +104,5 @@ class GoalSet:
     hot_spot_percent: float = 110.0
     optional_targets: tuple[str, ...] = ()
     automatic: bool = True
+    also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

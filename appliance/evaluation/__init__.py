@@ -2,13 +2,14 @@
 
 from appliance.evaluation.evaluate import evaluate
 from appliance.evaluation.goal_choice import choose_goal_set, goals_for_case
-from appliance.evaluation.goal_files import goal_set_for_site, list_goal_sets, load_goal_set
+from appliance.evaluation.goal_files import goal_set_for_site, goal_sets_for_site, list_goal_sets, load_goal_set
 from appliance.evaluation.scorecard import scorecard
 
 __all__ = [
     "choose_goal_set",
     "evaluate",
     "goal_set_for_site",
+    "goal_sets_for_site",
     "goals_for_case",
     "list_goal_sets",
     "load_goal_set",

@@ -80,6 +80,7 @@ class _File(_Table):
     first_gantry_deg: float = Field(default=0.0, ge=0, lt=360)
     hot_spot_percent: float = Field(default=110.0, gt=100, le=150)
     automatic: bool = True
+    also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     prescription: tuple[_Prescription, ...] = Field(min_length=1)
     goal: tuple[_Goal, ...] = Field(min_length=1)
@@ -115,6 +116,7 @@ class _File(_Table):
                 hot_spot_percent=self.hot_spot_percent,
                 optional_targets=tuple(entry.structure for entry in self.prescription if entry.optional),
                 automatic=self.automatic,
+                also_for=self.also_for,
                 notes=self.notes,
             )
         )
@@ -151,10 +153,18 @@ def list_goal_sets() -> tuple[GoalSet, ...]:
         return tuple(load_goal_set(path) for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem))
 
 
+def goal_sets_for_site(site: str) -> tuple[GoalSet, ...]:
+    """The shipped goal sets that answer to a site ('prostate') or the one of a name ('tg119-prostate'). Raises
+    RefusedGoals listing the sites."""
+    known = list_goal_sets()
+    found = tuple(g for g in known if site in (g.site, *g.also_for)) or tuple(g for g in known if site == g.name)
+    if not found:
+        sites = ", ".join(goal_set.site for goal_set in known)
+        raise RefusedGoals(f"there is no goal set for the site '{site}'; use one of {sites}, or pass a goal file")
+    return found
+
+
 def goal_set_for_site(site: str) -> GoalSet:
-    """A shipped goal set by its site ('prostate') or name ('tg119-prostate'). Raises RefusedGoals listing the sites."""
-    for goal_set in list_goal_sets():
-        if site in (goal_set.site, goal_set.name):
-            return goal_set
-    known = ", ".join(goal_set.site for goal_set in list_goal_sets())
-    raise RefusedGoals(f"there is no goal set for the site '{site}'; use one of {known}, or pass a goal file")
+    """The one shipped set of exactly this site or name. Raises RefusedGoals."""
+    found = goal_sets_for_site(site)
+    return next((goal_set for goal_set in found if site in (goal_set.site, goal_set.name)), found[0])

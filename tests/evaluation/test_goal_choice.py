@@ -8,7 +8,7 @@ import pytest
 
 from appliance.contracts import Plan
 from appliance.errors import RefusedGoals
-from appliance.evaluation import choose_goal_set, goal_set_for_site, goals_for_case
+from appliance.evaluation import choose_goal_set, goal_set_for_site, goal_sets_for_site, goals_for_case
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,13 @@ def test_a_missing_target_is_refused_with_the_remedy(make_case) -> None:
         goals_for_case(goal_set_for_site("head-neck"), make_case("PTV_7000", "SpinalCord"))
     assert "prescribes dose to PTV, which the structure set does not have (its targets: PTV_7000)" in str(refusal.value)
     assert "--site" in str(refusal.value)
+
+
+def test_a_site_of_several_sets_is_decided_by_the_case(make_case):
+    among = goal_sets_for_site("head-neck")
+    assert {goal_set.name for goal_set in among} == {"tg119-head-neck", "openkbp-head-neck"}
+    phantom = make_case("PTV", "SpinalCord", "Parotid_L", "Parotid_R")
+    patient = make_case("PTV_7000", "PTV_5600", "SpinalCord", "Parotid_L", "Parotid_R")
+    assert choose_goal_set(phantom, among).name == "tg119-head-neck"
+    assert choose_goal_set(patient, among).name == "openkbp-head-neck"
+    assert [goal_set.name for goal_set in goal_sets_for_site("tg119-c-shape-hard")] == ["tg119-c-shape-hard"]
