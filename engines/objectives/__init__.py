@@ -5,7 +5,8 @@ Every penalty is called with the doses (n,) in Gy at the structure's points and 
 that weights of different penalties compare.
 """
 
-from engines.objectives.dvh_point import DvhMax, DvhMin
+from engines.objectives.dvh_max import DvhMax
+from engines.objectives.dvh_min import DvhMin
 from engines.objectives.falloff import Falloff
 from engines.objectives.geud import Geud
 from engines.objectives.mean_dose import MeanDose
