@@ -19,7 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from appliance.audit.durable import sync_folder, write_durable, write_whole
+from appliance.audit.durable import write_durable, write_whole
+from appliance.dicomio.files import sync_folder
 from appliance.errors import AuditError
 
 _DOMAIN = b"couchside audit checkpoint v1\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from appliance.dicomio.files import sync_folder
+
 
 def write_durable(path: Path, content: bytes, *, replace: bool = True) -> None:
     """Temporary file of mode 0600, fsync, rename, fsync of the folder. Raises FileExistsError if not `replace` and
@@ -29,11 +31,3 @@ def write_whole(descriptor: int, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,10 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from appliance.audit.checkpoint import Checkpoint
-from appliance.audit.durable import sync_folder
 from appliance.audit.row import AuditRow
 from appliance.audit.schema import connect_reader
 from appliance.audit.verification import Verification, verify
+from appliance.dicomio.files import sync_folder
 from appliance.errors import AuditError, WriteFailed
 
 FORMAT = 1

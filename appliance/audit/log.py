@@ -35,9 +35,9 @@ from appliance.audit.checkpoint import (
     read_side,
     side_path,
 )
-from appliance.audit.durable import sync_folder
 from appliance.audit.row import AuditRow, canonical_data, demand_name, row_digest
 from appliance.audit.verification import examine
+from appliance.dicomio.files import sync_folder
 from appliance.errors import AuditError, CouchsideError, StoreBusy
 
 CHECKPOINT_EVERY = 100

@@ -13,6 +13,7 @@ import os
 import secrets
 from pathlib import Path
 
+from appliance.dicomio.files import sync_folder
 from appliance.errors import CouchsideError, DiskFull, WriteFailed
 
 SUFFIX = ".part"
@@ -24,14 +25,6 @@ def failure(error: OSError, where: Path) -> CouchsideError:
     if error.errno in _NO_ROOM:
         return DiskFull(f"the disk of {where} is full")
     return WriteFailed(f"{where} ({error.strerror or error})")
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class PartFile:

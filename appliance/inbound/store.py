@@ -25,13 +25,14 @@ from pydantic import JsonValue
 
 from appliance.audit import AuditLog
 from appliance.contracts import Received
+from appliance.dicomio.files import sync_folder
 from appliance.errors import AuditError, DiskFull, RefusedObject, StoreBusy
 from appliance.inbound.catalogue import Rule
 from appliance.inbound.describe import StoredFile, describe, stored_row
 from appliance.inbound.keys import Keys
 from appliance.inbound.limits import Limits
 from appliance.inbound.part10 import file_header, read_header
-from appliance.inbound.partfile import PartFile, failure, sync_folder
+from appliance.inbound.partfile import PartFile, failure
 from appliance.inbound.quarantine import Quarantine
 from appliance.inbound.recovery import recover
 from appliance.inbound.rules import check

@@ -17,7 +17,6 @@ from engines.errors import EngineError
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector], tuple[float, Vector]]
-Project = Callable[[Vector], Vector]
 
 MEMORY = 12
 """Pairs kept (chosen: 5 to 20 are usual; 12 was as good as 20 on the built-in cases)."""
