@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,13 +41,18 @@ class PeerConfig(_Section):
 
 
 class PlanningConfig(_Section):
-    """Which machine, beam model and goals, and how fine. site '' = chosen by the structures that are there."""
+    """Which machine, beam model and goals, how delivered, and how fine. site '' = chosen by the structures that are
+    there. beams: static fields, or with VMAT the number of arcs (0: the goal set's, or the adapted plan's). device:
+    'auto' takes a working GPU, else the CPU."""
 
     machine: str = "millennium120"
     beam_model: str = "generic_6mv"
     density: str = "generic_ct"
     site: str = ""
     goals: Path | None = None
+    technique: Literal["step_and_shoot", "sliding_window", "vmat"] = "step_and_shoot"
+    algorithm: Literal["collapsed_cone", "pencil_beam"] = "pencil_beam"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     beams: int = Field(default=0, ge=0, le=36)
     beamlet_mm: float = Field(default=2.5, ge=1.0, le=10.0)
     dose_grid_mm: float = Field(default=3.0, ge=1.0, le=6.0)

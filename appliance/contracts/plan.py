@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -24,7 +25,8 @@ class ControlPoint:
     """State of the machine once `cumulative_mu` monitor units (per fraction) of the beam are delivered.
 
     leaf_a_mm / leaf_b_mm: positions of the leaf pairs along IEC X (MLCX) at the isocentre plane, in order of the
-    beam's leaf boundaries; bank A is the X1 (negative) side, bank B the X2 side, so open where a < b.
+    beam's leaf boundaries; bank A is the X1 (negative) side, bank B the X2 side, so open where a < b. lower_a_mm /
+    lower_b_mm: the same of a second layer of leaves, nearer to the patient (empty: one layer).
     """
 
     cumulative_mu: float
@@ -34,13 +36,17 @@ class ControlPoint:
     jaws: Jaws
     leaf_a_mm: tuple[float, ...]
     leaf_b_mm: tuple[float, ...]
+    lower_a_mm: tuple[float, ...] = ()
+    lower_b_mm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Beam:
     """One beam. isocentre_mm in LPS. leaf_boundaries_mm: n+1 values along IEC Y for n pairs (empty: no MLC, jaws
-    only). Between two control points the machine moves linearly; a step-and-shoot segment is a pair of control points
-    with equal shape and growing meterset, followed by a move with equal meterset."""
+    only); lower_boundaries_mm: of the second layer. leaf_axis: IEC axis along which leaves travel, 'X' (MLCX) or 'Y'
+    (MLCY; then boundaries lie along IEC X and leaf positions along IEC Y). Between two control points the machine moves
+    linearly; a step-and-shoot segment is a pair of control points with equal shape and growing meterset, followed by a
+    move with equal meterset."""
 
     number: int
     name: str
@@ -52,6 +58,8 @@ class Beam:
     dose_rate_mu_min: float
     leaf_boundaries_mm: tuple[float, ...]
     control_points: tuple[ControlPoint, ...]
+    lower_boundaries_mm: tuple[float, ...] = ()
+    leaf_axis: Literal["X", "Y"] = "X"
 
     @property
     def mu(self) -> float:

@@ -56,11 +56,20 @@ class JawRange(_Part):
 
 
 class Gantry(_Part):
+    """range_deg: IEC angles between which the gantry turns, written without the wrap (-180..180 for a C-arm that stops
+    at 180 from either side)."""
+
     speed_deg_s: float = Field(gt=0)
+    acceleration_deg_s2: float = Field(gt=0)
+    range_deg: tuple[float, float]
 
 
 class DoseRate(_Part):
+    """minimum_mu_min: the slowest dose rate while the beam is on. mu_per_deg: least and most while the gantry turns."""
+
+    minimum_mu_min: float = Field(ge=0)
     maximum_mu_min: float = Field(gt=0)
+    mu_per_deg: tuple[float, float]
     minimum_segment_mu: float = Field(ge=0)
     maximum_beam_mu: float = Field(gt=0)
 

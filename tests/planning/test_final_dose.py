@@ -176,12 +176,24 @@ def turned(angle: str, degrees: float) -> Plan:
 
 @pytest.mark.parametrize(
     ("angle", "words"),
-    [("gantry_deg", "moves its gantry"), ("collimator_deg", "moves its collimator"), ("couch_deg", "moves its couch")],
+    [("collimator_deg", "its collimator moves"), ("couch_deg", "its couch moves")],
 )
-def test_arcs_and_moving_couches_are_refused_in_a_sentence(angle, words):
+def test_moving_collimators_and_couches_are_refused_in_a_sentence(angle, words):
     with pytest.raises(UnsupportedPlan) as refused:
         dose_of(turned(angle, 12.0))
-    assert refused.value.sentence.startswith("This plan cannot be computed by this release: beam 1 " + words)
+    start = "This plan cannot be computed by this release: beam 1, control point 1: "
+    assert refused.value.sentence.startswith(start + words)
+
+
+def test_an_arc_is_the_sum_of_its_still_parts():
+    """12 degrees clockwise from 354: the gantry passes 0 and stands at the middles of six steps of 2 degrees."""
+    first, second = segment(0, 90, *OPEN)
+    arc = dose_of(plan(beam(replace(first, gantry_deg=354.0), replace(second, gantry_deg=6.0))))
+    still = sum(
+        dose_of(plan(beam(*(replace(p, gantry_deg=angle % 360.0) for p in segment(0, 15, *OPEN)))))
+        for angle in (355.0, 357.0, 359.0, 1.0, 3.0, 5.0)
+    )
+    np.testing.assert_allclose(arc, still, atol=1e-5 * float(still.max()))
 
 
 def test_rounding_of_an_angle_through_zero_is_no_arc():
