@@ -71,9 +71,8 @@ class Mlc(Part):
     def _possible(self) -> Mlc:
         for name in ("boundary_blocks", "lower_blocks"):
             _check_blocks(f"mlc.{name}", getattr(self, name))
-        if self.lower_blocks and not (
-            self.lower_boundaries_mm[0] < self.boundaries_mm[-1] and self.boundaries_mm[0] < self.lower_boundaries_mm[-1]
-        ):
+        upper, lower = self.boundaries_mm, self.lower_boundaries_mm
+        if lower.size and not (lower[0] < upper[-1] and upper[0] < lower[-1]):
             raise ValueError("mlc.lower_blocks lie beside mlc.boundary_blocks: no field passes through both layers")
         if self.position_min_mm >= self.position_max_mm:
             raise ValueError("mlc.position_min_mm must lie below mlc.position_max_mm")
