@@ -9,7 +9,7 @@ from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated
-from appliance.planning.density import load_density, medium
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
@@ -18,6 +18,8 @@ from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_exte
 from engines.photon.raster import Raster
 
 ALGORITHM = "Couchside SVD pencil beam 1"
+TRANSPORT = "water, depth scaled by relative electron density"
+"""Kernels are those of water of density 1 everywhere, so what is reported is dose to water."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 CHUNK_VOXELS = 1 << 19
@@ -32,6 +34,7 @@ class FinalDose:
     final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
+    overrides: structures whose density is not the CT's (density.overrides_of).
     Raises ModelError for a beam model or density table that is missing or unusable.
     """
 
@@ -43,10 +46,13 @@ class FinalDose:
         beam_model: str = "generic_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
+        overrides: Overrides = (),
     ) -> None:
         self._model, self._gy_per_mu = load_calibrated(beam_model)
         self._grid = image.grid
-        self._space = medium(image, external, load_density(density), supports)
+        table = load_density(density)
+        self._space = medium(image, external, table, supports, overrides=overrides)
+        self._notes, self._overridden = beyond_notes(image, external, table), bool(overrides)
         whole = np.arange(image.grid.size, dtype=np.int64)
         self._index = whole if external is None else external.index.astype(np.int64)
         self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
@@ -77,7 +83,17 @@ class FinalDose:
                     singles[number][part] += dose
         progress("final dose", 1.0)
         by_beam = tuple(single.reshape(grid.shape) for single in singles)
-        return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, self._model.name, by_beam)
+        return CalculatedDose(
+            grid,
+            total.reshape(grid.shape),
+            plan.digest,
+            ALGORITHM,
+            self._model.name,
+            by_beam,
+            transport=TRANSPORT,
+            density_overridden=self._overridden,
+            notes=self._notes,
+        )
 
     def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
         """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
@@ -90,7 +106,7 @@ class FinalDose:
         return depth_mm
 
 
-def calculate_dose(
+def calculate_dose(  # noqa: PLR0913 - what a dose depends on, each with its default
     plan: Plan,
     image: Image,
     external: VoxelSet | None,
@@ -98,11 +114,12 @@ def calculate_dose(
     beam_model: str = "generic_6mv",
     density: str = "generic_ct",
     supports: tuple[VoxelSet, ...] = (),
+    overrides: Overrides = (),
     per_beam: bool = False,
     progress: Progress = silent,
 ) -> CalculatedDose:
     """One plan on one image; see FinalDose."""
-    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
+    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports, overrides=overrides)
     return final.calculate(plan, per_beam=per_beam, progress=progress)
 
 

@@ -21,7 +21,7 @@ from appliance.errors import PlanningError
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import build_plan
-from appliance.planning.density import load_density, medium
+from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose
 from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.leakage import Leakage
@@ -85,7 +85,9 @@ class PhotonTps:
         targets = target_points_mm(case)
         frames = self.arrangement.frames
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
-        self._space = space = medium(case.image, case.external.voxels, load_density(config.density), supports)
+        overrides = overrides_of(case.structures, config.density_overrides)
+        table = load_density(config.density)
+        self._space = space = medium(case.image, case.external.voxels, table, supports, overrides=overrides)
         geometry = []
         for number, frame in enumerate(frames):
             progress("geometry", number / len(frames))
@@ -108,7 +110,12 @@ class PhotonTps:
         self._correction = np.zeros_like(self._dose)
         self._final: tuple[Plan, CalculatedDose] | None = None
         self._final_dose = FinalDose(
-            case.image, case.external.voxels, beam_model=config.beam_model, density=config.density, supports=supports
+            case.image,
+            case.external.voxels,
+            beam_model=config.beam_model,
+            density=config.density,
+            supports=supports,
+            overrides=overrides,
         )
         progress("geometry", 1.0)
 
