@@ -60,9 +60,8 @@ def load_attenuation(path: Path) -> Attenuation:
     """Reads columns energy_mev, total, without_coherent, energy_absorption. Raises EngineError if they are not there,
     not positive, or energies do not grow."""
     source, columns = _read(path, ATTENUATION_FORMAT)
-    table = Attenuation(
-        *(columns[key] for key in ("energy_mev", "total", "without_coherent", "energy_absorption")), source
-    )
+    names = ("energy_mev", "total", "without_coherent", "energy_absorption")
+    table = Attenuation(**{name: columns[name] for name in names}, source=source)
     if not bool(np.all(table.energy_absorption <= table.without_coherent)):
         raise EngineError(f"{path.name}: more energy is absorbed than attenuated")
     return table

@@ -1,7 +1,7 @@
 """Energy-deposition point kernels of monoenergetic photons in water, read from one .npz file.
 
-A photon of energy h*nu, travelling along +z, is forced to interact at the origin of an infinite water phantom (1 g/cm3).
-A kernel says which fraction of h*nu is imparted in each region (polar angle bin x radial shell); the azimuth is averaged.
+A photon of energy h*nu, travelling along +z, is forced to interact at the origin of an infinite water phantom
+(1 g/cm3). A kernel says which fraction of h*nu is imparted in each region (polar angle bin x radial shell).
 Multiplied with TERMA (energy released per mass by interactions other than coherent scattering) it gives dose
 (Mackie, Bielajew, Rogers, Battista, Phys Med Biol 33:1, 1988; Ahnesjo, Med Phys 16:577, 1989).
 
@@ -31,10 +31,10 @@ CONSERVATION = 2e-4
 @dataclass(frozen=True, eq=False)
 class PointKernels:
     """Kernels at `energy_mev` (E,), growing. `angle_edges_deg` (A + 1,) from 0 (forward) to 180; `radius_edges_mm`
-    (R + 1,) from 0, water of 1 g/cm3. `primary`, `scatter`: fraction of the photon energy imparted in a region, (E, A, R).
-    `escaped`: fraction that passes the outermost radius, (E,). `*_error`: one standard deviation of a region relative to
-    its value (E, A, R), 0 where nothing was scored. `water_per_cm` (E,): attenuation without coherent scattering that the
-    simulation used. `source`: method, seed and histories in one line."""
+    (R + 1,) from 0, water of 1 g/cm3. `primary`, `scatter`: fraction of the photon energy imparted in a region,
+    (E, A, R). `escaped`: fraction that passes the outermost radius, (E,). `*_error`: one standard deviation of a region
+    relative to its value (E, A, R), 0 where nothing was scored. `water_per_cm` (E,): attenuation without coherent
+    scattering that the simulation used. `source`: method, seed and histories in one line."""
 
     energy_mev: NDArray[np.float64]
     angle_edges_deg: NDArray[np.float64]
