@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from appliance.contracts import Beam, ControlPoint, Plan, PlanFacts
-from appliance.planning.delivery_time import complexity_of, time_of, travel_s
+from appliance.planning.delivery import complexity_of, time_of, travel_s
 from appliance.planning.limits_beam import beam_violations
 from appliance.planning.limits_motion import motion_violations
 from appliance.planning.limits_point import point_violations

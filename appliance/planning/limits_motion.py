@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from appliance.contracts import Beam
-from appliance.planning.delivery_time import SECONDS_A_MINUTE, time_of, trajectory
+from appliance.planning.delivery import SECONDS_A_MINUTE, time_of, trajectory
 from appliance.planning.machine import Machine
 
 TURN_TOLERANCE_DEG = 0.05

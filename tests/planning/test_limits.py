@@ -9,7 +9,7 @@ import pytest
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
 from appliance.planning import check_plan, load_machine
-from appliance.planning.delivery_time import delivery_time_s
+from appliance.planning.delivery import delivery_time_s
 from appliance.planning.machine import MACHINES
 
 from .cases import PAIRS, SQUARE, beam, leaves, legal_plan, plan, point, segment
