@@ -25,7 +25,7 @@ from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose
 from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.leakage import Leakage
-from appliance.planning.machine import load_machine
+from appliance.planning.machine import check_plannable, load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, RegionSource, goal_values
 from appliance.planning.sampling import sample_case
 from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
@@ -77,6 +77,7 @@ class PhotonTps:
         self.case, self.goal_set, self.config, self._progress = case, goal_set, config, progress
         progress("geometry", 0.0)
         self.machine = load_machine(config.machine)
+        check_plannable(self.machine)
         self.model, gy_per_mu = load_calibrated(config.beam_model)
         self._gy = np.float32(gy_per_mu * goal_set.fractions)
         self.arrangement = arrange(case, goal_set, self.machine, config)
