@@ -19,7 +19,9 @@ from appliance.errors import IncompleteCase, InconsistentCase
 from appliance.inbound import read_folder
 from appliance.planning import calculate_dose, overrides_of
 
-PlanFile = Annotated[Path, typer.Argument(metavar="RTPLAN", help="A photon plan (static or step-and-shoot).")]
+PlanFile = Annotated[
+    Path, typer.Argument(metavar="RTPLAN", help="A photon plan: static fields, sliding window or arcs.")
+]
 CtFolder = Annotated[
     Path, typer.Option("--ct", metavar="DIR", help="The CT; an RTSTRUCT beside it gives the patient's outline.")
 ]
