@@ -15,10 +15,10 @@ as for the peer: imports, reading the problem and the machine file.
 The optimiser sees target and core whole and thins the rest of the body, with weights, as the planner does (one voxel
 in 2 within 25 mm of the target and one in 8 beyond). Of the body it holds only what comes near its limit: a voxel well
 below an overdose limit gives neither value nor gradient. It works in rounds, each warm from the one before, on 2.5, 2.5
-and 1.67 mm fluence; between rounds the dose on 1.25 mm fluence is computed once for all samples, which says what to hold
-and what the coarser dose is off by; that difference is added in the next round (the hybrid scheme of Siebers et al., Med
-Phys 34:2853, 2007, as in the product). The coarse dose alone ends 1.3 % above the peer's value on the full grid, because
-its penumbra is too soft. The objective's terms are the product's own penalties.
+and 1.67 mm fluence; between rounds the dose on 1.25 mm fluence is computed once for all samples, which says what to
+hold and what the coarser dose is off by; that difference is added in the next round (the hybrid scheme of Siebers et
+al., Med Phys 34:2853, 2007, as in the product). The coarse dose alone ends 1.3 % above the peer's value on the full
+grid, because its penumbra is too soft. The objective's terms are the product's own penalties.
 """
 
 from __future__ import annotations

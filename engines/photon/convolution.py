@@ -47,7 +47,8 @@ def _pixel_kernels(model: BeamModel, table_ssd_mm: float, pitch_mm: float) -> ND
     # are unbiased between nodes and the largest error in the penumbra falls by a third.
     smooth *= 1.0 + (2 * np.pi * pitch_mm * f) ** 2 / 12
     fine = fft.idctn(_spectrum(model, table_ssd_mm) * (smooth[:, None] * smooth), type=1, axes=(1, 2), overwrite_x=True)
-    where = np.arange(int(np.floor(float(model.kernels[0].radius_mm[-1]) / pitch_mm)) + 1) * pitch_mm
+    count = int(np.floor(float(model.kernels[0].radius_mm[-1]) / pitch_mm)) + 1
+    where = np.arange(count, dtype=np.float64) * pitch_mm
     return _sample(fine, where) * (pitch_mm**2)
 
 
