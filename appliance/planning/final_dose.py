@@ -10,7 +10,7 @@ from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.density import load_density, medium
-from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
+from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
@@ -110,7 +110,7 @@ def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> Be
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
-        return ApertureFluence(raster, leaf_boundaries_mm(beam), model.collimation).forward(apertures)
+        return ApertureFluence(raster, leaf_layers_mm(beam), model.collimation).forward(apertures)
 
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))

@@ -41,7 +41,7 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
     check_axes(beam)
     frames: list[float] = []
     shapes: list[list[tuple[Shape, float]]] = []
-    for before, after in pairwise(beam.control_points):
+    for number, (before, after) in enumerate(pairwise(beam.control_points)):
         mu = after.cumulative_mu - before.cumulative_mu
         if mu <= 0:
             continue
@@ -53,7 +53,7 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
             if not frames or abs(turn_deg(frames[-1], gantry)) > ANGLE_TOLERANCE_DEG:
                 frames.append(gantry)
                 shapes.append([])
-            shapes[-1] += _between(before, after, step / steps, (step + 1) / steps, mu / steps)
+            shapes[-1] += _between(beam, number, start=step / steps, end=(step + 1) / steps, mu=mu / steps)
     if not frames:
         raise UnsupportedPlan(f"beam {beam.number} delivers no monitor units")
     return tuple(
@@ -62,21 +62,32 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
     )
 
 
+QUARTER_TURN_DEG = 90.0
+
+
 def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
+    """Axes in which the leaves travel along the first: for an MLCY those of the collimator turned by 90 degrees."""
     first = beam.control_points[0]
     return beam_frame(
         beam.isocentre_mm,
         gantry_deg,
-        collimator_deg=first.collimator_deg,
+        collimator_deg=first.collimator_deg + (QUARTER_TURN_DEG if beam.leaf_axis == "Y" else 0.0),
         couch_deg=first.couch_deg,
         sad_mm=beam.sad_mm,
         patient_position=patient_position,
     )
 
 
-def leaf_boundaries_mm(beam: Beam) -> NDArray[np.float64]:
-    """Leaf borders of a beam; without an MLC one wide pair, which `pieces` opens."""
-    return np.array(beam.leaf_boundaries_mm) if beam.leaf_boundaries_mm else np.array([-500.0, 500.0])
+def leaf_layers_mm(beam: Beam) -> tuple[NDArray[np.float64], ...]:
+    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens."""
+    layers = [np.array(b, np.float64) for b in (beam.leaf_boundaries_mm, beam.lower_boundaries_mm) if b]
+    layers = layers or [np.array([-500.0, 500.0])]
+    return tuple(_turned(layer) for layer in layers) if beam.leaf_axis == "Y" else tuple(layers)
+
+
+def _turned(borders_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turned by 90 degrees the old X axis is the new -Y: borders change sign and order."""
+    return np.asarray(-borders_mm[::-1], np.float64)
 
 
 def turn_deg(start_deg: float, end_deg: float) -> float:
@@ -97,11 +108,10 @@ def check_axes(beam: Beam) -> None:
                 )
 
 
-def _between(
-    before: ControlPoint, after: ControlPoint, start: float, end: float, mu: float
-) -> list[tuple[Shape, float]]:
-    """Still shapes for the part start..end of an interval; leaves and jaws that move become several of them."""
-    first, final = _shape(before), _shape(after)
+def _between(beam: Beam, number: int, *, start: float, end: float, mu: float) -> list[tuple[Shape, float]]:
+    """Still shapes for the part start..end of the interval after control point `number`; leaves and jaws that move
+    become several of them."""
+    first, final = _shape(beam, beam.control_points[number]), _shape(beam, beam.control_points[number + 1])
     travel = (end - start) * max(float(np.abs(b - a).max()) for a, b in zip(first, final, strict=True))
     steps = max(1, int(np.ceil(travel / LEAF_STEP_MM - 1e-9)))
     middles = start + (end - start) * (np.arange(steps) + 0.5) / steps
@@ -118,10 +128,15 @@ def _apertures(shapes: list[tuple[Shape, float]]) -> Apertures:
     return Apertures(left, right, jaws, np.array([mu for _, mu in shapes]))
 
 
-def _shape(point: ControlPoint) -> Shape:
-    """Left and right leaves and jaws (x1, x2, y1, y2); without an MLC one wide pair that is always open."""
+def _shape(beam: Beam, point: ControlPoint) -> Shape:
+    """Left and right leaves of all layers and jaws (along the leaves, then across), in the axes of `frame_at`; without
+    an MLC one wide pair that is always open."""
     jaws = point.jaws
     edges = np.array([jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm])
+    layers = [(point.leaf_a_mm, point.leaf_b_mm), (point.lower_a_mm, point.lower_b_mm)]
+    if beam.leaf_axis == "Y":
+        edges = np.array([jaws.y1_mm, jaws.y2_mm, -jaws.x2_mm, -jaws.x1_mm])
+        layers = [(a[::-1], b[::-1]) for a, b in layers]
     if not point.leaf_a_mm:
         return np.array([-500.0]), np.array([500.0]), edges
-    return np.array(point.leaf_a_mm), np.array(point.leaf_b_mm), edges
+    return np.array([v for a, _ in layers for v in a]), np.array([v for _, b in layers for v in b]), edges

@@ -46,3 +46,13 @@ def adjoint(
     maps: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def leaf_rows(
+    edges: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32], threads: int
+) -> None: ...
+def leaf_rows_adjoint(
+    edges: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    slopes: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    threads: int,
+) -> None: ...
