@@ -10,7 +10,7 @@ from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
-from appliance.planning.delivery import MERIT_SCALE
+from appliance.planning.delivery_model import MERIT_SCALE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.leakage import Leakage
 from appliance.planning.merit import Regions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.planning.delivery import MU_ROOM
+from appliance.planning.delivery_model import MU_ROOM
 from appliance.planning.leaf_paths import PathLimits
 from appliance.planning.machine import Machine
 from appliance.planning.segments import JAW_MARGIN_MM

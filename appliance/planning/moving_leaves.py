@@ -17,7 +17,7 @@ from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.build_plan import PlanHead
-from appliance.planning.delivery import MERIT_SCALE, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, REFINE_BUDGET, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine

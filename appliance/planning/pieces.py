@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, ControlPoint, Plan
+from appliance.contracts import Beam, Plan
 from appliance.errors import UnsupportedPlan
+from appliance.planning.collimation import OPEN_FIELD_MM, Positions, leaf_turn_deg, positions_of
 from engines.photon.aperture import Apertures
 from engines.photon.frame import BeamFrame, beam_frame
 
@@ -20,8 +21,6 @@ ARC_STEP_DEG = 2.0
 of; Bedford, Med Phys 36:4153, 2009 found 2 degrees enough)."""
 ANGLE_TOLERANCE_DEG = 0.05
 """Smaller changes of an angle within a beam are the writer's rounding."""
-
-Shape = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,8 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
     Raises UnsupportedPlan for a beam without monitor units or one whose collimator or couch turns."""
     check_axes(beam)
     frames: list[float] = []
-    shapes: list[list[tuple[Shape, float]]] = []
-    for number, (before, after) in enumerate(pairwise(beam.control_points)):
+    shapes: list[list[tuple[Positions, float]]] = []
+    for before, after in pairwise(beam.control_points):
         mu = after.cumulative_mu - before.cumulative_mu
         if mu <= 0:
             continue
@@ -53,25 +52,23 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
             if not frames or abs(turn_deg(frames[-1], gantry)) > ANGLE_TOLERANCE_DEG:
                 frames.append(gantry)
                 shapes.append([])
-            shapes[-1] += _between(beam, number, start=step / steps, end=(step + 1) / steps, mu=mu / steps)
+            ends = positions_of(beam, before), positions_of(beam, after)
+            shapes[-1] += _between(*ends, step / steps, (step + 1) / steps, mu / steps)
     if not frames:
         raise UnsupportedPlan(f"beam {beam.number} delivers no monitor units")
     return tuple(
-        Piece(frame_at(beam, gantry, plan.patient_position), gantry, _apertures(own))
+        Piece(frame_at(beam, gantry, plan.patient_position), gantry, _apertures(beam, own))
         for gantry, own in zip(frames, shapes, strict=True)
     )
 
 
-QUARTER_TURN_DEG = 90.0
-
-
 def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
-    """Axes in which the leaves travel along the first: for an MLCY those of the collimator turned by 90 degrees."""
+    """Frame in which the leaves travel along X: of a collimator turned by 90 degrees where they travel along Y."""
     first = beam.control_points[0]
     return beam_frame(
         beam.isocentre_mm,
         gantry_deg,
-        collimator_deg=first.collimator_deg + (QUARTER_TURN_DEG if beam.leaf_axis == "Y" else 0.0),
+        collimator_deg=first.collimator_deg + leaf_turn_deg(beam),
         couch_deg=first.couch_deg,
         sad_mm=beam.sad_mm,
         patient_position=patient_position,
@@ -79,15 +76,11 @@ def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
 
 
 def leaf_layers_mm(beam: Beam) -> tuple[NDArray[np.float64], ...]:
-    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens."""
+    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens. Turned by
+    90 degrees the old X axis is the new -Y: borders along it change sign and order."""
     layers = [np.array(b, np.float64) for b in (beam.leaf_boundaries_mm, beam.lower_boundaries_mm) if b]
-    layers = layers or [np.array([-500.0, 500.0])]
-    return tuple(_turned(layer) for layer in layers) if beam.leaf_axis == "Y" else tuple(layers)
-
-
-def _turned(borders_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turned by 90 degrees the old X axis is the new -Y: borders change sign and order."""
-    return np.asarray(-borders_mm[::-1], np.float64)
+    layers = layers or [np.array([-OPEN_FIELD_MM, OPEN_FIELD_MM])]
+    return tuple(-layer[::-1] for layer in layers) if beam.leaf_axis == "Y" else tuple(layers)
 
 
 def turn_deg(start_deg: float, end_deg: float) -> float:
@@ -108,35 +101,29 @@ def check_axes(beam: Beam) -> None:
                 )
 
 
-def _between(beam: Beam, number: int, *, start: float, end: float, mu: float) -> list[tuple[Shape, float]]:
-    """Still shapes for the part start..end of the interval after control point `number`; leaves and jaws that move
-    become several of them."""
-    first, final = _shape(beam, beam.control_points[number]), _shape(beam, beam.control_points[number + 1])
+def _between(first: Positions, final: Positions, start: float, end: float, mu: float) -> list[tuple[Positions, float]]:
+    """Still shapes for the part start..end of an interval; leaves and jaws that move become several of them."""
     travel = (end - start) * max(float(np.abs(b - a).max()) for a, b in zip(first, final, strict=True))
     steps = max(1, int(np.ceil(travel / LEAF_STEP_MM - 1e-9)))
     middles = start + (end - start) * (np.arange(steps) + 0.5) / steps
     return [(_at(first, final, middle), mu / steps) for middle in middles]
 
 
-def _at(first: Shape, final: Shape, part: float) -> Shape:
-    left, right, jaws = (a + (b - a) * part for a, b in zip(first, final, strict=True))
-    return left, right, jaws
+def _at(first: Positions, final: Positions, part: float) -> Positions:
+    return tuple(a + (b - a) * part for a, b in zip(first, final, strict=True))
 
 
-def _apertures(shapes: list[tuple[Shape, float]]) -> Apertures:
-    left, right, jaws = (np.stack([shape[i] for shape, _ in shapes]) for i in range(3))
+def _apertures(beam: Beam, shapes: list[tuple[Positions, float]]) -> Apertures:
+    rows = [_layered(beam, positions) for positions, _ in shapes]
+    left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
     return Apertures(left, right, jaws, np.array([mu for _, mu in shapes]))
 
 
-def _shape(beam: Beam, point: ControlPoint) -> Shape:
-    """Left and right leaves of all layers and jaws (along the leaves, then across), in the axes of `frame_at`; without
-    an MLC one wide pair that is always open."""
-    jaws = point.jaws
-    edges = np.array([jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm])
-    layers = [(point.leaf_a_mm, point.leaf_b_mm), (point.lower_a_mm, point.lower_b_mm)]
+def _layered(beam: Beam, positions: Positions) -> tuple[NDArray[np.float64], ...]:
+    """Left and right leaves of all layers one after the other, and jaws (along the leaves, then across), in the axes of
+    `frame_at`."""
+    jaws, left, right = positions[0], positions[1::2], positions[2::2]
     if beam.leaf_axis == "Y":
-        edges = np.array([jaws.y1_mm, jaws.y2_mm, -jaws.x2_mm, -jaws.x1_mm])
-        layers = [(a[::-1], b[::-1]) for a, b in layers]
-    if not point.leaf_a_mm:
-        return np.array([-500.0]), np.array([500.0]), edges
-    return np.array([v for a, _ in layers for v in a]), np.array([v for _, b in layers for v in b]), edges
+        x1, x2, y1, y2 = jaws
+        jaws, left, right = np.array([y1, y2, -x2, -x1]), tuple(a[::-1] for a in left), tuple(b[::-1] for b in right)
+    return np.concatenate(left), np.concatenate(right), jaws

@@ -12,7 +12,7 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead, build_plan
-from appliance.planning.delivery import MERIT_SCALE, MU_ROOM, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, REFINE_BUDGET, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.machine import Machine

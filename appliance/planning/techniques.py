@@ -14,7 +14,7 @@ from appliance.planning.arc_start import ArcStarter, arc_fields
 from appliance.planning.arcs import arc_sectors, plan_arcs
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead
-from appliance.planning.delivery import Delivery
+from appliance.planning.delivery_model import Delivery
 from appliance.planning.dose_model import DoseModel, planning_raster
 from appliance.planning.fluence_stage import FluenceStage
 from appliance.planning.geometry import Arrangement, arrange, target_points_mm
