@@ -15,21 +15,22 @@ from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
+from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
 
 ALGORITHM = "Couchside SVD pencil beam 1"
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
-CHUNK_VOXELS = 1 << 19
-LARGEST_CACHE_BYTES = 200 * 2**20
-"""Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
+ARC_PITCH_MM = 2.0
+"""The same for beams seen from more than MANY_DIRECTIONS (chosen: what one direction is wrong by in its penumbra, up to
+1.5 % of its own dose, does not repeat in the next)."""
+MANY_DIRECTIONS = 30
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
 
 class FinalDose:
-    """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
-    final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
+    """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
     Raises ModelError for a beam model or density table that is missing or unusable.
@@ -47,9 +48,12 @@ class FinalDose:
         self._model, self._gy_per_mu = load_calibrated(beam_model)
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
-        whole = np.arange(image.grid.size, dtype=np.int64)
-        self._index = whole if external is None else external.index.astype(np.int64)
-        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        wanted = np.ones(image.grid.shape, np.bool_)
+        if external is not None:
+            wanted = np.zeros(image.grid.size, np.bool_)
+            wanted[external.index] = True
+            wanted = wanted.reshape(image.grid.shape)
+        self._grid_dose = GridDose(self._space, wanted)
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
@@ -61,33 +65,20 @@ class FinalDose:
         for beam in plan.beams:
             _check(beam, self._model)
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        grid, index = self._grid, self._index
-        total = np.zeros(grid.size, np.float32)
-        singles = [np.zeros(grid.size, np.float32) for _ in plan.beams] if per_beam else []
-        scale = np.float32(self._gy_per_mu * plan.fractions)
+        box = self._grid_dose
+        total = box.empty()
+        singles = [box.empty() for _ in plan.beams] if per_beam else []
+        pitch_mm = ARC_PITCH_MM if len(work) > MANY_DIRECTIONS else FINAL_PITCH_MM
+        scale = self._gy_per_mu * plan.fractions
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _piece_dose(piece, beam, self._model, self._space)
-            for start in range(0, index.size, CHUNK_VOXELS):
-                part = index[start : start + CHUNK_VOXELS]
-                points_mm = grid.centres_mm(part)
-                dose = engine.at(points_mm, self._depth_mm(engine, points_mm, start)) * scale
-                total[part] += dose
-                if per_beam:
-                    singles[number][part] += dose
+            engine = _piece_dose(piece, beam, self._model, self._space, pitch_mm)
+            box.add(engine, singles[number] if per_beam else total, scale=scale)
+        for single in singles:
+            total += single
         progress("final dose", 1.0)
-        by_beam = tuple(single.reshape(grid.shape) for single in singles)
-        return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, self._model.name, by_beam)
-
-    def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
-        key = (engine.frame.source_mm.tobytes(), start)
-        if key in self._depths:
-            return self._depths[key]
-        depth_mm = engine.depth_mm(points_mm)
-        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
-            self._depths[key] = depth_mm
-        return depth_mm
+        by_beam = tuple(box.on_grid(single) for single in singles)
+        return CalculatedDose(self._grid, box.on_grid(total), plan.digest, ALGORITHM, self._model.name, by_beam)
 
 
 def calculate_dose(
@@ -106,7 +97,7 @@ def calculate_dose(
     return final.calculate(plan, per_beam=per_beam, progress=progress)
 
 
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
+def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium, pitch_mm: float) -> BeamDose:
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
@@ -121,7 +112,7 @@ def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> Be
         draw,
         points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
         field_extent_mm=field,
-        pitch_mm=FINAL_PITCH_MM,
+        pitch_mm=pitch_mm,
     )
 
 

@@ -124,11 +124,13 @@ class PhotonTps:
         """Samples from now on also the voxels that are too hot and were not looked at: an optimiser hides hot spots
         where it is not watched."""
         hot = np.flatnonzero(full_gy > WATCHED_SHARE * hot_limit_gy(self.goal_set))
-        new = np.setdiff1d(hot, self.samples.index)[:MOST_WATCHED].astype(np.int64)
+        new = np.setdiff1d(hot, self.samples.index).astype(np.int64)
         if not new.size:
             return
+        new = np.sort(new[np.argsort(-full_gy[new], kind="stable")[:MOST_WATCHED]])
+        whole = full_gy[self.samples.index] >= full_gy[new].min()
         points_mm = self.case.image.grid.centres_mm(new)
-        self.samples, order = self.samples.added(new)
+        self.samples, order = self.samples.added(new, whole)
         self._delivery.dose_model.add(points_mm, order)
         if self._fluence.dose_model is not self._delivery.dose_model:
             self._fluence.dose_model.add(points_mm, order)
