@@ -15,7 +15,7 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan
+from appliance.planning import PhotonTps, calculate_dose, check_plan, overrides_of
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
@@ -92,6 +92,7 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
             density=planning.density,
             algorithm=planning.algorithm,
             supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
+            overrides=overrides_of(case.structures, planning.density_overrides),
             progress=progress,
         )
         facts = check_plan(case.reference_plan, planning.machine)

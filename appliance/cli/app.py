@@ -17,6 +17,7 @@ from appliance.cli import (
     dose,
     identity,
     import_openkbp,
+    machines,
     replan,
     serve,
     sessions,
@@ -64,3 +65,4 @@ app.command("retry")(decisions.retry)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(machines.app, name="machines")

@@ -13,11 +13,11 @@ from appliance.case import ImageSeries, PlanReading, check_one_person, read_imag
 from appliance.cli.options import AsJson, ConfigFile, settings
 from appliance.cli.output import progress, result
 from appliance.contracts import Received, Structure, StructureKind
-from appliance.dicomio.dose import dose_dataset
+from appliance.dicomio.dose import dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.errors import IncompleteCase, InconsistentCase
 from appliance.inbound import read_folder
-from appliance.planning import calculate_dose
+from appliance.planning import calculate_dose, overrides_of
 
 PlanFile = Annotated[Path, typer.Argument(metavar="RTPLAN", help="A photon plan (static or step-and-shoot).")]
 CtFolder = Annotated[
@@ -43,6 +43,7 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
             beam_model=planning.beam_model,
             density=planning.density,
             supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
+            overrides=overrides_of(structures, planning.density_overrides),
             progress=tell,
         )
         dataset = dose_dataset(
@@ -53,21 +54,26 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
             plan=reading.source,
             structure_set=None,
         )
+        name_medium(dataset, made)
         hottest_gy = _hottest_gy(made.dose_gy)
         save_durable(dataset, out)
     document = {
         "out": str(out),
         "algorithm": made.algorithm,
+        "dose_to": made.dose_to,
         "beam_model": made.beam_model,
         "fractions": plan.fractions,
         "mu": plan.mu,
         "maximum_gy": hottest_gy,
         "outline": "" if external is None else external.tg263,
-        "notes": list(notes),
+        "notes": [*notes, *made.notes],
     }
     inside = "everywhere, air included (no RTSTRUCT)" if external is None else "inside the patient's outline"
-    text = f"{out}: {hottest_gy:.2f} Gy at most in {plan.fractions} fractions, calculated {inside}, {made.algorithm}"
-    result(document, "\n".join([*(f"- {note}" for note in notes), text]), as_json=as_json)
+    text = (
+        f"{out}: {hottest_gy:.2f} Gy to {made.dose_to} at most in {plan.fractions} fractions, calculated {inside}, "
+        f"{made.algorithm}"
+    )
+    result(document, "\n".join([*(f"- {note}" for note in (*notes, *made.notes)), text]), as_json=as_json)
 
 
 def _check_belongs(plan: PlanReading, series: ImageSeries) -> tuple[str, ...]:

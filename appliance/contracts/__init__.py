@@ -4,6 +4,7 @@ from appliance.contracts.approval import Approval, Shown
 from appliance.contracts.case import (
     Case,
     Contour,
+    DensityOverride,
     Identity,
     Image,
     PrescribedTarget,
@@ -31,6 +32,7 @@ __all__ = [
     "Comparator",
     "Contour",
     "ControlPoint",
+    "DensityOverride",
     "DvhCurve",
     "Evaluation",
     "ExportSet",

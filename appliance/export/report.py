@@ -124,6 +124,7 @@ def _provenance_section(case: Case, goal_set: GoalSet, plan: Plan, dose: Calcula
         ("Machine", text(machines)),
         ("Beam model", text(dose.beam_model)),
         ("Dose algorithm", text(dose.algorithm)),
+        ("Dose is to", text(f"{dose.dose_to}; transport in {dose.transport}" if dose.transport else dose.dose_to)),
         ("Dose grid", f"{spacing} mm, {' × '.join(str(n) for n in dose.grid.shape[::-1])} voxels"),
         ("Technique", text(plan.technique.replace("_", " ").lower())),
         ("Goal set", f"{text(goal_set.name)} {short(evaluation.goal_set_digest)}"),

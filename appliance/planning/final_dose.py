@@ -11,7 +11,7 @@ from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated, load_superposition
-from appliance.planning.density import load_density, medium
+from appliance.planning.density import Overrides, Quantity, beyond_notes, load_density, medium
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import Grid, VoxelSet
@@ -28,6 +28,12 @@ ALGORITHMS: dict[Algorithm, str] = {
     "pencil_beam": "Couchside SVD pencil beam 1",
 }
 """Names that doses carry; the number counts changes of what an algorithm computes."""
+TRANSPORT: dict[Algorithm, str] = {
+    "collapsed_cone": "water of the local mass density",
+    "pencil_beam": "water, depth scaled by relative electron density",
+}
+"""Both have kernels and attenuation of water, so what is reported is dose to water."""
+QUANTITY: dict[Algorithm, Quantity] = {"collapsed_cone": "mass_density", "pencil_beam": "electron_density"}
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 ARC_PITCH_MM = 2.0
@@ -45,6 +51,7 @@ class FinalDose:
     """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
+    overrides: structures whose density is not the CT's (density.overrides_of).
     Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
     model that has no superposition section.
     """
@@ -58,12 +65,15 @@ class FinalDose:
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
         algorithm: Algorithm = "pencil_beam",
+        overrides: Overrides = (),
     ) -> None:
         load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
         self._model, self._gy_per_mu = load(beam_model)
         self._algorithm = algorithm
         self._grid = image.grid
-        self._space = medium(image, external, load_density(density), supports)
+        table, quantity = load_density(density), QUANTITY[algorithm]
+        self._space = medium(image, external, table, supports, overrides=overrides, quantity=quantity)
+        self._notes, self._overridden = beyond_notes(image, external, table), bool(overrides)
         wanted = np.ones(image.grid.shape, np.bool_)
         if external is not None:
             wanted[:] = False
@@ -84,8 +94,17 @@ class FinalDose:
         calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
         total, singles = calculate(plan, per_beam, progress)
         progress("final dose", 1.0)
-        name = ALGORITHMS[self._algorithm]
-        return CalculatedDose(self._grid, total, plan.digest, name, self._model.name, tuple(singles))
+        return CalculatedDose(
+            self._grid,
+            total,
+            plan.digest,
+            ALGORITHMS[self._algorithm],
+            self._model.name,
+            tuple(singles),
+            transport=TRANSPORT[self._algorithm],
+            density_overridden=self._overridden,
+            notes=self._notes,
+        )
 
     def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         if self._superposition is None:
@@ -123,6 +142,7 @@ class DoseOptions(TypedDict, total=False):
     beam_model: str
     density: str
     supports: tuple[VoxelSet, ...]
+    overrides: Overrides
     algorithm: Algorithm
 
 
