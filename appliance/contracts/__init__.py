@@ -19,11 +19,13 @@ from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric,
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.received import Received
+from appliance.contracts.second_check import BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
 
 __all__ = [
     "Approval",
     "Beam",
+    "BeamPoint",
     "CalculatedDose",
     "Case",
     "ClinicalGoal",
@@ -32,6 +34,7 @@ __all__ = [
     "Contour",
     "ControlPoint",
     "DvhCurve",
+    "DvhDifference",
     "Evaluation",
     "ExportSet",
     "GoalResult",
@@ -50,10 +53,12 @@ __all__ = [
     "PredictedDose",
     "PrescribedTarget",
     "Received",
+    "SecondCheck",
     "Shown",
     "SourceObject",
     "Structure",
     "StructureKind",
+    "TargetDifference",
     "TargetIndices",
     "TreatmentPlanningSystem",
 ]

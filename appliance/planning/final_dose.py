@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
-from appliance.errors import UnsupportedPlan
+from appliance.errors import ModelError, UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.density import load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
@@ -90,7 +90,7 @@ class FinalDose:
         return depth_mm
 
 
-def calculate_dose(
+def calculate_dose(  # noqa: PLR0913 - what a dose depends on, each with its default
     plan: Plan,
     image: Image,
     external: VoxelSet | None,
@@ -98,10 +98,13 @@ def calculate_dose(
     beam_model: str = "generic_6mv",
     density: str = "generic_ct",
     supports: tuple[VoxelSet, ...] = (),
+    algorithm: str = "pencil_beam",
     per_beam: bool = False,
     progress: Progress = silent,
 ) -> CalculatedDose:
-    """One plan on one image; see FinalDose."""
+    """One plan on one image; see FinalDose. Raises ModelError for an algorithm that the beam model has no data for."""
+    if algorithm != "pencil_beam":
+        raise ModelError(f"beam model '{beam_model}' has no data for the algorithm {algorithm.replace('_', ' ')}")
     final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
     return final.calculate(plan, per_beam=per_beam, progress=progress)
 
