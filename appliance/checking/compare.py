@@ -27,7 +27,7 @@ from appliance.errors import EvaluationError
 from engines.dvh import DoseVolume
 from engines.errors import EngineError
 from engines.gamma import GammaCriteria, GammaResult, gamma_index
-from engines.grid import resample
+from engines.grid import Grid, resample
 
 CRITERIA = GammaCriteria()
 
@@ -128,17 +128,18 @@ def _beams(
 ) -> tuple[BeamPoint, ...]:
     if len(primary.beam_dose_gy) != len(plan.beams) or len(secondary.beam_dose_gy) != len(plan.beams):
         return ()
-    if not primary.grid.same_as(secondary.grid):
-        return ()
+    x, y, z = (float(axis[i]) for axis, i in zip(secondary.grid.axes_mm(), reversed(point), strict=True))
+    place = Grid((x, y, z), (1.0, 1.0, 1.0), (1, 1, 1))
     whole_gy = float(secondary.dose_gy[point])
+    firsts = [resample(beam_gy, primary.grid, place).item() for beam_gy in primary.beam_dose_gy]
     return tuple(
         BeamPoint(
             beam=beam.number,
-            primary_gy=float(first[point]),
+            primary_gy=first,
             secondary_gy=float(second[point]),
-            difference_percent=100.0 * (float(second[point]) - float(first[point])) / whole_gy if whole_gy else 0.0,
+            difference_percent=100.0 * (float(second[point]) - first) / whole_gy if whole_gy else 0.0,
         )
-        for beam, first, second in zip(plan.beams, primary.beam_dose_gy, secondary.beam_dose_gy, strict=True)
+        for beam, first, second in zip(plan.beams, firsts, secondary.beam_dose_gy, strict=True)
     )
 
 

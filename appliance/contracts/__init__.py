@@ -15,6 +15,7 @@ from appliance.contracts.command import Command
 from appliance.contracts.dose import CalculatedDose, PredictedDose
 from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
 from appliance.contracts.export_set import ExportSet
+from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
@@ -37,6 +38,7 @@ __all__ = [
     "DvhDifference",
     "Evaluation",
     "ExportSet",
+    "Finding",
     "GoalResult",
     "GoalSet",
     "Identity",
@@ -47,6 +49,7 @@ __all__ = [
     "Objective",
     "ObjectiveKind",
     "Objectives",
+    "Outcome",
     "Plan",
     "PlanFacts",
     "PlanningState",
@@ -54,6 +57,7 @@ __all__ = [
     "PrescribedTarget",
     "Received",
     "SecondCheck",
+    "Severity",
     "Shown",
     "SourceObject",
     "Structure",

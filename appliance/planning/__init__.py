@@ -1,9 +1,22 @@
 """The embedded TPS: clinical goals to objectives, fluence, apertures, machine limits, dose of the deliverable plan."""
 
-from appliance.planning.algorithms import independent_of
+from appliance.planning.algorithms import Algorithm, independent_of
+from appliance.planning.beam_models import load_calibrated
 from appliance.planning.final_dose import calculate_dose
 from appliance.planning.limits import check_plan
 from appliance.planning.machine import load_machine
+from appliance.planning.on_image import misplaced_isocentres, missing_anatomy, source_mm
 from appliance.planning.tps import PhotonTps
 
-__all__ = ["PhotonTps", "calculate_dose", "check_plan", "independent_of", "load_machine"]
+__all__ = [
+    "Algorithm",
+    "PhotonTps",
+    "calculate_dose",
+    "check_plan",
+    "independent_of",
+    "load_calibrated",
+    "load_machine",
+    "misplaced_isocentres",
+    "missing_anatomy",
+    "source_mm",
+]
