@@ -52,8 +52,8 @@ class Check:
 
 CHECKS: list[Check] = []
 
-FAMILIES = ("identity", "references", "status", "images", "contours", "beams", "setup", "points", "prescription", "dose",
-            "second", "difference")  # fmt: skip
+FAMILIES = ("identity", "references", "status", "images", "contours", "beams", "setup", "points", "prescription",
+            "dose", "second", "difference")  # fmt: skip
 """In the order of a reader: whose plan, on what it rests, what it does, what it gives. First part of each id."""
 
 
