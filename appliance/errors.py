@@ -112,8 +112,8 @@ class MachineLimitViolated(PlanningError):
 class UnsupportedPlan(PlanningError):
     key = "planning.unsupported"
     template = (
-        "This plan cannot be computed by this release: {reason}. It computes photon beams with gantry and couch at "
-        "rest, shaped by jaws and a multileaf collimator"
+        "This plan cannot be computed by this release: {reason}. It computes photon beams with collimator and couch "
+        "at rest, shaped by jaws and a multileaf collimator"
     )
 
 

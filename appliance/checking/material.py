@@ -40,7 +40,7 @@ class Material:
 
     structures are on the image's grid. machine, model_energy: what the machine file and the beam model are for. facts:
     the machine's limits. second: the dose against an independent calculation, `recalculated`, which is of each beam
-    too. missing: beams that enter through tissue that the image does not show, in words, and whether seriously.
+    too. missing: beams that pass through tissue that the image does not show, in words, and whether seriously.
     misplaced: beams whose isocentre is outside the image. source_mm: the source at each beam's first control point, by
     beam number."""
 

@@ -52,9 +52,10 @@ def dose(
         drawn = structures_on(received, slices, series)
         structures = () if drawn is None else drawn.structures
         external = _external(structures)
-        notes += check_within_machine(reading.plan, planning.machine)
         notes += check_fits_image(reading.plan, series.image, None if external is None else external.voxels)
         made = calculate_on(reading, series, structures, planning, tell)
+        # Last: that a plan cannot be computed at all says more than a limit it breaks.
+        notes += check_within_machine(reading.plan, planning.machine)
         hottest_gy = _hottest_gy(made.dose_gy)
         save_durable(_dataset(made, reading, series), out)
     plan = reading.plan

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from appliance.case import ImageSeries, StructureReading, read_image, read_structures
 from appliance.contracts import Image, Plan, Received
 from appliance.errors import IncompleteCase, InconsistentCase, MachineLimitViolated
@@ -72,18 +70,15 @@ def check_fits_image(plan: Plan, image: Image, external: VoxelSet | None) -> tup
 
 
 def check_within_machine(plan: Plan, machine: str) -> tuple[str, ...]:
-    """A note where the plan has other leaves than the configured machine, whose limits then say nothing. Raises
-    MachineLimitViolated, naming control points, where it has the same and breaks its limits."""
+    """A note where the plan is for another machine than the configured one, whose limits then say nothing. Raises
+    MachineLimitViolated, naming control points, where it is for this one and breaks its limits."""
     limits = load_machine(machine)
-    borders = limits.mlc.boundaries_mm
-    foreign = [
-        beam.number
-        for beam in plan.beams
-        if len(beam.leaf_boundaries_mm) != borders.size or not np.allclose(beam.leaf_boundaries_mm, borders, atol=0.01)
-    ]
+    foreign = sorted({beam.machine or "no named machine" for beam in plan.beams} - {limits.treatment_machine})
     if foreign:
-        listed = ", ".join(map(str, foreign))
-        return (f"Machine limits were not checked: the leaves of beam {listed} are not those of {limits.title}",)
+        planned = ", ".join(foreign)
+        return (
+            f"Machine limits were not checked: the plan is for {planned}, the limits are of {limits.treatment_machine}",
+        )
     facts = check_plan(plan, machine)
     if not facts.deliverable:
         raise MachineLimitViolated("; ".join(facts.violations[:3]))

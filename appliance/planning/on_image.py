@@ -1,4 +1,4 @@
-"""Does the image show what the beams pass through? Isocentres beside it, and beams that enter through a cut body."""
+"""Does the image show what the beams pass through? Isocentres beside it, and beams through a cut body."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ BODY_HU = -500
 tissue, 0; lung at a border counts as cut too where it is inflated less than half)."""
 RAYS_ALONG = 5
 """Rays across the opening of each leaf pair, ends included (chosen: an end of the field is never missed)."""
+UPSTREAM_MM, STEP_MM = 400.0, 5.0
+"""How far before the isocentre plane a ray is followed, and in which steps (chosen: no body is thicker there, no
+cut narrower)."""
 MOST_MISSING_SHARE = 0.02
 """Share of a field that may enter through tissue that the image does not show. Chosen: the ends of long fields touch
 the border of many images, and 2 % of a field changes the dose at its edge alone."""
@@ -24,7 +27,7 @@ the border of many images, and 2 % of a field changes the dose at its edge alone
 
 @dataclass(frozen=True)
 class Missing:
-    """A beam that enters through tissue the image does not show. share: of its field, at the worst control point."""
+    """A beam that passes through tissue the image does not show. share: of its field, at the worst control point."""
 
     beam: int
     control_point: int
@@ -37,8 +40,8 @@ class Missing:
     @property
     def sentence(self) -> str:
         return (
-            f"beam {self.beam}, control point {self.control_point}: {100 * self.share:.0f} % of its field enters where "
-            "the image cuts the body off, so the tissue before it is not known"
+            f"beam {self.beam}, control point {self.control_point}: {100 * self.share:.0f} % of its field passes where "
+            "the image cuts the body off, so the tissue there is not known"
         )
 
 
@@ -55,11 +58,11 @@ def misplaced_isocentres(plan: Plan, grid: Grid) -> tuple[str, ...]:
 
 
 def missing_anatomy(plan: Plan, image: Image, external: VoxelSet | None) -> tuple[Missing, ...]:
-    """The worst control point of each beam of which any ray enters through a border voxel inside the body.
+    """The worst control point of each beam of which any ray passes where the body is cut off.
 
-    Rays through the open field of each control point are followed from the source to where they enter the image. What
-    lies behind the border when they leave changes scatter alone and is not looked at. Raises UnsupportedPlan for a
-    beam whose couch or collimator turns."""
+    The body is taken to go on beyond the image as it is at the border. Rays through the open field of each control
+    point are followed to the isocentre plane; what is missing behind it changes scatter and exit dose alone. Raises
+    UnsupportedPlan for a beam whose couch or collimator turns."""
     body = image.hu > BODY_HU if external is None else external.mask(image.grid.shape)
     found = []
     for beam in plan.beams:
@@ -84,19 +87,20 @@ def _delivering(beam: Beam) -> list[ControlPoint]:
 
 
 def _share(beam: Beam, point: ControlPoint, plan: Plan, grid: Grid, body: NDArray[np.bool_]) -> float:
-    """Part of the field's rays whose first voxel is body at the border of the image."""
+    """Part of the field whose rays pass, before the isocentre plane, where the body would go on outside the image: at
+    a place outside it whose nearest border voxel is body."""
     u, v, weight = _rays(beam, point)
     if not u.size:
         return 0.0
     frame = frame_at(beam, point.gantry_deg, plan.patient_position)
     through = np.asarray(frame.isocentre_mm) + u[:, None] * frame.ex + v[:, None] * frame.ey
-    direction = through - frame.source_mm
-    entry, axis = _entry(frame.source_mm, direction, grid)
-    reached = np.isfinite(entry)
-    at = frame.source_mm + np.where(reached, entry, 0.0)[:, None] * direction
-    voxel = np.rint((at - grid.origin_mm) / grid.spacing_mm).astype(int)
-    voxel = np.clip(voxel, 0, np.asarray(grid.shape[::-1]) - 1)
-    cut = reached & (entry > 0) & body[voxel[:, 2], voxel[:, 1], voxel[:, 0]] & (axis >= 0)
+    back = np.arange(0.0, UPSTREAM_MM, STEP_MM) / frame.sad_mm
+    towards = frame.source_mm - through
+    places = through[:, None, :] + back[:, None] * towards[:, None, :]
+    voxel = np.rint((places - grid.origin_mm) / grid.spacing_mm).astype(int)
+    inside = np.clip(voxel, 0, np.asarray(grid.shape[::-1]) - 1)
+    outside = np.any(voxel != inside, axis=2)
+    cut = np.any(outside & body[inside[..., 2], inside[..., 1], inside[..., 0]], axis=1)
     return float(weight[cut].sum() / weight.sum())
 
 
@@ -119,17 +123,3 @@ def _rays(beam: Beam, point: ControlPoint) -> tuple[NDArray[np.float64], NDArray
     rows = np.array(places).reshape(-1, 3)
     first, second = (rows[:, 1], rows[:, 0]) if beam.leaf_axis == "Y" else (rows[:, 0], rows[:, 1])
     return first, second, rows[:, 2]
-
-
-def _entry(
-    source_mm: NDArray[np.float64], direction: NDArray[np.float64], grid: Grid
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """How far along each ray (1 at the isocentre plane) it enters the image, infinite where it misses it, and through
-    which axis (Kay and Kajiya's slabs)."""
-    low = np.asarray(grid.origin_mm) - np.asarray(grid.spacing_mm) / 2
-    high = low + np.asarray(grid.spacing_mm) * grid.shape[::-1]
-    safe = np.where(np.abs(direction) < 1e-12, 1e-12, direction)
-    near, far = (low - source_mm) / safe, (high - source_mm) / safe
-    first, last = np.minimum(near, far), np.maximum(near, far)
-    enters, leaves = first.max(axis=1), last.min(axis=1)
-    return np.where(enters < leaves, enters, np.inf), first.argmax(axis=1)

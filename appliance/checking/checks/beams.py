@@ -117,12 +117,12 @@ def isocentre(material: Material) -> Said:
     return passed(f"one, {told}") if inside else found(f"one, {told}, in air or lung", Severity.WARN)
 
 
-@check("beams.through-image", "Beams enter through tissue that the image shows", Severity.STOP, source=CHOSEN)
+@check("beams.through-image", "Beams pass through tissue that the image shows", Severity.STOP, source=CHOSEN)
 def through_image(material: Material) -> Said:
     if material.plan is None or material.image is None:
         return not_tested(material.why_no("plan" if material.plan is None else "image"))
     if not material.missing:
-        return passed("no beam enters through a border of the image that cuts the body")
+        return passed("no beam passes where the image cuts the body off")
     said = verdict([sentence for sentence, _ in material.missing], "")
     serious = any(is_serious for _, is_serious in material.missing)
     return found(said.evidence, Severity.STOP if serious else Severity.WARN)
