@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
+from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
 from appliance.planning.beam_models import load_calibrated, load_superposition
-from appliance.planning.density import Overrides, Quantity, beyond_notes, load_density, medium
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import Grid, VoxelSet
@@ -22,18 +23,6 @@ from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure
 
-Algorithm = Literal["collapsed_cone", "pencil_beam"]
-ALGORITHMS: dict[Algorithm, str] = {
-    "collapsed_cone": "Couchside collapsed cone 1",
-    "pencil_beam": "Couchside SVD pencil beam 1",
-}
-"""Names that doses carry; the number counts changes of what an algorithm computes."""
-TRANSPORT: dict[Algorithm, str] = {
-    "collapsed_cone": "water of the local mass density",
-    "pencil_beam": "water, depth scaled by relative electron density",
-}
-"""Both have kernels and attenuation of water, so what is reported is dose to water."""
-QUANTITY: dict[Algorithm, Quantity] = {"collapsed_cone": "mass_density", "pencil_beam": "electron_density"}
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 ARC_PITCH_MM = 2.0
