@@ -23,8 +23,8 @@ def beam_points_mm(curve: Curve) -> Array:
 
 
 def surface_mm(curve: Curve, sad_mm: float) -> Array:
-    """(n,) source-surface distance of each point: with a tissue-phantom ratio the detector stays at the isocentre and the
-    surface moves."""
+    """(n,) source-surface distance of each point: with a tissue-phantom ratio the detector stays at the isocentre and
+    the surface moves."""
     if curve.kind is Kind.TISSUE_PHANTOM_RATIO:
         return np.asarray(sad_mm - curve.positions_mm, np.float64)
     return np.full(curve.positions_mm.shape, curve.ssd_mm)

@@ -1,8 +1,8 @@
 """What a beam model gives for each measured curve, in the measurement's own normalisation.
 
-A depth dose is compared with the curve scaled to its output factor where one of the same field and distance is there (so
-that the whole curve is judged in dose per MU), else both are set equal at 100 mm depth. Profiles are set equal on the
-axis, tissue-phantom ratios at their reference depth.
+A depth dose is scaled to its output factor where one of the same field and distance is there, so that the whole curve
+is judged in dose per MU; else both are set equal at 100 mm depth. Profiles are set equal on the axis, tissue-phantom
+ratios at their reference depth.
 """
 
 from __future__ import annotations
