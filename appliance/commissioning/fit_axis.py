@@ -53,7 +53,13 @@ def fit_axis(
     low, high, scale = ([asdict(which)[name] for name in names] for which in (LOWER, UPPER, SCALE))
     first = np.clip([start[name] for name in names], np.array(low) + 1e-6, np.array(high) - 1e-6)
     found = least_squares(
-        residuals, first, bounds=(low, high), x_scale=scale, diff_step=STEP * len(names), max_nfev=EVALUATIONS, loss="soft_l1"
+        residuals,
+        first,
+        bounds=(low, high),
+        x_scale=scale,
+        diff_step=STEP * len(names),
+        max_nfev=EVALUATIONS,
+        loss="soft_l1",
     )
     tell(1.0)
     return beam_at(found.x)
