@@ -8,6 +8,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "cone_bindings.h"
 #include "photon_math.h"
 
 namespace nb = nanobind;
@@ -148,4 +149,5 @@ NB_MODULE(_kernels, module) {
              nb::arg("dose"), nb::arg("threads"));
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
+  define_collapsed_cone(module);
 }

@@ -1,1 +1,1 @@
-"""Collapsed-cone convolution/superposition (Ahnesjo, Med Phys 16:577, 1989): final dose and independent second check."""
+"""Collapsed-cone superposition (Ahnesjo, Med Phys 16:577, 1989): final dose and independent second check."""
