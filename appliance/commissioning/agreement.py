@@ -55,8 +55,11 @@ class Comparison:
         return sum(r is region for r in self.regions)
 
 
-def compare(curve: Curve, measured: Array, modelled: Array, *, sad_mm: float) -> Comparison:
-    """measured and modelled (n,) must share their normalisation."""
+def compare(
+    curve: Curve, measured: Array, modelled: Array, *, sad_mm: float, finer: tuple[Array, Array] | None = None
+) -> Comparison:
+    """measured and modelled (n,) must share their normalisation. finer: the modelled profile on more positions, (m,)
+    each, for distances to agreement; the curve's own without."""
     regions = _profile_regions(curve, sad_mm) if curve.kind is Kind.PROFILE else _depth_regions(curve, measured)
     local = np.maximum(np.abs(measured), 1e-9 * np.abs(measured).max())
     deviation = 100.0 * (modelled - measured) / local
@@ -66,7 +69,7 @@ def compare(curve: Curve, measured: Array, modelled: Array, *, sad_mm: float) ->
             deviation[index] = 100.0 * (modelled[index] - measured[index]) / most
     edge = [index for index, region in enumerate(regions) if region is Region.PENUMBRA]
     for index in edge:
-        deviation[index] = _edge_distance_mm(curve, measured, modelled, index, regions)
+        deviation[index] = _edge_distance_mm(curve, measured, modelled, index, regions, finer)
     return Comparison(curve, measured, modelled, regions, deviation)
 
 
@@ -101,7 +104,14 @@ def _depth_regions(curve: Curve, measured: Array) -> tuple[Region, ...]:
     return tuple(Region.BUILD_UP if i < top else Region.HIGH_DOSE for i in range(len(measured)))
 
 
-def _edge_distance_mm(curve: Curve, measured: Array, modelled: Array, index: int, regions: tuple[Region, ...]) -> float:
+def _edge_distance_mm(
+    curve: Curve,
+    measured: Array,
+    modelled: Array,
+    index: int,
+    regions: tuple[Region, ...],
+    finer: tuple[Array, Array] | None,
+) -> float:
     """Signed distance to agreement at one point of the edge zone: positive where the modelled field is wider."""
     position, dose = curve.positions_mm[index], measured[index]
     shoulder = _shoulder(curve, measured, index, regions)
@@ -109,7 +119,8 @@ def _edge_distance_mm(curve: Curve, measured: Array, modelled: Array, index: int
     is_steep = STEEP[0] * shoulder <= dose <= STEEP[1] * shoulder
     if not is_steep and 100.0 * abs(difference) <= SHOULDER_PERCENT * shoulder:
         return 0.0
-    distance = distance_to_agreement_mm(curve.positions_mm, modelled, position, dose)
+    positions, doses = finer or (curve.positions_mm, modelled)
+    distance = distance_to_agreement_mm(positions, doses, position, dose)
     return float(np.copysign(distance, difference))
 
 

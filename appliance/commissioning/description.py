@@ -35,6 +35,13 @@ class MeasuredCollimation(_Part):
     leaf_offset_mm: float = Field(ge=0, lt=5)
 
 
+class Detector(_Part):
+    """width_mm: of the detector across the scan (the inner diameter of a cylindrical chamber); modelled profiles are
+    blurred by it before they are compared. 0: as good as a point."""
+
+    width_mm: float = Field(default=0.0, ge=0, le=20)
+
+
 class Trust(_Part):
     statement: str = ""
 
@@ -48,6 +55,7 @@ class BeamDescription(_Part):
     sad_mm: float = Field(ge=500, le=2000)
     reference: ReferenceConditions
     collimation: MeasuredCollimation | None = None
+    detector: Detector = Detector()
     sources: dict[str, str]
     trust: Trust = Trust()
 

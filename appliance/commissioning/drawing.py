@@ -65,11 +65,8 @@ def of_factors(title: str, comparisons: Sequence[Comparison], tolerance: float) 
     """Output or collimator factors against the side of their equivalent square."""
     side = np.array([equivalent_square_mm(c.curve.field_x_mm, c.curve.field_y_mm) for c in comparisons])
     order = np.argsort(side, kind="stable")
-    measured, modelled, percent = (
-        np.array([values(c)[0] for c in comparisons])[order]
-        for values in (lambda c: c.measured, lambda c: c.modelled, lambda c: c.deviation)
-    )
-    return Plot(title, "Equivalent square (mm)", side[order], measured, modelled, percent, tolerance)
+    rows = np.array([(c.measured[0], c.modelled[0], c.deviation[0]) for c in comparisons])[order]
+    return Plot(title, "Equivalent square (mm)", side[order], rows[:, 0], rows[:, 1], rows[:, 2], tolerance)
 
 
 def figure(plot: Plot) -> str:
@@ -115,9 +112,8 @@ def _line(x: Scale, y: Scale, plot: Plot) -> str:
 
 
 def _marks(x: Scale, y: Scale, at: Array, values: Array, kind: str) -> str:
-    return "".join(
-        f'<circle class="{kind}" cx="{x.at(a)}" cy="{y.at(b)}" r="2"/>' for a, b in zip(at, values, strict=True)
-    )
+    places = zip(at, values, strict=True)
+    return "".join(f'<circle class="{kind}" cx="{x.at(a)}" cy="{y.at(b)}" r="2"/>' for a, b in places)
 
 
 def _deviations(x: Scale, d: Scale, plot: Plot) -> str:

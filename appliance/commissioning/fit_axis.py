@@ -2,7 +2,7 @@
 
 Residuals, each in units of what it may be off by: from the depth of the maximum on 0.5 % of the local dose, in the
 build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the
-surface is worse). The spectrum's two parameters are drawn weakly to zero, the published spectrum, and parameters
+surface is worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn weakly to zero, the published spectrum, and parameters
 that the data say nothing of (electrons without build-up data, head scatter without factors) stay where they start.
 """
 
@@ -21,12 +21,15 @@ from appliance.commissioning.predict import Setup, comparisons
 
 ON_AXIS = (Kind.DEPTH_DOSE, Kind.TISSUE_PHANTOM_RATIO, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)
 DEEP, BUILD_UP, FACTOR = 0.5, 3.0, 0.3
-LOWER = AxisParameters(-1.5, -1.0, 0.0, 5.0, 0.0, 0.03, 15.0)
-UPPER = AxisParameters(1.5, 2.0, 0.25, 60.0, 0.8, 0.4, 200.0)
+LOWER = AxisParameters(-2.0, -2.0, 0.0, 5.0, 0.0, 0.03, 30.0)
+UPPER = AxisParameters(2.0, 2.0, 0.25, 60.0, 0.8, 0.3, 200.0)
 SCALE = AxisParameters(0.3, 0.3, 0.05, 15.0, 0.1, 0.05, 40.0)
 PRIOR = 0.2
 """Residual of one SCALE away from the published spectrum."""
 STEP = (1e-3,)
+SHALLOW_MM = 12.0
+"""Where contaminant electrons are seen: fewer than three points above this say nothing of them."""
+TOLERANCE = 1e-4
 EVALUATIONS = 60
 """A fit that has not settled after as many Jacobians is at a bound or has nothing to fit (chosen)."""
 
@@ -60,6 +63,8 @@ def fit_axis(
         diff_step=STEP * len(names),
         max_nfev=EVALUATIONS,
         loss="soft_l1",
+        ftol=TOLERANCE,
+        xtol=TOLERANCE,
     )
     tell(1.0)
     return beam_at(found.x)
@@ -76,7 +81,7 @@ def _determined(curves: Sequence[Curve]) -> list[str]:
     names = ["tilt", "hardening"]
     if len(of_kind(curves, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)) >= 3:
         names += ["head_weight", "head_sigma_mm"]
-    shallow = [c for c in of_kind(curves, Kind.DEPTH_DOSE) if np.count_nonzero(c.positions_mm < 12.0) >= 2]
+    shallow = [c for c in of_kind(curves, Kind.DEPTH_DOSE) if np.count_nonzero(c.positions_mm < SHALLOW_MM) >= 3]
     if shallow:
         names += ["electron_weight", "electron_attenuation_per_mm"]
     if len(shallow) >= 3:
@@ -89,5 +94,6 @@ def _residuals(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: di
     for made in comparisons(curves, Superposed(beam, correction), setup):
         deep = DEEP if len(made.measured) > 1 else FACTOR
         allowed = np.where([region is Region.BUILD_UP for region in made.regions], BUILD_UP, deep)
-        parts.append(made.deviation / allowed)
+        covered = (made.curve.positions_mm >= 0.5 * setup.detector_mm) | (len(made.measured) == 1)
+        parts.append((made.deviation / allowed)[covered])
     return np.concatenate(parts)

@@ -19,6 +19,7 @@ from appliance.commissioning.curves import SINGLE_POINT, Array, Curve, Kind, of_
 NORMALISATION_DEPTH_MM = 100.0
 """Where relative depth doses are set equal: the reference depth of TRS-398 and TG-51, free of contaminant electrons."""
 SSD_TOLERANCE_MM = 0.5
+BEYOND_MM, FINER_MM = 10.0, 1.0
 
 
 class Algorithm(Protocol):
@@ -34,10 +35,11 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """Machine and reference field that output factors relate to."""
+    """Machine, reference field that output factors relate to, and width of the detector that scanned the profiles."""
 
     sad_mm: float
     field_mm: float
+    detector_mm: float = 0.0
 
 
 def comparisons(curves: Sequence[Curve], algorithm: Algorithm, setup: Setup) -> tuple[Comparison, ...]:
@@ -47,13 +49,14 @@ def comparisons(curves: Sequence[Curve], algorithm: Algorithm, setup: Setup) -> 
         measured, modelled = _pair(curve, curves, algorithm, setup)
         known = np.isfinite(modelled) & np.isfinite(measured)
         if known.all():
-            made.append(compare(curve, measured, modelled, sad_mm=setup.sad_mm))
+            finer = _extended(curve, algorithm, setup) if curve.kind is Kind.PROFILE else None
+            made.append(compare(curve, measured, modelled, sad_mm=setup.sad_mm, finer=finer))
     return tuple(made)
 
 
 def _pair(curve: Curve, curves: Sequence[Curve], algorithm: Algorithm, setup: Setup) -> tuple[Array, Array]:
     """(measured, modelled) of one curve in one normalisation."""
-    modelled = algorithm.dose(curve)
+    modelled = _seen(curve, algorithm, setup)
     if curve.kind is Kind.DENSITY_CORRECTION:
         return curve.values, modelled / algorithm.dose(replace(curve, slab=None))
     if curve.kind in SINGLE_POINT:
@@ -68,6 +71,26 @@ def _pair(curve: Curve, curves: Sequence[Curve], algorithm: Algorithm, setup: Se
         curve.values / np.interp(at, curve.positions_mm, curve.values),
         modelled / np.interp(at, curve.positions_mm, modelled),
     )
+
+
+def _seen(curve: Curve, algorithm: Algorithm, setup: Setup) -> Array:
+    """Dose as the detector sees it: a profile's averaged over a cylindrical chamber, whose projection has a standard
+    deviation of a quarter of its diameter (three points of Gauss-Hermite quadrature)."""
+    dose = algorithm.dose(curve)
+    if curve.kind is not Kind.PROFILE or setup.detector_mm == 0.0:
+        return dose
+    shift = np.sqrt(3.0) * setup.detector_mm / 4.0
+    sides = [algorithm.dose(replace(curve, positions_mm=curve.positions_mm + s)) for s in (-shift, shift)]
+    return np.asarray((4.0 * dose + sides[0] + sides[1]) / 6.0)
+
+
+def _extended(curve: Curve, algorithm: Algorithm, setup: Setup) -> tuple[Array, Array]:
+    """(positions, modelled) of a profile in its normalisation, finer than measured and beyond its ends, so that the
+    distance to a dose is found where the scan was coarse or ended early."""
+    at = curve.positions_mm
+    finer = np.arange(at[0] - BEYOND_MM, at[-1] + BEYOND_MM + 0.5 * FINER_MM, FINER_MM)
+    modelled = _seen(replace(curve, positions_mm=finer), algorithm, setup)
+    return finer, modelled / np.interp(0.0, finer, modelled)
 
 
 def normalisation_mm(curve: Curve) -> float:

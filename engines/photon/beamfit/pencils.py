@@ -76,7 +76,8 @@ def make_pencils(kernels: PointKernels, attenuation: Attenuation, energy_mev: Ar
         low = min(int(where), kernels.energy_mev.size - 2)
         spread = laid[low] * (1 - (where - low)) + laid[low + 1] * (where - low)
         deposit[i] = _superposed(spread, coefficient)
-    share = np.interp(np.log(energy_mev), np.log(kernels.energy_mev), kernels.primary.sum(axis=(1, 2)))
+    own = kernels.primary.sum(axis=(1, 2))
+    share = np.asarray(np.interp(np.log(energy_mev), np.log(kernels.energy_mev), own), np.float64)
     return Pencils(energy_mev, edges, depth, deposit, mu, share)
 
 

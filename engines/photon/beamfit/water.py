@@ -2,8 +2,8 @@
 
 A point at depth d below the surface sees rings of pencils around its own ray; a ring of radius r there is one of r / s
 on the isocentre plane, s = (SSD + d) / SAD, and the fluence has fallen to 1/s^2 (rays diverge; pencils do not widen
-with them). In flat water this is the superposition that the collapsed cone approximates; kernels are not tilted, and the
-spectrum is the axis' own everywhere except for the attenuation of off-axis rays.
+with them). In flat water this is the superposition that the collapsed cone approximates; kernels are not tilted, and
+the spectrum is the axis' own everywhere except for the attenuation of off-axis rays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engines.photon.superposition.model import Contamination, ExtraFocal
 
 Array = NDArray[np.float64]
 
-AZIMUTHS = 48
+AZIMUTHS = 32
 PITCH_MM = 1.0
 
 
@@ -135,7 +135,7 @@ class Water:
 
     def _averaged(self, half_mm: tuple[float, float]) -> tuple[Array, Array, Array]:
         """(radii, azimuthal means of primary and head scatter there) of a field."""
-        grid = np.arange(0.0, 1.5 * max(half_mm) + 200.0, max(0.5, min(half_mm) / 60.0))
+        grid = np.arange(0.0, 1.5 * max(half_mm) + 200.0, max(0.5, min(half_mm) / 20.0))
         u, v = grid[:, None] * self._cos, grid[:, None] * self._sin
         primary, scattered = self._fluence(u, v, half_mm)
         return grid, primary.mean(axis=1), scattered.mean(axis=1)
@@ -147,9 +147,9 @@ class Water:
         return np.asarray(np.exp(-self._mu_per_mm * depth_mm * (c1 * angle + c2 * angle**2 + c3 * angle**3)))
 
     def _rings_at(self, depth_mm: Array) -> Array:
-        """(n, R) at depths (n,), linear between the bins."""
-        place = np.clip(depth_mm - 0.5, 0.0, self.rings.shape[1] - 1.001)
-        low = place.astype(int)
+        """(n, R) at depths (n,), linear between the middles of the bins and above the first."""
+        place = np.clip(depth_mm - 0.5, -0.5, self.rings.shape[1] - 1.001)
+        low = np.maximum(place.astype(int), 0)
         share = (place - low)[:, None]
         return np.asarray(self.rings.T[low] * (1 - share) + self.rings.T[low + 1] * share)
 
