@@ -73,7 +73,7 @@ def transport(
     sources: NDArray[np.float32],
     directions: NDArray[np.float32],
     weights: NDArray[np.float32],
-    first_exponent: float,
+    first_exponents: list[float],
     dose: NDArray[np.float32],
     threads: int,
 ) -> None: ...

@@ -1,9 +1,9 @@
 // The arithmetic of the collapsed cone, written once for the C++ compiler and nvcc: energy that beams release in a voxel,
 // and its transport along parallel lines. No allocation, no library, float32 throughout.
 //
-// Collapsed cone: Ahnesjo, Med Phys 16:577 (1989). The kernel is a sum of exponentials whose exponents do not depend on
-// the polar angle (lambda_k = lambda_0 * 3^k), so energy of all beams that crosses a voxel along one cone travels
-// together and a cone is swept once for all beams.
+// Collapsed cone: Ahnesjo, Med Phys 16:577 (1989). Primary and scatter kernel are sums of exponentials whose exponents do
+// not depend on the polar angle (lambda_k = lambda_0 * 2^k), so energy of all beams that crosses a voxel along one cone
+// travels together and a cone is swept once for all beams.
 #pragma once
 #include <cmath>
 
@@ -11,7 +11,7 @@
 
 namespace couchside {
 
-constexpr int kTerms = 6;      // exponentials of the kernel
+constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
 constexpr int kReleased = 3;   // of one voxel and beam: primary, scatter, electron contamination
 constexpr int kWeights = 1 + 2 + 2 * kTerms * 3;  // of one cone and beam group, see ConeWeights
 
@@ -80,7 +80,7 @@ struct ConeLattice {
   float length;                     // of the line in one slab, mm
   float origin[3], spacing[3];      // of voxel (0, 0, 0) along slab, row, lane, mm
   float direction[3];               // unit vector along slab, row, lane
-  float first_exponent;             // lambda_0, 1/mm
+  float first_exponent[2];          // lambda_0 of primary and scatter, 1/mm
 };
 
 // A group of beams that share one source position (slab, row, lane; mm), with the primary and scatter energy that they
@@ -103,35 +103,35 @@ static_assert(sizeof(ConeWeights) == kWeights * sizeof(float), "ConeWeights is r
 
 CS_INLINE int shift_of(float per_slab, int slab) { return static_cast<int>(std::floor(per_slab * static_cast<float>(slab) + 0.5f)); }
 
-// Energy that a group releases into the cone's terms in one voxel at `offset` from the group's source.
-CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[kTerms]) {
+// Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
+CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[2 * kTerms]) {
   float t = cosine - w.centre;
   t = t < w.low ? w.low : (t > w.high ? w.high : t);
-  const float pt = primary * t, ptt = pt * t, st = scatter * t, stt = st * t;
   for (int k = 0; k < kTerms; ++k) {
-    out[k] += primary * w.primary[k][0] + pt * w.primary[k][1] + ptt * w.primary[k][2] + scatter * w.scatter[k][0] +
-              st * w.scatter[k][1] + stt * w.scatter[k][2];
+    out[k] += primary * (w.primary[k][0] + t * (w.primary[k][1] + t * w.primary[k][2]));
+    out[kTerms + k] += scatter * (w.scatter[k][0] + t * (w.scatter[k][1] + t * w.scatter[k][2]));
   }
 }
 
-// One voxel of a line: `carried` is what arrives and then what leaves, `source` what is released per mass. Energy is
-// released evenly along the line's piece and attenuated exponentially, so that what is not deposited goes on: nothing is
-// lost. Returns the dose. 1 - exp(-x) is expanded for the smallest exponent and tripled for the others:
-// 1 - e^3 = g (3 - 3 g + g^2) with g = 1 - e, which has no cancellation.
-CS_INLINE float step(float density, float length_exponent, const float source[kTerms], float carried[kTerms]) {
-  float x = density * length_exponent;
-  x = x < 1.f ? x : 1.f;
-  float g = x * (1.f - x * (0.5f - x * (1.f / 6 - x * (1.f / 24 - x * (1.f / 120 - x * (1.f / 720))))));
+// One voxel of a line for the terms of one part: `carried` is what arrives and then what leaves, `own` what is released;
+// x is the smallest exponent times the radiological length. Energy is released evenly along the line's piece and
+// attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is deposited.
+// g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
+CS_INLINE float deposit(float x, const float own[kTerms], float carried[kTerms]) {
+  float y = 0.25f * x;
+  y = y < 2.5f ? y : 2.5f;  // exp(-10): beyond, all is deposited
+  float g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
+  g = g * (2.f - g);
+  g = g * (2.f - g);
   float inverse = 1.f / x, deposited = 0.f;
   for (int k = 0; k < kTerms; ++k) {
-    const float share = g * inverse, own = source[k] * density;
-    const float stays = carried[k] * g + own * (1.f - share);
-    carried[k] += own - stays;
+    const float stays = carried[k] * g + own[k] * (1.f - g * inverse);
+    carried[k] += own[k] - stays;
     deposited += stays;
-    g = g * (3.f - g * (3.f - g));
-    inverse *= 1.f / 3;
+    g = g * (2.f - g);
+    inverse *= 0.5f;
   }
-  return deposited / density;
+  return deposited;
 }
 
 // N neighbouring lines, whose first starts before slab 0 at (row, lane) - possibly outside the array, which it then
@@ -139,17 +139,18 @@ CS_INLINE float step(float density, float length_exponent, const float source[kT
 template <int N>
 CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const ConeGroup* groups, const ConeWeights* weights,
                           int count, int row, int lane, float* dose) {
-  float carried[kTerms][N], source[kTerms][N];
-  for (int k = 0; k < kTerms; ++k)
+  constexpr int kAll = 2 * kTerms;
+  float carried[kAll][N], source[kAll][N];
+  for (int k = 0; k < kAll; ++k)
     for (int i = 0; i < N; ++i) carried[k][i] = 0.f;
-  const float length_exponent = c.length * c.first_exponent;
+  const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
   for (int n = 0; n < c.slabs; ++n) {
     const int r = row + shift_of(c.row_shift, n), l = lane + shift_of(c.lane_shift, n);
     if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
     const int slab = c.backwards ? c.slabs - 1 - n : n;
     const int begin = l < 0 ? -l : 0, end = l + N > c.lanes ? c.lanes - l : N;
     const long base = slab * c.slab_stride + r * c.row_stride + l;
-    for (int k = 0; k < kTerms; ++k)
+    for (int k = 0; k < kAll; ++k)
       for (int i = 0; i < N; ++i) source[k][i] = 0.f;
     for (int b = 0; b < count; ++b) {
       const short* hull = groups[b].hull + 2 * (static_cast<long>(slab) * c.rows + r);
@@ -168,10 +169,10 @@ CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const Cone
       for (int i = from; i < to; ++i) {
         const float dl = first + c.spacing[2] * static_cast<float>(i);
         const float cosine = (across + dl * c.direction[2]) / std::sqrt(across2 + dl * dl);
-        float own[kTerms];
-        for (int k = 0; k < kTerms; ++k) own[k] = source[k][i];
+        float own[kAll];
+        for (int k = 0; k < kAll; ++k) own[k] = source[k][i];
         release(w, cosine, primary[i], scatter[i], own);
-        for (int k = 0; k < kTerms; ++k) source[k][i] = own[k];
+        for (int k = 0; k < kAll; ++k) source[k][i] = own[k];
       }
     }
     const float* rho = density + base;
@@ -180,13 +181,14 @@ CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const Cone
 #pragma omp simd
 #endif
     for (int i = begin; i < end; ++i) {
-      float in[kTerms], own[kTerms];
-      for (int k = 0; k < kTerms; ++k) {
+      float in[kAll], own[kAll];
+      for (int k = 0; k < kAll; ++k) {
         in[k] = carried[k][i];
-        own[k] = source[k][i];
+        own[k] = source[k][i] * rho[i];
       }
-      out[i] += step(rho[i], length_exponent, own, in);
-      for (int k = 0; k < kTerms; ++k) carried[k][i] = in[k];
+      const float stays = deposit(rho[i] * primary_length, own, in) + deposit(rho[i] * scatter_length, own + kTerms, in + kTerms);
+      out[i] += stays / rho[i];
+      for (int k = 0; k < kAll; ++k) carried[k][i] = in[k];
     }
   }
 }

@@ -66,7 +66,8 @@ void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float 
 }
 
 // The lattice of one direction through an array whose axes are (0, 1, lane); lines step along the steeper of axes 0, 1.
-ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spacing, const float* w, float exponent) {
+ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spacing, const float* w,
+                       const std::array<float, 2>& exponents) {
   const float steep0 = std::fabs(w[0]) / spacing[0], steep1 = std::fabs(w[1]) / spacing[1];
   const int slab = steep0 >= steep1 ? 0 : 1, row = 1 - slab;
   const int axes[3] = {slab, row, 2};
@@ -88,7 +89,8 @@ ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spac
     c.spacing[a] = spacing[axes[a]];
     c.direction[a] = w[axes[a]];
   }
-  c.first_exponent = exponent;
+  c.first_exponent[0] = exponents[0];
+  c.first_exponent[1] = exponents[1];
   return c;
 }
 
@@ -100,9 +102,9 @@ void starts(int count, int total, int& first, int& last) {
 
 // Adds to dose (a, b, c) what all groups send along each direction (directions, 3), given in the array's axes.
 // primary, scatter (groups, a, b, c); hulls: lanes that are released anything, as (groups, a, b, 2); sources (groups, 3);
-// weights (directions, groups, 39).
+// weights (directions, groups, 21).
 void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> scatter, Hulls hulls, In<2> sources,
-               In<2> directions, In<3> weights, float first_exponent, Out<3> dose, int threads) {
+               In<2> directions, In<3> weights, std::array<float, 2> first_exponents, Out<3> dose, int threads) {
   const long shape[3] = {static_cast<long>(density.shape(0)), static_cast<long>(density.shape(1)),
                          static_cast<long>(density.shape(2))};
   const long size = shape[0] * shape[1] * shape[2], rows = shape[0] * shape[1];
@@ -115,7 +117,7 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
   require(sources.shape(0) == primary.shape(0) && sources.shape(1) == 3, "sources must be (groups, 3)");
   require(directions.shape(1) == 3 && weights.shape(0) == directions.shape(0) &&
               weights.shape(1) == primary.shape(0) && weights.shape(2) == kWeights,
-          "weights must be (directions, groups, 39)");
+          "weights must be (directions, groups, 21)");
   const float* rho = density.data();
   float* out = dose.data();
   nb::gil_scoped_release release;
@@ -126,7 +128,7 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
         std::memcpy(&turned[2 * (g * rows + b * shape[0] + a)], hulls.data() + 2 * (g * rows + a * shape[1] + b),
                     2 * sizeof(short));
   for (int cone = 0; cone < cones; ++cone) {
-    const ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponent);
+    const ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponents);
     const bool second = c.slab_axis == 1;
     std::vector<ConeGroup> groups(count);
     for (int g = 0; g < count; ++g) {
@@ -157,5 +159,5 @@ void define_collapsed_cone(nb::module_& module) {
              nb::arg("maps"), nb::arg("raster"), nb::arg("table"), nb::arg("head"), nb::arg("out"), nb::arg("threads"));
   module.def("transport", &transport, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"), nb::arg("primary"),
              nb::arg("scatter"), nb::arg("hulls"), nb::arg("sources"), nb::arg("directions"), nb::arg("weights"),
-             nb::arg("first_exponent"), nb::arg("dose"), nb::arg("threads"));
+             nb::arg("first_exponents"), nb::arg("dose"), nb::arg("threads"));
 }

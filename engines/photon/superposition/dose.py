@@ -162,7 +162,7 @@ class SuperpositionDose:
                 np.ascontiguousarray(sources[:, xyz], np.float32),
                 np.ascontiguousarray(self._cones.directions[chosen][:, xyz], np.float32),
                 np.ascontiguousarray(weights[chosen]),
-                self._model.kernel.first_exponent_per_mm,
+                [self._model.kernel.primary_exponent_per_mm, self._model.kernel.scatter_exponent_per_mm],
                 turned,
                 self._threads,
             )

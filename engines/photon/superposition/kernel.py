@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from engines.errors import EngineError
 from engines.photon.photon_data import Attenuation
 from engines.photon.photon_data import Spectrum as TabulatedSpectrum
 from engines.photon.point_kernels import PointKernels
-from engines.photon.superposition.model import FIRST_EXPONENT_PER_MM, TERM_RATIO, TERMS, ExponentialKernel, Spectrum
+from engines.photon.superposition.model import (
+    PRIMARY_EXPONENT_PER_MM,
+    SCATTER_EXPONENT_PER_MM,
+    TERM_RATIO,
+    TERMS,
+    ExponentialKernel,
+    Spectrum,
+)
 
 Array = NDArray[np.float64]
+
+RIDGE = 1e-3
 
 
 def from_data(
@@ -34,30 +42,31 @@ def from_data(
 def exponential_kernel(
     polar_edges_deg: Array, radius_edges_mm: Array, primary: Array, scatter: Array
 ) -> ExponentialKernel:
-    """Fits energy fractions (polar bins, shells) by non-negative weights of the fixed exponentials, bin by bin; shells
-    count by the square root of their energy, so that neither the first millimetres nor the tail rules. What lies
-    beyond the last shell follows from the fit; primary and scatter are then scaled to one.
+    """Fits energy fractions (polar bins, shells) by the exponentials of model.py, bin by bin: least squares of the energy
+    within each radius, radii counting evenly on a logarithmic scale. What lies beyond the last shell follows from the
+    fit; primary and scatter are then scaled to one.
 
     Raises EngineError for shapes that do not fit or a kernel without energy."""
     shape = (polar_edges_deg.size - 1, radius_edges_mm.size - 1)
     if primary.shape != shape or scatter.shape != shape:
         raise EngineError(f"a kernel of {shape[0]} polar bins and {shape[1]} shells cannot be {primary.shape}")
-    exponents = FIRST_EXPONENT_PER_MM * TERM_RATIO ** np.arange(TERMS)
-    through = np.exp(-np.outer(radius_edges_mm, exponents))
     parts = []
-    for part in (primary, scatter):
-        weights = np.stack([_fit(through[:-1] - through[1:], row) for row in part])
+    for part, first in ((primary, PRIMARY_EXPONENT_PER_MM), (scatter, SCATTER_EXPONENT_PER_MM)):
+        weights = _fit(part, radius_edges_mm, first * TERM_RATIO ** np.arange(TERMS))
         if not weights.sum() > 0:
             raise EngineError("a point kernel without energy")
         parts.append(weights / weights.sum())
-    return ExponentialKernel(FIRST_EXPONENT_PER_MM, polar_edges_deg, parts[0], parts[1])
+    return ExponentialKernel(PRIMARY_EXPONENT_PER_MM, SCATTER_EXPONENT_PER_MM, polar_edges_deg, parts[0], parts[1])
 
 
-def _fit(shells: Array, energy: Array) -> Array:
-    if not energy.any():
-        return np.zeros(shells.shape[1])
-    importance = 1.0 / np.sqrt(np.maximum(energy, 1e-4 * energy.max()))
-    return np.asarray(nnls(shells * importance[:, None], energy * importance)[0])
+def _fit(part: Array, radius_edges_mm: Array, exponents: Array) -> Array:
+    """Weights (bins, TERMS). A small ridge keeps bins of few histories from large weights of opposite sign."""
+    outer = radius_edges_mm[1:]
+    count = np.sqrt(np.diff(np.log(outer), prepend=np.log(outer[0] / 2)))[:, None]
+    system = np.concatenate([(1 - np.exp(-np.outer(outer, exponents))) * count, RIDGE * np.eye(exponents.size)])
+    within = np.cumsum(part, axis=1)
+    wanted = np.concatenate([within.T * count, np.zeros((exponents.size, part.shape[0]))])
+    return np.asarray(np.linalg.lstsq(system, wanted, rcond=None)[0].T)
 
 
 def _hats(energy: Array, nodes: Array) -> Array:
