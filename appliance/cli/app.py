@@ -11,6 +11,7 @@ from appliance.cli import (
     approve,
     audit,
     cases,
+    commission,
     decisions,
     demo,
     doctor,
@@ -54,6 +55,7 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("approve")(approve.approve)

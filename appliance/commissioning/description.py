@@ -55,6 +55,7 @@ class BeamDescription(_Part):
     sad_mm: float = Field(ge=500, le=2000)
     reference: ReferenceConditions
     collimation: MeasuredCollimation | None = None
+    spectrum: str = ""
     detector: Detector = Detector()
     sources: dict[str, str]
     trust: Trust = Trust()

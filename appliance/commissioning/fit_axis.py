@@ -1,9 +1,10 @@
 """Spectrum, head scatter and contaminant electrons from what was measured on the axis: bounded nonlinear least squares.
 
 Residuals, each in units of what it may be off by: from the depth of the maximum on 0.5 % of the local dose, in the
-build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the
-surface is worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn weakly to zero, the published spectrum, and parameters
-that the data say nothing of (electrons without build-up data, head scatter without factors) stay where they start.
+build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the surface is
+worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn weakly to zero, the
+published spectrum, and parameters that the data say nothing of (electrons without build-up data, head scatter without
+factors) stay where they start.
 """
 
 from __future__ import annotations

@@ -42,11 +42,13 @@ class Setup:
     detector_mm: float = 0.0
 
 
-def comparisons(curves: Sequence[Curve], algorithm: Algorithm, setup: Setup) -> tuple[Comparison, ...]:
-    """One for each curve that the algorithm can compute."""
+def comparisons(
+    curves: Sequence[Curve], algorithm: Algorithm, setup: Setup, *, among: Sequence[Curve] = ()
+) -> tuple[Comparison, ...]:
+    """One for each curve that the algorithm can compute. among: all that was measured, to find output factors in."""
     made = []
     for curve in curves:
-        measured, modelled = _pair(curve, curves, algorithm, setup)
+        measured, modelled = _pair(curve, among or curves, algorithm, setup)
         known = np.isfinite(modelled) & np.isfinite(measured)
         if known.all():
             finer = _extended(curve, algorithm, setup) if curve.kind is Kind.PROFILE else None

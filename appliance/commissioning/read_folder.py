@@ -31,7 +31,7 @@ def read_measurements(folder: Path) -> Measurements:
     beam = read_description(folder)
     curves: list[Curve] = []
     left_alone = []
-    for path in sorted(item for item in folder.iterdir() if item.is_file() and item.name != FILE):
+    for path in sorted(item for item in folder.iterdir() if item.is_file() and item.name not in (FILE, beam.spectrum)):
         if path.suffix.lower() == ".csv":
             read = read_csv(path)
         elif is_w2cad(path):

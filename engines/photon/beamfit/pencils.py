@@ -78,7 +78,7 @@ def make_pencils(kernels: PointKernels, attenuation: Attenuation, energy_mev: Ar
         deposit[i] = _superposed(spread, coefficient)
     own = kernels.primary.sum(axis=(1, 2))
     share = np.asarray(np.interp(np.log(energy_mev), np.log(kernels.energy_mev), own), np.float64)
-    return Pencils(energy_mev, edges, depth, deposit, mu, share)
+    return Pencils(energy_mev, edges, np.asarray(depth, np.float64), deposit, mu, share)
 
 
 def _laid_out(kernels: PointKernels, edges: Array) -> Array:

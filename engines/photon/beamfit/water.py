@@ -21,7 +21,9 @@ from engines.photon.superposition.model import Contamination, ExtraFocal
 Array = NDArray[np.float64]
 
 AZIMUTHS = 32
-PITCH_MM = 1.0
+PITCH_MM, BASIS_PITCH_MM = 1.0, 2.0
+"""Rasters of whole profiles, and of a profile's knots, which are looked at inside the field only."""
+AROUND_MM = 80.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,8 @@ class Water:
         self.rings = pencils.mix(head.fluence)
         energy = head.fluence * pencils.energy_mev * pencils.collision_kerma
         self._mu_per_mm = 0.1 * float(energy @ pencils.attenuation_cm2_g / energy.sum())
+        self._planes: dict[tuple[Field, float], tuple[Array, Array]] = {}
+        self._kernels: dict[tuple[float, ...], NDArray[np.complex128]] = {}
         edges = pencils.radius_edges_mm
         self._middle_mm = 0.5 * (edges[:-1] + edges[1:])
         azimuth = (np.arange(AZIMUTHS) + 0.5) * 0.5 * np.pi / AZIMUTHS
@@ -79,17 +83,18 @@ class Water:
     def across(self, field: Field, depth_mm: float, x_mm: Array, y_mm: Array) -> Array:
         """Dose (n,) at points across the beam at one depth."""
         u, v = (x * self.sad_mm / (field.ssd_mm + depth_mm) for x in (x_mm, y_mm))
-        axis = self._axis(field, u, v)
-        grid = (axis[None, :], axis[:, None])
-        primary, scattered = self._fluence(*grid, field.half_mm)
-        dose = self._spread(primary, scattered, axis, field, depth_mm)
+        if (field, depth_mm) not in self._planes:
+            axis = self._axis(field, PITCH_MM)
+            primary, scattered = self._fluence(axis[None, :], axis[:, None], field.half_mm)
+            self._planes[field, depth_mm] = axis, self._spread(primary, scattered, axis, field, depth_mm)
+        axis, dose = self._planes[field, depth_mm]
         return _bilinear(axis, dose, u, v) + self._electrons(field, u, v, np.full(u.shape, depth_mm))
 
     def profile_basis(self, field: Field, depth_mm: float, x_mm: Array, y_mm: Array) -> tuple[Array, Array]:
         """((knots, n), (n,)): dose of each knot of the in-air profile at points across the beam, and the rest (head
         scatter, electrons): the dose is linear in the profile."""
         u, v = (x * self.sad_mm / (field.ssd_mm + depth_mm) for x in (x_mm, y_mm))
-        axis = self._axis(field, u, v)
+        axis = self._axis(field, BASIS_PITCH_MM)
         radius = np.hypot(axis[None, :], axis[:, None])
         opening = self._opening(axis[None, :], axis[:, None], field.half_mm)
         nothing = np.zeros_like(opening)
@@ -120,10 +125,10 @@ class Water:
         origin = self.head.extra_focal.distance_mm
         return np.asarray(((self.sad_mm - origin) / (distance_mm - origin)) ** 2)
 
-    def _axis(self, field: Field, u_mm: Array, v_mm: Array) -> Array:
-        reach = 60.0 + float(max(np.abs(u_mm).max(), np.abs(v_mm).max()))
-        half = np.ceil(max(reach, max(field.half_mm) + 60.0))
-        return np.arange(-half, half + 1) * PITCH_MM
+    def _axis(self, field: Field, pitch_mm: float) -> Array:
+        """Nodes along each side: the field and what lies AROUND_MM beside it."""
+        count = np.ceil((max(field.half_mm) + AROUND_MM) / pitch_mm)
+        return np.arange(-count, count + 1) * pitch_mm
 
     def _spread(self, primary: Array, scattered: Array, axis: Array, field: Field, depth_mm: float) -> Array:
         """Dose on the raster at one depth."""
@@ -131,7 +136,11 @@ class Water:
         fallen = float(self._head_distance(np.array([field.ssd_mm + depth_mm]))[0])
         radius = np.hypot(axis[None, :], axis[:, None])
         fluence = (primary / stretch**2 + scattered * fallen) * self._softened(radius, np.array(depth_mm))
-        return _convolved(fluence, self._kernel(axis.size, depth_mm, stretch))
+        pitch = float(axis[1] - axis[0])
+        kernel_key = (axis.size, pitch, depth_mm, stretch)
+        if kernel_key not in self._kernels:
+            self._kernels[kernel_key] = fft.rfft2(self._kernel(axis.size, pitch, depth_mm, stretch))
+        return _convolved(fluence, self._kernels[kernel_key])
 
     def _averaged(self, half_mm: tuple[float, float]) -> tuple[Array, Array, Array]:
         """(radii, azimuthal means of primary and head scatter there) of a field."""
@@ -153,16 +162,16 @@ class Water:
         share = (place - low)[:, None]
         return np.asarray(self.rings.T[low] * (1 - share) + self.rings.T[low + 1] * share)
 
-    def _kernel(self, size: int, depth_mm: float, stretch: float) -> Array:
+    def _kernel(self, size: int, pitch_mm: float, depth_mm: float, stretch: float) -> Array:
         """(n, n) share of a pencil's dose in each pixel of the isocentre plane, the pencil in pixel [0, 0] of a cyclic
         raster: rings spread over their pixels, the innermost pixel takes what is left."""
         cumulative = np.concatenate([[0.0], np.cumsum(self._rings_at(np.array([depth_mm]))[0])])
         edges = self.pencils.radius_edges_mm
         density = np.diff(cumulative) / (np.pi * np.diff(edges**2))
-        offset = np.minimum(np.arange(2 * size), 2 * size - np.arange(2 * size)) * PITCH_MM * stretch
+        offset = np.minimum(np.arange(2 * size), 2 * size - np.arange(2 * size)) * pitch_mm * stretch
         radius = np.hypot(offset[:, None], offset[None, :])
         kernel = np.exp(np.interp(radius, self._middle_mm, np.log(np.maximum(density, 1e-30))))
-        kernel *= (PITCH_MM * stretch) ** 2
+        kernel *= (pitch_mm * stretch) ** 2
         within = radius < 12.0
         kernel[0, 0] = 0.0
         inner = float(np.interp(12.0, edges, cumulative))
@@ -178,11 +187,9 @@ class Water:
         return np.asarray(e.weight * np.exp(-e.attenuation_per_mm * depth_mm) * spread / stretch**2)
 
 
-def _convolved(fluence: Array, kernel: Array) -> Array:
-    size = kernel.shape[0]
-    product = fft.rfft2(fluence, (size, size)) * fft.rfft2(kernel)
-    n = fluence.shape[0]
-    return np.asarray(fft.irfft2(product, (size, size))[:n, :n])
+def _convolved(fluence: Array, transfer: NDArray[np.complex128]) -> Array:
+    size, n = transfer.shape[0], fluence.shape[0]
+    return np.asarray(fft.irfft2(fft.rfft2(fluence, (size, size)) * transfer, (size, size))[:n, :n])
 
 
 def _bilinear(axis: Array, values: Array, u_mm: Array, v_mm: Array) -> Array:
