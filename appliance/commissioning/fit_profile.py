@@ -27,8 +27,8 @@ SMOOTH = 0.002
 """Second differences of the knots weigh as much as this share of the dose at a point (chosen: 0.2 %)."""
 FEWEST_POINTS = 8
 TAILOR = (0.00181, 0.00202, -0.0000942)
-"""mu(theta)/mu(0) - 1 per degree of off-axis angle, its square and cube: Tailor et al., Med Phys 25:662 (1998), a generic
-fit to machines with a flattening filter (coefficients from memory, unconfirmed; the data scale them)."""
+"""mu(theta)/mu(0) - 1 per degree of off-axis angle, its square and cube: Tailor et al., Med Phys 25:662 (1998), fitted
+to machines with a flattening filter (coefficients from memory, unconfirmed; the data scale them)."""
 WIDE_MM = 120.0
 SOFTENING, SOFTENING_STEPS = (0.0, 2.0), 8
 WIDTH_MM = (0.5, 8.0)
