@@ -24,7 +24,7 @@ from appliance.commissioning.fit_axis import at_bound, fit_axis
 from appliance.commissioning.fit_profile import TAILOR, fit_softening, fit_source_width
 from appliance.commissioning.model import Written, beam_model
 from appliance.commissioning.pencil import PencilBeam
-from appliance.commissioning.physics import AxisParameters, Beam, Superposed, key
+from appliance.commissioning.physics import AxisParameters, Beam, Correction, Superposed, key
 from appliance.commissioning.predict import Algorithm, Setup, comparisons
 from appliance.commissioning.read_folder import Measurements
 from appliance.commissioning.report import Judged
@@ -95,7 +95,7 @@ def commission(
     description, curves = measurements.beam, measurements.curves
     setup = Setup(description.sad_mm, description.reference.field_mm, description.detector.width_mm)
     beam, reach = start(description, tables), 0.0
-    correction: dict[str, Array] = {}
+    correction = Correction()
     rounds = ROUNDS + cone_rounds
     for number in range(rounds):
         part = Part(progress, number / (rounds + 1), (number + 1) / (rounds + 1))
@@ -144,9 +144,7 @@ def start(description: BeamDescription, tables: Tables) -> Beam:
     )
 
 
-def fitted(
-    beam: Beam, curves: Sequence[Curve], setup: Setup, correction: dict[str, Array], tell: Part
-) -> tuple[Beam, float]:
+def fitted(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction, tell: Part) -> tuple[Beam, float]:
     """(beam, radius to which its profile is measured) after one round on the axis and across."""
     beam = fit_axis(beam, curves, setup, correction, lambda f: tell("spectrum and head scatter", 0.1 + 0.4 * f))
     made = fit_softening(beam, curves, correction, lambda f: tell("in-air profile", 0.5 + 0.3 * f))
@@ -156,26 +154,27 @@ def fitted(
 
 def cone_correction(
     beam: Beam, description: BeamDescription, tables: Tables, curves: Sequence[Curve], tell: Part
-) -> dict[str, Array]:
+) -> Correction:
     """Ratio of collapsed cone to pencils for every curve. Factors of oblong fields take that of their equivalent square
     (chosen: a run for each would take minutes; the judgement at the end has one for each)."""
     written = beam_model(beam, description, tables.attenuation, tables.kernels)
     factors = of_kind(curves, Kind.OUTPUT_FACTOR)
     squares = [c for c in factors if c.field_x_mm == c.field_y_mm]
     direct = [c for c in of_kind(curves, Kind.DEPTH_DOSE, Kind.PROFILE) if c.shaped_by == "jaws"] + squares
-    cone, plain, ratios = _cone(written.model, direct), Superposed(beam), {}
+    cone, plain = _cone(written.model, direct), Superposed(beam)
+    ratios: dict[str, tuple[Array, Array]] = {}
     for done, curve in enumerate(direct):
         tell("collapsed cone", 0.1 * done / len(direct))
-        ratios[key(curve)] = cone.dose(curve) / plain.dose(curve)
+        ratios[key(curve)] = curve.positions_mm, cone.dose(curve) / plain.dose(curve)
     side = np.array([c.field_x_mm for c in squares])
     order = np.argsort(side)
     for curve in factors:
         same = [i for i in order if abs(squares[i].ssd_mm - curve.ssd_mm) < 1 and squares[i].depth_mm == curve.depth_mm]
         if key(curve) not in ratios and same:
             at = equivalent_square_mm(curve.field_x_mm, curve.field_y_mm)
-            known = np.array([ratios[key(squares[i])][0] for i in same])
-            ratios[key(curve)] = np.array([np.interp(at, side[same], known)])
-    return ratios
+            known = np.array([ratios[key(squares[i])][1][0] for i in same])
+            ratios[key(curve)] = curve.positions_mm, np.array([np.interp(at, side[same], known)])
+    return Correction(ratios)
 
 
 def judge(model: BeamModel, measurements: Measurements, setup: Setup, tell: Part) -> tuple[Judged, ...]:

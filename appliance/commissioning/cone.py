@@ -19,9 +19,9 @@ from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure, SuperpositionDose
 from engines.photon.superposition.model import SuperpositionModel
 
-SPACING_MM = 2.5
-"""Voxels of the tank; the same for all curves, so that none is modelled better than another (chosen: near the 3 mm of
-final doses, with every fourth node on a round depth)."""
+SPACING_MM, AXIS_SPACING_MM = 2.5, 4.0
+"""Voxels of the tank, and their width across the beam where only doses on its axis are asked for (chosen: near the 3 mm
+of final doses, with every fourth node on a round depth; nothing changes across the beam near its axis)."""
 MARGIN_MM, BEHIND_MM = 80.0, 60.0
 """Water beside the field's edge and below the deepest point (chosen: as much as a scanning tank has)."""
 LARGEST_HALF_MM = 330.0
@@ -35,6 +35,7 @@ class _Tank:
     half_mm: tuple[float, float]
     ssd_mm: float
     slab: Slab | None
+    across_mm: float
 
 
 @dataclass
@@ -86,7 +87,8 @@ class CollapsedCone:
         surfaces = surface_mm(curve, self.sad_mm)
         if curve.kind in SINGLE_POINT or curve.kind is not Kind.TISSUE_PHANTOM_RATIO:
             surfaces = surfaces[:1]
-        return [_Tank(half, round(float(s), 3), curve.slab) for s in surfaces]
+        across = SPACING_MM if curve.kind is Kind.PROFILE else AXIS_SPACING_MM
+        return [_Tank(half, round(float(s), 3), curve.slab, across) for s in surfaces]
 
     def _sampled(self, tank: _Tank, points: Array) -> Array:
         need = self._needs.setdefault(tank, _Need())
@@ -107,18 +109,19 @@ class CollapsedCone:
             min(LARGEST_HALF_MM, max(half * widest, need.beside_mm - MARGIN_MM / 2) + MARGIN_MM)
             for half in tank.half_mm
         ]
-        nx, nz = (int(2 * np.ceil(a / SPACING_MM)) + 1 for a in across)
+        wide = tank.across_mm
+        nx, nz = (int(2 * np.ceil(a / wide)) + 1 for a in across)
         ny = int(np.ceil(deep / SPACING_MM))
         # The surface lies on the upper face of the first layer; the isocentre is the origin.
         top = tank.ssd_mm - self.sad_mm
-        origin = (-(nx // 2) * SPACING_MM, top + SPACING_MM / 2, -(nz // 2) * SPACING_MM)
-        grid = Grid(origin_mm=origin, spacing_mm=(SPACING_MM,) * 3, shape=(nz, ny, nx))
+        origin = (-(nx // 2) * wide, top + SPACING_MM / 2, -(nz // 2) * wide)
+        grid = Grid(origin_mm=origin, spacing_mm=(wide, SPACING_MM, wide), shape=(nz, ny, nx))
         density = np.ones(grid.shape, np.float32)
         depth = (np.arange(ny) + 0.5) * SPACING_MM
         if tank.slab is not None:
             density[:, (depth > tank.slab.from_mm) & (depth < tank.slab.to_mm), :] = tank.slab.density
         dose = self._dose(Medium(grid, density), tank)
-        x, z = (np.arange(n) * SPACING_MM - (n // 2) * SPACING_MM for n in (nx, nz))
+        x, z = ((np.arange(n) - n // 2) * wide for n in (nx, nz))
         surface = np.concatenate([1.5 * dose[:, :1] - 0.5 * dose[:, 1:2], dose], axis=1)
         return RegularGridInterpolator((z, np.append(0.0, depth), x), surface, method="linear")
 

@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 
 from appliance.commissioning.agreement import Region
 from appliance.commissioning.curves import Array, Curve, Kind, of_kind
-from appliance.commissioning.physics import AxisParameters, Beam, Superposed
+from appliance.commissioning.physics import AxisParameters, Beam, Correction, Superposed
 from appliance.commissioning.predict import Setup, comparisons
 
 ON_AXIS = (Kind.DEPTH_DOSE, Kind.TISSUE_PHANTOM_RATIO, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)
@@ -36,9 +36,9 @@ EVALUATIONS = 60
 
 
 def fit_axis(
-    beam: Beam, curves: Sequence[Curve], setup: Setup, correction: dict[str, Array], tell: Callable[[float], None]
+    beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction, tell: Callable[[float], None]
 ) -> Beam:
-    """The beam with new axis parameters. correction as Superposed."""
+    """The beam with new axis parameters. correction as of Superposed."""
     used = of_kind(curves, *ON_AXIS)
     names = _determined(used)
     start = asdict(beam.axis)
@@ -90,7 +90,7 @@ def _determined(curves: Sequence[Curve]) -> list[str]:
     return names
 
 
-def _residuals(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: dict[str, Array]) -> Array:
+def _residuals(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction) -> Array:
     parts = [np.array([beam.axis.tilt / SCALE.tilt, beam.axis.hardening / SCALE.hardening]) * PRIOR]
     for made in comparisons(curves, Superposed(beam, correction), setup):
         deep = DEEP if len(made.measured) > 1 else FACTOR

@@ -14,7 +14,7 @@ from scipy.optimize import lsq_linear, minimize_scalar
 
 from appliance.commissioning.agreement import Region, half_width_mm
 from appliance.commissioning.curves import Array, Curve, Kind, of_kind
-from appliance.commissioning.physics import Beam, Superposed, key
+from appliance.commissioning.physics import Beam, Correction, Superposed
 from appliance.commissioning.points import beam_points_mm
 from appliance.commissioning.predict import Setup, comparisons
 from engines.photon.beamfit.water import Field
@@ -45,7 +45,7 @@ class ProfileFit:
 
 
 def fit_softening(
-    beam: Beam, curves: Sequence[Curve], correction: dict[str, Array], tell: Callable[[float], None]
+    beam: Beam, curves: Sequence[Curve], correction: Correction, tell: Callable[[float], None]
 ) -> ProfileFit:
     """Profile and off-axis softening together: the scale of TAILOR that fits wide profiles of several depths best. With
     wide profiles of fewer than two depths the beam keeps its softening."""
@@ -73,7 +73,7 @@ def scaled_softening(scale: float) -> tuple[float, float, float]:
     return scale * TAILOR[0], scale * TAILOR[1], scale * TAILOR[2]
 
 
-def fit_profile(beam: Beam, curves: Sequence[Curve], correction: dict[str, Array]) -> ProfileFit:
+def fit_profile(beam: Beam, curves: Sequence[Curve], correction: Correction) -> ProfileFit:
     """The in-air profile for the beam's softening."""
     profiles = [c for c in of_kind(curves, Kind.PROFILE) if c.shaped_by == "jaws"]
     start = replace(beam, profile_radius_mm=KNOTS_MM, profile_relative=np.ones(KNOTS_MM.size))
@@ -86,10 +86,8 @@ def fit_profile(beam: Beam, curves: Sequence[Curve], correction: dict[str, Array
         field = Field((0.5 * curve.field_x_mm, 0.5 * curve.field_y_mm), curve.ssd_mm)
         points = np.vstack([np.zeros((1, 3)), beam_points_mm(curve)[inside]])
         knots, rest = water.profile_basis(field, curve.depth_mm, points[:, 0], points[:, 1])
-        factor = correction.get(key(curve))
-        if factor is not None:
-            on_axis = float(np.interp(0.0, curve.positions_mm, factor))
-            knots, rest = (part * np.append(on_axis, factor[inside]) for part in (knots, rest))
+        factor = correction.at(replace(curve, positions_mm=np.append(0.0, curve.positions_mm[inside])))
+        knots, rest = knots * factor, rest * factor
         measured = curve.values[inside] / np.interp(0.0, curve.positions_mm, curve.values)
         # modelled(x) = measured(x) * modelled(0), both linear in the knots; the axis' own knot is held at one.
         scale = knots[:, 0].sum() + rest[0]
@@ -119,7 +117,7 @@ def _solved(rows: Array, wanted: Array, reach_mm: float) -> Array:
     return np.concatenate([knots, np.full(KNOTS_MM.size - free, knots[-1])])
 
 
-def fit_source_width(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: dict[str, Array]) -> Beam:
+def fit_source_width(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction) -> Beam:
     """The beam with the width that brings modelled penumbrae nearest to the measured ones (root mean square of the
     distances to agreement); as it is without a point in a penumbra."""
     profiles = [c for c in of_kind(curves, Kind.PROFILE) if c.shaped_by == "jaws"]

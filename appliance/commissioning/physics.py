@@ -10,7 +10,7 @@ dose cannot ask for a spectrum with peaks; Ali and Rogers, Phys Med Biol 57:31, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -88,17 +88,29 @@ class Beam:
         return replace(self, axis=axis)
 
 
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """By what factor another algorithm differs from pencils with the same beam: positions_mm and factors (n,) for each
+    curve's setup (`key`). A setup that is not in it has one."""
+
+    factors: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+
+    def at(self, curve: Curve) -> Array:
+        """(n,) at the curve's points."""
+        positions, factors = self.factors.get(key(curve), (np.zeros(1), np.ones(1)))
+        return np.asarray(np.interp(curve.positions_mm, positions, factors))
+
+
 class Superposed:
-    """Algorithm of predict.py: pencils in water. correction: factors (n,) by curve (see `key`), by which another
-    algorithm with the same beam differs; the fit then fits that one."""
+    """Algorithm of predict.py: pencils in water. With a correction a fit fits the algorithm that it was taken from."""
 
     name = "pencils in water"
 
-    def __init__(self, beam: Beam, correction: dict[str, Array] | None = None) -> None:
-        self.beam, self.water, self._correction = beam, beam.water(), correction or {}
+    def __init__(self, beam: Beam, correction: Correction | None = None) -> None:
+        self.beam, self.water, self._correction = beam, beam.water(), correction or Correction()
 
     def dose(self, curve: Curve) -> Array:
-        return np.asarray(self._plain(curve) * self._correction.get(key(curve), 1.0))
+        return np.asarray(self._plain(curve) * self._correction.at(curve))
 
     def _plain(self, curve: Curve) -> Array:
         half = (0.5 * curve.field_x_mm, 0.5 * curve.field_y_mm)
