@@ -90,6 +90,7 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
             case.external.voxels,
             beam_model=planning.beam_model,
             density=planning.density,
+            algorithm=planning.algorithm,
             supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
             progress=progress,
         )

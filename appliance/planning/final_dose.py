@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict, Unpack
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
-from appliance.planning.beam_models import load_calibrated
+from appliance.planning.beam_models import load_calibrated, load_superposition
 from appliance.planning.density import load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
+from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import Exposure
 
-ALGORITHM = "Couchside SVD pencil beam 1"
+Algorithm = Literal["collapsed_cone", "pencil_beam"]
+ALGORITHMS: dict[Algorithm, str] = {
+    "collapsed_cone": "Couchside collapsed cone 1",
+    "pencil_beam": "Couchside SVD pencil beam 1",
+}
+"""Names that doses carry; the number counts changes of what an algorithm computes."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 CHUNK_VOXELS = 1 << 19
@@ -27,12 +36,16 @@ SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
 
+Volume = NDArray[np.float32]
+
+
 class FinalDose:
     """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
     final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
-    Raises ModelError for a beam model or density table that is missing or unusable.
+    Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
+    model that has no superposition section.
     """
 
     def __init__(
@@ -43,13 +56,17 @@ class FinalDose:
         beam_model: str = "generic_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
+        algorithm: Algorithm = "pencil_beam",
     ) -> None:
-        self._model, self._gy_per_mu = load_calibrated(beam_model)
+        load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
+        self._model, self._gy_per_mu = load(beam_model)
+        self._algorithm = algorithm
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
         whole = np.arange(image.grid.size, dtype=np.int64)
         self._index = whole if external is None else external.index.astype(np.int64)
         self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
@@ -60,6 +77,28 @@ class FinalDose:
             raise UnsupportedPlan("the plan has no beam")
         for beam in plan.beams:
             _check(beam, self._model)
+        calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
+        total, singles = calculate(plan, per_beam, progress)
+        progress("final dose", 1.0)
+        name = ALGORITHMS[self._algorithm]
+        return CalculatedDose(self._grid, total, plan.digest, name, self._model.name, tuple(singles))
+
+    def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
+        if self._superposition is None:
+            self._superposition = PlanSuperposition(self._model, self._space)
+        beams = [[_exposure(piece, beam, self._model) for piece in pieces(beam, plan)] for beam in plan.beams]
+        total, singles = self._superposition.doses(
+            beams, lambda share: progress("final dose", share), per_beam=per_beam
+        )
+        scale = np.float32(self._gy_per_mu * plan.fractions)
+        outside = np.ones(self._grid.size, np.bool_)
+        outside[self._index] = False
+        for dose in (total, *singles):
+            np.multiply(dose, scale, out=dose)
+            dose.reshape(-1)[outside] = 0.0
+        return total, singles
+
+    def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
         grid, index = self._grid, self._index
         total = np.zeros(grid.size, np.float32)
@@ -75,9 +114,7 @@ class FinalDose:
                 total[part] += dose
                 if per_beam:
                     singles[number][part] += dose
-        progress("final dose", 1.0)
-        by_beam = tuple(single.reshape(grid.shape) for single in singles)
-        return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, self._model.name, by_beam)
+        return total.reshape(grid.shape), [single.reshape(grid.shape) for single in singles]
 
     def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
         """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
@@ -90,23 +127,29 @@ class FinalDose:
         return depth_mm
 
 
+class DoseOptions(TypedDict, total=False):
+    """What `FinalDose` may be told by keyword."""
+
+    beam_model: str
+    density: str
+    supports: tuple[VoxelSet, ...]
+    algorithm: Algorithm
+
+
 def calculate_dose(
     plan: Plan,
     image: Image,
     external: VoxelSet | None,
     *,
-    beam_model: str = "generic_6mv",
-    density: str = "generic_ct",
-    supports: tuple[VoxelSet, ...] = (),
     per_beam: bool = False,
     progress: Progress = silent,
+    **options: Unpack[DoseOptions],
 ) -> CalculatedDose:
-    """One plan on one image; see FinalDose."""
-    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
-    return final.calculate(plan, per_beam=per_beam, progress=progress)
+    """One plan on one image; see FinalDose for the options."""
+    return FinalDose(image, external, **options).calculate(plan, per_beam=per_beam, progress=progress)
 
 
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
+def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
@@ -114,13 +157,18 @@ def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> Be
 
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
+    return Exposure(piece.frame, draw, field)
+
+
+def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
+    exposure = _exposure(piece, beam, model)
     return BeamDose(
         model,
         space,
-        piece.frame,
-        draw,
+        exposure.frame,
+        exposure.draw,
         points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
-        field_extent_mm=field,
+        field_extent_mm=exposure.field_extent_mm,
         pitch_mm=FINAL_PITCH_MM,
     )
 

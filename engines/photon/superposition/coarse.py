@@ -26,7 +26,7 @@ reaches."""
 @dataclass(frozen=True, eq=False)
 class DoseGrid:
     """factors (z, y, x): image voxels in one of the dose grid. first: image index (z, y, x) of its first voxel's first
-    voxel, possibly below zero. density (z, y, x): mean relative density, at least AIR. filled: where there is matter."""
+    voxel, possibly below zero. density (z, y, x): mean relative density, at least AIR. filled: where matter is."""
 
     grid: Grid
     factors: tuple[int, int, int]
@@ -50,9 +50,7 @@ def dose_grid(medium: Medium, spacing_mm: float) -> DoseGrid:
     spacing = tuple(s * f for s, f in zip(medium.grid.spacing_mm, factors[::-1], strict=True))
     origin = tuple(
         o + s * (i + (f - 1) / 2)
-        for o, s, i, f in zip(
-            medium.grid.origin_mm, medium.grid.spacing_mm, first[::-1], factors[::-1], strict=True
-        )
+        for o, s, i, f in zip(medium.grid.origin_mm, medium.grid.spacing_mm, first[::-1], factors[::-1], strict=True)
     )
     grid = Grid(_three(origin), _three(spacing), _three(counts))
     filled = density > 0

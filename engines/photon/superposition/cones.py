@@ -18,12 +18,12 @@ DEGREE = 17
 """Of the Lebedev rule that gives the directions: 110, exact for angular polynomials of this degree (Lebedev and Laikov,
 Doklady Mathematics 59:477, 1999). docs/superposition.md has the error against finer rules and exact integration."""
 TURN_DEG = (11.0, 7.0, 17.0)
-"""The rule is turned about x, y and z (chosen: as published it has a cone along each axis of the grid and symmetric ones
-around it, whose errors add up on the axes of beams from 0, 90, 180 and 270 degrees: up to 3.6 % deep in water, turned
+"""The rule is turned about x, y and z (chosen: as published it has a cone along each axis of the grid and others in
+symmetry around it, whose errors add up on the axes of beams from 0, 90, 180 and 270 degrees: up to 3.6 % deep in water, turned
 0.7 %)."""
 SMOOTHING_DEG = 5.0
-"""Kernels are averaged over this angle around each polar angle: about one bin of the Monte Carlo tables, whose bins near
-the axis hold few histories (chosen; 2 and 5 degrees differ by 0.4 %)."""
+"""Kernels are averaged over this angle around each polar angle: about one bin of the Monte Carlo tables, whose bins
+near the axis hold few histories (chosen; 2 and 5 degrees differ by 0.4 %)."""
 TABLE_STEP_DEG = 0.5
 CAP_RINGS, CAP_SPOKES = 12, 24
 
@@ -63,8 +63,8 @@ def smoothed(kernel: ExponentialKernel, half_angle_deg: float) -> Array:
 def cone_weights(kernel: ExponentialKernel, chosen: Cones, rays: Array) -> NDArray[np.float32]:
     """What `transport` takes, (cones, groups, CONE_WEIGHTS), for groups of beams with sample rays (groups, samples, 3)
     - unit vectors from the source to where the group releases energy. Each cone's share of each term is a quadratic of
-    the cosine between ray and cone, fitted over the rays; before, what all cones together lack of each term's energy along a
-    ray, or have too much, is shared out to them in proportion, so that energy is conserved."""
+    the cosine between ray and cone, fitted over the rays; before, what all cones together lack of each term's energy
+    along a ray, or have too much, is shared out to them in proportion, so that energy is conserved."""
     table = smoothed(kernel, SMOOTHING_DEG)
     cosine = np.einsum("cx,gsx->cgs", chosen.directions, rays)
     position = np.rad2deg(np.arccos(np.clip(cosine, -1, 1))) / TABLE_STEP_DEG

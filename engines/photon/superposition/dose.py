@@ -104,7 +104,7 @@ class SuperpositionDose:
             self._expose(exposure, groups, np.zeros(self.where.grid.shape, np.float32))
         volume = float(np.prod(self.where.grid.spacing_mm))
         parts = [[(part * self.where.density).sum(dtype=np.float64) for part in (g.primary, g.scatter)] for g in groups]
-        return np.asarray(parts).sum(axis=0) * volume
+        return np.asarray(np.sum(parts, axis=0) * volume, np.float64)
 
     def _expose(self, exposure: Exposure, groups: list[_Group], dose: NDArray[np.float32]) -> None:
         frame, spacing = exposure.frame, float(np.median(self.where.grid.spacing_mm))
@@ -115,9 +115,7 @@ class SuperpositionDose:
         seen = self._seen(frame, (raster.u_mm[0], raster.u_mm[-1], raster.v_mm[0], raster.v_mm[-1]))
         points = self._points_mm[seen]
         depth = self._medium.depth_mm(frame, points, threads=self._threads)
-        out = release(
-            self._model, frame, raster, maps, points, depth, tables=self._tables, threads=self._threads
-        )
+        out = release(self._model, frame, raster, maps, points, depth, tables=self._tables, threads=self._threads)
         group = _join(groups, frame, self._group_deg, self.where.grid)
         index = self._index[seen]
         group.primary.reshape(-1)[index] += out[:, 0]
@@ -185,7 +183,7 @@ def _rays(frame: BeamFrame, field_mm: tuple[float, float, float, float]) -> NDAr
     u = np.linspace(field_mm[0] - RAY_MARGIN_MM, field_mm[1] + RAY_MARGIN_MM, RAYS)
     v = np.linspace(field_mm[2] - RAY_MARGIN_MM, field_mm[3] + RAY_MARGIN_MM, RAYS)
     rays = u[None, :, None] * frame.ex + v[:, None, None] * frame.ey - frame.sad_mm * frame.ez
-    return (rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
+    return np.asarray(rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
 
 
 def _spread(rays: list[NDArray[np.float64]]) -> NDArray[np.float64]:

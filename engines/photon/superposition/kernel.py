@@ -1,4 +1,4 @@
-"""Poly-energetic kernels for the collapsed cone: tabulated point kernels of a spectrum as sums of fixed exponentials."""
+"""Poly-energetic kernels of the collapsed cone: tabulated point kernels of a spectrum as sums of exponentials."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def from_data(
 def exponential_kernel(
     polar_edges_deg: Array, radius_edges_mm: Array, primary: Array, scatter: Array
 ) -> ExponentialKernel:
-    """Fits energy fractions (polar bins, shells) by the exponentials of model.py, bin by bin: least squares of the energy
-    within each radius, radii counting evenly on a logarithmic scale. What lies beyond the last shell follows from the
+    """Fits energy fractions (polar bins, shells) by the exponentials of model.py, bin by bin: least squares of the
+    energy within each radius, radii counting evenly on a logarithmic scale. What lies beyond the last shell follows from the
     fit; primary and scatter are then scaled to one.
 
     Raises EngineError for shapes that do not fit or a kernel without energy."""
@@ -52,7 +52,8 @@ def exponential_kernel(
         raise EngineError(f"a kernel of {shape[0]} polar bins and {shape[1]} shells cannot be {primary.shape}")
     parts = []
     for part, first in ((primary, PRIMARY_EXPONENT_PER_MM), (scatter, SCATTER_EXPONENT_PER_MM)):
-        weights = _fit(part, radius_edges_mm, first * TERM_RATIO ** np.arange(TERMS))
+        exponents = np.asarray(first * TERM_RATIO ** np.arange(TERMS), np.float64)
+        weights = _fit(part, radius_edges_mm, exponents)
         if not weights.sum() > 0:
             raise EngineError("a point kernel without energy")
         parts.append(weights / weights.sum())

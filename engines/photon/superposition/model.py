@@ -23,8 +23,8 @@ TERM_RATIO = 2.0
 """Each exponent is this times the one before: 1 - exp(-2x) follows from 1 - exp(-x) without another exponential."""
 PRIMARY_EXPONENT_PER_MM = 0.25
 SCATTER_EXPONENT_PER_MM = 0.005
-"""Smallest exponents that kernels are fitted with (chosen: of those tried, docs/superposition.md, they miss the kernel of
-6 MV by least: 1.1 % of its primary and 0.2 % of its scattered energy within any radius)."""
+"""Smallest exponents that kernels are fitted with (chosen: of those tried, docs/superposition.md, they miss the kernel
+of 6 MV by least: 1.1 % of its primary and 0.2 % of its scattered energy within any radius)."""
 SUM_TOLERANCE = 1e-3
 """How far kernel fractions may be from adding up to one (files carry about five digits)."""
 NEGATIVE_TOLERANCE = 0.01
@@ -170,7 +170,7 @@ def _spectrum_checks(s: Spectrum) -> Iterator[tuple[bool, str]]:
         all(c.shape == s.energy_mev.shape for c in columns) and _grows(s.energy_mev),
         "spectrum needs growing energies and one value of each column for each",
     )
-    yield 0 < s.energy_mev[0] and s.energy_mev[-1] < 50, "spectrum energies must lie in 0..50 MeV"
+    yield s.energy_mev[0] > 0 and s.energy_mev[-1] < 50, "spectrum energies must lie in 0..50 MeV"
     yield bool(np.all(s.fluence >= 0)) and 0 < s.fluence.sum() < np.inf, "spectrum must hold photons, none negative"
     yield bool(np.all((s.attenuation_cm2_g > 0) & (s.attenuation_cm2_g < 100))), "attenuation must lie in 0..100 cm2/g"
     yield bool(np.all((s.primary_share >= 0) & (s.primary_share <= 1))), "primary share must lie in 0..1"

@@ -58,8 +58,8 @@ def head_maps(
 ) -> NDArray[np.float32]:
     """Primary, extra-focal and electron fluence (nv, nu, 4) from an aperture's fluence (nv, nu).
 
-    Each is the aperture seen from a Gaussian source: for one of sigma in a plane at distance z_f, an aperture at z_c and
-    the isocentre at SAD, the fluence at u is that of the aperture (as projected from the target) blurred by
+    Each is the aperture seen from a Gaussian source: for one of sigma in a plane at distance z_f, an aperture at z_c
+    and the isocentre at SAD, the fluence at u is that of the aperture (as projected from the target) blurred by
     sigma (1 - a) SAD / z_c and taken at a u SAD / z_c, with a = (z_c - z_f) / (SAD - z_f).
     sampling_mm: voxel size of the dose grid. The primary's edge is blurred by at least half of it, without which its
     place would depend on where voxel centres happen to lie (chosen: 0.7 % of an edge's contrast is left)."""
