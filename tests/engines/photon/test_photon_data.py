@@ -60,7 +60,7 @@ def test_energies_outside_the_table_are_refused(water):
 
 
 def test_spectra_are_of_megavolt_beams(water):
-    """Flattened beams of 6 MV have mean energies of 1.4 to 1.8 MeV, without the filter 1.1 to 1.4 MeV; what a filter takes
+    """Flattened 6 MV beams have mean energies of 1.4 to 1.8 MeV, without the filter 1.1 to 1.4 MeV; what a filter takes
     out is soft. The difference in primary attenuation between 10 and 20 cm is what the depth doses of the 40 mm field
     show: ln(61.5 / 33.4) against ln(58.4 / 30.1) over 10 cm (models/beam/data)."""
     flat, bare = (load_spectrum(FOLDER / name) for name in ("spectrum_6mv.csv", "spectrum_6mv_fff.csv"))

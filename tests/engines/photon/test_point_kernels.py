@@ -60,7 +60,7 @@ def test_primary_energy_is_what_the_tables_say_is_absorbed(kernels, water):
 
 
 def test_the_transfer_of_klein_nishina_by_hand(kernels, water):
-    """At 1 MeV all is Compton: the mean energy of the recoil electron is 0.440 of the photon's (Evans, The Atomic Nucleus,
+    """At 1 MeV all is Compton: the mean recoil energy is 0.440 of the photon's (Evans, The Atomic Nucleus,
     1955, ch. 23; integrated here), and primary energy is that less bremsstrahlung (g about 0.4 %)."""
     k = 1.0 / ELECTRON_MASS_MEV
     cos = np.linspace(-1, 1, 200_001)
@@ -109,14 +109,14 @@ def test_kernels_grow_forward_and_outward_with_energy(kernels):
 
 
 def test_no_primary_electron_goes_beyond_its_range(kernels):
-    """The fastest Compton electron of a 6 MeV photon has 5.75 MeV and a range of 29 mm (ESTAR: 29.3 mm), a photoelectron
+    """The fastest Compton electron of a 6 MeV photon has 5.75 MeV and a range of 29.3 mm (ESTAR), a photoelectron
     of 6 MeV 30.5 mm; nothing is imparted further but by rounding into the shell that holds it."""
     beyond = kernels.radius_edges_mm[:-1] >= 31
     assert kernels.primary[_index(kernels, 6.0)][:, beyond].sum() < 1e-4
 
 
 def test_half_of_the_scatter_lies_where_scatter_lies(kernels):
-    """Scattered photons of a megavolt beam have paths of some 10 cm: the mean radius is 15 to 25 cm from 0.3 to 6 MeV."""
+    """Scattered photons of such a beam have paths of some 10 cm: the mean radius is 15 to 25 cm from 0.3 to 6 MeV."""
     radius = (kernels.radius_edges_mm[1:] + kernels.radius_edges_mm[:-1]) / 2
     mean = kernels.scatter.sum(axis=1) @ radius / kernels.scatter.sum(axis=(1, 2))
     chosen = (kernels.energy_mev >= 0.3) & (kernels.energy_mev <= 6)
@@ -124,7 +124,7 @@ def test_half_of_the_scatter_lies_where_scatter_lies(kernels):
 
 
 def test_stated_errors_are_of_the_size_that_counting_gives(kernels):
-    """Neighbouring angle bins far from the axis differ smoothly: their scatter about the mean of their neighbours must be
+    """Neighbour angle bins far from the axis differ smoothly: their spread about the mean of their neighbours must be
     what the stated errors say, within a quarter."""
     i = _index(kernels, 2.0)
     sums = kernels.scatter[i][24:40, 40:45]
