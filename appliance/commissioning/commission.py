@@ -37,6 +37,7 @@ from engines.photon.beamfit.pencils import make_pencils
 from engines.photon.calibrate import gy_per_mu
 from engines.photon.photon_data import Attenuation, Spectrum, load_attenuation, load_spectrum
 from engines.photon.point_kernels import PointKernels, load_point_kernels
+from engines.photon.superposition import calibrate
 
 KERNELS = Path(__file__).resolve().parents[2] / "models" / "kernels"
 SPECTRA = {"STANDARD": "spectrum_6mv.csv", "FFF": "spectrum_6mv_fff.csv"}
@@ -185,17 +186,15 @@ def judge(model: BeamModel, measurements: Measurements, setup: Setup, tell: Part
         np.array([reference.depth_mm]), np.ones(1),
     )  # fmt: skip
     made = []
-    algorithms: list[tuple[Algorithm, float | None]] = [(PencilBeam(model), gy_per_mu(model))]
+    algorithms: list[tuple[Algorithm, float]] = [(PencilBeam(model), gy_per_mu(model))]
     if model.superposition is not None:
-        algorithms.insert(0, (_cone(model, curves), None))
+        algorithms.insert(0, (_cone(model, curves), calibrate.gy_per_mu(model)))
     for number, (algorithm, gy) in enumerate(algorithms):
         compared: list[Comparison] = []
         for done, curve in enumerate(curves):
             tell(algorithm.name, (number + done / len(curves)) / len(algorithms))
             compared += comparisons([curve], algorithm, setup, among=curves)
-        off = None
-        if gy is not None:
-            off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
+        off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
         made.append(Judged(algorithm.name, tuple(compared), mppg_table(compared, reference, off)))
     return tuple(made)
 

@@ -110,8 +110,8 @@ def test_the_pencil_beam_meets_the_pencils_it_was_made_of(tables: Tables, truth:
 
 
 def test_dose_of_pencils_follows_the_inverse_square(tables: Tables) -> None:
-    """15 mm deep in a field of one size there, 915 and 1015 mm from the source: (1015/915)^2 without head scatter, whose
-    source lies nearer."""
+    """15 mm deep in a field of one size there, 915 and 1015 mm from the source: (1015/915)^2, if there is no head
+    scatter, whose source lies nearer."""
     beam = start(DESCRIPTION, tables).with_axis(replace(TRUE_AXIS, head_weight=0.0, electron_weight=0.0))
     water = Superposed(beam)
     near, far = (
@@ -122,8 +122,8 @@ def test_dose_of_pencils_follows_the_inverse_square(tables: Tables) -> None:
 
 
 def test_a_wide_beam_gives_more_than_its_primary_kerma(tables: Tables) -> None:
-    """At 100 mm depth scatter adds to the collision kerma of the attenuated primary: the build-up factor of a beam without
-    borders is above one, the more so the lower the energy, and below that of full absorption of what is released."""
+    """At 100 mm depth scatter adds to the collision kerma of the attenuated primary: the build-up factor of a beam
+    without borders is above one, the more so the lower the energy."""
     pencils = start(DESCRIPTION, tables).pencils
     depth = int(np.argmin(np.abs(pencils.depth_mm - 100.0)))
     factors = []
