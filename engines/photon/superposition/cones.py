@@ -19,7 +19,8 @@ DEGREE = 17
 Doklady Mathematics 59:477, 1999). docs/superposition.md has the error against finer rules and exact integration."""
 TURN_DEG = (11.0, 7.0, 17.0)
 """The rule is turned about x, y and z (chosen: as published it has a cone along each axis of the grid and others in
-symmetry around it, whose errors add up on the axes of beams from 0, 90, 180 and 270 degrees: up to 3.6 % deep in water, turned
+symmetry around it, whose errors add up on the axes of beams
+from 0, 90, 180 and 270 degrees: up to 3.6 % deep in water, turned
 0.7 %)."""
 SMOOTHING_DEG = 5.0
 """Kernels are averaged over this angle around each polar angle: about one bin of the Monte Carlo tables, whose bins

@@ -43,7 +43,8 @@ def exponential_kernel(
     polar_edges_deg: Array, radius_edges_mm: Array, primary: Array, scatter: Array
 ) -> ExponentialKernel:
     """Fits energy fractions (polar bins, shells) by the exponentials of model.py, bin by bin: least squares of the
-    energy within each radius, radii counting evenly on a logarithmic scale. What lies beyond the last shell follows from the
+    energy within each radius, radii counting
+    evenly on a logarithmic scale. What lies beyond the last shell follows from the
     fit; primary and scatter are then scaled to one.
 
     Raises EngineError for shapes that do not fit or a kernel without energy."""
