@@ -14,10 +14,11 @@ from appliance.planning.beam_models import load_calibrated, load_superposition
 from appliance.planning.density import load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
-from engines.grid import VoxelSet
+from engines.grid import Grid, VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
+from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure
 
@@ -29,9 +30,6 @@ ALGORITHMS: dict[Algorithm, str] = {
 """Names that doses carry; the number counts changes of what an algorithm computes."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
-CHUNK_VOXELS = 1 << 19
-LARGEST_CACHE_BYTES = 200 * 2**20
-"""Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
@@ -40,8 +38,7 @@ Volume = NDArray[np.float32]
 
 
 class FinalDose:
-    """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
-    final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
+    """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
     Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
@@ -63,9 +60,12 @@ class FinalDose:
         self._algorithm = algorithm
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
-        whole = np.arange(image.grid.size, dtype=np.int64)
-        self._index = whole if external is None else external.index.astype(np.int64)
-        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        wanted = np.ones(image.grid.shape, np.bool_)
+        if external is not None:
+            wanted[:] = False
+            wanted.reshape(-1)[external.index] = True
+        self._wanted = wanted
+        self._voxels = GridDose(self._space, wanted)
         self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
@@ -91,40 +91,23 @@ class FinalDose:
             beams, lambda share: progress("final dose", share), per_beam=per_beam
         )
         scale = np.float32(self._gy_per_mu * plan.fractions)
-        outside = np.ones(self._grid.size, np.bool_)
-        outside[self._index] = False
         for dose in (total, *singles):
             np.multiply(dose, scale, out=dose)
-            dose.reshape(-1)[outside] = 0.0
+            dose[~self._wanted] = 0.0
         return total, singles
 
     def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        grid, index = self._grid, self._index
-        total = np.zeros(grid.size, np.float32)
-        singles = [np.zeros(grid.size, np.float32) for _ in plan.beams] if per_beam else []
-        scale = np.float32(self._gy_per_mu * plan.fractions)
+        total = self._voxels.empty()
+        singles = [self._voxels.empty() for _ in plan.beams] if per_beam else []
+        scale = self._gy_per_mu * plan.fractions
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _piece_dose(piece, beam, self._model, self._space)
-            for start in range(0, index.size, CHUNK_VOXELS):
-                part = index[start : start + CHUNK_VOXELS]
-                points_mm = grid.centres_mm(part)
-                dose = engine.at(points_mm, self._depth_mm(engine, points_mm, start)) * scale
-                total[part] += dose
-                if per_beam:
-                    singles[number][part] += dose
-        return total.reshape(grid.shape), [single.reshape(grid.shape) for single in singles]
-
-    def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
-        key = (engine.frame.source_mm.tobytes(), start)
-        if key in self._depths:
-            return self._depths[key]
-        depth_mm = engine.depth_mm(points_mm)
-        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
-            self._depths[key] = depth_mm
-        return depth_mm
+            engine = _piece_dose(piece, beam, self._model, self._space, self._voxels.grid)
+            self._voxels.add(engine, singles[number] if per_beam else total, scale=scale)
+        for single in singles:
+            total += single
+        return self._voxels.on_grid(total), [self._voxels.on_grid(single) for single in singles]
 
 
 class DoseOptions(TypedDict, total=False):
@@ -160,14 +143,14 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     return Exposure(piece.frame, draw, field)
 
 
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
+def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium, box: Grid) -> BeamDose:
     exposure = _exposure(piece, beam, model)
     return BeamDose(
         model,
         space,
         exposure.frame,
         exposure.draw,
-        points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
+        points_extent_mm=projected_extent([piece.frame], box_corners_mm(box)),
         field_extent_mm=exposure.field_extent_mm,
         pitch_mm=FINAL_PITCH_MM,
     )

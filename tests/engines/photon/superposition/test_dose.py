@@ -179,7 +179,10 @@ def test_behind_and_in_lung_it_is_below_what_depth_scaling_says():
     """A pencil beam knows only radiological depth: in a narrow field electrons leave lung sideways."""
     medium = box((90.0, 120.0, 90.0), 3.0, middle_mm=20.0)
     medium.density[:, 17:44] = 0.25
-    slab, plain = axis(dose(medium, square(15.0))), axis(dose(box((90.0, 120.0, 90.0), 3.0, middle_mm=20.0), square(15.0)))
+    slab, plain = (
+        axis(dose(medium, square(15.0))),
+        axis(dose(box((90.0, 120.0, 90.0), 3.0, middle_mm=20.0), square(15.0))),
+    )
     depth = 1.5 + 3.0 * np.arange(80)
     radiological = np.cumsum(axis(medium.density) * 3.0) - axis(medium.density) * 1.5
     distance = (900 + depth) ** 2
