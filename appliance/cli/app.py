@@ -11,6 +11,8 @@ from appliance.cli import (
     approve,
     audit,
     cases,
+    check,
+    commission,
     decisions,
     demo,
     doctor,
@@ -55,6 +57,8 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("check")(check.check)
+app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("approve")(approve.approve)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +18,17 @@ LEAF_DECIMALS, MU_DECIMALS, JAW_DECIMALS = 2, 3, 1
 """0.01 mm, 0.001 MU and 0.1 mm: what the exported RTPLAN carries, so that the plan reads back unchanged."""
 
 
-def build_plan(
-    arrangement: Arrangement, beams: tuple[BeamSegments, ...], machine: Machine, *, fractions: int,
-    patient_position: str, label: str,
-) -> Plan:  # fmt: skip
+@dataclass(frozen=True)
+class PlanHead:
+    """What a plan states beside its beams."""
+
+    label: str
+    fractions: int
+    patient_position: str
+    technique: str = "STEP_AND_SHOOT"
+
+
+def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machine: Machine, *, head: PlanHead) -> Plan:
     """Step-and-shoot plan: for each segment one control point before and one after its dose. Beams without a segment
     are left out; a beam beyond the machine's largest meterset is split into several from the same angle."""
     built: list[Beam] = []
@@ -42,7 +51,7 @@ def build_plan(
                     jaw_axes=machine.jaw_axes,
                 )
             )
-    return Plan(label, tuple(built), fractions, patient_position)
+    return Plan(head.label, tuple(built), head.fractions, head.patient_position, head.technique)
 
 
 def _split(segments: BeamSegments, most_mu: float) -> list[list[tuple[int, float]]]:

@@ -46,3 +46,64 @@ def adjoint(
     maps: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+
+TERMS: int
+RELEASED: int
+CONE_WEIGHTS: int
+
+def release_energy(
+    points: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    frame: list[list[float]],
+    sad: float,
+    maps: NDArray[np.float32],
+    raster: list[float],
+    table: NDArray[np.float32],
+    head: list[float],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def transport(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    primary: NDArray[np.float32],
+    scatter: NDArray[np.float32],
+    hulls: NDArray[np.int16],
+    sources: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    first_exponents: list[float],
+    dose: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def leaf_rows(
+    edges: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32], threads: int
+) -> None: ...
+def leaf_rows_adjoint(
+    edges: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    slopes: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def add_on_grid(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    isocentre: list[float],
+    ex: list[float],
+    ey: list[float],
+    ez: list[float],
+    sad: float,
+    m: float,
+    beta: list[float],
+    maps: NDArray[np.float32],
+    u0: float,
+    v0: float,
+    pitch: float,
+    wanted: NDArray[np.uint8],
+    scale: float,
+    dose: NDArray[np.float32],
+    threads: int,
+) -> bool: ...

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.photon.superposition import model as superposition
+from engines.photon.superposition.model import SuperpositionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +39,20 @@ class Reference:
 @dataclass(frozen=True)
 class Collimation:
     """How the collimator shapes fluence: transmission through leaves and jaws (fractions), and how far the radiation
-    edge lies behind the mechanical leaf tip (half of the dosimetric leaf gap), mm."""
+    edge lies behind the mechanical leaf tip (half of the dosimetric leaf gap), mm. tongue_groove_mm: width of the strip
+    along the border of two leaves that only both of them together open (0: not modelled)."""
 
     leaf_transmission: float
     jaw_transmission: float
     leaf_offset_mm: float
+    tongue_groove_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class BeamModel:
     """Singular-value pencil-beam model (Bortfeld, Schlegel, Rhein 1993). attenuation and betas in 1/mm; profile: in-air
-    fluence relative to the axis at radius_mm on the isocentre plane."""
+    fluence relative to the axis at radius_mm on the isocentre plane. superposition: what the collapsed cone needs; None
+    for a model that has a pencil beam only."""
 
     name: str
     energy_mv: float
@@ -62,6 +67,7 @@ class BeamModel:
     reference: Reference | None
     collimation: Collimation
     provenance: dict[str, Any]
+    superposition: SuperpositionModel | None = None
 
     def kernels_at(self, ssd_mm: float) -> LateralKernels:
         """The tabulated kernels nearest to a source-surface distance (they change by under 1 % in 50 mm)."""
@@ -106,6 +112,7 @@ def _from_json(raw: dict[str, Any]) -> BeamModel:
         reference=Reference(**raw["reference"]) if raw.get("reference") else None,
         collimation=Collimation(**raw["collimation"]),
         provenance=raw["provenance"],
+        superposition=superposition.from_json(raw["superposition"]) if raw.get("superposition") else None,
     )
 
 
@@ -115,6 +122,11 @@ def validate(model: BeamModel, name: str) -> None:
     for good, sentence in (*_beam_checks(model), *_table_checks(model)):
         if not good:
             raise EngineError(f"{name}: {sentence}")
+    if model.superposition is not None:
+        # One after the other: later checks may assume the earlier ones.
+        for good, sentence in superposition.checks(model.superposition, model.sad_mm):
+            if not good:
+                raise EngineError(f"{name}: {sentence}")
 
 
 def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
@@ -129,6 +141,7 @@ def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
         (0 <= collimation.leaf_transmission < 0.2, "leaf transmission must lie in 0..0.2"),
         (0 <= collimation.jaw_transmission < 0.2, "jaw transmission must lie in 0..0.2"),
         (0 <= collimation.leaf_offset_mm < 5, "the radiation edge must lie 0..5 mm behind the leaf tip"),
+        (0 <= collimation.tongue_groove_mm < 3, "the tongue-and-groove width must lie in 0..3 mm"),
         (calibrated, "reference conditions must be positive numbers"),
     )
 
@@ -170,4 +183,6 @@ def save_beam_model(model: BeamModel, path: Path) -> None:
         ],
         "provenance": model.provenance,
     }
+    if model.superposition is not None:
+        raw["superposition"] = superposition.to_json(model.superposition)
     path.write_text(json.dumps(raw, indent=1) + "\n", "utf-8")
