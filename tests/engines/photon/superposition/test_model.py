@@ -42,7 +42,14 @@ def test_a_model_without_the_section_keeps_its_pencil_beam(model):
         (("spectrum", "attenuation_cm2_g", 0), float("nan"), "attenuation"),
         (("spectrum", "primary_share", 3), 1.5, "primary share"),
         (("kernel", "primary", 0), [5.0, 0.0, 0.0], "add up to one"),
-        (("kernel", "scatter_exponent_per_mm",), 0.0, "scatter exponent"),
+        (
+            (
+                "kernel",
+                "scatter_exponent_per_mm",
+            ),
+            0.0,
+            "scatter exponent",
+        ),
         (("kernel", "polar_edges_deg", 0), 1.0, "0 to 180"),
         (("softening_per_deg", 0), -0.2, "softening"),
         (("profile", "relative", 1), -0.1, "profile"),
