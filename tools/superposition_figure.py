@@ -41,7 +41,7 @@ def main() -> int:
     pencil_model = load_beam_model(ROOT / "models" / "beam" / "generic_6mv.json")
     fig, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
     inside = (depth > 20) & (depth < 250)
-    scale = {}
+    scale: dict[str, float] = {}
     for panel, (name, density) in zip(panels, densities.items(), strict=True):
         cones = SuperpositionDose(point_source(), Medium(grid, density)).calculate([square(50.0)])[40, :, 40]
         column = density[40, :, 40]

@@ -55,9 +55,7 @@ def energy_fluence(energy: Array, ee: float, c1: float, c2: float, c3: float) ->
     """Ali and Rogers 2012, function 12: thin-target bremsstrahlung behind C1^2 g/cm2 of tungsten and C2^2 of aluminium."""
     x = energy / ee
     thin = (1 + c3 * x + x**2) * (np.log(ee * (ee - energy) / energy + 1.65) - 0.5)
-    filters = [
-        np.exp(-thickness * loglog(energy, table)) for thickness, table in ((c1**2, TUNGSTEN), (c2**2, ALUMINIUM))
-    ]
+    filters = [np.exp(-thickness * loglog(energy, table)) for thickness, table in ((c1**2, TUNGSTEN), (c2**2, ALUMINIUM))]
     return np.asarray(np.clip(thin, 0, None) * filters[0] * filters[1])
 
 
@@ -97,11 +95,7 @@ def main() -> None:
     write("air.csv", {**head, "material": "dry air", "note": note}, {**columns, "energy_absorption": air[:, 2]})
     source = "Ali and Rogers, Phys Med Biol 57:31 (2012), function 12"
     for name, c2, note in (
-        (
-            "spectrum_6mv.csv",
-            VARIAN_6MV[2],
-            "table 5, Varian 6 MV, flattened: C1 1.222, C2 5.147, C3 -1.186, Ee 5.76 MeV",
-        ),
+        ("spectrum_6mv.csv", VARIAN_6MV[2], "table 5, Varian 6 MV, flattened: C1 1.222, C2 5.147, C3 -1.186, Ee 5.76 MeV"),
         ("spectrum_6mv_fff.csv", FFF_C2, f"as Varian 6 MV with C2 {FFF_C2}: chosen, not published; see CARD.md"),
     ):
         centres, photons = spectrum(c2)
