@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,28 +10,25 @@ from numpy.typing import NDArray
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
+from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
 from appliance.planning.beam_models import load_calibrated, load_superposition
-from appliance.planning.density import load_density, medium
-from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium
+from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
-from engines.grid import VoxelSet
+from engines.grid import Grid, VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
+from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure
 
-Algorithm = Literal["collapsed_cone", "pencil_beam"]
-ALGORITHMS: dict[Algorithm, str] = {
-    "collapsed_cone": "Couchside collapsed cone 1",
-    "pencil_beam": "Couchside SVD pencil beam 1",
-}
-"""Names that doses carry; the number counts changes of what an algorithm computes."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
-CHUNK_VOXELS = 1 << 19
-LARGEST_CACHE_BYTES = 200 * 2**20
-"""Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
+ARC_PITCH_MM = 2.0
+"""The same for beams seen from more than MANY_DIRECTIONS (chosen: what one direction is wrong by in its penumbra, up to
+1.5 % of its own dose, does not repeat in the next)."""
+MANY_DIRECTIONS = 30
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
@@ -40,10 +37,10 @@ Volume = NDArray[np.float32]
 
 
 class FinalDose:
-    """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
-    final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
+    """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
+    overrides: structures whose density is not the CT's (density.overrides_of).
     Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
     model that has no superposition section.
     """
@@ -57,15 +54,21 @@ class FinalDose:
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
         algorithm: Algorithm = "pencil_beam",
+        overrides: Overrides = (),
     ) -> None:
         load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
         self._model, self._gy_per_mu = load(beam_model)
         self._algorithm = algorithm
         self._grid = image.grid
-        self._space = medium(image, external, load_density(density), supports)
-        whole = np.arange(image.grid.size, dtype=np.int64)
-        self._index = whole if external is None else external.index.astype(np.int64)
-        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        table, quantity = load_density(density), QUANTITY[algorithm]
+        self._space = medium(image, external, table, supports, overrides=overrides, quantity=quantity)
+        self._notes, self._overridden = beyond_notes(image, external, table), bool(overrides)
+        wanted = np.ones(image.grid.shape, np.bool_)
+        if external is not None:
+            wanted[:] = False
+            wanted.reshape(-1)[external.index] = True
+        self._wanted = wanted
+        self._voxels = GridDose(self._space, wanted)
         self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
@@ -80,8 +83,17 @@ class FinalDose:
         calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
         total, singles = calculate(plan, per_beam, progress)
         progress("final dose", 1.0)
-        name = ALGORITHMS[self._algorithm]
-        return CalculatedDose(self._grid, total, plan.digest, name, self._model.name, tuple(singles))
+        return CalculatedDose(
+            self._grid,
+            total,
+            plan.digest,
+            ALGORITHMS[self._algorithm],
+            self._model.name,
+            tuple(singles),
+            transport=TRANSPORT[self._algorithm],
+            density_overridden=self._overridden,
+            notes=self._notes,
+        )
 
     def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         if self._superposition is None:
@@ -91,40 +103,26 @@ class FinalDose:
             beams, lambda share: progress("final dose", share), per_beam=per_beam
         )
         scale = np.float32(self._gy_per_mu * plan.fractions)
-        outside = np.ones(self._grid.size, np.bool_)
-        outside[self._index] = False
         for dose in (total, *singles):
             np.multiply(dose, scale, out=dose)
-            dose.reshape(-1)[outside] = 0.0
+            dose[~self._wanted] = 0.0
         return total, singles
 
     def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        grid, index = self._grid, self._index
-        total = np.zeros(grid.size, np.float32)
-        singles = [np.zeros(grid.size, np.float32) for _ in plan.beams] if per_beam else []
-        scale = np.float32(self._gy_per_mu * plan.fractions)
+        total = self._voxels.empty()
+        singles = [self._voxels.empty() for _ in plan.beams] if per_beam else []
+        pitch_mm = ARC_PITCH_MM if len(work) > MANY_DIRECTIONS else FINAL_PITCH_MM
+        scale, box = self._gy_per_mu * plan.fractions, self._voxels.grid
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _piece_dose(piece, beam, self._model, self._space)
-            for start in range(0, index.size, CHUNK_VOXELS):
-                part = index[start : start + CHUNK_VOXELS]
-                points_mm = grid.centres_mm(part)
-                dose = engine.at(points_mm, self._depth_mm(engine, points_mm, start)) * scale
-                total[part] += dose
-                if per_beam:
-                    singles[number][part] += dose
-        return total.reshape(grid.shape), [single.reshape(grid.shape) for single in singles]
-
-    def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
-        key = (engine.frame.source_mm.tobytes(), start)
-        if key in self._depths:
-            return self._depths[key]
-        depth_mm = engine.depth_mm(points_mm)
-        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
-            self._depths[key] = depth_mm
-        return depth_mm
+            engine = _beam_dose(
+                _exposure(piece, beam, self._model), self._model, self._space, box=box, pitch_mm=pitch_mm
+            )
+            self._voxels.add(engine, singles[number] if per_beam else total, scale=scale)
+        for single in singles:
+            total += single
+        return self._voxels.on_grid(total), [self._voxels.on_grid(single) for single in singles]
 
 
 class DoseOptions(TypedDict, total=False):
@@ -133,6 +131,7 @@ class DoseOptions(TypedDict, total=False):
     beam_model: str
     density: str
     supports: tuple[VoxelSet, ...]
+    overrides: Overrides
     algorithm: Algorithm
 
 
@@ -153,23 +152,22 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
-        return ApertureFluence(raster, leaf_boundaries_mm(beam), model.collimation).forward(apertures)
+        return ApertureFluence(raster, leaf_layers_mm(beam), model.collimation).forward(apertures)
 
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
     return Exposure(piece.frame, draw, field)
 
 
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
-    exposure = _exposure(piece, beam, model)
+def _beam_dose(exposure: Exposure, model: BeamModel, space: Medium, *, box: Grid, pitch_mm: float) -> BeamDose:
     return BeamDose(
         model,
         space,
         exposure.frame,
         exposure.draw,
-        points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
+        points_extent_mm=projected_extent([exposure.frame], box_corners_mm(box)),
         field_extent_mm=exposure.field_extent_mm,
-        pitch_mm=FINAL_PITCH_MM,
+        pitch_mm=pitch_mm,
     )
 
 

@@ -7,9 +7,13 @@
 
 #include <array>
 #include <stdexcept>
+#include <vector>
 
 #include "cone_bindings.h"
+#include "leaf_rows.h"
+#include "grid_dose.h"
 #include "photon_math.h"
+#include "sampled_dose.h"
 
 namespace nb = nanobind;
 using namespace couchside;
@@ -18,6 +22,7 @@ template <int D>
 using In = nb::ndarray<const float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 template <int D>
 using Out = nb::ndarray<float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+using Wanted = nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
 namespace {
 
@@ -99,18 +104,12 @@ void forward(In<4> maps, float u0, float v0, float pitch, In<3> geometry, Out<1>
   require(dose.shape(0) == geometry.shape(1), "dose must be (n,)");
   const Raster raster = raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1));
   const long beams = static_cast<long>(maps.shape(0)), n = static_cast<long>(geometry.shape(1));
-  const long map_size = static_cast<long>(raster.nu) * raster.nv * kInterleave;
   const float *k = maps.data(), *g = geometry.data();
   float* d = dose.data();
   nb::gil_scoped_release release;
-#pragma omp parallel num_threads(threads)
-  {
-    const long threads_now = omp_get_num_threads(), me = omp_get_thread_num();
-    const long first = n * me / threads_now, last = n * (me + 1) / threads_now;
-    for (long i = first; i < last; ++i) d[i] = 0.f;
-    for (long b = 0; b < beams; ++b)
-      for (long i = first; i < last; ++i) d[i] += gather(k + b * map_size, raster, g + (b * n + i) * kGeometry);
-  }
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long first = 0; first < n; first += kSamples)
+    gather_samples(k, raster, g, beams, n, first, first + kSamples < n ? first + kSamples : n, d);
 }
 
 // Transpose of forward. Each beam's maps are written by one thread: no races, one fixed order of summation.
@@ -125,11 +124,91 @@ void adjoint(In<1> dose_gradient, In<3> geometry, float u0, float v0, float pitc
   nb::gil_scoped_release release;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (long b = 0; b < beams; ++b) {
-    float* own = k + b * map_size;
-    for (long j = 0; j < map_size; ++j) own[j] = 0.f;
-    for (long i = 0; i < n; ++i)
-      if (dg[i] != 0.f) scatter(own, raster, g + (b * n + i) * kGeometry, dg[i]);
+    std::fill_n(k + b * map_size, map_size, 0.f);
+    scatter_samples(k + b * map_size, raster, g + b * n * kGeometry, n, dg);
   }
+}
+
+// edges (intervals, rows, 4): low edge at start and end, high edge at start and end, in pixels within 0..columns.
+void leaf_rows(In<3> edges, In<2> weight, Out<3> out, int threads) {
+  const long intervals = static_cast<long>(edges.shape(0)), rows = static_cast<long>(edges.shape(1));
+  const int columns = static_cast<int>(out.shape(2));
+  require(edges.shape(2) == 4 && weight.shape(0) == edges.shape(0) && weight.shape(1) == edges.shape(1),
+          "edges must be (k, rows, 4) and weight (k, rows)");
+  require(out.shape(0) == edges.shape(0) && out.shape(1) == edges.shape(1), "out must be (k, rows, columns)");
+  const float *e = edges.data(), *w = weight.data();
+  float* f = out.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long k = 0; k < intervals * rows; ++k) {
+    float* row = f + k * columns;
+    const float* edge = e + 4 * k;
+    for (int i = 0; i < columns; ++i) row[i] = 0.f;
+    const float last = edge[2] > edge[3] ? edge[2] : edge[3];
+    const int stop = static_cast<int>(last) + 1 < columns ? static_cast<int>(last) + 1 : columns;
+    add_edge(row, stop, edge[0], edge[1], w[k]);
+    add_edge(row, stop, edge[2], edge[3], -w[k]);
+  }
+}
+
+// Transpose of leaf_rows: slopes (k, rows, 4) in the edges for weight 1, and seen (k, rows), the slope in the weight.
+void leaf_rows_adjoint(In<3> edges, In<3> gradient, Out<3> slopes, Out<2> seen, int threads) {
+  const long intervals = static_cast<long>(edges.shape(0)), rows = static_cast<long>(edges.shape(1));
+  const int columns = static_cast<int>(gradient.shape(2));
+  require(edges.shape(2) == 4 && slopes.shape(2) == 4, "edges and slopes must be (k, rows, 4)");
+  require(gradient.shape(0) == edges.shape(0) && gradient.shape(1) == edges.shape(1) &&
+              slopes.shape(0) == edges.shape(0) && slopes.shape(1) == edges.shape(1) &&
+              seen.shape(0) == edges.shape(0) && seen.shape(1) == edges.shape(1),
+          "gradient must be (k, rows, columns), slopes (k, rows, 4) and seen (k, rows)");
+  const float *e = edges.data(), *g = gradient.data();
+  float *s = slopes.data(), *sum = seen.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<double> tail(static_cast<size_t>(columns) + 1);
+#pragma omp for schedule(static)
+    for (long k = 0; k < intervals * rows; ++k) {
+      const float *row = g + k * columns, *edge = e + 4 * k;
+      float* slope = s + 4 * k;
+      tail[columns] = 0.0;
+      for (int i = columns - 1; i >= 0; --i) tail[i] = tail[i + 1] + static_cast<double>(row[i]);
+      sum[k] = edge_sum(row, tail.data(), columns, edge[0], edge[1], slope[0], slope[1]);
+      sum[k] -= edge_sum(row, tail.data(), columns, edge[2], edge[3], slope[2], slope[3]);
+      slope[2] = -slope[2];
+      slope[3] = -slope[3];
+    }
+  }
+}
+
+// Adds one beam's dose, times scale, to the wanted voxels of a lattice whose density is given. False, with nothing
+// done, where the source lies so near to the lattice that rows of voxels cannot share their way.
+bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
+                 Vec3 beta, In<4> maps, float u0, float v0, float pitch, Wanted wanted, float scale, Out<3> dose,
+                 int threads) {
+  check_maps(maps.shape(0), maps.shape(3), 1, kGeometry);
+  Lattice lattice{};
+  for (int a = 0; a < 3; ++a) {
+    require(wanted.shape(a) == density.shape(a) && dose.shape(a) == density.shape(a),
+            "density, wanted and dose must have one shape");
+    lattice.origin[a] = origin[a];
+    lattice.spacing[a] = spacing[a];
+    lattice.n[a] = static_cast<int>(density.shape(2 - a));
+  }
+  const GridBeam beam{frame_of(isocentre, ex, ey, ez, sad), Attenuation{m, {beta[0], beta[1], beta[2]}},
+                      raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1)), maps.data(), scale};
+  const RowView view = row_view(lattice, beam.frame);
+  if (!rows_fit(view)) return false;
+  nb::gil_scoped_release release;
+  const std::vector<float> padded = padded_view(density.data(), view, threads);
+  const GridSpace space{lattice, padded.data(), wanted.data()};
+  float* out = dose.data();
+#pragma omp parallel num_threads(threads)
+  {
+    RowDose rows(view, space, beam);
+#pragma omp for schedule(dynamic, 1)
+    for (int b = 0; b < view.n_b; ++b) rows.run(b, out);
+  }
+  return true;
 }
 
 }  // namespace
@@ -150,4 +229,11 @@ NB_MODULE(_kernels, module) {
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
   define_collapsed_cone(module);
+  module.def("leaf_rows", &leaf_rows, nb::arg("edges"), nb::arg("weight"), nb::arg("out"), nb::arg("threads"));
+  module.def("leaf_rows_adjoint", &leaf_rows_adjoint, nb::arg("edges"), nb::arg("gradient"), nb::arg("slopes"),
+             nb::arg("seen"), nb::arg("threads"));
+  module.def("add_on_grid", &add_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
+             nb::arg("isocentre"), nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"),
+             nb::arg("beta"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("wanted"),
+             nb::arg("scale"), nb::arg("dose"), nb::arg("threads"));
 }
