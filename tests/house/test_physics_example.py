@@ -57,5 +57,5 @@ def test_the_bixel_example_adds_its_beams(machine_file: Path, monkeypatch: pytes
     exec(second, names)
     dose = np.asarray(names["dose"])
     np.testing.assert_allclose(dose, dose[:, :, ::-1], atol=2e-4 * dose.max())
-    row = int(round((50.0 + 98.5) / 3.0))
+    row = round((50.0 + 98.5) / 3.0)
     assert dose[50, row, 50] > 20 * dose[50, row + 15, 50] > 0
