@@ -26,7 +26,7 @@ from appliance.dicomio.files import software_version
 from appliance.errors import WriteFailed
 from engines.photon.beam_model import save_beam_model
 
-MISSED = 12
+MISSED = 13
 """Exit code when a tolerance is missed."""
 
 Folder = Annotated[

@@ -24,7 +24,7 @@ def test_a_curve_that_no_photon_beam_has_fails_and_still_writes(run: Callable[..
     out = tmp_path / "out" / "model.json"
     out.parent.mkdir()
     done = run("commission", tmp_path, "--out", out, "--json")
-    assert done.code == 12
+    assert done.code == 13
     document = json.loads(done.out)
     assert document["passed"] is False
     table = document["tables"]["collapsed cone"]
