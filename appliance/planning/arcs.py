@@ -64,7 +64,10 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc
         angles = [start + step * i for i in range(intervals + 1)]
         frames = tuple(
             beam_frame(
-                isocentre, angle + 0.5 * step, collimator_deg=collimator, sad_mm=machine.sad_mm,
+                isocentre,
+                angle + 0.5 * step,
+                collimator_deg=collimator,
+                sad_mm=machine.sad_mm,
                 patient_position=case.patient_position,
             )  # fmt: skip
             for angle in angles[:-1]
@@ -87,7 +90,10 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
             angles.append(round(angle % FULL_TURN_DEG, 2))
             frames.append(
                 beam_frame(
-                    isocentre, angle, collimator_deg=arc.collimator_deg, sad_mm=machine.sad_mm,
+                    isocentre,
+                    angle,
+                    collimator_deg=arc.collimator_deg,
+                    sad_mm=machine.sad_mm,
                     patient_position=case.patient_position,
                 )  # fmt: skip
             )

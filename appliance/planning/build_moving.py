@@ -80,8 +80,15 @@ def _backwards(points: tuple[ControlPoint, ...]) -> tuple[ControlPoint, ...]:
     whole = points[-1].cumulative_mu
     return tuple(
         ControlPoint(
-            round(whole - p.cumulative_mu, MU_DECIMALS), p.gantry_deg, p.collimator_deg, p.couch_deg, p.jaws,
-            p.leaf_a_mm, p.leaf_b_mm, p.lower_a_mm, p.lower_b_mm,
+            round(whole - p.cumulative_mu, MU_DECIMALS),
+            p.gantry_deg,
+            p.collimator_deg,
+            p.couch_deg,
+            p.jaws,
+            p.leaf_a_mm,
+            p.leaf_b_mm,
+            p.lower_a_mm,
+            p.lower_b_mm,
         )  # fmt: skip
         for p in reversed(points)
     )

@@ -28,9 +28,7 @@ class PlanHead:
     technique: str = "STEP_AND_SHOOT"
 
 
-def build_plan(
-    arrangement: Arrangement, beams: tuple[BeamSegments, ...], machine: Machine, *, head: PlanHead
-) -> Plan:
+def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machine: Machine, *, head: PlanHead) -> Plan:
     """Step-and-shoot plan: for each segment one control point before and one after its dose. Beams without a segment
     are left out; a beam beyond the machine's largest meterset is split into several from the same angle."""
     built: list[Beam] = []

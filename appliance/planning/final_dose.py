@@ -48,12 +48,10 @@ class FinalDose:
         self._model, self._gy_per_mu = load_calibrated(beam_model)
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
-        wanted = np.ones(image.grid.shape, np.bool_)
+        wanted = np.full(image.grid.size, external is None, np.bool_)
         if external is not None:
-            wanted = np.zeros(image.grid.size, np.bool_)
             wanted[external.index] = True
-            wanted = wanted.reshape(image.grid.shape)
-        self._grid_dose = GridDose(self._space, wanted)
+        self._grid_dose = GridDose(self._space, wanted.reshape(image.grid.shape))
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.

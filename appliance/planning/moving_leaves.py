@@ -28,13 +28,13 @@ from engines.optimise import Outcome, minimise
 from engines.photon.beam_model import Collimation
 from engines.photon.moving import MovingFluence
 
-DEVELOP_ROUNDS, DEVELOP_BUDGET = 3, 30
-"""The first optimisation is cut into rounds, each of which ends on a legal path (chosen: what a projection costs is then
-won back before the next)."""
+DEVELOP_ROUNDS, DEVELOP_BUDGET = 8, 30
+"""The first optimisation is cut into rounds, each of which ends on a legal path (chosen: what a projection costs is
+then won back before the next)."""
 TRAVEL_WEIGHT = 0.02
 """Merit of a square millimetre of travel or order broken, while optimising (chosen: leaves then end within a few tenths
 of a millimetre of a legal path, and the curvature stays below that of the dose)."""
-SECOND_WEIGHT = 0.01
+SECOND_WEIGHT = 0.05
 """Merit of a second of beam-on time beyond that of the fastest gantry (chosen: a goal missed by 0.1 Gy outweighs a
 minute)."""
 
@@ -94,7 +94,9 @@ class MovingLeaves:
         for field, drawer, path in zip(self.fields, self._drawers, paths, strict=True):
             intervals = drawer.forward(trajectory(path.left_mm, path.right_mm, path.mu, field, self._machine))
             which, first = np.unique(field.directions, return_index=True)
-            fluence[which] += intervals if len(which) == len(first) == len(intervals) else np.add.reduceat(intervals, first)
+            fluence[which] += (
+                intervals if len(which) == len(first) == len(intervals) else np.add.reduceat(intervals, first)
+            )
         return fluence
 
     def _slopes(self, paths: tuple[FieldPath, ...], by_fluence: NDArray[np.float32]) -> list[FieldPath]:
@@ -123,23 +125,19 @@ class MovingLeaves:
             broken, mends = vector.penalty(paths)
             value += TRAVEL_WEIGHT * broken
             slopes = []
-            for field, path, own, mend in zip(
-                self.fields, paths, self._slopes(paths, by_fluence), mends, strict=True
-            ):
+            for field, path, own, mend in zip(self.fields, paths, self._slopes(paths, by_fluence), mends, strict=True):
                 seconds, by_mu = self._seconds(path, field)
                 value += SECOND_WEIGHT * seconds
                 left, right = own.left_mm + TRAVEL_WEIGHT * mend.left_mm, own.right_mm + TRAVEL_WEIGHT * mend.right_mm
                 slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu))
             return value, vector.gradient(paths, slopes)
 
-        before = self.paths
         outcome = minimise(
             evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
             on_iteration=lambda i, _: progress("apertures", min(1.0, i / budget)),
         )  # fmt: skip
         self.paths = self._legal(vector.unpack(outcome.x))
         aim.dose_gy = aim.dose_of(self.fluence())
-        self._before = before
         return outcome
 
     def _legal(self, paths: tuple[FieldPath, ...]) -> tuple[FieldPath, ...]:

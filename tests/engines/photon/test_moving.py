@@ -60,7 +60,9 @@ def test_an_edge_that_sweeps_makes_a_ramp():
     layer = np.array([-20.0, 20.0])
     fluence = MovingFluence(RASTER, (layer,), collimation, y_mm=JAW_Y).forward(path)[0]
     middle = fluence[10]
-    np.testing.assert_allclose(middle, 2.0 * np.where(RASTER.u_mm < -40, 0, np.clip((20 - RASTER.u_mm) / 40, 0, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        middle, 2.0 * np.where(RASTER.u_mm < -40, 0, np.clip((20 - RASTER.u_mm) / 40, 0, 1)), atol=1e-5
+    )
     assert not fluence[0].any()
 
 
