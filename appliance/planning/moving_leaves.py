@@ -82,6 +82,10 @@ class MovingLeaves:
     def fluence(self) -> NDArray[np.float32]:
         return self._drawn(self.paths)
 
+    def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
+        vector = MovingVector(self.fields, self.limits, self.paths)
+        return vector.gradient(self.paths, self._slopes(self.paths, by_fluence))
+
     def scale(self, factor: float) -> None:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
 
