@@ -45,11 +45,10 @@ class ApertureFluence:
     """Operator from apertures to the fluence (nv, nu) of one beam on a raster, in MU: 1 MU of an open field gives 1.
 
     F = sum_s mu_s [ t_jaw + (t - t_jaw) box_s + sum_r f_r open_sr ], with t what all closed leaves let through, box_s
-    what the jaws leave open and open_sr what the jaws and the leaves of row r leave open (see LeafRows; without tongue
-    and groove and with one layer a row is a leaf pair and f_r = 1 - t), each with exact pixel coverage; the radiation
-    edge of a leaf lies `leaf_offset_mm` behind its tip. layers_mm: leaf borders along IEC Y_b, pairs + 1 values; two arrays for
-    two layers.
-    """
+    what the jaws leave open and open_sr what the jaws and the leaves of row r leave open (see LeafRows; without
+    tongue and groove and with one layer a row is a leaf pair and f_r = 1 - t), each with exact pixel coverage; the
+    radiation edge of a leaf lies `leaf_offset_mm` behind its tip. layers_mm: leaf borders along IEC Y_b, pairs + 1
+    values; two arrays for two layers."""
 
     def __init__(
         self,
