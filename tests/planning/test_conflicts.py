@@ -48,7 +48,7 @@ def test_words_for_a_clinician():
 
 
 def test_two_goals_on_one_organ_and_its_neighbour_cannot_both_hold():
-    """A target that must be covered and may have no dose at its neighbour 6 mm away: each is named against the other."""
+    """A target to be covered and a neighbour 6 mm away that may have no dose: the one is named against the other."""
     goals = goal_set(goal("PTV", "D95%", ">=", 19.8), goal("Core", "Mean", "<=", 0.2))
     tps = PhotonTps(cylinder_case(), goals, PlanningConfig(dose_grid_mm=6.0, beamlet_mm=5.0, segments_per_beam=3))
     objectives = tps.initial_objectives()
