@@ -32,7 +32,8 @@ class Medium:
     density: NDArray[np.float32]
 
     @cached_property
-    def _box(self) -> tuple[Grid, NDArray[np.float32]]:
+    def box(self) -> tuple[Grid, NDArray[np.float32]]:
+        """Grid and density of the part that rays are traced in."""
         ranges = []
         for axis in range(3):
             others = tuple(a for a in range(3) if a != axis)
@@ -45,7 +46,7 @@ class Medium:
         self, frame: BeamFrame, points_mm: NDArray[np.float32], *, threads: int = THREADS
     ) -> NDArray[np.float32]:
         """Radiological depth (n,) in mm of water of LPS points (n, 3), by ray tracing from the source."""
-        grid, density = self._box
+        grid, density = self.box
         out = np.empty(len(points_mm), np.float32)
         _kernels.depth_of_points(
             density,

@@ -1,0 +1,97 @@
+"""The CPU backend: the C++ kernels of engines/photon, through the classes of dose.py."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose
+from engines.photon.beam_model import BeamModel
+from engines.photon.dose import (
+    BeamDose,
+    DoseOperator,
+    FluenceOnRaster,
+    Medium,
+    box_corners_mm,
+    point_geometry,
+    projected_extent,
+)
+from engines.photon.frame import BeamFrame
+from engines.photon.raster import Raster
+
+POINTS_AT_ONCE = 1 << 19
+LARGEST_CACHE_BYTES = 200 * 2**20
+"""Radiological depths kept for beams that come again (chosen, to stay far below 1 GiB in all)."""
+
+
+class CpuBackend:
+    """Implements Backend."""
+
+    name = "cpu"
+    summary = "CPU, C++ and OpenMP"
+
+    def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> LinearDose:
+        return CpuDoseOperator(model, raster, exposure)
+
+    def dose_sum(
+        self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], *, pitch_mm: float = 1.0
+    ) -> DoseSum:
+        return CpuDoseSum(model, medium, points_mm, pitch_mm)
+
+
+class CpuDoseOperator(DoseOperator):
+    """A DoseOperator that knows what its points lie in, so that points can be added."""
+
+    def __init__(
+        self, model: BeamModel, raster: Raster, exposure: Exposure, geometry: NDArray[np.float32] | None = None
+    ) -> None:
+        made = _geometry(model, exposure, exposure.points_mm) if geometry is None else geometry
+        super().__init__(model, raster, made, exposure.ssd_mm)
+        self._model, self._exposure = model, exposure
+
+    def with_points(self, added_mm: NDArray[np.float32], order: NDArray[np.integer]) -> CpuDoseOperator:
+        """Traces the added points only."""
+        added = _geometry(self._model, self._exposure, np.ascontiguousarray(added_mm, np.float32))
+        every = np.concatenate([self.geometry, added], axis=1)[:, order]
+        exposure = self._exposure.with_points(added_mm, order)
+        return CpuDoseOperator(self._model, self.raster, exposure, np.ascontiguousarray(every))
+
+
+def _geometry(model: BeamModel, exposure: Exposure, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+    medium = exposure.medium
+    return np.stack([point_geometry(model, f, points_mm, medium.depth_mm(f, points_mm)) for f in exposure.frames])
+
+
+class CpuDoseSum:
+    """Implements DoseSum with one BeamDose a beam."""
+
+    def __init__(self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], pitch_mm: float) -> None:
+        self._model, self._medium, self._points_mm, self._pitch_mm = model, medium, points_mm, pitch_mm
+        self._corners_mm = box_corners_mm(medium.grid)
+        self._dose = np.zeros(len(points_mm), np.float32)
+        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+
+    def add(
+        self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
+    ) -> None:
+        extent = projected_extent([frame], self._corners_mm)
+        beam = BeamDose(
+            self._model, self._medium, frame, fluence,
+            points_extent_mm=extent, field_extent_mm=field_extent_mm, pitch_mm=self._pitch_mm,
+        )  # fmt: skip
+        for start in range(0, len(self._points_mm), POINTS_AT_ONCE):
+            points = self._points_mm[start : start + POINTS_AT_ONCE]
+            self._dose[start : start + POINTS_AT_ONCE] += beam.at(points, self._depth_mm(beam, points, start))
+
+    def _depth_mm(self, beam: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
+        key = (beam.frame.source_mm.tobytes(), start)
+        if key in self._depths:
+            return self._depths[key]
+        depth_mm = beam.depth_mm(points_mm)
+        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
+            self._depths[key] = depth_mm
+        return depth_mm
+
+    def take(self) -> NDArray[np.float32]:
+        taken, self._dose = self._dose, np.zeros_like(self._dose)
+        return taken
