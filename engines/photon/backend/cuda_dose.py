@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.errors import DeviceError, EngineError
 from engines.photon.backend.cuda_sum import CudaDoseSum
-from engines.photon.backend.device import Buffer, Device, fetched
+from engines.photon.backend.device import Buffer, Device, HostBuffer, fetched
 from engines.photon.backend.maps import DeviceMaps
 from engines.photon.backend.points import FLOAT, POINT_BYTES, DeviceMedium, DevicePoints, SortedPoints, place_medium
 from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose
@@ -80,8 +80,8 @@ class CudaDoseOperator:
         self._sorted = SortedPoints(device, self._points, raster)
         self._maps = DeviceMaps(device, self._model, raster, exposure.ssd_mm)
         self._dose = Buffer(device, FLOAT * n)
-        self._host_fluence = device.host((beams, raster.nv, raster.nu))
-        self._host_dose = device.host((n,))
+        self._host_fluence = HostBuffer(device, (beams, raster.nv, raster.nu))
+        self._host_dose = HostBuffer(device, (n,))
         self._forward = (*self._maps.forward, self._points.dose(self._maps.maps, raster, self._dose))
         self._adjoint = (
             self._points.place_gradient(self._dose),
@@ -92,29 +92,29 @@ class CudaDoseOperator:
 
     def forward(self, fluence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fluence (beams, nv, nu) to dose (n,)."""
-        _check_shape("fluence", fluence, self._host_fluence.shape)
+        _check_shape("fluence", fluence, self._host_fluence.array.shape)
 
         def work() -> NDArray[np.float32]:
-            self._host_fluence[...] = fluence
-            self._device.upload(self._maps.fluence.address, self._host_fluence)
+            self._host_fluence.array[...] = fluence
+            self._device.upload(self._maps.fluence.address, self._host_fluence.array)
             self._device.launch(self._forward)
-            self._device.download(self._dose.address, self._host_dose)
+            self._device.download(self._dose.address, self._host_dose.array)
             self._device.synchronise()
-            return self._host_dose.copy()
+            return self._host_dose.array.copy()
 
         return self._device.run(work)
 
     def adjoint(self, dose_gradient: NDArray[np.float32]) -> NDArray[np.float32]:
         """Gradient in the dose (n,) to gradient in the fluence (beams, nv, nu)."""
-        _check_shape("dose gradient", dose_gradient, self._host_dose.shape)
+        _check_shape("dose gradient", dose_gradient, self._host_dose.array.shape)
 
         def work() -> NDArray[np.float32]:
-            self._host_dose[...] = dose_gradient
-            self._device.upload(self._dose.address, self._host_dose)
+            self._host_dose.array[...] = dose_gradient
+            self._device.upload(self._dose.address, self._host_dose.array)
             self._device.launch(self._adjoint)
-            self._device.download(self._maps.fluence.address, self._host_fluence)
+            self._device.download(self._maps.fluence.address, self._host_fluence.array)
             self._device.synchronise()
-            return self._host_fluence.copy()
+            return self._host_fluence.array.copy()
 
         return self._device.run(work)
 

@@ -3,6 +3,8 @@ the same kernels on the host, so that everything above this line is tested witho
 
 from __future__ import annotations
 
+import ctypes
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -32,8 +34,11 @@ class Device(Protocol):
 
     def free_bytes(self) -> int: ...
 
-    def host(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Page-locked host memory that copies read and write without staging; freed with its last reference."""
+    def allocate_host(self, nbytes: int) -> int:
+        """Address of page-locked host memory, which copies read and write without staging."""
+
+    def free_host(self, address: int) -> None:
+        """May be called from any thread; returns at once."""
 
     def upload(self, address: int, array: NDArray[Any]) -> None:
         """In the order of the stream; the array must live and keep still until `synchronise`."""
@@ -67,6 +72,18 @@ class Buffer:
 
     def close(self) -> None:
         self._free()
+
+
+class HostBuffer:
+    """Page-locked host memory as an array of float32. The array owns nothing: it must not outlive the buffer."""
+
+    def __init__(self, device: Device, shape: tuple[int, ...]) -> None:
+        count = math.prod(shape)
+        address = device.allocate_host(4 * count)
+        raw = (ctypes.c_float * count).from_address(address)
+        self.array: NDArray[np.float32] = np.frombuffer(raw, np.float32).reshape(shape)
+        self._free = weakref.finalize(self, device.free_host, address)
+        self._free.atexit = False
 
 
 def filled(device: Device, array: NDArray[Any]) -> Buffer:

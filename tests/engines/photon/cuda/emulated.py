@@ -47,6 +47,7 @@ class EmulatedDevice:
             ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
         ]  # fmt: skip
         self.blocks: dict[int, NDArray[np.uint8]] = {}
+        self.pinned: dict[int, NDArray[np.uint8]] = {}
         self.launched: list[str] = []
         self.copied_bytes = 0
         self._limit = free_bytes
@@ -75,8 +76,13 @@ class EmulatedDevice:
     def free_bytes(self) -> int:
         return self._limit - sum(block.size - 2 * self.GUARD for block in self.blocks.values())
 
-    def host(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        return np.empty(shape, np.float32)
+    def allocate_host(self, nbytes: int) -> int:
+        block = np.empty(nbytes, np.uint8)
+        self.pinned[block.ctypes.data] = block
+        return int(block.ctypes.data)
+
+    def free_host(self, address: int) -> None:
+        del self.pinned[address]
 
     def upload(self, address: int, array: NDArray[Any]) -> None:
         assert array.flags.c_contiguous
