@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose
+from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose, wanted_index
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import (
     BeamDose,
@@ -34,9 +34,9 @@ class CpuBackend:
         return CpuDoseOperator(model, raster, exposure)
 
     def dose_sum(
-        self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], *, pitch_mm: float = 1.0
+        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
     ) -> DoseSum:
-        return CpuDoseSum(model, medium, points_mm, pitch_mm)
+        return CpuDoseSum(model, medium, wanted, pitch_mm)
 
 
 class CpuDoseOperator(DoseOperator):
@@ -65,10 +65,11 @@ def _geometry(model: BeamModel, exposure: Exposure, points_mm: NDArray[np.float3
 class CpuDoseSum:
     """Implements DoseSum with one BeamDose a beam."""
 
-    def __init__(self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], pitch_mm: float) -> None:
-        self._model, self._medium, self._points_mm, self._pitch_mm = model, medium, points_mm, pitch_mm
+    def __init__(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], pitch_mm: float) -> None:
+        self._model, self._medium, self._pitch_mm = model, medium, pitch_mm
+        self._index = wanted_index(medium, wanted)
         self._corners_mm = box_corners_mm(medium.grid)
-        self._dose = np.zeros(len(points_mm), np.float32)
+        self._dose = np.zeros(medium.grid.shape, np.float32)
         self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
 
     def add(
@@ -79,9 +80,10 @@ class CpuDoseSum:
             self._model, self._medium, frame, fluence,
             points_extent_mm=extent, field_extent_mm=field_extent_mm, pitch_mm=self._pitch_mm,
         )  # fmt: skip
-        for start in range(0, len(self._points_mm), POINTS_AT_ONCE):
-            points = self._points_mm[start : start + POINTS_AT_ONCE]
-            self._dose[start : start + POINTS_AT_ONCE] += beam.at(points, self._depth_mm(beam, points, start))
+        for start in range(0, len(self._index), POINTS_AT_ONCE):
+            part = self._index[start : start + POINTS_AT_ONCE]
+            points = self._medium.grid.centres_mm(part)
+            self._dose.reshape(-1)[part] += beam.at(points, self._depth_mm(beam, points, start))
 
     def _depth_mm(self, beam: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
         key = (beam.frame.source_mm.tobytes(), start)

@@ -43,10 +43,10 @@ class CudaBackend:
         return CudaDoseOperator(self, model, raster, exposure)
 
     def dose_sum(
-        self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], *, pitch_mm: float = 1.0
+        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
     ) -> DoseSum:
         placed = self.device.run(lambda: self.placed(medium))
-        return CudaDoseSum(self.device, placed, model, medium, points_mm, pitch_mm=pitch_mm)
+        return CudaDoseSum(self.device, placed, model, medium, wanted, pitch_mm=pitch_mm)
 
     def depth_mm(
         self, medium: Medium, frames: Sequence[BeamFrame], points_mm: NDArray[np.float32]

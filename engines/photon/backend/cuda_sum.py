@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from engines.photon.backend.device import Buffer, Device, fetched
 from engines.photon.backend.maps import DeviceMaps
 from engines.photon.backend.points import FLOAT, DeviceMedium, DevicePoints
+from engines.photon.backend.protocol import wanted_index
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import FluenceOnRaster, Medium, box_corners_mm, projected_extent
 from engines.photon.frame import BeamFrame, beam_frame
@@ -26,14 +27,15 @@ class CudaDoseSum:
         placed: DeviceMedium,
         model: BeamModel,
         medium: Medium,
-        points_mm: NDArray[np.float32],
+        wanted: NDArray[np.bool_],
         *,
         pitch_mm: float,
     ) -> None:
         self._device, self._placed, self._model, self._medium = device, placed, model, medium
         self._pitch_mm, self._corners_mm = pitch_mm, box_corners_mm(medium.grid)
         self._depths: dict[bytes, Buffer] = {}
-        self._device.run(lambda: self._place(np.ascontiguousarray(points_mm, np.float32)))
+        self._index = wanted_index(medium, wanted)
+        self._device.run(lambda: self._place(medium.grid.centres_mm(self._index)))
 
     def _place(self, points_mm: NDArray[np.float32]) -> None:
         any_frame = beam_frame((0.0, 0.0, 0.0), 0.0, sad_mm=self._model.sad_mm)
@@ -77,9 +79,11 @@ class CudaDoseSum:
 
     def take(self) -> NDArray[np.float32]:
         def work() -> NDArray[np.float32]:
-            dose = fetched(self._device, self._dose, (self._points.n,))
+            taken = fetched(self._device, self._dose, (self._points.n,))
             self._device.clear(self._dose.address, self._dose.nbytes)
             self._device.synchronise()
-            return dose
+            return taken
 
-        return self._device.run(work)
+        dose = np.zeros(self._medium.grid.shape, np.float32)
+        dose.reshape(-1)[self._index] = self._device.run(work)
+        return dose

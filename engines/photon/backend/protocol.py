@@ -57,7 +57,8 @@ class LinearDose(Protocol):
 
 
 class DoseSum(Protocol):
-    """Doses of beams with known fluence, one after the other, on fixed points: for final doses."""
+    """Doses of beams with known fluence, one after the other, on the wanted voxels of a medium's grid: for final
+    doses."""
 
     def add(
         self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
@@ -65,7 +66,15 @@ class DoseSum(Protocol):
         """Adds one beam's dose; its fluence is drawn on the raster that the engine chooses."""
 
     def take(self) -> NDArray[np.float32]:
-        """Dose (n,) of the beams added since the last call, per unit fluence of the beam model."""
+        """Dose (z, y, x) on the medium's grid of the beams added since the last call, per unit fluence of the beam model;
+        zero where none was wanted."""
+
+
+def wanted_index(medium: Medium, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Flat indices of the wanted voxels. Raises EngineError for another grid than the medium's, or for none."""
+    if wanted.shape != medium.grid.shape or not wanted.any():
+        raise EngineError(f"wanted voxels must be some of {medium.grid.shape} as the medium's grid, got {wanted.shape}")
+    return np.flatnonzero(wanted).astype(np.int64)
 
 
 class Backend(Protocol):
@@ -80,5 +89,6 @@ class Backend(Protocol):
     def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> LinearDose: ...
 
     def dose_sum(
-        self, model: BeamModel, medium: Medium, points_mm: NDArray[np.float32], *, pitch_mm: float = 1.0
-    ) -> DoseSum: ...
+        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
+    ) -> DoseSum:
+        """wanted (z, y, x): the voxels of the medium's grid whose dose is asked for."""
