@@ -1,8 +1,9 @@
 """The control points of a photon beam (PS3.3 C.8.8.14), with what DICOM leaves out put back.
 
 A control point states only what differs from the one before it; the first states everything. Leaves and jaws are given
-per device: jaws as (X1, X2) or (Y1, Y2), leaves as all of bank A (X1) and then all of bank B (X2), in the order of the
-leaf boundaries.
+per device: jaws as (X1, X2) or (Y1, Y2), leaves as all of bank A (X1, Y1) and then all of bank B, in the order of the
+leaf boundaries. Plans of dual-layer machines carry two devices, MLCX1 nearer to the patient and MLCX2 nearer to the
+source, which are no terms of the standard.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from pydicom.dataset import Dataset
 
@@ -26,39 +28,73 @@ ANGLE_TOLERANCE_DEG = 0.01
 
 LEVEL_ANGLES = ("TableTopEccentricAngle", "TableTopPitchAngle", "TableTopRollAngle", "GantryPitchAngle")
 JAW_TYPES = {"X": "X", "ASYMX": "X", "Y": "Y", "ASYMY": "Y"}
+UPPER, LOWER = "upper layer", "lower layer"
+LEAF_TYPES: dict[str, tuple[str, Literal["X", "Y"]]] = {
+    "MLCX": (UPPER, "X"),
+    "MLCY": (UPPER, "Y"),
+    "MLCX2": (UPPER, "X"),
+    "MLCX1": (LOWER, "X"),
+}
+"""Layer and axis of each kind of multileaf collimator."""
 
 
 @dataclass(frozen=True)
 class Devices:
-    """leaf_boundaries_mm is empty without a multileaf collimator. jaw_axes: axes with a jaw pair, of X and Y."""
+    """leaf_boundaries_mm is empty without a multileaf collimator, lower_boundaries_mm without a second layer. axes:
+    those with a jaw pair, of X and Y; independent: those whose two jaws move by themselves."""
 
     leaf_boundaries_mm: tuple[float, ...]
-    jaw_axes: frozenset[str]
+    lower_boundaries_mm: tuple[float, ...]
+    leaf_axis: Literal["X", "Y"]
+    axes: frozenset[str]
+    independent: frozenset[str]
 
     @property
-    def leaf_pairs(self) -> int:
-        return max(len(self.leaf_boundaries_mm) - 1, 0)
+    def pairs(self) -> dict[str, int]:
+        """Leaf pairs of each layer that is there."""
+        layers = ((UPPER, self.leaf_boundaries_mm), (LOWER, self.lower_boundaries_mm))
+        return {layer: len(borders) - 1 for layer, borders in layers if borders}
+
+    @property
+    def jaw_axes(self) -> Literal["XY", "X", "Y", ""]:
+        if len(self.independent) == 2:
+            return "XY"
+        return "X" if "X" in self.independent else "Y" if "Y" in self.independent else ""
 
 
 def read_devices(beam: Dataset, where: str) -> Devices:
-    """Raises UnsupportedPlan for devices other than X and Y jaws and one MLCX."""
-    boundaries: tuple[float, ...] = ()
-    axes: set[str] = set()
+    """Raises UnsupportedPlan for devices other than X and Y jaws and one MLC of one layer, or of two along X."""
+    borders: dict[str, tuple[float, ...]] = {}
+    kinds: list[str] = []
     for device in items(beam, "BeamLimitingDeviceSequence"):
         kind = text(device, "RTBeamLimitingDeviceType")
-        if kind == "MLCX" and not boundaries:
-            boundaries = numbers(device, "LeafPositionBoundaries", 0, where)
-            if len(boundaries) != int(number(device, "NumberOfLeafJawPairs", where)) + 1 or any(
-                after <= before for before, after in pairwise(boundaries)
-            ):
-                raise UnsupportedPlan(f"{where}: its leaf boundaries do not fit its leaves")
-        elif kind in JAW_TYPES and JAW_TYPES[kind] not in axes:
-            axes.add(JAW_TYPES[kind])
-        else:
+        same = JAW_TYPES.get(kind) or (LEAF_TYPES[kind][0] if kind in LEAF_TYPES else "")
+        if not same or same in [JAW_TYPES.get(other) or LEAF_TYPES[other][0] for other in kinds]:
             raise UnsupportedPlan(f"{where}: it is shaped by a device this release does not know ({kind or 'no type'})")
-    if not boundaries and axes != {"X", "Y"}:
+        kinds.append(kind)
+        if kind in LEAF_TYPES:
+            borders[LEAF_TYPES[kind][0]] = _leaf_boundaries(device, where)
+    axes = {JAW_TYPES[kind] for kind in kinds if kind in JAW_TYPES}
+    if not borders and axes != {"X", "Y"}:
         raise UnsupportedPlan(f"{where}: it has neither a multileaf collimator nor jaws along both axes")
-    return Devices(boundaries, frozenset(axes))
+    if ("MLCX1" in kinds) != ("MLCX2" in kinds):
+        raise UnsupportedPlan(f"{where}: of its two layers of leaves one is missing")
+    return Devices(
+        leaf_boundaries_mm=borders.get(UPPER, ()),
+        lower_boundaries_mm=borders.get(LOWER, ()),
+        leaf_axis="Y" if "MLCY" in kinds else "X",
+        axes=frozenset(axes),
+        independent=frozenset(kind[-1] for kind in kinds if kind.startswith("ASYM")),
+    )
+
+
+def _leaf_boundaries(device: Dataset, where: str) -> tuple[float, ...]:
+    boundaries = numbers(device, "LeafPositionBoundaries", 0, where)
+    if len(boundaries) != int(number(device, "NumberOfLeafJawPairs", where)) + 1 or any(
+        after <= before for before, after in pairwise(boundaries)
+    ):
+        raise UnsupportedPlan(f"{where}: its leaf boundaries do not fit its leaves")
+    return boundaries
 
 
 @dataclass(frozen=True)
@@ -111,12 +147,12 @@ def _following(item: Dataset, before: _State | None, devices: Devices, where: st
     positions = dict(before.positions) if before else {}
     for device in items(item, "BeamLimitingDevicePositionSequence"):
         kind = text(device, "RTBeamLimitingDeviceType")
-        name = JAW_TYPES.get(kind, kind)
-        count = 2 * devices.leaf_pairs if name == "MLCX" else 2
-        if (name != "MLCX" or count == 0) and name not in devices.jaw_axes:
+        name = LEAF_TYPES[kind][0] if kind in LEAF_TYPES else JAW_TYPES.get(kind, kind)
+        fits = kind not in LEAF_TYPES or LEAF_TYPES[kind][1] == devices.leaf_axis
+        if not fits or name not in (*devices.axes, *devices.pairs):
             raise UnsupportedPlan(f"{where}: it positions a device it does not have ({kind or 'no type'})")
-        positions[name] = numbers(device, "LeafJawPositions", count, where)
-    wanted = set(devices.jaw_axes) | ({"MLCX"} if devices.leaf_pairs else set())
+        positions[name] = numbers(device, "LeafJawPositions", 2 * devices.pairs.get(name, 1), where)
+    wanted = set(devices.axes) | set(devices.pairs)
     if set(positions) != wanted:
         missing = ", ".join(sorted(wanted - set(positions)))
         raise UnsupportedPlan(f"{where}: its first control point has no position of {missing}")
@@ -128,10 +164,11 @@ def _following(item: Dataset, before: _State | None, devices: Devices, where: st
 
 
 def _point(state: _State, devices: Devices, cumulative_mu: float) -> ControlPoint:
-    leaves = state.positions.get("MLCX", ())
-    boundaries = devices.leaf_boundaries_mm
-    x1, x2 = state.positions.get("X", (-OPEN_MM, OPEN_MM))
-    y1, y2 = state.positions.get("Y", (boundaries[0], boundaries[-1]) if boundaries else (-OPEN_MM, OPEN_MM))
+    banks = {layer: (state.positions[layer][:n], state.positions[layer][n:]) for layer, n in devices.pairs.items()}
+    leaf_a, leaf_b = banks.get(UPPER, ((), ()))
+    lower_a, lower_b = banks.get(LOWER, ((), ()))
+    openings = {axis: state.positions.get(axis) or _without_jaws(devices, axis) for axis in ("X", "Y")}
+    (x1, x2), (y1, y2) = openings["X"], openings["Y"]
     gantry, collimator, couch = state.angles
     return ControlPoint(
         cumulative_mu=cumulative_mu,
@@ -139,6 +176,16 @@ def _point(state: _State, devices: Devices, cumulative_mu: float) -> ControlPoin
         collimator_deg=collimator,
         couch_deg=couch,
         jaws=Jaws(x1, x2, y1, y2),
-        leaf_a_mm=leaves[: devices.leaf_pairs],
-        leaf_b_mm=leaves[devices.leaf_pairs :],
+        leaf_a_mm=leaf_a,
+        leaf_b_mm=leaf_b,
+        lower_a_mm=lower_a,
+        lower_b_mm=lower_b,
     )
+
+
+def _without_jaws(devices: Devices, axis: str) -> tuple[float, ...]:
+    """The opening along an axis without jaws: where leaves are across it, the field they cover."""
+    layers = [borders for borders in (devices.leaf_boundaries_mm, devices.lower_boundaries_mm) if borders]
+    if axis == devices.leaf_axis or not layers:
+        return -OPEN_MM, OPEN_MM
+    return max(borders[0] for borders in layers), min(borders[-1] for borders in layers)

@@ -148,6 +148,9 @@ def _beam(beam: Dataset, metersets: Mapping[int, float]) -> Beam:
         dose_rate_mu_min=number(first, "DoseRateSet", where) if text(first, "DoseRateSet") else 0.0,
         leaf_boundaries_mm=devices.leaf_boundaries_mm,
         control_points=points,
+        lower_boundaries_mm=devices.lower_boundaries_mm,
+        leaf_axis=devices.leaf_axis,
+        jaw_axes=devices.jaw_axes,
     )
 
 
@@ -209,7 +212,8 @@ def _technique(beams: tuple[Beam, ...]) -> str:
 
 
 def _shape(point: ControlPoint) -> tuple[object, ...]:
-    return (point.collimator_deg, point.couch_deg, point.jaws, point.leaf_a_mm, point.leaf_b_mm)
+    leaves = (point.leaf_a_mm, point.leaf_b_mm, point.lower_a_mm, point.lower_b_mm)
+    return (point.collimator_deg, point.couch_deg, point.jaws, *leaves)
 
 
 def _prescription(dataset: Dataset) -> tuple[DoseReference, ...]:

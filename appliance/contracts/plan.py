@@ -44,9 +44,10 @@ class ControlPoint:
 class Beam:
     """One beam. isocentre_mm in LPS. leaf_boundaries_mm: n+1 values along IEC Y for n pairs (empty: no MLC, jaws
     only); lower_boundaries_mm: of the second layer. leaf_axis: IEC axis along which leaves travel, 'X' (MLCX) or 'Y'
-    (MLCY; then boundaries lie along IEC X and leaf positions along IEC Y). Between two control points the machine moves
-    linearly; a step-and-shoot segment is a pair of control points with equal shape and growing meterset, followed by a
-    move with equal meterset."""
+    (MLCY; then boundaries lie along IEC X and leaf positions along IEC Y). jaw_axes: IEC axes that have a pair of jaws
+    of their own; along the others the opening of every control point is fixed. Between two control points the machine
+    moves linearly; a step-and-shoot segment is a pair of control points with equal shape and growing meterset, followed
+    by a move with equal meterset."""
 
     number: int
     name: str
@@ -60,6 +61,7 @@ class Beam:
     control_points: tuple[ControlPoint, ...]
     lower_boundaries_mm: tuple[float, ...] = ()
     leaf_axis: Literal["X", "Y"] = "X"
+    jaw_axes: Literal["XY", "X", "Y", ""] = "XY"
 
     @property
     def mu(self) -> float:

@@ -15,6 +15,9 @@ from appliance.errors import ExportError
 LEAF_DECIMALS = 2
 """Leaves and jaws are written to 0.01 mm; chosen, because no MLC positions better than 0.1 mm."""
 
+BORDER_DECIMALS = 4
+"""Leaf borders are written to 0.0001 mm; chosen, because leaves of 7.175 mm have borders of three decimals."""
+
 ANGLE_DECIMALS = 2
 """Angles are written to 0.01 degree; chosen, because gantries read out to 0.1 degree."""
 
@@ -75,13 +78,27 @@ def _check(beam: Beam) -> None:
     metersets = [point.cumulative_mu for point in points]
     if metersets[0] != 0 or metersets[-1] <= 0 or any(after < before for before, after in pairwise(metersets)):
         raise ExportError(f"{where} has monitor units that do not rise from zero; plan it again")
-    pairs = max(len(beam.leaf_boundaries_mm) - 1, 0)
-    if any(len(point.leaf_a_mm) != pairs or len(point.leaf_b_mm) != pairs for point in points):
-        raise ExportError(f"{where} has leaf positions that do not fit its {pairs} leaf pairs")
+    _check_leaves(beam, where)
     if not np.all(np.isfinite([value for point in points for value in _numbers(point)])):
         raise ExportError(f"{where} holds values that are not numbers")
     if any(abs(_step(*pair, axis)) >= HALF_TURN_DEG for axis in AXES for pair in pairwise(points)):
         raise ExportError(f"{where} rotates by half a turn between two control points, which could be either way round")
+
+
+def _check_leaves(beam: Beam, where: str) -> None:
+    pairs, lower = max(len(beam.leaf_boundaries_mm) - 1, 0), max(len(beam.lower_boundaries_mm) - 1, 0)
+    for point in beam.control_points:
+        if {len(point.leaf_a_mm), len(point.leaf_b_mm)} != {pairs} or {
+            len(point.lower_a_mm), len(point.lower_b_mm)} != {lower}:  # fmt: skip
+            raise ExportError(f"{where} has leaf positions that do not fit its {pairs + lower} leaf pairs")
+        for axis, one, two in (
+            ("X", point.jaws.x1_mm, point.jaws.x2_mm),
+            ("Y", point.jaws.y1_mm, point.jaws.y2_mm),
+        ):
+            if axis not in beam.jaw_axes and round(one + two, LEAF_DECIMALS) != 0:
+                raise ExportError(f"{where} has no jaws along {axis}, but an opening there that is not symmetric")
+    if lower and (not pairs or beam.leaf_axis != "X"):
+        raise ExportError(f"{where} has a second layer of leaves that DICOM has no name for")
 
 
 def _numbers(point: ControlPoint) -> tuple[float, ...]:
@@ -91,7 +108,7 @@ def _numbers(point: ControlPoint) -> tuple[float, ...]:
 
 
 def _leaves(point: ControlPoint) -> tuple[float, ...]:
-    return (*point.leaf_a_mm, *point.leaf_b_mm)
+    return (*point.leaf_a_mm, *point.leaf_b_mm, *point.lower_a_mm, *point.lower_b_mm)
 
 
 def _moves_while_delivering(beam: Beam) -> bool:
@@ -112,28 +129,43 @@ def _fluence_mode(beam: Beam) -> Dataset:
 
 
 def _devices(beam: Beam) -> list[Dataset]:
+    borders = {kind: own for kind, own, _ in _layers(beam, beam.control_points[0])}
     devices = []
-    for kind in ("ASYMX", "ASYMY", "MLCX"):
-        if kind == "MLCX" and not beam.leaf_boundaries_mm:
-            continue
+    for kind in (*_jaw_kinds(beam), *borders):
         item = Dataset()
         item.RTBeamLimitingDeviceType = kind
-        item.NumberOfLeafJawPairs = 1 if kind != "MLCX" else len(beam.leaf_boundaries_mm) - 1
-        if kind == "MLCX":
-            item.LeafPositionBoundaries = ds_list(beam.leaf_boundaries_mm, LEAF_DECIMALS)
+        item.NumberOfLeafJawPairs = len(borders[kind]) - 1 if kind in borders else 1
+        if kind in borders:
+            item.LeafPositionBoundaries = ds_list(borders[kind], BORDER_DECIMALS)
         devices.append(item)
     return devices
 
 
+def _jaw_kinds(beam: Beam) -> tuple[str, str]:
+    """Independent jaws, or where the opening is fixed the symmetric kind, which such machines' plans carry for it."""
+    return "ASYMX" if "X" in beam.jaw_axes else "X", "ASYMY" if "Y" in beam.jaw_axes else "Y"
+
+
+def _layers(beam: Beam, point: ControlPoint) -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:
+    """(device, leaf borders, positions) of each layer. MLCX1, the lower one, and MLCX2 are no terms of the standard,
+    but what plans of dual-layer machines carry (as conjuror, Radformation, writes them)."""
+    if not beam.leaf_boundaries_mm:
+        return []
+    upper = (beam.leaf_boundaries_mm, (*point.leaf_a_mm, *point.leaf_b_mm))
+    if not beam.lower_boundaries_mm:
+        return [(f"MLC{beam.leaf_axis}", *upper)]
+    lower = (beam.lower_boundaries_mm, (*point.lower_a_mm, *point.lower_b_mm))
+    return [("MLCX1", *lower), ("MLCX2", *upper)]
+
+
 def _positions(beam: Beam, point: ControlPoint) -> dict[str, tuple[float, ...]]:
-    """Positions by device as they are written: rounded, bank A (X1) before bank B (X2)."""
-    jaws = point.jaws
+    """Positions by device as they are written: rounded, bank A (X1, or Y1) before bank B."""
+    jaws, (along_x, along_y) = point.jaws, _jaw_kinds(beam)
     positions: dict[str, tuple[float, ...]] = {
-        "ASYMX": (jaws.x1_mm, jaws.x2_mm),
-        "ASYMY": (jaws.y1_mm, jaws.y2_mm),
+        along_x: (jaws.x1_mm, jaws.x2_mm),
+        along_y: (jaws.y1_mm, jaws.y2_mm),
+        **{kind: tips for kind, _, tips in _layers(beam, point)},
     }
-    if beam.leaf_boundaries_mm:
-        positions["MLCX"] = _leaves(point)
     return {kind: tuple(round(value, LEAF_DECIMALS) for value in values) for kind, values in positions.items()}
 
 

@@ -7,7 +7,7 @@ sorted voxels (`engines.dvh` states the convention), never on the binned curve.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def evaluate(
         goals=goals,
         dvh=curves,
         targets=targets,
-        plan=facts,
+        plan=replace(facts, mu_per_gy=_mu_per_gy(facts.mu, applicable)),
         hottest_01cc_gy=dose_at_volume(body_gy, body_cc, HOT_VOLUME_CC),
         plan_digest=dose.plan_digest,
         dose_digest=dose.digest,
@@ -121,6 +121,12 @@ def evaluate(
         goal_set_digest=applicable.digest,
         notes=(*applicable.notes, *notes, *cut),
     )
+
+
+def _mu_per_gy(mu: float, goal_set: GoalSet) -> float:
+    """MU of one fraction for each Gy that it gives to the target with the highest prescription; 0 without one."""
+    highest_gy = max((dose_gy for _, dose_gy in goal_set.prescription), default=0.0)
+    return mu * goal_set.fractions / highest_gy if highest_gy > 0 else 0.0
 
 
 def _check_facts(facts: PlanFacts, plan: Plan) -> None:

@@ -29,12 +29,16 @@ def _compare_beam(read: Beam, approved: Beam) -> None:
     near(f"{where}, SAD (mm)", read.sad_mm, approved.sad_mm, SAD_TOLERANCE_MM)
     near(f"{where}, dose rate (MU/min)", read.dose_rate_mu_min, approved.dose_rate_mu_min, DOSE_RATE_TOLERANCE_MU_MIN)
     near_all(f"{where}, isocentre (mm)", read.isocentre_mm, approved.isocentre_mm, POSITION_TOLERANCE_MM)
-    near_all(
-        f"{where}, leaf boundary (mm)", read.leaf_boundaries_mm, approved.leaf_boundaries_mm, POSITION_TOLERANCE_MM
-    )
+    same(f"{where}, axis of its leaves", read.leaf_axis, approved.leaf_axis)
+    same(f"{where}, axes of its jaws", read.jaw_axes, approved.jaw_axes)
+    for layer, one, other in (
+        ("leaf boundary", read.leaf_boundaries_mm, approved.leaf_boundaries_mm),
+        ("leaf boundary of the lower layer", read.lower_boundaries_mm, approved.lower_boundaries_mm),
+    ):
+        near_all(f"{where}, {layer} (mm)", one, other, POSITION_TOLERANCE_MM)
     same(f"{where}, number of control points", len(read.control_points), len(approved.control_points))
-    for index, (one, other) in enumerate(zip(read.control_points, approved.control_points, strict=True)):
-        _compare_point(f"{where}, control point {index}", one, other, MU_TOLERANCE * approved.mu)
+    for index, (point, wanted) in enumerate(zip(read.control_points, approved.control_points, strict=True)):
+        _compare_point(f"{where}, control point {index}", point, wanted, MU_TOLERANCE * approved.mu)
 
 
 def _compare_point(where: str, read: ControlPoint, approved: ControlPoint, mu_tolerance: float) -> None:
@@ -45,6 +49,8 @@ def _compare_point(where: str, read: ControlPoint, approved: ControlPoint, mu_to
     near_all(f"{where}, jaw (mm)", _jaws(read), _jaws(approved), POSITION_TOLERANCE_MM)
     near_all(f"{where}, leaf of bank A (mm)", read.leaf_a_mm, approved.leaf_a_mm, POSITION_TOLERANCE_MM)
     near_all(f"{where}, leaf of bank B (mm)", read.leaf_b_mm, approved.leaf_b_mm, POSITION_TOLERANCE_MM)
+    near_all(f"{where}, lower leaf of bank A (mm)", read.lower_a_mm, approved.lower_a_mm, POSITION_TOLERANCE_MM)
+    near_all(f"{where}, lower leaf of bank B (mm)", read.lower_b_mm, approved.lower_b_mm, POSITION_TOLERANCE_MM)
 
 
 def _jaws(point: ControlPoint) -> tuple[float, float, float, float]:

@@ -51,7 +51,7 @@ def write_report(
         f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
         f"<main>{tiles(goal_set, evaluation, total_s)}{goals_section(goal_set, evaluation, scheduled)}"
         f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"
-        f"{beams_section(plan)}{_timing_section(stages, total_s)}"
+        f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"
         f"<footer>Couchside {text(software_version())}, {generated}. {NOTICE}</footer>"
     )

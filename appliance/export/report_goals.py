@@ -49,7 +49,7 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
             f"hottest 0.1 cc, {hot_percent:.1f} % of {highest_gy:g} Gy (wanted ≤ {goal_set.hot_spot_percent:g} %)",
             hot_percent <= goal_set.hot_spot_percent,
         ),
-        (f"{facts.mu:.0f} MU", f"a fraction, {facts.beams} beams, {facts.segments} segments", None),
+        (f"{facts.mu:.0f} MU", _mu_words(evaluation), None),
         (
             "Deliverable" if facts.deliverable else "Not deliverable",
             f"all machine limits hold, about {duration(facts.delivery_time_s)} beam time"
@@ -65,6 +65,13 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
         for big, small, good in entries
     )
     return f'<ul class="tiles">{items}</ul>'
+
+
+def _mu_words(evaluation: Evaluation) -> str:
+    facts = evaluation.plan
+    per_gy = f", {facts.mu_per_gy:.0f} MU per Gy" if facts.mu_per_gy else ""
+    score = f", MCS {facts.mcs:.2f}" if facts.mcs else ""
+    return f"a fraction{per_gy}{score}; {facts.beams} beams, {facts.segments} segments"
 
 
 def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluation | None) -> str:

@@ -3,106 +3,94 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from appliance.errors import ModelError
+from appliance.planning.machine_parts import Axis, DoseRate, Gantry, JawRange, Mlc, Part
 
 MACHINES = Path(__file__).resolve().parents[2] / "models" / "machines"
+UNCONFIRMED = "unconfirmed"
+"""A source with this word names a figure that nobody has checked against a document or a machine."""
+LABELS = frozenset({"format", "name", "title", "treatment_machine", "sources"})
+"""Keys that are names, not figures."""
+SECONDS_A_MINUTE = 60.0
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Machine(Part):
+    """One treatment machine with one beam quality. sources: for each figure, by its dotted key or its section, where it
+    comes from; a file with a figure without source, or a source without figure, is refused."""
 
-
-class LeafBlock(_Part):
-    from_mm: float
-    width_mm: float = Field(gt=0)
-    count: int = Field(ge=1)
-
-
-class Mlc(_Part):
-    """Multileaf collimator along IEC X; positions at the isocentre plane."""
-
-    boundary_blocks: tuple[LeafBlock, ...] = Field(min_length=1)
-    position_min_mm: float
-    position_max_mm: float
-    bank_span_max_mm: float = Field(gt=0)
-    minimum_gap_mm: float = Field(ge=0)
-    interdigitation: bool
-    leaf_speed_mm_s: float = Field(gt=0)
-
-    @property
-    def boundaries_mm(self) -> NDArray[np.float64]:
-        """Leaf borders along IEC Y, pairs + 1 values."""
-        starts = [b.from_mm + b.width_mm * i for b in self.boundary_blocks for i in range(b.count)]
-        final = self.boundary_blocks[-1]
-        return np.array([*starts, final.from_mm + final.width_mm * final.count])
-
-
-class JawRange(_Part):
-    x1_mm: tuple[float, float]
-    x2_mm: tuple[float, float]
-    y1_mm: tuple[float, float]
-    y2_mm: tuple[float, float]
-    minimum_opening_mm: float = Field(ge=0)
-    tracking: bool
-
-
-class Gantry(_Part):
-    """range_deg: IEC angles between which the gantry turns, written without the wrap (-180..180 for a C-arm that stops
-    at 180 from either side)."""
-
-    speed_deg_s: float = Field(gt=0)
-    acceleration_deg_s2: float = Field(gt=0)
-    range_deg: tuple[float, float]
-
-
-class DoseRate(_Part):
-    """minimum_mu_min: the slowest dose rate while the beam is on. mu_per_deg: least and most while the gantry turns."""
-
-    minimum_mu_min: float = Field(ge=0)
-    maximum_mu_min: float = Field(gt=0)
-    mu_per_deg: tuple[float, float]
-    minimum_segment_mu: float = Field(ge=0)
-    maximum_beam_mu: float = Field(gt=0)
-
-
-class Machine(_Part):
     format: Literal["couchside-machine-1"]
-    name: str
-    title: str
-    treatment_machine: str = Field(max_length=16)
+    name: str = Field(min_length=1)
+    title: str = Field(min_length=1)
+    treatment_machine: str = Field(min_length=1, max_length=16)
     sad_mm: float = Field(gt=500, lt=2000)
     energy_mv: float = Field(gt=0)
     fluence_mode: Literal["STANDARD", "FFF"]
     mlc: Mlc
     jaws: JawRange
     gantry: Gantry
+    collimator: Axis
+    couch: Axis
     dose_rate: DoseRate
     sources: dict[str, str]
 
     @model_validator(mode="after")
     def _possible(self) -> Machine:
-        borders = self.mlc.boundaries_mm
-        if not np.all(np.diff(borders) > 0):
-            raise ValueError("leaf borders must grow: the blocks of mlc.boundary_blocks overlap or leave a gap")
-        for block, following in pairwise(self.mlc.boundary_blocks):
-            if abs(block.from_mm + block.width_mm * block.count - following.from_mm) > 1e-6:
-                raise ValueError("mlc.boundary_blocks must follow each other without a gap")
-        if self.mlc.position_min_mm >= self.mlc.position_max_mm:
-            raise ValueError("mlc.position_min_mm must lie below mlc.position_max_mm")
-        for name in ("x1_mm", "x2_mm", "y1_mm", "y2_mm"):
-            low, high = getattr(self.jaws, name)
-            if low >= high:
-                raise ValueError(f"jaws.{name} must be [smallest, largest]")
+        slowest_mu_deg = self.dose_rate.minimum_mu_min / SECONDS_A_MINUTE / self.gantry.speed_deg_s
+        if slowest_mu_deg > self.dose_rate.mu_per_deg[1]:
+            raise ValueError("dose_rate.minimum_mu_min gives more MU per degree than dose_rate.mu_per_deg allows")
+        across = "Y" if self.mlc.leaf_axis == "X" else "X"
+        low, high = getattr(self.jaws, f"{across.lower()}1_mm")[0], getattr(self.jaws, f"{across.lower()}2_mm")[1]
+        if not (low < self.mlc.boundaries_mm[-1] and high > self.mlc.boundaries_mm[0]):
+            raise ValueError(f"the jaws along {across} never open a leaf pair of mlc.boundary_blocks")
+        figures = [figure for figure, _ in self.figures()]
+        for figure in figures:
+            if not self.source_of(figure).strip():
+                raise ValueError(f"{figure} has no entry in [sources]")
+        for key in self.sources:
+            if not any(figure == key or figure.startswith(f"{key}.") for figure in figures):
+                raise ValueError(f"[sources] names '{key}', which is no figure of the file")
         return self
+
+    def figures(self) -> Iterator[tuple[str, object]]:
+        """(dotted key, value) of every figure that the file states."""
+        for key in type(self).model_fields:
+            if key in LABELS:
+                continue
+            value = getattr(self, key)
+            if not isinstance(value, Part):
+                yield key, value
+                continue
+            for inner in type(value).model_fields:
+                if inner in value.model_fields_set:
+                    yield f"{key}.{inner}", getattr(value, inner)
+
+    def source_of(self, figure: str) -> str:
+        """The source of a figure by its dotted key, or that of its section; '' without one."""
+        return self.sources.get(figure, self.sources.get(figure.partition(".")[0], ""))
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Dotted keys of the figures that nobody has confirmed."""
+        return tuple(figure for figure, _ in self.figures() if UNCONFIRMED in self.source_of(figure))
+
+    @property
+    def jaw_axes(self) -> Literal["XY", "X", "Y", ""]:
+        """Axes with a pair of jaws, as a beam states them."""
+        if len(self.jaws.axes) == 2:
+            return "XY"
+        return self.jaws.axes[0] if self.jaws.axes else ""
+
+
+def machine_names() -> tuple[str, ...]:
+    """Names of the machine files that are shipped."""
+    return tuple(sorted(path.stem for path in MACHINES.glob("*.toml")))
 
 
 @lru_cache(maxsize=8)
@@ -112,8 +100,7 @@ def load_machine(name: str) -> Machine:
     try:
         return Machine.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
-        known = ", ".join(sorted(p.stem for p in MACHINES.glob("*.toml")))
-        raise ModelError(f"there is no machine file '{name}' (known: {known})") from error
+        raise ModelError(f"there is no machine file '{name}' (known: {', '.join(machine_names())})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"machine file {path.name} is not valid TOML ({error})") from error
     except ValidationError as error:

@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, ControlPoint, Plan
+from appliance.contracts import Beam, Plan
 from appliance.errors import UnsupportedPlan
+from appliance.planning.collimation import Positions, leaf_turn_deg, positions_of, row_boundaries_mm, single_layer
 from engines.photon.aperture import Apertures
 from engines.photon.frame import BeamFrame, beam_frame
 
@@ -20,8 +21,6 @@ ARC_STEP_DEG = 2.0
 of; Bedford, Med Phys 36:4153, 2009 found 2 degrees enough)."""
 ANGLE_TOLERANCE_DEG = 0.05
 """Smaller changes of an angle within a beam are the writer's rounding."""
-
-Shape = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
     Raises UnsupportedPlan for a beam without monitor units or one whose collimator or couch turns."""
     check_axes(beam)
     frames: list[float] = []
-    shapes: list[list[tuple[Shape, float]]] = []
+    shapes: list[list[tuple[Positions, float]]] = []
     for before, after in pairwise(beam.control_points):
         mu = after.cumulative_mu - before.cumulative_mu
         if mu <= 0:
@@ -53,21 +52,23 @@ def pieces(beam: Beam, plan: Plan) -> tuple[Piece, ...]:
             if not frames or abs(turn_deg(frames[-1], gantry)) > ANGLE_TOLERANCE_DEG:
                 frames.append(gantry)
                 shapes.append([])
-            shapes[-1] += _between(before, after, step / steps, (step + 1) / steps, mu / steps)
+            ends = positions_of(beam, before), positions_of(beam, after)
+            shapes[-1] += _between(*ends, step / steps, (step + 1) / steps, mu / steps)
     if not frames:
         raise UnsupportedPlan(f"beam {beam.number} delivers no monitor units")
     return tuple(
-        Piece(frame_at(beam, gantry, plan.patient_position), gantry, _apertures(own))
+        Piece(frame_at(beam, gantry, plan.patient_position), gantry, _apertures(beam, own))
         for gantry, own in zip(frames, shapes, strict=True)
     )
 
 
 def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
+    """Frame in which the leaves travel along X: of a collimator turned by 90 degrees where they travel along Y."""
     first = beam.control_points[0]
     return beam_frame(
         beam.isocentre_mm,
         gantry_deg,
-        collimator_deg=first.collimator_deg,
+        collimator_deg=first.collimator_deg + leaf_turn_deg(beam),
         couch_deg=first.couch_deg,
         sad_mm=beam.sad_mm,
         patient_position=patient_position,
@@ -75,8 +76,8 @@ def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
 
 
 def leaf_boundaries_mm(beam: Beam) -> NDArray[np.float64]:
-    """Leaf borders of a beam; without an MLC one wide pair, which `pieces` opens."""
-    return np.array(beam.leaf_boundaries_mm) if beam.leaf_boundaries_mm else np.array([-500.0, 500.0])
+    """Borders of a beam's rows of leaves in its frame; without an MLC one wide pair, which `pieces` opens."""
+    return row_boundaries_mm(beam)
 
 
 def turn_deg(start_deg: float, end_deg: float) -> float:
@@ -97,31 +98,19 @@ def check_axes(beam: Beam) -> None:
                 )
 
 
-def _between(
-    before: ControlPoint, after: ControlPoint, start: float, end: float, mu: float
-) -> list[tuple[Shape, float]]:
+def _between(first: Positions, final: Positions, start: float, end: float, mu: float) -> list[tuple[Positions, float]]:
     """Still shapes for the part start..end of an interval; leaves and jaws that move become several of them."""
-    first, final = _shape(before), _shape(after)
     travel = (end - start) * max(float(np.abs(b - a).max()) for a, b in zip(first, final, strict=True))
     steps = max(1, int(np.ceil(travel / LEAF_STEP_MM - 1e-9)))
     middles = start + (end - start) * (np.arange(steps) + 0.5) / steps
     return [(_at(first, final, middle), mu / steps) for middle in middles]
 
 
-def _at(first: Shape, final: Shape, part: float) -> Shape:
-    left, right, jaws = (a + (b - a) * part for a, b in zip(first, final, strict=True))
-    return left, right, jaws
+def _at(first: Positions, final: Positions, part: float) -> Positions:
+    return tuple(a + (b - a) * part for a, b in zip(first, final, strict=True))
 
 
-def _apertures(shapes: list[tuple[Shape, float]]) -> Apertures:
-    left, right, jaws = (np.stack([shape[i] for shape, _ in shapes]) for i in range(3))
+def _apertures(beam: Beam, shapes: list[tuple[Positions, float]]) -> Apertures:
+    rows = [single_layer(beam, positions) for positions, _ in shapes]
+    left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
     return Apertures(left, right, jaws, np.array([mu for _, mu in shapes]))
-
-
-def _shape(point: ControlPoint) -> Shape:
-    """Left and right leaves and jaws (x1, x2, y1, y2); without an MLC one wide pair that is always open."""
-    jaws = point.jaws
-    edges = np.array([jaws.x1_mm, jaws.x2_mm, jaws.y1_mm, jaws.y2_mm])
-    if not point.leaf_a_mm:
-        return np.array([-500.0]), np.array([500.0]), edges
-    return np.array(point.leaf_a_mm), np.array(point.leaf_b_mm), edges

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -86,18 +88,75 @@ def assert_same(read: Plan, written: Plan):
             assert getattr(one, name) == getattr(other, name)
         assert one.dose_rate_mu_min == other.dose_rate_mu_min
         assert one.leaf_boundaries_mm == other.leaf_boundaries_mm
+        for name in ("leaf_axis", "jaw_axes", "lower_boundaries_mm"):
+            assert getattr(one, name) == getattr(other, name)
         for a, b in zip(one.control_points, other.control_points, strict=True):
             assert a.cumulative_mu == pytest.approx(b.cumulative_mu, abs=1e-6)
             assert (a.gantry_deg, a.collimator_deg, a.couch_deg) == (b.gantry_deg, b.collimator_deg, b.couch_deg)
             np.testing.assert_allclose(list(vars(a.jaws).values()), list(vars(b.jaws).values()), atol=0.01)
             np.testing.assert_allclose(a.leaf_a_mm, b.leaf_a_mm, atol=0.01)
             np.testing.assert_allclose(a.leaf_b_mm, b.leaf_b_mm, atol=0.01)
+            np.testing.assert_allclose(a.lower_a_mm, b.lower_a_mm, atol=0.01)
+            np.testing.assert_allclose(a.lower_b_mm, b.lower_b_mm, atol=0.01)
 
 
-@pytest.mark.parametrize("make", [step_and_shoot, arc, sliding])
+def along_y():
+    """Leaves along Y with jaws along X only, of a machine 1435 mm from source to axis."""
+    borders = tuple(round(-21.525 + 7.175 * i, 3) for i in range(PAIRS + 1))
+    points = [point(mu, jaws=(-20.0, 15.0, -110.0, 110.0), collimator=0.0) for mu in (0.0, 60.0)]
+    return Plan(
+        "y", (beam(1, points, leaf_boundaries_mm=borders, leaf_axis="Y", jaw_axes="X", sad_mm=1435.0),), 3, "HFS"
+    )
+
+
+def stacked():
+    """Two layers offset by half a leaf and no jaws; the lower layer moves while the beam is on."""
+    lower = (-15.0, -5.0, 5.0, 15.0)
+    shapes = [((-8.0, -9.0, -7.5), (6.0, 8.25, 7.0)), ((-3.0, -4.0, -2.5), (9.0, 11.25, 12.0))]
+    points = [
+        replace(point(mu, jaws=(-140.0, 140.0, -140.0, 140.0)), lower_a_mm=a, lower_b_mm=b)
+        for mu, (a, b) in zip((0.0, 80.0), shapes, strict=True)
+    ]
+    changes = {"lower_boundaries_mm": lower, "jaw_axes": "", "fluence_mode": "FFF"}
+    return Plan("two", (beam(1, points, **changes),), 4, "HFS", "SLIDING_WINDOW")
+
+
+@pytest.mark.parametrize("make", [step_and_shoot, arc, sliding, along_y, stacked])
 def test_a_written_plan_reads_back_equal(write, make):
     plan = make()
     assert_same(read_plan(write(plan)), plan)
+
+
+@pytest.mark.parametrize(
+    ("make", "kinds"), [(along_y, ["ASYMX", "Y", "MLCY"]), (stacked, ["X", "Y", "MLCX1", "MLCX2"])]
+)
+def test_each_collimator_carries_the_devices_its_machine_knows(write, make, kinds):
+    item = pydicom.dcmread(write(make())).BeamSequence[0]
+    assert [device.RTBeamLimitingDeviceType for device in item.BeamLimitingDeviceSequence] == kinds
+    first = item.ControlPointSequence[0].BeamLimitingDevicePositionSequence
+    assert [device.RTBeamLimitingDeviceType for device in first] == kinds
+
+
+def test_the_lower_layer_of_a_stacked_collimator_is_mlcx1_with_one_pair_less(write):
+    """As plans of dual-layer machines carry it: MLCX1 is the distal layer."""
+    item = pydicom.dcmread(write(stacked())).BeamSequence[0]
+    pairs = {d.RTBeamLimitingDeviceType: d.NumberOfLeafJawPairs for d in item.BeamLimitingDeviceSequence}
+    assert (pairs["MLCX1"], pairs["MLCX2"]) == (3, PAIRS)
+    moved = item.ControlPointSequence[1].BeamLimitingDevicePositionSequence
+    assert [(d.RTBeamLimitingDeviceType, [float(v) for v in d.LeafJawPositions]) for d in moved] == [
+        ("MLCX1", [-3.0, -4.0, -2.5, 9.0, 11.25, 12.0])
+    ]
+
+
+def test_a_plan_that_states_no_jaws_at_all_is_open_as_far_as_its_leaves_reach(write):
+    def strip(dataset):
+        item = dataset.BeamSequence[0]
+        item.BeamLimitingDeviceSequence = item.BeamLimitingDeviceSequence[2:]
+        first = item.ControlPointSequence[0]
+        first.BeamLimitingDevicePositionSequence = first.BeamLimitingDevicePositionSequence[2:]
+
+    read = read_plan(write(stacked(), strip)).beams[0]
+    assert (read.jaw_axes, read.control_points[0].jaws) == ("", Jaws(-200.0, 200.0, -15.0, 15.0))
 
 
 def test_what_dicom_leaves_out_is_put_back(write):
@@ -228,7 +287,9 @@ UNSUPPORTED = [
     (first_point(TableTopPitchAngle=1.0), "TableTopPitchAngle is not zero"),
     (later_point(IsocenterPosition=[0, 0, 0]), "IsocenterPosition changes during the beam"),
     (later_point(NominalBeamEnergy=10), "NominalBeamEnergy changes during the beam"),
-    (device_type("MLCY"), r"does not know \(MLCY\)"),
+    (device_type("MLCZ"), r"does not know \(MLCZ\)"),
+    (device_type("MLCY"), r"positions a device it does not have \(MLCX\)"),
+    (device_type("MLCX1"), "of its two layers of leaves one is missing"),
     (device_type("ASYMX"), r"does not know \(ASYMX\)"),
     (no_meterset, r"beam 1 \(B1\): it has no monitor units"),
     (lambda d: setattr(d.FractionGroupSequence[0], "NumberOfFractionsPlanned", 0), "it has 0 fractions"),

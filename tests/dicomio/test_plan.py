@@ -168,6 +168,23 @@ def test_what_no_machine_could_deliver_is_refused(what: str, plan: Plan) -> None
         beam_item(broken(plan.beams[0], what))
 
 
+def test_an_opening_without_jaws_that_is_not_symmetric_is_refused(plan: Plan) -> None:
+    with pytest.raises(ExportError, match="no jaws along X"):
+        beam_item(replace(lopsided(plan.beams[0]), jaw_axes="Y"))
+
+
+def lopsided(beam: Beam) -> Beam:
+    points = tuple(replace(p, jaws=replace(p.jaws, x1_mm=-20.0)) for p in beam.control_points)
+    return replace(beam, control_points=points)
+
+
+def test_a_second_layer_along_y_has_no_name_in_dicom(plan: Plan) -> None:
+    points = tuple(replace(p, lower_a_mm=(0.0,), lower_b_mm=(5.0,)) for p in plan.beams[0].control_points)
+    stacked = replace(plan.beams[0], lower_boundaries_mm=(-5.0, 5.0), leaf_axis="Y", control_points=points)
+    with pytest.raises(ExportError, match="DICOM has no name"):
+        beam_item(stacked)
+
+
 def test_repeated_beam_numbers_are_refused(plan: Plan, identity: Identity, structure_set: SourceObject) -> None:
     twice = replace(plan, beams=(plan.beams[0], plan.beams[0]))
     with pytest.raises(ExportError, match="same number"):

@@ -205,6 +205,9 @@ def test_scorecard_is_plain_json_and_bound_to_the_evaluation(make_case, make_dos
     assert (card["goals_met"], card["goals_total"]) == (1, 3)
     assert card["plan"]["mu"] == 500.0
     assert card["plan"]["deliverable"] is True
+    # C-shape: 50 Gy; 500 MU in each fraction
+    fractions = goal_set_for_site("c-shape").fractions
+    assert card["plan"]["mu_per_gy"] == pytest.approx(500.0 * fractions / 50.0)
     assert card["digests"]["evaluation"] == evaluation.digest
     for goal in card["goals"]:
         above = goal["value"] >= goal["limit"]

@@ -125,7 +125,7 @@ def made_evaluation(dose: CalculatedDose) -> Evaluation:
             for name, volume_cc in (("External", 3000.0), ("PTV", 64.0), (HOSTILE, 16.0))
         ),
         targets=(TargetIndices("PTV", 50.0, 0.81, 0.07),),
-        plan=PlanFacts(57.3, 1, 2, 1, True, (), 12.0),
+        plan=PlanFacts(57.3, 1, 2, 1, True, (), 12.0, (12.0,), (5.7,), mcs=0.437, mu_per_gy=301.0),
         hottest_01cc_gy=54.5,
         plan_digest=dose.plan_digest,
         dose_digest=dose.digest,
@@ -330,14 +330,12 @@ def test_aperture_shows_the_opening_between_leaves_and_jaws(html: str) -> None:
 
 def test_machine_table(html: str) -> None:
     beams = Page(html).tables[3]
+    assert "301 MU per Gy" in html and "modulation complexity score 0.437" in html
     assert beams[1] == [
         "1. G040",
         "millennium120, 6 MV, 600 MU/min",
-        "40",
-        "2",
-        "0",
-        "57.3",
-        "1",
+        *("40", "2", "0"),
+        *("57.3", "1", "12.0"),
         "−30 / 30",
         "−8 / 10",
     ]

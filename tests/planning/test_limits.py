@@ -9,7 +9,7 @@ import pytest
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
 from appliance.planning import check_plan, load_machine
-from appliance.planning.limits import delivery_time_s
+from appliance.planning.delivery import delivery_time_s
 from appliance.planning.machine import MACHINES
 
 from .cases import PAIRS, SQUARE, beam, leaves, legal_plan, plan, point, segment
@@ -148,9 +148,9 @@ def test_a_jaw_only_beam_needs_no_leaves():
 
 
 def test_delivery_time_by_hand():
-    # Beam 1: 50 MU at 600 MU/min = 5 s; leaves 20 mm at 25 mm/s = 0.8 s; 30 MU = 3 s. Gantry 90 deg at 6 deg/s = 15 s.
-    # Beam 2: 80 MU = 8 s.
-    assert delivery_time_s(legal_plan(), load_machine("millennium120")) == pytest.approx(5 + 0.8 + 3 + 15 + 8)
+    # Beam 1: 50 MU at 600 MU/min = 5 s; leaves 20 mm at 25 mm/s = 0.8 s; 30 MU = 3 s. Gantry 90 deg at 6 deg/s = 15 s
+    # and 3 s more to get up to speed at 2 deg/s2 and down again. Beam 2: 80 MU = 8 s.
+    assert delivery_time_s(legal_plan(), load_machine("millennium120")) == pytest.approx(5 + 0.8 + 3 + 18 + 8)
 
 
 def test_a_slower_dose_rate_of_the_beam_counts_and_a_faster_one_does_not():
@@ -180,4 +180,4 @@ def test_a_c_arm_turns_through_zero_and_never_through_180(angles, degrees):
         beam(*(replace(p, gantry_deg=float(angle)) for p in segment(0, 60, *leaves(-30, 20))), number=i)
         for i, angle in enumerate(angles, 1)
     ]
-    assert delivery_time_s(plan(*beams), machine) == pytest.approx(12 + degrees / 6)
+    assert delivery_time_s(plan(*beams), machine) == pytest.approx(12 + degrees / 6 + 3)

@@ -1,0 +1,17 @@
+"""What a machine needs to deliver control points: time, and how intricate its apertures are. Arrays in, arrays out."""
+
+from engines.delivery.complexity import Complexity, Shapes, combined, complexity
+from engines.delivery.timing import AxisLimit, BeamTime, MotionLimits, Trajectory, beam_time, rest_to_rest_s
+
+__all__ = [
+    "AxisLimit",
+    "BeamTime",
+    "Complexity",
+    "MotionLimits",
+    "Shapes",
+    "Trajectory",
+    "beam_time",
+    "combined",
+    "complexity",
+    "rest_to_rest_s",
+]
