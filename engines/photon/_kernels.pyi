@@ -46,3 +46,23 @@ def adjoint(
     maps: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def add_on_grid(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    isocentre: list[float],
+    ex: list[float],
+    ey: list[float],
+    ez: list[float],
+    sad: float,
+    m: float,
+    beta: list[float],
+    maps: NDArray[np.float32],
+    u0: float,
+    v0: float,
+    pitch: float,
+    wanted: NDArray[np.uint8],
+    scale: float,
+    dose: NDArray[np.float32],
+    threads: int,
+) -> bool: ...

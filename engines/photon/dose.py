@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,20 @@ SURFACE_DENSITY = 0.2
 below lung)."""
 
 
+Corner = tuple[int, int, int]
+
+
+def bounds(filled: NDArray[Any]) -> tuple[Corner, Corner]:
+    """Smallest box lower <= index < upper (z, y, x) that holds everything but zeros; one voxel where all is zero."""
+    by_z = np.flatnonzero(filled.any(axis=(1, 2)))
+    if not by_z.size:
+        return (0, 0, 0), (1, 1, 1)
+    plane = filled.any(axis=0)
+    by_y, by_x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    low, high = ((int(by_z[i]), int(by_y[i]), int(by_x[i])) for i in (0, -1))
+    return low, (high[0] + 1, high[1] + 1, high[2] + 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Medium:
     """Relative electron density (z, y, x) float32 on a grid; empty space is 0 outside the patient. Rays are traced in
@@ -34,13 +49,9 @@ class Medium:
     @cached_property
     def box(self) -> tuple[Grid, NDArray[np.float32]]:
         """Grid and density of the part that rays are traced in."""
-        ranges = []
-        for axis in range(3):
-            others = tuple(a for a in range(3) if a != axis)
-            filled = np.flatnonzero(self.density.any(axis=others))
-            ranges.append((int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 1))
-        (z0, z1), (y0, y1), (x0, x1) = ranges
-        return self.grid.cropped((z0, y0, x0), (z1, y1, x1)), np.ascontiguousarray(self.density[z0:z1, y0:y1, x0:x1])
+        low, high = bounds(self.density)
+        cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        return self.grid.cropped(low, high), np.ascontiguousarray(self.density[cut])
 
     def depth_mm(
         self, frame: BeamFrame, points_mm: NDArray[np.float32], *, threads: int = THREADS
@@ -162,22 +173,23 @@ class BeamDose:
         threads: int = THREADS,
     ) -> None:
         reach = float(model.kernels[0].radius_mm[-1])
-        self._model, self._medium, self.frame, self._threads = model, medium, frame, threads
+        self.model, self.frame, self.threads, self._medium = model, frame, threads, medium
         self.raster = raster_for(points_extent_mm, field_extent_mm, pitch_mm, reach_mm=reach)
         operator = KernelMaps(model, self.raster, (medium.ssd_mm(frame),), threads=threads)
-        self._maps = operator.forward(fluence(self.raster)[None])
+        self.maps = operator.forward(fluence(self.raster)[None])
+        """Kernel maps (1, nv, nu, 4) on the raster."""
 
     def depth_mm(self, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Radiological depth (n,) of LPS points (n, 3) along this beam."""
-        return self._medium.depth_mm(self.frame, points_mm, threads=self._threads)
+        return self._medium.depth_mm(self.frame, points_mm, threads=self.threads)
 
     def at(self, points_mm: NDArray[np.float32], depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Dose (n,) at LPS points (n, 3); `depth_mm` if it is known already."""
         depth = self.depth_mm(points_mm) if depth_mm is None else depth_mm
-        geometry = point_geometry(self._model, self.frame, points_mm, depth, threads=self._threads)
+        geometry = point_geometry(self.model, self.frame, points_mm, depth, threads=self.threads)
         dose = np.empty(len(points_mm), np.float32)
         r = self.raster
-        _kernels.forward(self._maps, r.u0_mm, r.v0_mm, r.pitch_mm, geometry[None], dose, self._threads)
+        _kernels.forward(self.maps, r.u0_mm, r.v0_mm, r.pitch_mm, geometry[None], dose, self.threads)
         return dose
 
 

@@ -17,11 +17,8 @@ from engines.photon.dose import (
     projected_extent,
 )
 from engines.photon.frame import BeamFrame
+from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
-
-POINTS_AT_ONCE = 1 << 19
-LARGEST_CACHE_BYTES = 200 * 2**20
-"""Radiological depths kept for beams that come again (chosen, to stay far below 1 GiB in all)."""
 
 
 class CpuBackend:
@@ -63,37 +60,25 @@ def _geometry(model: BeamModel, exposure: Exposure, points_mm: NDArray[np.float3
 
 
 class CpuDoseSum:
-    """Implements DoseSum with one BeamDose a beam."""
+    """Implements DoseSum with one BeamDose a beam, on rows of the grid."""
 
     def __init__(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], pitch_mm: float) -> None:
+        wanted_index(medium, wanted)
         self._model, self._medium, self._pitch_mm = model, medium, pitch_mm
-        self._index = wanted_index(medium, wanted)
         self._corners_mm = box_corners_mm(medium.grid)
-        self._dose = np.zeros(medium.grid.shape, np.float32)
-        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        self._grid_dose = GridDose(medium, wanted)
+        self._dose = self._grid_dose.empty()
 
     def add(
         self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
     ) -> None:
-        extent = projected_extent([frame], self._corners_mm)
         beam = BeamDose(
             self._model, self._medium, frame, fluence,
-            points_extent_mm=extent, field_extent_mm=field_extent_mm, pitch_mm=self._pitch_mm,
+            points_extent_mm=projected_extent([frame], self._corners_mm), field_extent_mm=field_extent_mm,
+            pitch_mm=self._pitch_mm,
         )  # fmt: skip
-        for start in range(0, len(self._index), POINTS_AT_ONCE):
-            part = self._index[start : start + POINTS_AT_ONCE]
-            points = self._medium.grid.centres_mm(part)
-            self._dose.reshape(-1)[part] += beam.at(points, self._depth_mm(beam, points, start))
-
-    def _depth_mm(self, beam: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        key = (beam.frame.source_mm.tobytes(), start)
-        if key in self._depths:
-            return self._depths[key]
-        depth_mm = beam.depth_mm(points_mm)
-        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
-            self._depths[key] = depth_mm
-        return depth_mm
+        self._grid_dose.add(beam, self._dose)
 
     def take(self) -> NDArray[np.float32]:
-        taken, self._dose = self._dose, np.zeros_like(self._dose)
-        return taken
+        taken, self._dose = self._dose, self._grid_dose.empty()
+        return self._grid_dose.on_grid(taken)

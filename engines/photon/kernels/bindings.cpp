@@ -8,7 +8,9 @@
 #include <array>
 #include <stdexcept>
 
+#include "grid_dose.h"
 #include "photon_math.h"
+#include "sampled_dose.h"
 
 namespace nb = nanobind;
 using namespace couchside;
@@ -17,6 +19,7 @@ template <int D>
 using In = nb::ndarray<const float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 template <int D>
 using Out = nb::ndarray<float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+using Wanted = nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
 namespace {
 
@@ -98,18 +101,12 @@ void forward(In<4> maps, float u0, float v0, float pitch, In<3> geometry, Out<1>
   require(dose.shape(0) == geometry.shape(1), "dose must be (n,)");
   const Raster raster = raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1));
   const long beams = static_cast<long>(maps.shape(0)), n = static_cast<long>(geometry.shape(1));
-  const long map_size = static_cast<long>(raster.nu) * raster.nv * kInterleave;
   const float *k = maps.data(), *g = geometry.data();
   float* d = dose.data();
   nb::gil_scoped_release release;
-#pragma omp parallel num_threads(threads)
-  {
-    const long threads_now = omp_get_num_threads(), me = omp_get_thread_num();
-    const long first = n * me / threads_now, last = n * (me + 1) / threads_now;
-    for (long i = first; i < last; ++i) d[i] = 0.f;
-    for (long b = 0; b < beams; ++b)
-      for (long i = first; i < last; ++i) d[i] += gather(k + b * map_size, raster, g + (b * n + i) * kGeometry);
-  }
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long first = 0; first < n; first += kSamples)
+    gather_samples(k, raster, g, beams, n, first, first + kSamples < n ? first + kSamples : n, d);
 }
 
 // Transpose of forward. Each beam's maps are written by one thread: no races, one fixed order of summation.
@@ -124,11 +121,40 @@ void adjoint(In<1> dose_gradient, In<3> geometry, float u0, float v0, float pitc
   nb::gil_scoped_release release;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (long b = 0; b < beams; ++b) {
-    float* own = k + b * map_size;
-    for (long j = 0; j < map_size; ++j) own[j] = 0.f;
-    for (long i = 0; i < n; ++i)
-      if (dg[i] != 0.f) scatter(own, raster, g + (b * n + i) * kGeometry, dg[i]);
+    std::fill_n(k + b * map_size, map_size, 0.f);
+    scatter_samples(k + b * map_size, raster, g + b * n * kGeometry, n, dg);
   }
+}
+
+// Adds one beam's dose, times scale, to the wanted voxels of a lattice whose density is given. False, with nothing
+// done, where the source lies so near to the lattice that rows of voxels cannot share their way.
+bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
+                 Vec3 beta, In<4> maps, float u0, float v0, float pitch, Wanted wanted, float scale, Out<3> dose,
+                 int threads) {
+  check_maps(maps.shape(0), maps.shape(3), 1, kGeometry);
+  Lattice lattice{};
+  for (int a = 0; a < 3; ++a) {
+    require(wanted.shape(a) == density.shape(a) && dose.shape(a) == density.shape(a),
+            "density, wanted and dose must have one shape");
+    lattice.origin[a] = origin[a];
+    lattice.spacing[a] = spacing[a];
+    lattice.n[a] = static_cast<int>(density.shape(2 - a));
+  }
+  const GridBeam beam{frame_of(isocentre, ex, ey, ez, sad), Attenuation{m, {beta[0], beta[1], beta[2]}},
+                      raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1)), maps.data(), scale};
+  const RowView view = row_view(lattice, beam.frame);
+  if (!rows_fit(view)) return false;
+  nb::gil_scoped_release release;
+  const std::vector<float> padded = padded_view(density.data(), view, threads);
+  const GridSpace space{lattice, padded.data(), wanted.data()};
+  float* out = dose.data();
+#pragma omp parallel num_threads(threads)
+  {
+    RowDose rows(view, space, beam);
+#pragma omp for schedule(dynamic, 1)
+    for (int b = 0; b < view.n_b; ++b) rows.run(b, out);
+  }
+  return true;
 }
 
 }  // namespace
@@ -148,4 +174,8 @@ NB_MODULE(_kernels, module) {
              nb::arg("dose"), nb::arg("threads"));
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
+  module.def("add_on_grid", &add_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
+             nb::arg("isocentre"), nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"),
+             nb::arg("beta"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("wanted"),
+             nb::arg("scale"), nb::arg("dose"), nb::arg("threads"));
 }
