@@ -15,7 +15,7 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan
+from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, select_device
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
@@ -24,8 +24,10 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
     planning = config.planning
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+        select_device(planning.device)
         try:
-            return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+            with device_errors():
+                return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"
@@ -83,16 +85,18 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
     if case.reference_plan is None:
         return None, ""
     planning = config.planning
+    select_device(planning.device)
     try:
-        dose = calculate_dose(
-            case.reference_plan,
-            case.image,
-            case.external.voxels,
-            beam_model=planning.beam_model,
-            density=planning.density,
-            supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
-            progress=progress,
-        )
+        with device_errors():
+            dose = calculate_dose(
+                case.reference_plan,
+                case.image,
+                case.external.voxels,
+                beam_model=planning.beam_model,
+                density=planning.density,
+                supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
+                progress=progress,
+            )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:
         return None, f"The scheduled plan was not recalculated: {error.sentence}"

@@ -101,7 +101,7 @@ def is_fresh(out: Path, version: str) -> bool:
         image = hashlib.sha256(out.read_bytes()).hexdigest()
     except (OSError, ValueError):
         return False
-    wanted = {"compiler": version, "sources_sha256": sources_digest(), "image_sha256": image}
+    wanted: dict[str, object] = {"compiler": version, "sources_sha256": sources_digest(), "image_sha256": image}
     wanted |= {"cubins": list(CUBINS), "ptx": [PTX]}
     return bool(manifest == wanted)
 

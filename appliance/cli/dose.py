@@ -10,14 +10,14 @@ import typer
 from numpy.typing import NDArray
 
 from appliance.case import ImageSeries, PlanReading, check_one_person, read_image, read_plan_file, read_structures
-from appliance.cli.options import AsJson, ConfigFile, settings
+from appliance.cli.options import AsJson, ConfigFile, Device, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.contracts import Received, Structure, StructureKind
 from appliance.dicomio.dose import dose_dataset
 from appliance.dicomio.files import save_durable
 from appliance.errors import IncompleteCase, InconsistentCase
 from appliance.inbound import read_folder
-from appliance.planning import calculate_dose
+from appliance.planning import calculate_dose, device_errors, select_device
 
 PlanFile = Annotated[Path, typer.Argument(metavar="RTPLAN", help="A photon plan (static or step-and-shoot).")]
 CtFolder = Annotated[
@@ -26,10 +26,18 @@ CtFolder = Annotated[
 OutFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The RTDOSE to write.")]
 
 
-def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def dose(
+    rtplan: PlanFile,
+    ct: CtFolder,
+    out: OutFile,
+    device: Device = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Calculate the dose of a plan on a CT and write it as RTDOSE."""
-    planning = settings(config).planning
-    with progress("Dose") as tell:
+    planning = with_device(settings(config), device).planning
+    choice = select_device(planning.device)
+    with progress("Dose") as tell, device_errors():
         tell("reading", 0.0)
         reading, received = read_plan_file(rtplan), read_folder(ct)
         plan, series = reading.plan, _series(received, reading.frame_of_reference_uid)
@@ -59,6 +67,7 @@ def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None
         "out": str(out),
         "algorithm": made.algorithm,
         "beam_model": made.beam_model,
+        "device": choice.backend.name,
         "fractions": plan.fractions,
         "mu": plan.mu,
         "maximum_gy": hottest_gy,

@@ -9,27 +9,23 @@ from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.beam_models import load_calibrated
+from appliance.planning.compute import backend
 from appliance.planning.density import load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
-from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
 from engines.photon.raster import Raster
 
 ALGORITHM = "Couchside SVD pencil beam 1"
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
-CHUNK_VOXELS = 1 << 19
-LARGEST_CACHE_BYTES = 200 * 2**20
-"""Depths of nine beams on five million voxels (chosen, to stay far below 1 GiB in all)."""
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
 
 class FinalDose:
-    """Final doses on one image: the plans may change, the anatomy may not. Radiological depths, which are most of a
-    final dose's time, are kept for beams that come again (up to LARGEST_CACHE_BYTES).
+    """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
     Raises ModelError for a beam model or density table that is missing or unusable.
@@ -47,9 +43,12 @@ class FinalDose:
         self._model, self._gy_per_mu = load_calibrated(beam_model)
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
-        whole = np.arange(image.grid.size, dtype=np.int64)
-        self._index = whole if external is None else external.index.astype(np.int64)
-        self._depths: dict[tuple[bytes, int], NDArray[np.float32]] = {}
+        wanted = np.full(image.grid.size, external is None)
+        if external is not None:
+            wanted[external.index] = True
+        self._sum = backend().dose_sum(
+            self._model, self._space, wanted.reshape(image.grid.shape), pitch_mm=FINAL_PITCH_MM
+        )
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
@@ -61,33 +60,26 @@ class FinalDose:
         for beam in plan.beams:
             _check(beam, self._model)
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        grid, index = self._grid, self._index
-        total = np.zeros(grid.size, np.float32)
-        singles = [np.zeros(grid.size, np.float32) for _ in plan.beams] if per_beam else []
         scale = np.float32(self._gy_per_mu * plan.fractions)
+        by_beam: list[NDArray[np.float32]] = []
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _piece_dose(piece, beam, self._model, self._space)
-            for start in range(0, index.size, CHUNK_VOXELS):
-                part = index[start : start + CHUNK_VOXELS]
-                points_mm = grid.centres_mm(part)
-                dose = engine.at(points_mm, self._depth_mm(engine, points_mm, start)) * scale
-                total[part] += dose
-                if per_beam:
-                    singles[number][part] += dose
+            self._add(piece, beam)
+            if per_beam and (done + 1 == len(work) or work[done + 1][0] != number):
+                by_beam.append(self._sum.take() * scale)
+        total = np.asarray(sum(by_beam) if per_beam else self._sum.take() * scale, np.float32)
         progress("final dose", 1.0)
-        by_beam = tuple(single.reshape(grid.shape) for single in singles)
-        return CalculatedDose(grid, total.reshape(grid.shape), plan.digest, ALGORITHM, self._model.name, by_beam)
+        return CalculatedDose(self._grid, total, plan.digest, ALGORITHM, self._model.name, tuple(by_beam))
 
-    def _depth_mm(self, engine: BeamDose, points_mm: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """Depth (n,) of the chunk of voxels that begins at `start` in the list of voxels."""
-        key = (engine.frame.source_mm.tobytes(), start)
-        if key in self._depths:
-            return self._depths[key]
-        depth_mm = engine.depth_mm(points_mm)
-        if depth_mm.nbytes + sum(d.nbytes for d in self._depths.values()) <= LARGEST_CACHE_BYTES:
-            self._depths[key] = depth_mm
-        return depth_mm
+    def _add(self, piece: Piece, beam: Beam) -> None:
+        apertures = piece.apertures
+
+        def draw(raster: Raster) -> NDArray[np.float32]:
+            return ApertureFluence(raster, leaf_boundaries_mm(beam), self._model.collimation).forward(apertures)
+
+        x1, x2, y1, y2 = apertures.jaws_mm.T
+        field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
+        self._sum.add(piece.frame, draw, field_extent_mm=field)
 
 
 def calculate_dose(
@@ -104,25 +96,6 @@ def calculate_dose(
     """One plan on one image; see FinalDose."""
     final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
     return final.calculate(plan, per_beam=per_beam, progress=progress)
-
-
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium) -> BeamDose:
-    apertures = piece.apertures
-
-    def draw(raster: Raster) -> NDArray[np.float32]:
-        return ApertureFluence(raster, leaf_boundaries_mm(beam), model.collimation).forward(apertures)
-
-    x1, x2, y1, y2 = apertures.jaws_mm.T
-    field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
-    return BeamDose(
-        model,
-        space,
-        piece.frame,
-        draw,
-        points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
-        field_extent_mm=field,
-        pitch_mm=FINAL_PITCH_MM,
-    )
 
 
 def _check(beam: Beam, model: BeamModel) -> None:

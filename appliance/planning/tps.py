@@ -21,6 +21,7 @@ from appliance.errors import PlanningError
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import build_plan
+from appliance.planning.compute import backend
 from appliance.planning.density import load_density, medium
 from appliance.planning.final_dose import FinalDose
 from appliance.planning.geometry import arrange, target_points_mm
@@ -33,7 +34,8 @@ from appliance.planning.template import initial_objectives
 from engines.dvh import dose_at_volume
 from engines.optimise import minimise
 from engines.photon.aperture import ApertureFluence
-from engines.photon.dose import DoseOperator, point_geometry, projected_extent
+from engines.photon.backend.protocol import Exposure
+from engines.photon.dose import projected_extent
 from engines.photon.raster import raster_for
 
 HOT_VOLUME_CC = 0.1
@@ -85,12 +87,7 @@ class PhotonTps:
         targets = target_points_mm(case)
         frames = self.arrangement.frames
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
-        self._space = space = medium(case.image, case.external.voxels, load_density(config.density), supports)
-        geometry = []
-        for number, frame in enumerate(frames):
-            progress("geometry", number / len(frames))
-            depth = space.depth_mm(frame, self.samples.points_mm)
-            geometry.append(point_geometry(self.model, frame, self.samples.points_mm, depth))
+        space = medium(case.image, case.external.voxels, load_density(config.density), supports)
         pitch = config.beamlet_mm / max(1, int(np.ceil(config.beamlet_mm / OPTIMISER_PITCH_MM)))
         raster = raster_for(
             projected_extent(frames, self.samples.points_mm),
@@ -98,7 +95,8 @@ class PhotonTps:
             pitch,
             reach_mm=OPTIMISER_REACH_MM,
         )
-        self._operator = DoseOperator(self.model, raster, np.stack(geometry), tuple(space.ssd_mm(f) for f in frames))
+        exposure = Exposure.of(space, frames, self.samples.points_mm)
+        self._operator = backend().dose_operator(self.model, raster, exposure)
         self._drawer = ApertureFluence(raster, self.machine.mlc.boundaries_mm, self.model.collimation)
         self._beamlets = Beamlets(self.arrangement, self.machine, raster, targets, config.beamlet_mm)
         self._leakage = Leakage(self._beamlets, self.machine, self.model.collimation.leaf_transmission)
@@ -284,14 +282,8 @@ class PhotonTps:
         new = np.setdiff1d(hot, self.samples.index)[:MOST_WATCHED].astype(np.int64)
         if not new.size:
             return
-        frames, points_mm = self.arrangement.frames, self.case.image.grid.centres_mm(new)
-        geometry = np.stack(
-            [point_geometry(self.model, f, points_mm, self._space.depth_mm(f, points_mm)) for f in frames]
-        )
         self.samples, order = self.samples.added(new)
-        every = np.concatenate([self._operator.geometry, geometry], axis=1)[:, order]
-        ssd_mm = tuple(self._space.ssd_mm(f) for f in frames)
-        self._operator = DoseOperator(self.model, self._operator.raster, np.ascontiguousarray(every), ssd_mm)
+        self._operator = self._operator.with_points(self.case.image.grid.centres_mm(new), order)
         self._regions = Regions(self.case, self.samples)
 
     def finish(self) -> tuple[Plan, CalculatedDose]:

@@ -30,8 +30,8 @@ _chosen: dict[str, Choice] = {}
 
 
 def choose(device: DeviceName = "auto") -> Choice:
-    """'cpu': the CPU. 'cuda': the GPU, or DeviceError with what is missing. 'auto': the GPU where one works and computes
-    what the CPU computes, else the CPU with the reason. Asked again, the answer is the same."""
+    """'cpu': the CPU. 'cuda': the GPU, or DeviceError with what is missing. 'auto': the GPU where one works and
+    computes what the CPU computes, else the CPU with the reason. Asked again, the answer is the same."""
     with _lock:
         if device not in _chosen:
             _chosen[device] = _choose(device)
@@ -54,8 +54,8 @@ def _choose(device: DeviceName) -> Choice:
 
 
 def open_cuda() -> CudaBackend:
-    """The first GPU, tested against the CPU. Raises DeviceError with what is missing, in the order in which a person would
-    put it right: driver, device, compiled kernels, pycuda; or with what it computes wrongly."""
+    """The first GPU, tested against the CPU. Raises DeviceError with what is missing, in the order in which a person
+    would put it right: driver, device, compiled kernels, pycuda; or with what it computes wrongly."""
     count, reason = driver_devices()
     if count == 0:
         raise DeviceError(reason)

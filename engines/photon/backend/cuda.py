@@ -23,8 +23,8 @@ class CudaDevice:
     kernels of a fat binary.
 
     Everything happens in one thread that owns the context; the context is current only while work is done, so that
-    pycuda finds its stack empty whenever the program ends. Memory comes from pycuda's pools: a plan's operators are made
-    and dropped often, and cudaMalloc waits for the device.
+    pycuda finds its stack empty whenever the program ends. Memory comes from pycuda's pools: a plan's operators are
+    made and dropped often, and cudaMalloc waits for the device.
 
     Raises DeviceError naming what is missing: pycuda, a driver, a device, or code for this device in the fat binary."""
 
@@ -61,14 +61,14 @@ class CudaDevice:
         except self._cuda.MemoryError as error:
             free = self.free_bytes()
             raise DeviceError(
-                f"{self._name} is out of memory: {nbytes / 2**20:.0f} MiB were asked for, {free / 2**20:.0f} MiB are free"
+                f"{self._name} is out of memory: {nbytes / 2**20:.0f} MiB were asked for, {free / 2**20:.0f} are free"
             ) from error
         address = int(block)
         self._blocks[address] = block
         return address
 
     def free(self, address: int) -> None:
-        # One stream does everything in order, so memory that work under way still uses is not handed out before it ends.
+        # One stream does everything in order: memory that work under way uses is not written anew before it ends.
         self._owner.post(lambda: self._blocks.pop(address).free())
 
     def free_bytes(self) -> int:
@@ -117,7 +117,7 @@ class CudaDevice:
         """Gives back all memory and the context; the device cannot be used afterwards."""
         self._owner.close()
 
-    # --- in the owning thread ------------------------------------------------------------------------------------------
+    # --- in the owning thread ----------------------------------------------------------------------------------------
 
     def _open(self, fatbin: Fatbin) -> None:
         cuda = self._cuda

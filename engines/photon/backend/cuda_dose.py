@@ -13,7 +13,7 @@ from engines.photon.backend.cuda_sum import CudaDoseSum
 from engines.photon.backend.device import Buffer, Device, HostBuffer, fetched
 from engines.photon.backend.maps import DeviceMaps
 from engines.photon.backend.points import FLOAT, POINT_BYTES, DeviceMedium, DevicePoints, SortedPoints, place_medium
-from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose
+from engines.photon.backend.protocol import DoseSum, Exposure
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
 from engines.photon.frame import BeamFrame
@@ -38,7 +38,7 @@ class CudaBackend:
             self._media[medium] = place_medium(self.device, medium)
         return self._media[medium]
 
-    def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> LinearDose:
+    def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> CudaDoseOperator:
         """Raises DeviceError where the device's memory does not suffice."""
         return CudaDoseOperator(self, model, raster, exposure)
 

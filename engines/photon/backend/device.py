@@ -1,5 +1,5 @@
-"""What the GPU code asks of a device: memory, copies, launches. `cuda.py` answers with pycuda; the tests' emulation runs
-the same kernels on the host, so that everything above this line is tested without a GPU."""
+"""What the GPU code asks of a device: memory, copies, launches. `cuda.py` answers with pycuda; the tests' emulation
+runs the same kernels on the host, so that everything above this line is tested without a GPU."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class HostBuffer:
         count = math.prod(shape)
         address = device.allocate_host(4 * count)
         raw = (ctypes.c_float * count).from_address(address)
-        self.array: NDArray[np.float32] = np.frombuffer(raw, np.float32).reshape(shape)
+        self.array: NDArray[np.float32] = np.ctypeslib.as_array(raw).reshape(shape)
         self._free = weakref.finalize(self, device.free_host, address)
         self._free.atexit = False
 

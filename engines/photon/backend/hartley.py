@@ -26,8 +26,8 @@ def hartley_matrix(n: int) -> NDArray[np.float32]:
 
 
 def real_spectra(model: BeamModel, ssd_mm: float, raster: Raster) -> NDArray[np.float32]:
-    """(3, nv, nu) real transfer functions of the three kernels, whole plane. Raises EngineError for kernels that are not
-    even along both axes, for which the Hartley form of the convolution does not hold."""
+    """(3, nv, nu) real transfer functions of the three kernels, whole plane. Raises EngineError for kernels that are
+    not even along both axes, for which the Hartley form of the convolution does not hold."""
     half = transfer_functions(model, ssd_mm, raster)
     columns = np.arange(raster.nu)
     mirrored = np.where(columns <= raster.nu // 2, columns, raster.nu - columns)

@@ -1,4 +1,4 @@
-"""Fluence to kernel maps and back on the device: the launches of kernels/transform.cuh, made once, run at every evaluation."""
+"""Fluence to kernel maps and back on the device: the launches of kernels/transform.cuh, made once and run again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 
-from engines.errors import EngineError
 from engines.photon.backend.device import Buffer, Device, filled
 from engines.photon.backend.hartley import hartley_matrix, real_spectra
 from engines.photon.backend.parameters import Launch, blocks, pack
@@ -48,7 +47,9 @@ class DeviceMaps:
     def bytes_needed(raster: Raster, beams: int, tables: int) -> int:
         """Device memory of one of these."""
         pixels = raster.nu * raster.nv
-        return FLOAT * (pixels * (beams * (1 + 2 * KERNELS + INTERLEAVE) + 3 * tables + 1) + raster.nu**2 + raster.nv**2)
+        return FLOAT * (
+            pixels * (beams * (1 + 2 * KERNELS + INTERLEAVE) + 3 * tables + 1) + raster.nu**2 + raster.nv**2
+        )
 
     @cached_property
     def forward(self) -> tuple[Launch, ...]:
@@ -66,8 +67,8 @@ class DeviceMaps:
 
     @cached_property
     def adjoint(self) -> tuple[Launch, ...]:
-        """Gradient of the maps, in planes, to gradient of the fluence. The operator without its profile is symmetric, so
-        this is the same chain read backwards."""
+        """Gradient of the maps, in planes, to gradient of the fluence. The operator without its profile is symmetric,
+        so this is the same chain read backwards."""
         a, b = self.planes.address, self._other.address
         count = KERNELS * self.beams
         return (
@@ -93,11 +94,11 @@ class DeviceMaps:
     def _times_v(
         self, source: int, target: int, images: int, *, scale: float = 1.0, channels: int = 1, step: int = 1
     ) -> Launch:
-        """The matrix along v times every image; `channels` images are interleaved in the target with `step` elements."""
+        """The matrix along v times every image; `channels` images are interleaved in the target, `step` apart."""
         return _multiply(
             self._along_v.address, source, target,
             rows=self.raster.nv, inner=self.raster.nv, columns=self.raster.nu, images=images, b_batch=self._pixels,
-            c_batch=step * self._pixels, channels=channels, step=step, scale=scale,
+            c_batch=step * self._pixels, channels=channels, c_channel=int(channels > 1), c_step=step, scale=scale,
         )  # fmt: skip
 
     def _weigh(self, kernel: str, source: int, target: int) -> Launch:
@@ -109,26 +110,10 @@ class DeviceMaps:
         return Launch(kernel, (blocks(self._pixels), self.beams, 1), pack(kernel, **fields))
 
 
-def _multiply(
-    a: int,
-    b: int,
-    c: int,
-    *,
-    rows: int,
-    inner: int,
-    columns: int,
-    images: int = 1,
-    b_batch: int = 0,
-    c_batch: int = 0,
-    channels: int = 1,
-    step: int = 1,
-    scale: float = 1.0,
-) -> Launch:
-    if min(rows, inner, columns, images) < 1:
-        raise EngineError("a product needs at least one row, column and image")
-    grid = (-(-rows // TILE), -(-columns // TILE), images)
-    fields = {
-        "a": a, "b": b, "c": c, "a_batch": 0, "b_batch": b_batch, "c_batch": c_batch, "rows": rows, "columns": columns,
-        "inner": inner, "channels": channels, "c_channel": 1 if channels > 1 else 0, "c_step": step, "scale": scale,
+def _multiply(a: int, b: int, c: int, *, images: int = 1, **fields: float) -> Launch:
+    """c = a b. fields: rows, inner, columns, and what differs from the defaults below."""
+    every = {
+        "a_batch": 0, "b_batch": 0, "c_batch": 0, "channels": 1, "c_channel": 0, "c_step": 1, "scale": 1.0, **fields,
     }  # fmt: skip
-    return Launch("multiply", grid, pack("multiply", **fields))
+    grid = (-(-int(every["rows"]) // TILE), -(-int(every["columns"]) // TILE), images)
+    return Launch("multiply", grid, pack("multiply", a=a, b=b, c=c, **every))

@@ -1,7 +1,7 @@
 """One thread that does all the work of one device.
 
-pycuda ties a context, and everything made in it, to the thread that made it: memory that Python's garbage collector frees
-in another thread is not freed at all. So one thread owns the device, and every other thread hands its work to it.
+pycuda ties a context, and everything made in it, to the thread that made it: memory that Python's garbage collector
+frees in another thread is not freed at all. So one thread owns the device, and every other thread hands its work to it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """What a GPU kernel is told, byte for byte as kernels/photon_params.h lays it out.
 
-NumPy's aligned structs follow the C layout rules; tests/engines/photon/cuda compare size and offsets with the compiler's.
+NumPy's aligned structs follow the C layout rules; tests/engines/photon/cuda compare them with the compiler's.
 Pure: no device is needed to make or test these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster
 
 THREADS = 256
-"""Threads of every block. Chosen: four to eight warps a scheduler hide a load's latency, and 256 divide every limit."""
+"""Threads of every block. Chosen: four to eight warps a scheduler hide a load's latency."""
 MOST_ALONG_X, MOST_ALONG_YZ = 2**31 - 1, 65535
-"""Blocks of a grid along x, and along y and z: CUDA C++ Programming Guide, table of technical specifications per compute
+"""Blocks of a grid along x, and along y and z: CUDA C++ Programming Guide, technical specifications per compute
 capability, the same for all since 3.0."""
 LARGEST_COUNT = 2**31 - 1
 """Points of one operator and voxels of a lattice: kernels keep such an index in 32 bits."""
@@ -37,9 +37,7 @@ POINTER = np.uint64
 LATTICE = _struct([("origin", np.float32, 3), ("spacing", np.float32, 3), ("n", np.int32, 3)])
 BEAM_FRAME = _struct([(name, np.float32, 3) for name in ("isocentre", "ex", "ey", "ez")] + [("sad", np.float32)])
 ATTENUATION = _struct([("m", np.float32), ("beta", np.float32, 3)])
-RASTER = _struct(
-    [("u0", np.float32), ("v0", np.float32), ("pitch", np.float32), ("nu", np.int32), ("nv", np.int32)]
-)
+RASTER = _struct([("u0", np.float32), ("v0", np.float32), ("pitch", np.float32), ("nu", np.int32), ("nv", np.int32)])
 DEVICE_BEAM = _struct([("frame", BEAM_FRAME), ("source", np.float32, 3)])
 DEPTH = _struct(
     [(name, POINTER) for name in ("points", "density", "beams", "depth")]
@@ -62,8 +60,7 @@ MULTIPLY = _struct(
     + [("scale", np.float32)]
 )
 WEIGH = _struct(
-    [(name, POINTER) for name in ("in", "factor", "table", "out")]
-    + [("pixels", np.int32), ("beam_count", np.int32)]
+    [(name, POINTER) for name in ("in", "factor", "table", "out")] + [("pixels", np.int32), ("beam_count", np.int32)]
 )
 
 OF_KERNEL: dict[str, np.dtype[np.void]] = {
@@ -112,8 +109,8 @@ def packed(kind: np.dtype[np.void], fields: dict[str, Any]) -> np.void:
     record = np.zeros((), kind)
     for name, value in fields.items():
         record[name] = value
-    made: np.void = record[()]
-    return made
+    made: Any = record[()]
+    return cast(np.void, made)
 
 
 def blocks(count: int) -> int:

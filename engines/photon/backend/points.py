@@ -50,8 +50,9 @@ def place_medium(device: Device, medium: Medium) -> DeviceMedium:
 
 
 class DevicePoints:
-    """Points (n, 3) LPS mm under beams, resident: position and gradient (16 bytes a point), radiological depth (4 bytes a
-    point and beam). Projection and depth factors are worked out again whenever they are needed. Without a beam model there is depth only. Made inside Device.run."""
+    """Points (n, 3) LPS mm under beams, resident: position and gradient (16 bytes a point), radiological depth (4 bytes
+    a point and beam). Projection and depth factors are worked out again whenever they are needed. Without a
+    beam model there is depth only. Made inside Device.run."""
 
     def __init__(
         self,
@@ -118,8 +119,8 @@ class DevicePoints:
 
 
 class SortedPoints:
-    """Points of every beam by raster cell (4 bytes a point and beam): what makes the adjoint a sum in fixed order instead
-    of a race of atomic additions. Made inside Device.run."""
+    """Points of every beam by raster cell (4 bytes a point and beam): what makes the adjoint a sum in fixed order
+    instead of a race of atomic additions. Made inside Device.run."""
 
     def __init__(self, device: Device, points: DevicePoints, raster: Raster) -> None:
         self._points, self._raster = points, raster

@@ -18,8 +18,8 @@ from engines.photon.raster import Raster
 
 @dataclass(frozen=True, eq=False)
 class Exposure:
-    """Points (n, 3) LPS mm of a medium under beams. ssd_mm, the source-surface distance of each beam's axis, chooses its
-    kernel table."""
+    """Points (n, 3) LPS mm of a medium under beams. ssd_mm, the source-surface distance of each beam's axis, chooses
+    its kernel table."""
 
     medium: Medium
     frames: tuple[BeamFrame, ...]
@@ -66,8 +66,8 @@ class DoseSum(Protocol):
         """Adds one beam's dose; its fluence is drawn on the raster that the engine chooses."""
 
     def take(self) -> NDArray[np.float32]:
-        """Dose (z, y, x) on the medium's grid of the beams added since the last call, per unit fluence of the beam model;
-        zero where none was wanted."""
+        """Dose (z, y, x) on the medium's grid of the beams added since the last call, per unit fluence of the beam
+        model; zero where none was wanted."""
 
 
 def wanted_index(medium: Medium, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -22,7 +22,10 @@ def disagreement(backend: Backend) -> float:
     """Largest difference between a backend and the CPU, in shares of the maximum: of dose and gradient of two oblique
     beams through a box with a cavity, and of a final dose. NaN where the backend computes no number."""
     model, medium = _model(), _medium()
-    frames = (beam_frame((2.0, -1.0, 3.0), 35.0), beam_frame((2.0, -1.0, 3.0), 250.0, collimator_deg=10.0, couch_deg=15.0))
+    frames = (
+        beam_frame((2.0, -1.0, 3.0), 35.0),
+        beam_frame((2.0, -1.0, 3.0), 250.0, collimator_deg=10.0, couch_deg=15.0),
+    )
     rng = np.random.default_rng(1)
     points = rng.uniform(-45, 45, (500, 3)).astype(np.float32)
     fluence = rng.uniform(0, 2, (2, RASTER.nv, RASTER.nu)).astype(np.float32)
