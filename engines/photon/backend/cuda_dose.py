@@ -132,6 +132,10 @@ class CudaDoseOperator:
 
         return self._device.run(work)
 
+    def kernel_seconds(self) -> float:
+        """Device time of one forward and one adjoint without transfers, for benchmarks."""
+        return self._device.run(lambda: self._device.seconds_of((*self._forward, *self._adjoint)))
+
 
 def bytes_needed(raster: Raster, beams: int, n: int) -> int:
     """Device memory of a CudaDoseOperator, without density."""

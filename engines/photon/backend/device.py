@@ -51,6 +51,9 @@ class Device(Protocol):
 
     def launch(self, launches: Sequence[Launch]) -> None: ...
 
+    def seconds_of(self, launches: Sequence[Launch]) -> float:
+        """Launches and waits; the device's own clock, for benchmarks."""
+
     def synchronise(self) -> None:
         """Raises DeviceError if anything since the last call failed."""
 
