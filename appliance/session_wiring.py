@@ -87,16 +87,16 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
     planning = config.planning
     select_device(planning.device)
     try:
-        with device_errors():
-            dose = calculate_dose(
-                case.reference_plan,
-                case.image,
-                case.external.voxels,
-                beam_model=planning.beam_model,
-                density=planning.density,
-                supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
-                progress=progress,
-            )
+        dose = calculate_dose(
+            case.reference_plan,
+            case.image,
+            case.external.voxels,
+            beam_model=planning.beam_model,
+            density=planning.density,
+            algorithm=planning.algorithm,
+            supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
+            progress=progress,
+        )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:
         return None, f"The scheduled plan was not recalculated: {error.sentence}"

@@ -3,10 +3,10 @@
     ./build.sh bench gpu_dose [--beams N] [--side VOXELS] [--runs N]
 
 Needs a CUDA device; without one it says what is missing and ends with exit code 0. A cube of water under a full arc;
-the operator is made once, then forward and adjoint run with everything on the device. Printed: medians of the device's own
-clock for the kernels alone (the goal of 10 ms is theirs), of the wall clock with fluence up and dose down, the bytes
-that must be moved and the operations that must be done (`traffic`), the floor that follows from the device's bandwidth, and
-the fraction of it that is reached. The floor is the peer here: the same run on the CPU would be minutes.
+the operator is made once, then forward and adjoint run with everything on the device. Printed: medians of the device's
+own clock for the kernels alone (the goal of 10 ms is theirs), of the wall clock with fluence up and dose down, bytes
+and operations (`traffic`), the floor that follows from the device's bandwidth, and the fraction of it that is reached.
+The floor is the peer here: the same run on the CPU would be minutes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ BANDWIDTH_GB_S = {"H100": 3350.0, "H200": 4800.0, "Orin": 204.8}
 
 
 def traffic(n: int, beams: int, raster: Raster) -> tuple[dict[str, float], dict[str, float]]:
-    """({part: bytes}, {part: operations}) of one gradient, each array counted once a kernel that touches it; what caches
-    spare or repeat is not counted. Operations: multiplications and additions; a point under a beam takes about 110,
-    its four exponentials (some ten instructions each) among them."""
+    """({part: bytes}, {part: operations}) of one gradient, each array counted once a kernel that touches it; what
+    caches spare or repeat is not counted. Operations: multiplications and additions; a point under a beam takes about
+    110, its four exponentials (some ten instructions each) among them."""
     pairs, pixels = float(n) * beams, float(raster.nu * raster.nv * beams)
     product = 2.0 * raster.nu * raster.nv * (raster.nu + raster.nv) * beams
     moved = {
@@ -91,9 +91,7 @@ def main() -> int:
         kernels.append(1e3 * operator.kernel_seconds())
     ms, wall = statistics.median(kernels[2:]), statistics.median(walls[2:])
     reached = total / ms / 1e6
-    print(
-        f"kernels {ms:.2f} ms (goal {GOAL_MS:g}), with transfers {wall:.2f} ms; {reached:.0f} GB/s of what must be moved"
-    )
+    print(f"kernels {ms:.2f} ms (goal {GOAL_MS:g}), with transfers {wall:.2f} ms; {reached:.0f} GB/s moved")
     for name, rate in BANDWIDTH_GB_S.items():
         if name in backend.summary:
             print(f"  {100 * reached / rate:.0f} % of this device's {rate:g} GB/s")

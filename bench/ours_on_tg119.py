@@ -12,10 +12,13 @@ Contract of `plan_with_ours(problem, machine)`:
 Counted: density and ray tracing, kernel transforms, the whole optimisation, the final dose on the full grid. Left out,
 as for the peer: imports, reading the problem and the machine file.
 
-The optimiser sees target and core whole and thins the rest of the body, with weights, as the planner does. It works in
-two stages, each warm from the one before: coarse (one voxel in 4 within 25 mm of the target and one in 18 beyond,
-fluence on 2.5 mm), then fine (one in 2 and in 8, 1.25 mm): the coarse stage alone ends 1.3 % above the peer's value on
-the full grid, because its penumbra is too soft. The objective's terms are the product's own penalties.
+The optimiser sees target and core whole and thins the rest of the body, with weights, as the planner does (one voxel
+in 2 within 25 mm of the target and one in 8 beyond). Of the body it holds only what comes near its limit: a voxel well
+below an overdose limit gives neither value nor gradient. It works in rounds, each warm from the one before, on 2.5, 2.5
+and 1.67 mm fluence; between rounds the dose on 1.25 mm fluence is computed once for all samples, which says what to
+hold and what the coarser dose is off by; that difference is added in the next round (the hybrid scheme of Siebers et
+al., Med Phys 34:2853, 2007, as in the product). The coarse dose alone ends 1.3 % above the peer's value on the full
+grid, because its penumbra is too soft. The objective's terms are the product's own penalties.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyradplan_problem import Problem, Term, load, peak_rss_mb
+from pyradplan_problem import Problem, Term, load_problem, peak_rss_mb
 from scipy.ndimage import distance_transform_edt
 
 from engines.grid import Grid
@@ -37,28 +40,30 @@ from engines.objectives import SquaredDeviation, SquaredOverdose
 from engines.optimise.bounded import minimise
 from engines.photon.beam_model import BeamModel
 from engines.photon.convolution import THREADS
-from engines.photon.dose import BeamDose, DoseOperator, Medium, box_corners_mm, point_geometry, projected_extent
+from engines.photon.dose import (
+    BeamDose,
+    DoseOperator,
+    Medium,
+    bounds,
+    box_corners_mm,
+    point_geometry,
+    projected_extent,
+)
 from engines.photon.frame import BeamFrame, beam_frame
+from engines.photon.grid_dose import GridDose
 from engines.photon.matrad import import_matrad
 from engines.photon.raster import Raster, raster_for
 
-FINAL_PITCH_MM = 1.0
-NEAR_MM = 25.0
-
-
-@dataclass(frozen=True)
-class Stage:
-    pitch_mm: float
-    near_one_in: int
-    far_one_in: int
-    tolerance: float
-
-
-STAGES = (Stage(2.5, 4, 18, 1e-3), Stage(1.25, 2, 8, 2e-5))
-BUDGET = 500
+FINAL_PITCH_MM, FINE_PITCH_MM, START_PITCH_MM = 1.0, 1.25, 2.5
+NEAR_MM, NEAR_ONE_IN, FAR_ONE_IN = 25.0, 2, 8
+ROUNDS = ((2.5, 0.4, 1e-3), (2.5, 0.75, 3e-4), (5 / 3, 0.75, 5e-5))
+"""Each round's pitch in mm, the share of its limit above which a body voxel is held (by the dose at the start of the
+round), and its tolerance."""
+BUDGET = 300
 SNAPSHOT_EVERY = 5
-CHUNK = 400_000
-"""Voxels of one call for the final dose: bounds its memory (chosen: 8 MB a beam)."""
+
+
+TermOnSamples = tuple[Any, NDArray[np.int64], NDArray[np.float32], float]
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,11 @@ class Geometry:
     def __init__(self, problem: Problem, model: BeamModel) -> None:
         self.problem, self.model = problem, model
         self.grid = Grid(problem.origin_mm, problem.spacing_mm, problem.hu.shape)  # type: ignore[arg-type]
-        table = problem.hlut
-        density = np.interp(problem.hu, table[:, 0], table[:, 1]) * problem.body
-        self.medium = Medium(self.grid, np.ascontiguousarray(density, np.float32))
+        table, lowest = problem.hlut, int(problem.hu.min())
+        every_hu = np.interp(np.arange(lowest, int(problem.hu.max()) + 1), table[:, 0], table[:, 1]).astype(np.float32)
+        density = every_hu[problem.hu - np.int16(lowest)]
+        density *= problem.body
+        self.medium = Medium(self.grid, density)
         self.frames = [beam_frame(problem.isocentre_mm, g, sad_mm=problem.sad_mm) for g in problem.gantry_deg]
         half, xz = 0.5 * problem.beamlet_mm, problem.beamlet_xz_mm
         (x0, z0), (x1, z1) = xz.min(0) - half, xz.max(0) + half
@@ -102,87 +109,147 @@ class Geometry:
         j = np.rint((low[:, 1] - raster.v0_mm) / raster.pitch_mm).astype(np.int64)
         return j * raster.nu + i, side
 
-    def sampled(self, stage: Stage) -> NDArray[np.float32]:
+    def sampled(self) -> NDArray[np.uint8]:
         """(z, y, x): how many voxels each kept voxel stands for, 0 where not kept."""
         problem = self.problem
         whole = np.logical_or.reduce([t.mask for t in problem.terms_ct if t.structure != "BODY"])
+        z, y, x = (np.arange(n, dtype=np.int16) for n in whole.shape)
+        lattice = x + 7 * y[:, None] + 31 * z[:, None, None]
+        kept = np.zeros(whole.shape, np.uint8)
+        kept[lattice % FAR_ONE_IN == 0] = FAR_ONE_IN
         target = next(t.mask for t in problem.terms_ct if t.kind == "squared_deviation")
-        near = distance_transform_edt(~target, sampling=problem.spacing_mm[::-1]) <= NEAR_MM
-        z, y, x = np.ogrid[: whole.shape[0], : whole.shape[1], : whole.shape[2]]
-        lattice = x + 7 * y + 31 * z
-        body = problem.body & ~whole
-        kept = np.zeros(whole.shape, np.float32)
-        kept[body & near & (lattice % stage.near_one_in == 0)] = stage.near_one_in
-        kept[body & ~near & (lattice % stage.far_one_in == 0)] = stage.far_one_in
-        kept[whole] = 1.0
+        room = [int(np.ceil(NEAR_MM / s)) for s in problem.spacing_mm[::-1]]
+        (low, high) = bounds(target)
+        box = tuple(slice(max(0, a - r), b + r) for a, b, r in zip(low, high, room, strict=True))
+        near = distance_transform_edt(~target[box], sampling=problem.spacing_mm[::-1]) <= NEAR_MM
+        kept[box][near] = np.where(lattice[box] % NEAR_ONE_IN == 0, NEAR_ONE_IN, 0)[near]
+        kept[~problem.body] = 0
+        kept[whole] = 1
         return kept
 
 
-class Merit:
-    """f(weights) and its gradient on the sampled voxels; keeps snapshots of the best weights and their CPU time."""
+class Samples:
+    """The sampled voxels: points (n, 3), geometry (beams, n, 5), terms as (penalty, positions, shares, factor)."""
 
-    def __init__(self, geometry: Geometry, stage: Stage) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        kept = geometry.sampled(stage)
-        index = np.flatnonzero(kept)
-        points = geometry.grid.centres_mm(index)
-        raster = geometry.raster(geometry.frames, points, stage.pitch_mm)
-        fields = [
-            point_geometry(geometry.model, frame, points, geometry.medium.depth_mm(frame, points))
-            for frame in geometry.frames
-        ]
-        ssd = tuple(geometry.medium.ssd_mm(frame) for frame in geometry.frames)
-        self.operator = DoseOperator(geometry.model, raster, np.stack(fields), ssd)
-        self.first, self.side = geometry.beamlets_on(raster)
-        self.first = self.first + geometry.problem.beamlet_beam.astype(np.int64) * raster.nu * raster.nv
-        self.shape, self.nu = (len(geometry.frames), raster.nv, raster.nu), raster.nu
-        self.terms = [self._term(t, kept.reshape(-1)[index], index) for t in geometry.problem.terms_ct]
-        self.evaluations, self.best = 0, np.inf
-        self.snapshots: list[tuple[float, NDArray[np.float32]]] = []
+        kept = geometry.sampled()
+        self.index = np.flatnonzero(kept)
+        self.points = geometry.grid.centres_mm(self.index)
+        self.fields = np.stack(
+            [
+                point_geometry(geometry.model, frame, self.points, geometry.medium.depth_mm(frame, self.points))
+                for frame in geometry.frames
+            ]
+        )
+        self.ssd_mm = tuple(geometry.medium.ssd_mm(frame) for frame in geometry.frames)
+        self.terms = [self._term(t, kept.reshape(-1)[self.index]) for t in geometry.problem.terms_ct]
 
-    @staticmethod
-    def _term(term: Term, kept: NDArray[np.float32], index: NDArray[np.int64]) -> tuple[Any, Any, Any, float]:
-        position = np.flatnonzero(term.mask.reshape(-1)[index])
+    def _term(self, term: Term, kept: NDArray[np.uint8]) -> TermOnSamples:
+        position = np.flatnonzero(term.mask.reshape(-1)[self.index])
         share = kept[position] / kept[position].sum(dtype=np.float64)
         penalty = {"squared_deviation": SquaredDeviation, "squared_overdose": SquaredOverdose}[term.kind]
         return penalty(term.dose_gy), position, share.astype(np.float32), term.penalty
 
-    def _pixels(self) -> list[NDArray[np.int64]]:
-        return [self.first + j * self.nu + i for j in range(self.side) for i in range(self.side)]
+    def held(self, dose: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+        """Samples of the target and those above `share` of a limit."""
+        keep = np.zeros(dose.size, np.bool_)
+        for penalty, position, _, _ in self.terms:
+            near = isinstance(penalty, SquaredDeviation) | (dose[position] > share * penalty.dose_gy)
+            keep[position[near]] = True
+        return np.flatnonzero(keep)
 
-    def dose(self, weights: NDArray[Any]) -> NDArray[np.float32]:
+
+class Doses:
+    """Dose of beamlet weights at some of the samples, on one pitch, and the transpose."""
+
+    def __init__(self, samples: Samples, held: NDArray[np.int64], pitch_mm: float) -> None:
+        geometry, points = samples.geometry, samples.points[held]
+        fields = np.ascontiguousarray(samples.fields[:, held])
+        self.raster = geometry.raster(geometry.frames, points, pitch_mm)
+        self.operator = DoseOperator(geometry.model, self.raster, fields, samples.ssd_mm)
+        first, side = geometry.beamlets_on(self.raster)
+        first = first + geometry.problem.beamlet_beam.astype(np.int64) * self.raster.nu * self.raster.nv
+        self.pixels = [first + j * self.raster.nu + i for j in range(side) for i in range(side)]
+        self.shape = (len(geometry.frames), self.raster.nv, self.raster.nu)
+
+    def __call__(self, weights: NDArray[Any]) -> NDArray[np.float32]:
         fluence = np.zeros(self.shape, np.float32)
-        for pixels in self._pixels():
+        for pixels in self.pixels:
             fluence.reshape(-1)[pixels] = weights
         return self.operator.forward(fluence)
 
+    def transpose(self, slope: NDArray[np.float32]) -> NDArray[np.float64]:
+        on_raster = self.operator.adjoint(slope).reshape(-1)
+        return np.sum([on_raster[pixels] for pixels in self.pixels], axis=0, dtype=np.float64)
+
+
+class Merit:
+    """f(weights) and its gradient on the held samples; keeps snapshots of the best weights and their CPU time.
+
+    `dose` is that of `weights` on every sample, as exact as it is known: the coarse dose is corrected to it."""
+
+    def __init__(
+        self, samples: Samples, dose: NDArray[np.float32], weights: NDArray[Any], *, share: float, pitch_mm: float
+    ) -> None:
+        held = samples.held(dose, share)
+        self.doses = Doses(samples, held, pitch_mm)
+        self.correction = dose[held] - self.doses(weights)
+        place = np.full(dose.size, -1)
+        place[held] = np.arange(held.size)
+        self.terms = [
+            (penalty, place[position[inside]], part[inside], factor)
+            for penalty, position, part, factor in samples.terms
+            for inside in (place[position] >= 0,)
+        ]
+        self.evaluations, self.best = 0, np.inf
+        self.snapshots: list[tuple[float, NDArray[np.float32]]] = []
+
     def __call__(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        dose = self.dose(weights)
+        dose = self.doses(weights) + self.correction
         value, slope = 0.0, np.zeros_like(dose)
         for penalty, position, share, factor in self.terms:
             part, gradient = penalty(dose[position], share)
             value += factor * part
             slope[position] += np.float32(factor) * gradient
-        on_raster = self.operator.adjoint(slope).reshape(-1)
         self.evaluations += 1
         if value < self.best:
             self.best = value
             if self.evaluations % SNAPSHOT_EVERY == 0:
                 self.snapshots.append((time.process_time(), weights.astype(np.float32)))
-        return value, np.sum([on_raster[pixels] for pixels in self._pixels()], axis=0, dtype=np.float64)
+        return value, self.doses.transpose(slope)
 
-    def start(self) -> NDArray[np.float64]:
-        """Uniform fluence that gives the target its prescribed dose on average."""
-        flat = np.ones(self.first.size)
-        penalty, position, share, _ = self.terms[0]
-        return flat * (penalty.dose_gy / float(share @ self.dose(flat)[position]))
+
+def dose_at_all(samples: Samples, weights: NDArray[Any], pitch_mm: float) -> NDArray[np.float32]:
+    """Dose at every sample, beam by beam, which needs less memory."""
+    geometry = samples.geometry
+    raster = geometry.raster(geometry.frames, samples.points, pitch_mm)
+    first, side = geometry.beamlets_on(raster)
+    dose = np.zeros(len(samples.points), np.float32)
+    for number, ssd_mm in enumerate(samples.ssd_mm):
+        mine = geometry.problem.beamlet_beam == number
+        fluence = np.zeros((1, raster.nv, raster.nu), np.float32)
+        for pixel in (j * raster.nu + i for j in range(side) for i in range(side)):
+            fluence.reshape(-1)[first[mine] + pixel] = weights[mine]
+        fields = samples.fields[number : number + 1]
+        dose += DoseOperator(geometry.model, raster, fields, (ssd_mm,)).forward(fluence)
+    return dose
+
+
+def start(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Uniform fluence that gives the target its prescribed dose on average, and its coarse dose on every sample."""
+    flat = np.ones(samples.geometry.problem.beamlet_beam.size)
+    dose = dose_at_all(samples, flat, START_PITCH_MM)
+    penalty, position, share, _ = samples.terms[0]
+    factor = penalty.dose_gy / float(share @ dose[position])
+    return flat * factor, dose * np.float32(factor)
 
 
 def full_dose(geometry: Geometry, weights: NDArray[Any]) -> NDArray[np.float32]:
     """Dose (z, y, x) of beamlet weights on every voxel of the body, at FINAL_PITCH_MM, no cutoff; 0 outside."""
-    index = np.flatnonzero(geometry.problem.body)
-    corners = box_corners_mm(geometry.grid)
-    dose = np.zeros(geometry.grid.size, np.float32)
+    grid_dose = GridDose(geometry.medium, geometry.problem.body)
+    dose = grid_dose.empty()
+    extents = box_corners_mm(grid_dose.grid)
     for number, frame in enumerate(geometry.frames):
         mine = geometry.problem.beamlet_beam == number
         low = geometry.problem.beamlet_xz_mm[mine] - 0.5 * geometry.problem.beamlet_mm
@@ -199,33 +266,35 @@ def full_dose(geometry: Geometry, weights: NDArray[Any]) -> NDArray[np.float32]:
             geometry.medium,
             frame,
             fluence,
-            points_extent_mm=projected_extent([frame], corners),
+            points_extent_mm=projected_extent([frame], extents),
             field_extent_mm=geometry.field_extent_mm,
             pitch_mm=FINAL_PITCH_MM,
         )
-        for start in range(0, index.size, CHUNK):
-            part = index[start : start + CHUNK]
-            dose[part] += beam.at(geometry.grid.centres_mm(part))
-    return dose.reshape(geometry.grid.shape)
+        grid_dose.add(beam, dose)
+    return grid_dose.on_grid(dose)
 
 
 def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
     """Plans the problem with the product's engine; see the contract at the top."""
     began = time.process_time()
     geometry = Geometry(problem, model)
-    setup_s = optimise_s = 0.0
-    weights, evaluations, reason, snapshots = None, 0, "", []
-    for stage in STAGES:
-        mark = time.process_time()
-        merit = Merit(geometry, stage)
-        start = merit.start() if weights is None else weights
-        setup_s += time.process_time() - mark
-        mark = time.process_time()
-        outcome = minimise(merit, start, tolerance=stage.tolerance, budget=BUDGET)
-        optimise_s += time.process_time() - mark
-        weights, reason = outcome.x, outcome.reason
+    samples = Samples(geometry)
+    weights, dose_gy = start(samples)
+    setup_s = time.process_time() - began
+    evaluations, snapshots = 0, []
+    for number, (pitch_mm, share, tolerance) in enumerate(ROUNDS):
+        if number > 0:
+            dose_gy = dose_at_all(samples, weights, FINE_PITCH_MM)
+        merit = Merit(samples, dose_gy, weights, share=share, pitch_mm=pitch_mm)
+        outcome = minimise(merit, weights, tolerance=tolerance, budget=BUDGET)
+        weights = outcome.x
         evaluations += outcome.evaluations
         snapshots += merit.snapshots
+        print(
+            f"round {number + 1}: {merit.correction.size} samples held, {outcome.evaluations} evaluations, "
+            f"value {outcome.value:.1f}, {time.process_time() - began:.2f} CPU s"
+        )
+    optimise_s = time.process_time() - began - setup_s
     mark = time.process_time()
     dose = full_dose(geometry, outcome.x)
     cpu_s = {"geometry": setup_s, "optimisation": optimise_s, "final dose": time.process_time() - mark}
@@ -236,13 +305,13 @@ def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
         snapshots=np.asarray([w for _, w in snapshots], np.float32),
         snapshot_cpu_s=np.asarray([t - began for t, _ in snapshots]),
         evaluations=evaluations,
-        reason=reason,
+        reason=outcome.reason,
     )
 
 
 def main() -> None:
     problem_path, machine_path, out = (Path(a) for a in sys.argv[1:4])
-    problem, _ = load(problem_path)
+    problem = load_problem(problem_path)
     model = import_matrad(machine_path, name="photons_Generic")
     base_mb = peak_rss_mb()
     result = plan_with_ours(problem, model)

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict, Unpack
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
-from appliance.planning.beam_models import load_calibrated
-from appliance.planning.compute import backend
+from appliance.planning.beam_models import load_calibrated, load_superposition
+from appliance.planning.compute import backend, device_errors
 from appliance.planning.density import load_density, medium
 from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
+from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import Exposure
 
-ALGORITHM = "Couchside SVD pencil beam 1"
+Algorithm = Literal["collapsed_cone", "pencil_beam"]
+ALGORITHMS: dict[Algorithm, str] = {
+    "collapsed_cone": "Couchside collapsed cone 1",
+    "pencil_beam": "Couchside SVD pencil beam 1",
+}
+"""Names that doses carry; the number counts changes of what an algorithm computes."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
 
+Volume = NDArray[np.float32]
+
+
 class FinalDose:
     """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
-    Raises ModelError for a beam model or density table that is missing or unusable.
+    Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
+    model that has no superposition section.
     """
 
     def __init__(
@@ -39,16 +52,21 @@ class FinalDose:
         beam_model: str = "generic_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
+        algorithm: Algorithm = "pencil_beam",
     ) -> None:
-        self._model, self._gy_per_mu = load_calibrated(beam_model)
+        load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
+        self._model, self._gy_per_mu = load(beam_model)
+        self._algorithm = algorithm
         self._grid = image.grid
         self._space = medium(image, external, load_density(density), supports)
-        wanted = np.full(image.grid.size, external is None)
+        wanted = np.ones(image.grid.shape, np.bool_)
         if external is not None:
-            wanted[external.index] = True
-        self._sum = backend().dose_sum(
-            self._model, self._space, wanted.reshape(image.grid.shape), pitch_mm=FINAL_PITCH_MM
-        )
+            wanted[:] = False
+            wanted.reshape(-1)[external.index] = True
+        self._wanted = wanted
+        with device_errors():
+            self._sum = backend().dose_sum(self._model, self._space, wanted, pitch_mm=FINAL_PITCH_MM)
+        self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
@@ -59,27 +77,47 @@ class FinalDose:
             raise UnsupportedPlan("the plan has no beam")
         for beam in plan.beams:
             _check(beam, self._model)
-        work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
+        calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
+        with device_errors():
+            total, singles = calculate(plan, per_beam, progress)
+        progress("final dose", 1.0)
+        name = ALGORITHMS[self._algorithm]
+        return CalculatedDose(self._grid, total, plan.digest, name, self._model.name, tuple(singles))
+
+    def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
+        if self._superposition is None:
+            self._superposition = PlanSuperposition(self._model, self._space)
+        beams = [[_exposure(piece, beam, self._model) for piece in pieces(beam, plan)] for beam in plan.beams]
+        total, singles = self._superposition.doses(
+            beams, lambda share: progress("final dose", share), per_beam=per_beam
+        )
         scale = np.float32(self._gy_per_mu * plan.fractions)
-        by_beam: list[NDArray[np.float32]] = []
+        for dose in (total, *singles):
+            np.multiply(dose, scale, out=dose)
+            dose[~self._wanted] = 0.0
+        return total, singles
+
+    def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
+        work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
+        singles: list[Volume] = []
+        scale = np.float32(self._gy_per_mu * plan.fractions)
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            self._add(piece, beam)
+            exposure = _exposure(piece, beam, self._model)
+            self._sum.add(exposure.frame, exposure.draw, field_extent_mm=exposure.field_extent_mm)
             if per_beam and (done + 1 == len(work) or work[done + 1][0] != number):
-                by_beam.append(self._sum.take() * scale)
-        total = np.asarray(sum(by_beam) if per_beam else self._sum.take() * scale, np.float32)
-        progress("final dose", 1.0)
-        return CalculatedDose(self._grid, total, plan.digest, ALGORITHM, self._model.name, tuple(by_beam))
+                singles.append(self._sum.take() * scale)
+        total = np.asarray(sum(singles) if per_beam else self._sum.take() * scale, np.float32)
+        return total, singles
 
-    def _add(self, piece: Piece, beam: Beam) -> None:
-        apertures = piece.apertures
 
-        def draw(raster: Raster) -> NDArray[np.float32]:
-            return ApertureFluence(raster, leaf_boundaries_mm(beam), self._model.collimation).forward(apertures)
+class DoseOptions(TypedDict, total=False):
+    """What `FinalDose` may be told by keyword."""
 
-        x1, x2, y1, y2 = apertures.jaws_mm.T
-        field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
-        self._sum.add(piece.frame, draw, field_extent_mm=field)
+    beam_model: str
+    density: str
+    supports: tuple[VoxelSet, ...]
+    algorithm: Algorithm
 
 
 def calculate_dose(
@@ -87,15 +125,23 @@ def calculate_dose(
     image: Image,
     external: VoxelSet | None,
     *,
-    beam_model: str = "generic_6mv",
-    density: str = "generic_ct",
-    supports: tuple[VoxelSet, ...] = (),
     per_beam: bool = False,
     progress: Progress = silent,
+    **options: Unpack[DoseOptions],
 ) -> CalculatedDose:
-    """One plan on one image; see FinalDose."""
-    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
-    return final.calculate(plan, per_beam=per_beam, progress=progress)
+    """One plan on one image; see FinalDose for the options."""
+    return FinalDose(image, external, **options).calculate(plan, per_beam=per_beam, progress=progress)
+
+
+def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
+    apertures = piece.apertures
+
+    def draw(raster: Raster) -> NDArray[np.float32]:
+        return ApertureFluence(raster, leaf_boundaries_mm(beam), model.collimation).forward(apertures)
+
+    x1, x2, y1, y2 = apertures.jaws_mm.T
+    field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
+    return Exposure(piece.frame, draw, field)
 
 
 def _check(beam: Beam, model: BeamModel) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from engines.errors import EngineError
-from engines.photon.beam_model import BeamModel, LateralKernels
+from engines.photon.beam_model import BeamModel
 from engines.photon.raster import Raster
 
 SAMPLE_MM = 0.5
@@ -20,56 +20,66 @@ INTERLEAVE = 4
 THREADS = len(os.sched_getaffinity(0))
 
 
-def _pixel_kernels(kernels: LateralKernels, penumbra_fwhm_mm: float, pitch_mm: float) -> NDArray[np.float64]:
-    """Kernels (3, 2r+1, 2r+1) for pixel-wise constant fluence: (penumbra * w_i) integrated over one pixel, at offsets
-    of whole pixels. The pixel average is taken in the frequency domain, so it is exact for any pitch."""
-    reach = float(kernels.radius_mm[-1])
-    n = fft.next_fast_len(2 * int(np.ceil((reach + 4 * penumbra_fwhm_mm) / SAMPLE_MM)) + 1, real=True)
-    axis = (np.arange(n, dtype=np.float64) - n // 2) * SAMPLE_MM
+@lru_cache(maxsize=12)
+def _spectrum(model: BeamModel, table_ssd_mm: float) -> NDArray[np.float64]:
+    """Cosine transform (3, half + 1, half + 1) of a table of kernels laid out on SAMPLE_MM. Kernels are even in u and
+    v: a quarter of the plane is all of it."""
+    kernels = model.kernels_at(table_ssd_mm)
+    axis = np.arange(_half(model) + 1) * SAMPLE_MM
     radius = np.hypot(axis[:, None], axis[None, :])
-    sigma = penumbra_fwhm_mm / (2.0 * np.sqrt(2.0 * np.log(2.0)))
-    fy, fx = fft.fftfreq(n, SAMPLE_MM)[:, None], fft.rfftfreq(n, SAMPLE_MM)[None, :]
-    smooth = np.exp(-2.0 * (np.pi * sigma) ** 2 * (fx**2 + fy**2)) * np.sinc(fx * pitch_mm) * np.sinc(fy * pitch_mm)
+    laid_out = np.stack([np.interp(radius, kernels.radius_mm, values, right=0.0) for values in kernels.values])
+    return np.asarray(fft.dctn(laid_out, type=1, axes=(1, 2), overwrite_x=True))
+
+
+def _half(model: BeamModel) -> int:
+    """Samples from the axis to where penumbra and kernels have ended."""
+    reach = float(model.kernels[0].radius_mm[-1])
+    return fft.next_fast_len(int(np.ceil((reach + 4 * model.penumbra_fwhm_mm) / SAMPLE_MM)), real=True)
+
+
+def _pixel_kernels(model: BeamModel, table_ssd_mm: float, pitch_mm: float) -> NDArray[np.float64]:
+    """Kernels (3, r + 1, r + 1) for pixel-wise constant fluence: (penumbra * w_i) integrated over one pixel, at offsets
+    of whole pixels >= 0. The pixel average is taken in the frequency domain, so it is exact for any pitch."""
+    half, sigma = _half(model), model.penumbra_fwhm_mm / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+    f = np.arange(half + 1) / (2 * half * SAMPLE_MM)
+    smooth = np.exp(-2.0 * (np.pi * sigma * f) ** 2) * np.sinc(f * pitch_mm)
     # Linear interpolation between nodes adds pitch^2/12 of the second derivative on average; taken off here, the maps
     # are unbiased between nodes and the largest error in the penumbra falls by a third.
-    smooth *= (1.0 + (2 * np.pi * pitch_mm * fx) ** 2 / 12) * (1.0 + (2 * np.pi * pitch_mm * fy) ** 2 / 12)
-    offsets = int(np.floor(reach / pitch_mm))
-    where = np.arange(-offsets, offsets + 1, dtype=np.float64) * pitch_mm
-    out = np.empty((3, where.size, where.size))
-    for i in range(3):
-        table = np.interp(radius, kernels.radius_mm, kernels.values[i], right=0.0)
-        spectrum = fft.rfft2(fft.ifftshift(table), workers=THREADS) * smooth
-        fine = fft.fftshift(fft.irfft2(spectrum, s=(n, n), workers=THREADS))
-        out[i] = _sample(fine, axis, where) * (pitch_mm**2)
-    return out
+    smooth *= 1.0 + (2 * np.pi * pitch_mm * f) ** 2 / 12
+    fine = fft.idctn(_spectrum(model, table_ssd_mm) * (smooth[:, None] * smooth), type=1, axes=(1, 2), overwrite_x=True)
+    count = int(np.floor(float(model.kernels[0].radius_mm[-1]) / pitch_mm)) + 1
+    where = np.arange(count, dtype=np.float64) * pitch_mm
+    return _sample(fine, where) * (pitch_mm**2)
 
 
-def _sample(fine: NDArray[np.float64], axis: NDArray[np.float64], where: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bilinear values of a smooth fine map at where x where; exact where the pitch is a multiple of SAMPLE_MM."""
-    position = (where - axis[0]) / SAMPLE_MM
-    low = np.clip(np.floor(position + 1e-9).astype(int), 0, axis.size - 2)
+def _sample(fine: NDArray[np.float64], where_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bilinear values (3, n, n) of smooth fine maps at where x where; exact where the pitch is a multiple of
+    SAMPLE_MM."""
+    position = where_mm / SAMPLE_MM
+    low = np.clip(np.floor(position + 1e-9).astype(int), 0, fine.shape[1] - 2)
     t = position - low
-    rows = fine[low] * (1 - t)[:, None] + fine[low + 1] * t[:, None]
-    return np.asarray(rows[:, low] * (1 - t) + rows[:, low + 1] * t)
+    if np.all(t < 1e-9):
+        return fine[:, low[:, None], low]
+    rows = fine[:, low] * (1 - t)[:, None] + fine[:, low + 1] * t[:, None]
+    return np.asarray(rows[:, :, low] * (1 - t) + rows[:, :, low + 1] * t)
 
 
 @lru_cache(maxsize=16)
-def _transfer(model: BeamModel, ssd_mm: float, pitch_mm: float, shape: tuple[int, int]) -> NDArray[np.complex64]:
-    """Transfer functions (3, nv, nu/2+1) of the three kernels on a cyclic raster."""
-    small = _pixel_kernels(model.kernels_at(ssd_mm), model.penumbra_fwhm_mm, pitch_mm)
+def _transfer(model: BeamModel, table_ssd_mm: float, pitch_mm: float, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Transfer functions (3, nv, nu/2+1) of the three kernels on a cyclic raster; real, because kernels are even."""
+    quarter = _pixel_kernels(model, table_ssd_mm, pitch_mm)
     nv, nu = shape
-    half = small.shape[1] // 2
     cyclic = np.zeros((3, nv, nu))
     # Offsets beyond the raster cannot occur between a point and the field (see raster_for); they are left out.
-    reach_v, reach_u = min(half, (nv - 1) // 2), min(half, (nu - 1) // 2)
-    inner = small[:, half - reach_v : half + reach_v + 1, half - reach_u : half + reach_u + 1]
-    cyclic[:, : inner.shape[1], : inner.shape[2]] = inner
-    cyclic = np.roll(cyclic, (-reach_v, -reach_u), axis=(1, 2))
-    return np.ascontiguousarray(fft.rfft2(cyclic), np.complex64)
+    reach_v, reach_u = min(quarter.shape[1], (nv + 1) // 2), min(quarter.shape[2], (nu + 1) // 2)
+    cyclic[:, :reach_v, :reach_u] = quarter[:, :reach_v, :reach_u]
+    cyclic[:, nv - reach_v + 1 :] = cyclic[:, reach_v - 1 : 0 : -1]
+    cyclic[:, :, nu - reach_u + 1 :] = cyclic[:, :, reach_u - 1 : 0 : -1]
+    return np.ascontiguousarray(fft.rfft2(cyclic).real, np.float32)
 
 
-def transfer_functions(model: BeamModel, ssd_mm: float, raster: Raster) -> NDArray[np.complex64]:
-    """Transfer functions (3, nv, nu/2+1) of the kernel table nearest to a source-surface distance, on a raster."""
+def transfer_functions(model: BeamModel, ssd_mm: float, raster: Raster) -> NDArray[np.float32]:
+    """Real transfer functions (3, nv, nu/2+1) of the kernel table nearest to a source-surface distance."""
     return _transfer(model, model.kernels_at(ssd_mm).ssd_mm, raster.pitch_mm, (raster.nv, raster.nu))
 
 
@@ -111,7 +121,7 @@ class KernelMaps:
         for b, transfer in enumerate(self._transfer):
             channels = np.ascontiguousarray(np.moveaxis(map_gradient[b, :, :, :3], 2, 0))
             spectrum = fft.rfft2(channels, workers=self.threads)
-            np.einsum("ivu,ivu->vu", spectrum, transfer.conj(), out=spectra[b])
+            np.einsum("ivu,ivu->vu", spectrum, transfer, out=spectra[b])
         return np.asarray(fft.irfft2(spectra, s=(nv, nu), workers=self.threads) * self._profile, np.float32)
 
     def _check(self, fluence: NDArray[np.float32]) -> None:

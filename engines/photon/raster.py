@@ -51,8 +51,9 @@ def raster_for(
     align_mm: float = 0.0,
 ) -> Raster:
     """A raster large enough that cyclic convolution is exact for kernels of radius `reach_mm`: it covers the field and
-    all projected points within reach of it (the others get no dose), and leaves at least the reach between a point and
-    the field's periodic image. A smaller reach than the kernels' cuts their tails and saves time.
+    all projected points within reach of it (the others get no dose), and leaves at least the reach, or the largest
+    distance there is if that is less, between a point and the field's periodic image. A smaller reach than the kernels'
+    cuts their tails and saves time.
 
     Extents are (u_min, u_max, v_min, v_max) in mm. Pixel edges fall on `align_mm`, so that leaf and beamlet borders
     coincide with pixel borders where the pitch divides them. Raises EngineError if the raster would be absurd.
@@ -66,7 +67,7 @@ def raster_for(
         steps = np.floor((first - align_mm) / pitch_mm)
         first = align_mm + steps * pitch_mm
         points_and_field = max(points_high - field_extent_mm[low], field_extent_mm[high] - points_low)
-        length = max(last - first, points_and_field + reach_mm + 2 * pitch_mm)
+        length = max(last - first, points_and_field + min(reach_mm, points_and_field) + 2 * pitch_mm)
         count = next_fast_len(int(np.ceil(length / pitch_mm)) + 1, real=True)
         if count > LARGEST_RASTER:
             raise EngineError(f"fluence raster of {count} pixels: points lie too far from the beam axis")

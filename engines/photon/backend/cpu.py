@@ -65,8 +65,8 @@ class CpuDoseSum:
     def __init__(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], pitch_mm: float) -> None:
         wanted_index(medium, wanted)
         self._model, self._medium, self._pitch_mm = model, medium, pitch_mm
-        self._corners_mm = box_corners_mm(medium.grid)
         self._grid_dose = GridDose(medium, wanted)
+        self._corners_mm = box_corners_mm(self._grid_dose.grid)
         self._dose = self._grid_dose.empty()
 
     def add(

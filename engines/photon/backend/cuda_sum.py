@@ -10,7 +10,7 @@ from engines.photon.backend.maps import DeviceMaps
 from engines.photon.backend.points import FLOAT, DeviceMedium, DevicePoints
 from engines.photon.backend.protocol import wanted_index
 from engines.photon.beam_model import BeamModel
-from engines.photon.dose import FluenceOnRaster, Medium, box_corners_mm, projected_extent
+from engines.photon.dose import FluenceOnRaster, Medium, bounds, box_corners_mm, projected_extent
 from engines.photon.frame import BeamFrame, beam_frame
 from engines.photon.raster import raster_for
 
@@ -32,7 +32,7 @@ class CudaDoseSum:
         pitch_mm: float,
     ) -> None:
         self._device, self._placed, self._model, self._medium = device, placed, model, medium
-        self._pitch_mm, self._corners_mm = pitch_mm, box_corners_mm(medium.grid)
+        self._pitch_mm, self._corners_mm = pitch_mm, box_corners_mm(medium.grid.cropped(*bounds(wanted)))
         self._depths: dict[bytes, Buffer] = {}
         self._index = wanted_index(medium, wanted)
         self._device.run(lambda: self._place(medium.grid.centres_mm(self._index)))

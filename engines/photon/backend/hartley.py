@@ -27,14 +27,12 @@ def hartley_matrix(n: int) -> NDArray[np.float32]:
 
 def real_spectra(model: BeamModel, ssd_mm: float, raster: Raster) -> NDArray[np.float32]:
     """(3, nv, nu) real transfer functions of the three kernels, whole plane. Raises EngineError for kernels that are
-    not even along both axes, for which the Hartley form of the convolution does not hold."""
+    not even along the rows of the raster, for which the Hartley form of the convolution does not hold."""
     half = transfer_functions(model, ssd_mm, raster)
     columns = np.arange(raster.nu)
-    mirrored = np.where(columns <= raster.nu // 2, columns, raster.nu - columns)
-    spectra = np.ascontiguousarray(half.real[:, :, mirrored], np.float32)
-    largest = np.abs(spectra).max(axis=(1, 2), keepdims=True)
+    spectra = np.ascontiguousarray(half[:, :, np.where(columns <= raster.nu // 2, columns, raster.nu - columns)])
     rows = (-np.arange(raster.nv)) % raster.nv
-    odd = max(float((np.abs(half.imag) / largest).max()), float((np.abs(spectra - spectra[:, rows]) / largest).max()))
+    odd = float((np.abs(spectra - spectra[:, rows]).max(axis=(1, 2)) / np.abs(spectra).max(axis=(1, 2))).max())
     if not odd <= EVEN_TOLERANCE:
         raise EngineError(f"the beam model's kernels are not even ({odd:.1e} of their maximum)")
     return spectra

@@ -8,6 +8,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "cone_bindings.h"
 #include "grid_dose.h"
 #include "photon_math.h"
 #include "sampled_dose.h"
@@ -174,6 +175,7 @@ NB_MODULE(_kernels, module) {
              nb::arg("dose"), nb::arg("threads"));
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
+  define_collapsed_cone(module);
   module.def("add_on_grid", &add_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
              nb::arg("isocentre"), nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"),
              nb::arg("beta"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("wanted"),
