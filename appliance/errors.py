@@ -14,6 +14,7 @@
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
+    │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
     ├── ExportError                   nothing was sent, or the peer did not confirm
     │   ├── NotApproved               export was asked for without an approval row
     │   └── ReadBackMismatch          what was written does not read back to what was approved
@@ -112,8 +113,8 @@ class MachineLimitViolated(PlanningError):
 class UnsupportedPlan(PlanningError):
     key = "planning.unsupported"
     template = (
-        "This plan cannot be computed by this release: {reason}. It computes photon beams with gantry and couch at "
-        "rest, shaped by jaws and a multileaf collimator"
+        "This plan cannot be computed by this release: {reason}. It computes photon beams with collimator and couch "
+        "at rest, shaped by jaws and a multileaf collimator"
     )
 
 
@@ -126,7 +127,7 @@ class ModelError(CouchsideError):
 class DeviceUnavailable(CouchsideError):
     key = "device"
     template = "The compute device cannot be used: {reason}. With --device cpu everything is computed without it"
-    exit_code = 12
+    exit_code = 13
 
 
 class EvaluationError(CouchsideError):
@@ -139,6 +140,14 @@ class ApprovalError(CouchsideError):
     key = "approval"
     template = "Approval was refused: {reason}"
     exit_code = 7
+
+
+class NotAcknowledged(ApprovalError):
+    key = "approval.not_acknowledged"
+    template = (
+        "Approval was refused: {reason}. Look at the second check in the report; to approve all the same, say why with "
+        "--acknowledge"
+    )
 
 
 class ExportError(CouchsideError):

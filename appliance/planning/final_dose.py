@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
+from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
 from appliance.planning.beam_models import load_calibrated, load_superposition
 from appliance.planning.compute import backend, device_errors
-from appliance.planning.density import load_density, medium
-from appliance.planning.pieces import Piece, leaf_boundaries_mm, pieces
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium
+from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
+from engines.photon.backend.protocol import DoseSum
 from engines.photon.beam_model import BeamModel
 from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure
 
-Algorithm = Literal["collapsed_cone", "pencil_beam"]
-ALGORITHMS: dict[Algorithm, str] = {
-    "collapsed_cone": "Couchside collapsed cone 1",
-    "pencil_beam": "Couchside SVD pencil beam 1",
-}
-"""Names that doses carry; the number counts changes of what an algorithm computes."""
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
+ARC_PITCH_MM = 2.0
+"""The same for beams seen from more than MANY_DIRECTIONS (chosen: what one direction is wrong by in its penumbra, up to
+1.5 % of its own dose, does not repeat in the next)."""
+MANY_DIRECTIONS = 30
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
@@ -40,6 +40,7 @@ class FinalDose:
     """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
+    overrides: structures whose density is not the CT's (density.overrides_of).
     Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
     model that has no superposition section.
     """
@@ -53,19 +54,21 @@ class FinalDose:
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
         algorithm: Algorithm = "pencil_beam",
+        overrides: Overrides = (),
     ) -> None:
         load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
         self._model, self._gy_per_mu = load(beam_model)
         self._algorithm = algorithm
         self._grid = image.grid
-        self._space = medium(image, external, load_density(density), supports)
+        table, quantity = load_density(density), QUANTITY[algorithm]
+        self._space = medium(image, external, table, supports, overrides=overrides, quantity=quantity)
+        self._notes, self._overridden = beyond_notes(image, external, table), bool(overrides)
         wanted = np.ones(image.grid.shape, np.bool_)
         if external is not None:
             wanted[:] = False
             wanted.reshape(-1)[external.index] = True
         self._wanted = wanted
-        with device_errors():
-            self._sum = backend().dose_sum(self._model, self._space, wanted, pitch_mm=FINAL_PITCH_MM)
+        self._sum: DoseSum | None = None
         self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
@@ -81,8 +84,17 @@ class FinalDose:
         with device_errors():
             total, singles = calculate(plan, per_beam, progress)
         progress("final dose", 1.0)
-        name = ALGORITHMS[self._algorithm]
-        return CalculatedDose(self._grid, total, plan.digest, name, self._model.name, tuple(singles))
+        return CalculatedDose(
+            self._grid,
+            total,
+            plan.digest,
+            ALGORITHMS[self._algorithm],
+            self._model.name,
+            tuple(singles),
+            transport=TRANSPORT[self._algorithm],
+            density_overridden=self._overridden,
+            notes=self._notes,
+        )
 
     def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         if self._superposition is None:
@@ -99,12 +111,15 @@ class FinalDose:
 
     def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
+        if self._sum is None:
+            self._sum = backend().dose_sum(self._model, self._space, self._wanted)
         singles: list[Volume] = []
+        pitch_mm = ARC_PITCH_MM if len(work) > MANY_DIRECTIONS else FINAL_PITCH_MM
         scale = np.float32(self._gy_per_mu * plan.fractions)
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            exposure = _exposure(piece, beam, self._model)
-            self._sum.add(exposure.frame, exposure.draw, field_extent_mm=exposure.field_extent_mm)
+            one = _exposure(piece, beam, self._model)
+            self._sum.add(one.frame, one.draw, field_extent_mm=one.field_extent_mm, pitch_mm=pitch_mm)
             if per_beam and (done + 1 == len(work) or work[done + 1][0] != number):
                 singles.append(self._sum.take() * scale)
         total = np.asarray(sum(singles) if per_beam else self._sum.take() * scale, np.float32)
@@ -117,6 +132,7 @@ class DoseOptions(TypedDict, total=False):
     beam_model: str
     density: str
     supports: tuple[VoxelSet, ...]
+    overrides: Overrides
     algorithm: Algorithm
 
 
@@ -137,7 +153,7 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
-        return ApertureFluence(raster, leaf_boundaries_mm(beam), model.collimation).forward(apertures)
+        return ApertureFluence(raster, leaf_layers_mm(beam), model.collimation).forward(apertures)
 
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))

@@ -28,9 +28,7 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
     """Beam angles: the configuration's number if it names one, else those of the plan that is adapted, else those of
     the goal set. Isocentre: the middle of the targets' bounding box today, to 0.1 mm. Raises PlanningError without a
     target."""
-    points = target_points_mm(case)
-    low, high = points.min(axis=0), points.max(axis=0)
-    x, y, z = (round(float(value), 1) for value in (low + high) / 2)
+    isocentre = isocentre_of(case)
     if config.beams:
         angles = [i * 360.0 / config.beams for i in range(config.beams)]
     elif case.reference_plan is not None:
@@ -41,9 +39,16 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
     # In the order of a gantry that turns from just past 180 through 0 to 180, which it cannot cross.
     angles = sorted({round(angle % 360.0, 1) for angle in angles}, key=lambda angle: (angle - 180.0) % 360.0 or 360.0)
     frames = tuple(
-        beam_frame((x, y, z), angle, sad_mm=machine.sad_mm, patient_position=case.patient_position) for angle in angles
+        beam_frame(isocentre, angle, sad_mm=machine.sad_mm, patient_position=case.patient_position) for angle in angles
     )
-    return Arrangement((x, y, z), tuple(angles), 0.0, frames)
+    return Arrangement(isocentre, tuple(angles), 0.0, frames)
+
+
+def isocentre_of(case: Case) -> tuple[float, float, float]:
+    """LPS mm: the middle of the targets' bounding box, to 0.1 mm. Raises PlanningError without a target."""
+    points = target_points_mm(case)
+    x, y, z = (round(float(value), 1) for value in (points.min(axis=0) + points.max(axis=0)) / 2)
+    return x, y, z
 
 
 def target_points_mm(case: Case) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Beam, Plan
 from appliance.errors import UnsupportedPlan
-from appliance.planning.collimation import Positions, leaf_turn_deg, positions_of, row_boundaries_mm, single_layer
+from appliance.planning.collimation import OPEN_FIELD_MM, Positions, leaf_turn_deg, positions_of
 from engines.photon.aperture import Apertures
 from engines.photon.frame import BeamFrame, beam_frame
 
@@ -75,9 +75,12 @@ def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
     )
 
 
-def leaf_boundaries_mm(beam: Beam) -> NDArray[np.float64]:
-    """Borders of a beam's rows of leaves in its frame; without an MLC one wide pair, which `pieces` opens."""
-    return row_boundaries_mm(beam)
+def leaf_layers_mm(beam: Beam) -> tuple[NDArray[np.float64], ...]:
+    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens. Turned by
+    90 degrees the old X axis is the new -Y: borders along it change sign and order."""
+    layers = [np.array(b, np.float64) for b in (beam.leaf_boundaries_mm, beam.lower_boundaries_mm) if b]
+    layers = layers or [np.array([-OPEN_FIELD_MM, OPEN_FIELD_MM])]
+    return tuple(-layer[::-1] for layer in layers) if beam.leaf_axis == "Y" else tuple(layers)
 
 
 def turn_deg(start_deg: float, end_deg: float) -> float:
@@ -111,6 +114,16 @@ def _at(first: Positions, final: Positions, part: float) -> Positions:
 
 
 def _apertures(beam: Beam, shapes: list[tuple[Positions, float]]) -> Apertures:
-    rows = [single_layer(beam, positions) for positions, _ in shapes]
+    rows = [_layered(beam, positions) for positions, _ in shapes]
     left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
     return Apertures(left, right, jaws, np.array([mu for _, mu in shapes]))
+
+
+def _layered(beam: Beam, positions: Positions) -> tuple[NDArray[np.float64], ...]:
+    """Left and right leaves of all layers one after the other, and jaws (along the leaves, then across), in the axes of
+    `frame_at`."""
+    jaws, left, right = positions[0], positions[1::2], positions[2::2]
+    if beam.leaf_axis == "Y":
+        x1, x2, y1, y2 = jaws
+        jaws, left, right = np.array([y1, y2, -x2, -x1]), tuple(a[::-1] for a in left), tuple(b[::-1] for b in right)
+    return np.concatenate(left), np.concatenate(right), jaws

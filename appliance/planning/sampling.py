@@ -44,19 +44,23 @@ class Samples:
         fraction = voxels.fraction[inside[position]]
         return position, (fraction * self._density[position] * self.grid.voxel_volume_cc).astype(np.float32)
 
-    def added(self, voxels: NDArray[np.int64]) -> tuple[Samples, NDArray[np.int64]]:
+    def added(self, voxels: NDArray[np.int64], whole: NDArray[np.bool_]) -> tuple[Samples, NDArray[np.int64]]:
         """With more voxels of the image grid, each standing for itself, and the order in which the old samples followed
-        by the new ones now lie. `voxels` must not be samples yet."""
+        by the new ones now lie. `voxels` must not be samples yet. whole (n,): old samples whose neighbours are all
+        among the new ones, so that they too stand for themselves from now on: otherwise regions would count what is
+        added twice."""
         every = np.concatenate([self.index, voxels])
         order = np.argsort(every, kind="stable")
         own_cc = np.full(voxels.size, self.grid.voxel_volume_cc, np.float32)
+        density = np.where(whole, np.float32(1.0), self._density)
+        old_cc = self.body_weight * density / self._density
         more = Samples(
             grid=self.grid,
             index=every[order],
             points_mm=np.concatenate([self.points_mm, self.grid.centres_mm(voxels)])[order],
             distance_mm=self._distance_mm[every[order]],
-            body_weight=np.concatenate([self.body_weight, own_cc])[order],
-            _density=np.concatenate([self._density, np.ones(voxels.size, np.float32)])[order],
+            body_weight=np.concatenate([old_cc, own_cc])[order].astype(np.float32),
+            _density=np.concatenate([density, np.ones(voxels.size, np.float32)])[order],
             _distance_mm=self._distance_mm,
         )
         return more, order

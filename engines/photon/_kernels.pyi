@@ -77,6 +77,16 @@ def transport(
     dose: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def leaf_rows(
+    edges: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32], threads: int
+) -> None: ...
+def leaf_rows_adjoint(
+    edges: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    slopes: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    threads: int,
+) -> None: ...
 def add_on_grid(
     density: NDArray[np.float32],
     origin: list[float],

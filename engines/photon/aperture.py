@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from engines.photon.beam_model import Collimation
+from engines.photon.leaf_rows import leaf_rows
 from engines.photon.raster import Raster
 
 Array = NDArray[np.float64]
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class Apertures:
     """Segments of one beam: left and right (segments, pairs) leaf tips along IEC X_b and jaws (segments, 4) as x1, x2,
-    y1, y2, all in mm at the isocentre plane; mu (segments,).
+    y1, y2, all in mm at the isocentre plane; mu (segments,). Pairs of a second layer of leaves follow those of the first.
 
     A pair with right <= left is closed and transmits only through its leaves (a closed pair is parked behind a jaw)."""
 
@@ -27,34 +28,66 @@ class Apertures:
     mu: Array
 
 
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Radiation edges of every row inside the jaws, in pixels (equal where closed), where a leaf (not a jaw) makes the
+    left and the right edge, and of which pair that leaf is; all (segments, rows)."""
+
+    low: Array
+    high: Array
+    moves_low: NDArray[np.bool_]
+    moves_high: NDArray[np.bool_]
+    low_pair: NDArray[np.int64]
+    high_pair: NDArray[np.int64]
+
+
 class ApertureFluence:
     """Operator from apertures to the fluence (nv, nu) of one beam on a raster, in MU: 1 MU of an open field gives 1.
 
-    F = sum_s mu_s [ t_jaw + (t_leaf - t_jaw) box_s + (1 - t_leaf) open_s ], with box_s what the jaws leave open and
-    open_s what leaves and jaws leave open, each with exact pixel coverage; the radiation edge of a leaf lies
-    `leaf_offset_mm` behind its tip. leaf_boundaries_mm: pairs + 1 values along IEC Y_b.
+    F = sum_s mu_s [ t_jaw + (t - t_jaw) box_s + sum_r f_r open_sr ], with t what all closed leaves let through, box_s what
+    the jaws leave open and open_sr what the jaws and the leaves of row r leave open (see LeafRows; without tongue and
+    groove and with one layer a row is a leaf pair and f_r = 1 - t), each with exact pixel coverage; the radiation edge of
+    a leaf lies `leaf_offset_mm` behind its tip. layers_mm: leaf borders along IEC Y_b, pairs + 1 values; two arrays for
+    two layers.
     """
 
-    def __init__(self, raster: Raster, leaf_boundaries_mm: NDArray[np.floating], collimation: Collimation) -> None:
+    def __init__(
+        self,
+        raster: Raster,
+        layers_mm: NDArray[np.floating] | tuple[NDArray[np.floating], ...],
+        collimation: Collimation,
+    ) -> None:
         self.raster, self.collimation = raster, collimation
-        self._bounds = np.asarray(leaf_boundaries_mm, np.float64)
-        self._rows = raster.coverage("v", self._bounds[:-1], self._bounds[1:])
+        layers = layers_mm if isinstance(layers_mm, tuple) else (layers_mm,)
+        self._rows = leaf_rows(layers, collimation)
+        self._across = self._rows.coverage(raster) * self._rows.factor[:, None].astype(np.float32)
+        self._pairs = raster.coverage("v", layers[0][:-1], layers[0][1:])
         self._border_mm = raster.u0_mm - 0.5 * raster.pitch_mm
 
     def _pixels(self, u_mm: Array) -> Array:
         """Positions along u in pixels from the raster's left border, kept on the raster."""
         return np.clip((u_mm - self._border_mm) / self.raster.pitch_mm, 0.0, float(self.raster.nu))
 
-    def _edges(self, a: Apertures) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Radiation edges of every pair inside the jaws, in pixels (equal where closed), and where a leaf (not a jaw)
-        makes the left and the right edge."""
-        offset = self.collimation.leaf_offset_mm
+    def _edges(self, a: Apertures) -> _Edges:
+        offset, members = self.collimation.leaf_offset_mm, self._rows.members
         x1, x2 = a.jaws_mm[:, 0:1], a.jaws_mm[:, 1:2]
-        is_open = a.right_mm > a.left_mm
-        left, right = a.left_mm - offset, a.right_mm + offset
+        is_open = (a.right_mm > a.left_mm)[:, members].all(axis=2)
+        every_left, every_right = a.left_mm[:, members], a.right_mm[:, members]
+        first, last = every_left.argmax(axis=2), every_right.argmin(axis=2)
+        left = np.take_along_axis(every_left, first[..., None], axis=2)[..., 0] - offset
+        right = np.take_along_axis(every_right, last[..., None], axis=2)[..., 0] + offset
+        is_open &= right > left
         low = self._pixels(np.where(is_open, np.clip(left, x1, x2), x1))
         high = np.where(is_open, self._pixels(np.clip(right, x1, x2)), low)
-        return low, np.maximum(high, low), is_open & (left > x1) & (left < x2), is_open & (right < x2) & (right > x1)
+        row = np.arange(members.shape[0])
+        return _Edges(
+            low=low,
+            high=np.maximum(high, low),
+            moves_low=is_open & (left > x1) & (left < x2),
+            moves_high=is_open & (right < x2) & (right > x1),
+            low_pair=members[row, first],
+            high_pair=members[row, last],
+        )
 
     def _boxes(self, a: Apertures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Jaw openings as coverage along v (segments, nv) and u (segments, nu)."""
@@ -62,30 +95,29 @@ class ApertureFluence:
         return self.raster.coverage("v", y1, y2), self.raster.coverage("u", x1, x2)
 
     def _cut(self, a: Apertures) -> NDArray[np.bool_]:
-        """Segments whose Y jaws cut through an open leaf pair."""
-        is_open = a.right_mm > a.left_mm
-        beyond = (self._bounds[None, :-1] < a.jaws_mm[:, 2:3] - 1e-6) | (
-            self._bounds[None, 1:] > a.jaws_mm[:, 3:4] + 1e-6
+        """Segments whose Y jaws cut through an open leaf row."""
+        is_open = (a.right_mm > a.left_mm)[:, self._rows.members].all(axis=2)
+        beyond = (self._rows.low_mm[None] < a.jaws_mm[:, 2:3] - 1e-6) | (
+            self._rows.high_mm[None] > a.jaws_mm[:, 3:4] + 1e-6
         )
         return np.asarray((is_open & beyond).any(axis=1))
 
     def forward(self, apertures: Apertures) -> NDArray[np.float32]:
         """Fluence (nv, nu) of all segments together."""
-        t, jaw = self.collimation.leaf_transmission, self.collimation.jaw_transmission
+        t, jaw = self._rows.behind, self.collimation.jaw_transmission
         boxes_v, boxes_u = self._boxes(apertures)
         weighted = boxes_v * (apertures.mu * (t - jaw))[:, None].astype(np.float32)
         fluence = np.asarray(weighted.T @ boxes_u, np.float32)
         fluence += np.float32(jaw * apertures.mu.sum())
-        low, high, _, _ = self._edges(apertures)
+        edges = self._edges(apertures)
         cut = self._cut(apertures)
         if not cut.all():
-            fluence += np.float32(1 - t) * (self._rows.T @ self._row_fluence(low[~cut], high[~cut], apertures.mu[~cut]))
-        for s in np.flatnonzero(cut):
-            y1, y2 = apertures.jaws_mm[s, 2:]
-            bounds = np.clip(self._bounds, y1, y2)
-            rows = self.raster.coverage("v", bounds[:-1], bounds[1:])
-            one = slice(s, s + 1)
-            fluence += np.float32(1 - t) * (rows.T @ self._row_fluence(low[one], high[one], apertures.mu[one]))
+            some = self._row_fluence(edges.low[~cut], edges.high[~cut], apertures.mu[~cut])
+            fluence += self._across.T @ some
+        for y1, y2 in np.unique(apertures.jaws_mm[cut, 2:], axis=0):
+            alike = cut & (apertures.jaws_mm[:, 2] == y1) & (apertures.jaws_mm[:, 3] == y2)
+            across = self._rows.coverage(self.raster, y1, y2) * self._rows.factor[:, None].astype(np.float32)
+            fluence += across.T @ self._row_fluence(edges.low[alike], edges.high[alike], apertures.mu[alike])
         return fluence
 
     def _row_fluence(self, low: Array, high: Array, mu: Array) -> NDArray[np.float32]:
@@ -110,29 +142,37 @@ class ApertureFluence:
         such gradient."""
         if self._cut(apertures).any():
             raise EngineError("Y jaws cut through open leaf pairs: no gradient")
-        t, jaw = self.collimation.leaf_transmission, self.collimation.jaw_transmission
+        t, jaw = self._rows.behind, self.collimation.jaw_transmission
         pitch = self.raster.pitch_mm
-        low, high, moves_low, moves_high = self._edges(apertures)
-        rows = self.row_gradient(gradient)
-        pair = np.arange(rows.shape[0])[None, :]
-        at_low, sum_low = _value_and_sum(rows, pair, low)
-        at_high, sum_high = _value_and_sum(rows, pair, high)
+        edges = self._edges(apertures)
+        rows = np.asarray(self._across @ gradient, np.float64)
+        row = np.arange(rows.shape[0])[None, :]
+        at_low, sum_low = _value_and_sum(rows, row, edges.low)
+        at_high, sum_high = _value_and_sum(rows, row, edges.high)
         mu = apertures.mu[:, None]
         boxes_v, boxes_u = self._boxes(apertures)
         seen = (boxes_v @ gradient).astype(np.float64)
         by_jaws = np.zeros_like(apertures.jaws_mm)
         segment = np.arange(len(apertures.mu))[:, None]
-        edges = self._pixels(apertures.jaws_mm[:, :2])
-        at_jaw, _ = _value_and_sum(seen, segment, edges)
+        at_jaw, _ = _value_and_sum(seen, segment, self._pixels(apertures.jaws_mm[:, :2]))
         by_jaws[:, :2] = at_jaw * mu * (t - jaw) / pitch * np.array([-1.0, 1.0])
         by_mu = jaw * float(gradient.sum(dtype=np.float64)) + (t - jaw) * (seen * boxes_u).sum(axis=1)
-        by_mu += (1 - t) * (sum_high - sum_low).sum(axis=1)
-        slope = mu * (1 - t) / pitch
-        return Apertures(-slope * at_low * moves_low, slope * at_high * moves_high, by_jaws, by_mu)
+        by_mu += (sum_high - sum_low).sum(axis=1)
+        slope = mu / pitch
+        left = _by_pair(-slope * at_low * edges.moves_low, edges.low_pair, apertures.left_mm.shape)
+        right = _by_pair(slope * at_high * edges.moves_high, edges.high_pair, apertures.left_mm.shape)
+        return Apertures(left, right, by_jaws, by_mu)
 
     def row_gradient(self, gradient: NDArray[np.float32]) -> Array:
-        """(pairs, nu) sum of a fluence gradient (nv, nu) over each leaf's height: what opening a leaf there changes."""
-        return np.asarray(self._rows @ gradient, np.float64)
+        """(pairs, nu) sum of a fluence gradient (nv, nu) over each leaf's height: what opening a leaf of the first layer
+        there changes, leaves being what they are without tongue and groove."""
+        return np.asarray(self._pairs @ gradient, np.float64)
+
+
+def _by_pair(by_row: Array, pair: NDArray[np.int64], shape: tuple[int, ...]) -> Array:
+    """(segments, pairs) sums of values of rows (segments, rows) by the pair whose leaf makes the row's edge."""
+    segment = np.arange(shape[0])[:, None] * shape[1]
+    return np.asarray(np.bincount((segment + pair).ravel(), by_row.ravel(), shape[0] * shape[1]).reshape(shape))
 
 
 def _value_and_sum(rows: Array, row: NDArray[np.integer], edge: Array) -> tuple[Array, Array]:

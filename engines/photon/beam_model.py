@@ -39,11 +39,13 @@ class Reference:
 @dataclass(frozen=True)
 class Collimation:
     """How the collimator shapes fluence: transmission through leaves and jaws (fractions), and how far the radiation
-    edge lies behind the mechanical leaf tip (half of the dosimetric leaf gap), mm."""
+    edge lies behind the mechanical leaf tip (half of the dosimetric leaf gap), mm. tongue_groove_mm: width of the strip
+    along the border of two leaves that only both of them together open (0: not modelled)."""
 
     leaf_transmission: float
     jaw_transmission: float
     leaf_offset_mm: float
+    tongue_groove_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +141,7 @@ def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
         (0 <= collimation.leaf_transmission < 0.2, "leaf transmission must lie in 0..0.2"),
         (0 <= collimation.jaw_transmission < 0.2, "jaw transmission must lie in 0..0.2"),
         (0 <= collimation.leaf_offset_mm < 5, "the radiation edge must lie 0..5 mm behind the leaf tip"),
+        (0 <= collimation.tongue_groove_mm < 3, "the tongue-and-groove width must lie in 0..3 mm"),
         (calibrated, "reference conditions must be positive numbers"),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from appliance.config import PlanningConfig
 from appliance.planning import check_plan
 from appliance.planning.beamlets import Beamlets
-from appliance.planning.build_plan import build_plan
+from appliance.planning.build_plan import PlanHead, build_plan
 from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.machine import MACHINES, load_machine
 from appliance.planning.pieces import pieces
@@ -143,7 +143,7 @@ def test_scaling_and_pruning(beamlets, machine):
 
 
 def plan_of(arrangement, beams, machine):
-    return build_plan(arrangement, beams, machine, fractions=5, patient_position="HFS", label="TEST")
+    return build_plan(arrangement, beams, machine, head=PlanHead("TEST", 5, "HFS"))
 
 
 @pytest.mark.parametrize("seed", range(8))

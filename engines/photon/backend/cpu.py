@@ -30,10 +30,8 @@ class CpuBackend:
     def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> LinearDose:
         return CpuDoseOperator(model, raster, exposure)
 
-    def dose_sum(
-        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
-    ) -> DoseSum:
-        return CpuDoseSum(model, medium, wanted, pitch_mm)
+    def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
+        return CpuDoseSum(model, medium, wanted)
 
 
 class CpuDoseOperator(DoseOperator):
@@ -55,27 +53,36 @@ class CpuDoseOperator(DoseOperator):
 
 
 def _geometry(model: BeamModel, exposure: Exposure, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-    medium = exposure.medium
-    return np.stack([point_geometry(model, f, points_mm, medium.depth_mm(f, points_mm)) for f in exposure.frames])
+    # Filled in place: for the directions of an arc a stack of parts would take the memory twice.
+    out = np.empty((len(exposure.frames), len(points_mm), 5), np.float32)
+    for number, frame in enumerate(exposure.frames):
+        depth_mm = exposure.medium.depth_mm(frame, points_mm)
+        out[number] = point_geometry(model, frame, points_mm, depth_mm)
+    return out
 
 
 class CpuDoseSum:
     """Implements DoseSum with one BeamDose a beam, on rows of the grid."""
 
-    def __init__(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], pitch_mm: float) -> None:
+    def __init__(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> None:
         wanted_index(medium, wanted)
-        self._model, self._medium, self._pitch_mm = model, medium, pitch_mm
+        self._model, self._medium = model, medium
         self._grid_dose = GridDose(medium, wanted)
         self._corners_mm = box_corners_mm(self._grid_dose.grid)
         self._dose = self._grid_dose.empty()
 
     def add(
-        self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
+        self,
+        frame: BeamFrame,
+        fluence: FluenceOnRaster,
+        *,
+        field_extent_mm: tuple[float, float, float, float],
+        pitch_mm: float = 1.0,
     ) -> None:
         beam = BeamDose(
             self._model, self._medium, frame, fluence,
             points_extent_mm=projected_extent([frame], self._corners_mm), field_extent_mm=field_extent_mm,
-            pitch_mm=self._pitch_mm,
+            pitch_mm=pitch_mm,
         )  # fmt: skip
         self._grid_dose.add(beam, self._dose)
 

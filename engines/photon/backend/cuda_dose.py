@@ -42,11 +42,9 @@ class CudaBackend:
         """Raises DeviceError where the device's memory does not suffice."""
         return CudaDoseOperator(self, model, raster, exposure)
 
-    def dose_sum(
-        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
-    ) -> DoseSum:
+    def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
         placed = self.device.run(lambda: self.placed(medium))
-        return CudaDoseSum(self.device, placed, model, medium, wanted, pitch_mm=pitch_mm)
+        return CudaDoseSum(self.device, placed, model, medium, wanted)
 
     def depth_mm(
         self, medium: Medium, frames: Sequence[BeamFrame], points_mm: NDArray[np.float32]

@@ -28,11 +28,9 @@ class CudaDoseSum:
         model: BeamModel,
         medium: Medium,
         wanted: NDArray[np.bool_],
-        *,
-        pitch_mm: float,
     ) -> None:
         self._device, self._placed, self._model, self._medium = device, placed, model, medium
-        self._pitch_mm, self._corners_mm = pitch_mm, box_corners_mm(medium.grid.cropped(*bounds(wanted)))
+        self._corners_mm = box_corners_mm(medium.grid.cropped(*bounds(wanted)))
         self._depths: dict[bytes, Buffer] = {}
         self._index = wanted_index(medium, wanted)
         self._device.run(lambda: self._place(medium.grid.centres_mm(self._index)))
@@ -46,11 +44,16 @@ class CudaDoseSum:
         self._device.synchronise()
 
     def add(
-        self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
+        self,
+        frame: BeamFrame,
+        fluence: FluenceOnRaster,
+        *,
+        field_extent_mm: tuple[float, float, float, float],
+        pitch_mm: float = 1.0,
     ) -> None:
         reach = float(self._model.kernels[0].radius_mm[-1])
         extent = projected_extent([frame], self._corners_mm)
-        raster = raster_for(extent, field_extent_mm, self._pitch_mm, reach_mm=reach)
+        raster = raster_for(extent, field_extent_mm, pitch_mm, reach_mm=reach)
         drawn = np.ascontiguousarray(fluence(raster), np.float32)
         ssd_mm = self._medium.ssd_mm(frame)
 

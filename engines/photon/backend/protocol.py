@@ -61,9 +61,14 @@ class DoseSum(Protocol):
     doses."""
 
     def add(
-        self, frame: BeamFrame, fluence: FluenceOnRaster, *, field_extent_mm: tuple[float, float, float, float]
+        self,
+        frame: BeamFrame,
+        fluence: FluenceOnRaster,
+        *,
+        field_extent_mm: tuple[float, float, float, float],
+        pitch_mm: float = 1.0,
     ) -> None:
-        """Adds one beam's dose; its fluence is drawn on the raster that the engine chooses."""
+        """Adds one beam's dose; its fluence is drawn on the raster of that pitch that the engine chooses."""
 
     def take(self) -> NDArray[np.float32]:
         """Dose (z, y, x) on the medium's grid of the beams added since the last call, per unit fluence of the beam
@@ -88,7 +93,5 @@ class Backend(Protocol):
 
     def dose_operator(self, model: BeamModel, raster: Raster, exposure: Exposure) -> LinearDose: ...
 
-    def dose_sum(
-        self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_], *, pitch_mm: float = 1.0
-    ) -> DoseSum:
+    def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
         """wanted (z, y, x): the voxels of the medium's grid whose dose is asked for."""

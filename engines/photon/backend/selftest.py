@@ -33,8 +33,8 @@ def disagreement(backend: Backend) -> float:
     answers = []
     for one in (CpuBackend(), backend):
         operator = one.dose_operator(model, RASTER, Exposure.of(medium, frames, points))
-        total = one.dose_sum(model, medium, medium.density > 0, pitch_mm=2.5)
-        total.add(frames[0], _square, field_extent_mm=(-20.0, 20.0, -20.0, 20.0))
+        total = one.dose_sum(model, medium, medium.density > 0)
+        total.add(frames[0], _square, field_extent_mm=(-20.0, 20.0, -20.0, 20.0), pitch_mm=2.5)
         answers.append((operator.forward(fluence), operator.adjoint(slope), total.take()))
     shares = [np.abs(got - known).max() / np.abs(known).max() for known, got in zip(*answers, strict=True)]
     return float(np.max(shares))

@@ -7,8 +7,10 @@
 
 #include <array>
 #include <stdexcept>
+#include <vector>
 
 #include "cone_bindings.h"
+#include "leaf_rows.h"
 #include "grid_dose.h"
 #include "photon_math.h"
 #include "sampled_dose.h"
@@ -127,6 +129,57 @@ void adjoint(In<1> dose_gradient, In<3> geometry, float u0, float v0, float pitc
   }
 }
 
+// edges (intervals, rows, 4): low edge at start and end, high edge at start and end, in pixels within 0..columns.
+void leaf_rows(In<3> edges, In<2> weight, Out<3> out, int threads) {
+  const long intervals = static_cast<long>(edges.shape(0)), rows = static_cast<long>(edges.shape(1));
+  const int columns = static_cast<int>(out.shape(2));
+  require(edges.shape(2) == 4 && weight.shape(0) == edges.shape(0) && weight.shape(1) == edges.shape(1),
+          "edges must be (k, rows, 4) and weight (k, rows)");
+  require(out.shape(0) == edges.shape(0) && out.shape(1) == edges.shape(1), "out must be (k, rows, columns)");
+  const float *e = edges.data(), *w = weight.data();
+  float* f = out.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long k = 0; k < intervals * rows; ++k) {
+    float* row = f + k * columns;
+    const float* edge = e + 4 * k;
+    for (int i = 0; i < columns; ++i) row[i] = 0.f;
+    const float last = edge[2] > edge[3] ? edge[2] : edge[3];
+    const int stop = static_cast<int>(last) + 1 < columns ? static_cast<int>(last) + 1 : columns;
+    add_edge(row, stop, edge[0], edge[1], w[k]);
+    add_edge(row, stop, edge[2], edge[3], -w[k]);
+  }
+}
+
+// Transpose of leaf_rows: slopes (k, rows, 4) in the edges for weight 1, and seen (k, rows), the slope in the weight.
+void leaf_rows_adjoint(In<3> edges, In<3> gradient, Out<3> slopes, Out<2> seen, int threads) {
+  const long intervals = static_cast<long>(edges.shape(0)), rows = static_cast<long>(edges.shape(1));
+  const int columns = static_cast<int>(gradient.shape(2));
+  require(edges.shape(2) == 4 && slopes.shape(2) == 4, "edges and slopes must be (k, rows, 4)");
+  require(gradient.shape(0) == edges.shape(0) && gradient.shape(1) == edges.shape(1) &&
+              slopes.shape(0) == edges.shape(0) && slopes.shape(1) == edges.shape(1) &&
+              seen.shape(0) == edges.shape(0) && seen.shape(1) == edges.shape(1),
+          "gradient must be (k, rows, columns), slopes (k, rows, 4) and seen (k, rows)");
+  const float *e = edges.data(), *g = gradient.data();
+  float *s = slopes.data(), *sum = seen.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<double> tail(static_cast<size_t>(columns) + 1);
+#pragma omp for schedule(static)
+    for (long k = 0; k < intervals * rows; ++k) {
+      const float *row = g + k * columns, *edge = e + 4 * k;
+      float* slope = s + 4 * k;
+      tail[columns] = 0.0;
+      for (int i = columns - 1; i >= 0; --i) tail[i] = tail[i + 1] + static_cast<double>(row[i]);
+      sum[k] = edge_sum(row, tail.data(), columns, edge[0], edge[1], slope[0], slope[1]);
+      sum[k] -= edge_sum(row, tail.data(), columns, edge[2], edge[3], slope[2], slope[3]);
+      slope[2] = -slope[2];
+      slope[3] = -slope[3];
+    }
+  }
+}
+
 // Adds one beam's dose, times scale, to the wanted voxels of a lattice whose density is given. False, with nothing
 // done, where the source lies so near to the lattice that rows of voxels cannot share their way.
 bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
@@ -176,6 +229,9 @@ NB_MODULE(_kernels, module) {
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
   define_collapsed_cone(module);
+  module.def("leaf_rows", &leaf_rows, nb::arg("edges"), nb::arg("weight"), nb::arg("out"), nb::arg("threads"));
+  module.def("leaf_rows_adjoint", &leaf_rows_adjoint, nb::arg("edges"), nb::arg("gradient"), nb::arg("slopes"),
+             nb::arg("seen"), nb::arg("threads"));
   module.def("add_on_grid", &add_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
              nb::arg("isocentre"), nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"),
              nb::arg("beta"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("wanted"),

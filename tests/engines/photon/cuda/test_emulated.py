@@ -45,6 +45,10 @@ def exposure_for(seed: int, n: int, beams: int) -> Exposure:
     return Exposure.of(medium, frames, rng.uniform(-45, 45, (n, 3)).astype(np.float32))
 
 
+def whole_raster(raster: Raster) -> np.ndarray:
+    return np.ones((raster.nv, raster.nu), np.float32)
+
+
 def share(got: np.ndarray, known: np.ndarray) -> float:
     """Largest difference in shares of the maximum; where all is zero, all must be."""
     return float(np.abs(got - known).max() / max(np.abs(known).max(), 1e-30))
@@ -163,13 +167,13 @@ def test_added_points_take_their_place(device, model):
 def test_final_doses_add_up_and_start_again_after_each_take(device, model):
     medium, frames = exposure_for(3, 1, 2).medium, exposure_for(3, 1, 2).frames
     wanted = medium.density > 0.5
-    sums = [backend.dose_sum(model, medium, wanted, pitch_mm=2.5) for backend in (CpuBackend(), CudaBackend(device))]
+    sums = [backend.dose_sum(model, medium, wanted) for backend in (CpuBackend(), CudaBackend(device))]
     taken = []
     for one in sums:
-        one.add(frames[0], lambda raster: np.ones((raster.nv, raster.nu)), field_extent_mm=(-15, 15, -10, 10))
-        one.add(frames[1], lambda raster: np.ones((raster.nv, raster.nu)), field_extent_mm=(-10, 20, -10, 10))
+        one.add(frames[0], whole_raster, field_extent_mm=(-15, 15, -10, 10), pitch_mm=2.5)
+        one.add(frames[1], whole_raster, field_extent_mm=(-10, 20, -10, 10), pitch_mm=2.5)
         both = one.take()
-        one.add(frames[0], lambda raster: np.ones((raster.nv, raster.nu)), field_extent_mm=(-15, 15, -10, 10))
+        one.add(frames[0], whole_raster, field_extent_mm=(-15, 15, -10, 10), pitch_mm=2.5)
         taken.append((both, one.take()))
     for got, known in zip(taken[1], taken[0], strict=True):
         assert share(got, known) < 3e-5

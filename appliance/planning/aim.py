@@ -1,0 +1,70 @@
+"""What the optimiser aims at for one list of objectives: merit and gradient of a fluence, and whether it is enough."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts import Comparator, GoalSet, Objectives, PlanningState
+from appliance.planning.dose_model import DoseModel
+from appliance.planning.merit import Merit, Regions, RegionSource, goal_values
+from appliance.planning.sampling import Samples
+from engines.dvh import dose_at_volume
+
+HOT_VOLUME_CC = 0.1
+GROWN_ROOM = 0.005
+"""A plan is enough when all goals are met with this room (chosen: 0.5 % is what the full dose may take; more apertures
+or evaluations would only lengthen delivery or planning)."""
+
+
+def hot_limit_gy(goal_set: GoalSet) -> float:
+    return max(dose for _, dose in goal_set.prescription) * goal_set.hot_spot_percent / 100
+
+
+def hottest_gy(regions: RegionSource, external: str, dose_gy: NDArray[np.float32]) -> float:
+    """Hottest 0.1 cc in the patient, Gy."""
+    found = regions.get(external)
+    return float("nan") if found is None else dose_at_volume(dose_gy[found[0]], found[1], HOT_VOLUME_CC)
+
+
+class Aim:
+    """correction (samples,): what the full calculation last differed from `dose_model` by (see PhotonTps.judge)."""
+
+    def __init__(
+        self,
+        objectives: Objectives,
+        dose_model: DoseModel,
+        correction: NDArray[np.float32],
+        *,
+        goal_set: GoalSet,
+        regions: Regions,
+        samples: Samples,
+        external: str,
+    ) -> None:
+        self.merit = Merit(objectives, regions, samples)
+        self.dose_model, self._correction = dose_model, correction
+        self._goal_set, self._regions, self._external = goal_set, regions, external
+        self.dose_gy = np.zeros_like(correction)
+
+    def dose_of(self, fluence: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.dose_model.forward(fluence) + self._correction
+
+    def __call__(self, fluence: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+        """(merit, gradient (directions, nv, nu) in the fluence)."""
+        self.dose_gy = self.dose_of(fluence)
+        value, slope = self.merit(self.dose_gy)
+        return value, self.dose_model.adjoint(slope)
+
+    def state(self, merit: float, iterations: int, stage: str) -> PlanningState:
+        values = goal_values(self._goal_set.goals, self._regions, self.dose_gy)
+        hottest = hottest_gy(self._regions, self._external, self.dose_gy)
+        return PlanningState(values, merit, hottest, iterations, stage)
+
+    def enough(self) -> bool:
+        """Whether the last dose meets every goal and the hot-spot limit with GROWN_ROOM."""
+        state = self.state(0.0, 0, "")
+        for goal, value in zip(self._goal_set.goals, state.goal_values, strict=True):
+            room = 1 + GROWN_ROOM if goal.comparator is Comparator.AT_MOST else 1 - GROWN_ROOM
+            if not (np.isnan(value) or goal.met_by(value * room)):
+                return False
+        return state.hottest_gy * (1 + GROWN_ROOM) <= hot_limit_gy(self._goal_set)

@@ -1,0 +1,59 @@
+"""How a technique delivers dose: what every delivery model can do for the planning system."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts import Plan
+from appliance.contracts.progress import Progress
+from appliance.planning.aim import Aim
+from appliance.planning.beamlets import Beamlets
+from appliance.planning.dose_model import DoseModel
+from engines.optimise import Outcome
+
+REFINE_TOLERANCE = 1e-3
+MERIT_SCALE = 5.0
+"""Tolerances are relative to at least this merit: a goal missed by 0.2 Gy at its first weight (chosen)."""
+REFINE_BUDGET = 40
+"""Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
+MU_ROOM = 1.05
+"""Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
+
+
+class Delivery(Protocol):
+    """Variables of a deliverable plan, with its fluence per direction of `dose_model` and the exact gradient of that.
+
+    Every state that `develop` and `refine` leave behind is legal for the machine."""
+
+    @property
+    def dose_model(self) -> DoseModel: ...
+
+    @property
+    def ready(self) -> bool:
+        """There is something to refine."""
+        ...
+
+    def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
+        """First apertures from beamlet fluence (MU)."""
+        ...
+
+    def develop(self, aim: Aim, progress: Progress) -> Outcome:
+        """The first optimisation after `start`, with whatever the technique adds meanwhile."""
+        ...
+
+    def refine(self, aim: Aim, progress: Progress) -> Outcome:
+        """Goes on from where it stands."""
+        ...
+
+    def fluence(self) -> NDArray[np.float32]:
+        """(directions, nv, nu) of the present state, MU."""
+        ...
+
+    def scale(self, factor: float) -> None: ...
+
+    def plan(self) -> Plan:
+        """The plan as it is exported, rounded to what a plan states."""
+        ...

@@ -1,0 +1,149 @@
+"""VMAT and sliding window: leaf paths and metersets of every control point, optimised through the dose.
+
+Direct aperture optimisation of arcs: Otto, Med Phys 35:310 (2008); with exact leaf gradients: Bzdusek et al., Med Phys
+36:2328 (2009). See docs/vmat.md.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts import Plan
+from appliance.contracts.progress import Progress
+from appliance.planning.aim import Aim
+from appliance.planning.beamlets import Beamlets
+from appliance.planning.build_moving import build_moving_plan
+from appliance.planning.build_plan import PlanHead
+from appliance.planning.delivery_model import MERIT_SCALE, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.dose_model import DoseModel
+from appliance.planning.leaf_paths import legal
+from appliance.planning.machine import Machine
+from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
+from appliance.planning.moving_vector import FieldPath, MovingVector
+from appliance.planning.timing import SECONDS_PER_MINUTE
+from engines.optimise import Outcome, minimise
+from engines.photon.beam_model import Collimation
+from engines.photon.moving import MovingFluence
+
+DEVELOP_ROUNDS, DEVELOP_BUDGET = 3, 30
+"""The first optimisation is cut into rounds, each of which ends on a legal path (chosen: what a projection costs is then
+won back before the next)."""
+TRAVEL_WEIGHT = 0.02
+"""Merit of a square millimetre of travel or order broken, while optimising (chosen: leaves then end within a few tenths
+of a millimetre of a legal path, and the curvature stays below that of the dose)."""
+SECOND_WEIGHT = 0.01
+"""Merit of a second of beam-on time beyond that of the fastest gantry (chosen: a goal missed by 0.1 Gy outweighs a
+minute)."""
+
+Start = tuple[tuple[FieldPath, ...], tuple[FieldLimits, ...]]
+
+
+class Starter(Protocol):
+    """Legal first paths, and the limits they were made for, from beamlet fluence."""
+
+    def __call__(self, beamlets: Beamlets, values: NDArray[np.float64]) -> Start: ...
+
+
+class MovingLeaves:
+    """Implements delivery.Delivery."""
+
+    def __init__(
+        self, fields: tuple[MovingField, ...], dose_model: DoseModel, machine: Machine, starter: Starter, *,
+        collimation: Collimation, head: PlanHead,
+    ) -> None:  # fmt: skip
+        self.dose_model, self.fields = dose_model, fields
+        self._machine, self._starter, self._head = machine, starter, head
+        layers = (machine.mlc.boundaries_mm,)
+        self._drawers = [MovingFluence(dose_model.raster, layers, collimation, y_mm=f.y_mm) for f in fields]
+        self.paths: tuple[FieldPath, ...] = ()
+        self.limits: tuple[FieldLimits, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.paths)
+
+    def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
+        progress("sequencing", 0.0)
+        self.paths, self.limits = self._starter(beamlets, values)
+
+    def develop(self, aim: Aim, progress: Progress) -> Outcome:
+        for _ in range(DEVELOP_ROUNDS):
+            outcome = self._optimise(aim, progress, budget=DEVELOP_BUDGET)
+            if aim.enough():
+                break
+        return outcome
+
+    def refine(self, aim: Aim, progress: Progress) -> Outcome:
+        return self._optimise(aim, progress, budget=REFINE_BUDGET)
+
+    def fluence(self) -> NDArray[np.float32]:
+        return self._drawn(self.paths)
+
+    def scale(self, factor: float) -> None:
+        self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
+
+    def plan(self) -> Plan:
+        return build_moving_plan(self.fields, self.paths, self._machine, head=self._head)
+
+    def _drawn(self, paths: tuple[FieldPath, ...]) -> NDArray[np.float32]:
+        raster = self.dose_model.raster
+        fluence = np.zeros((len(self.dose_model.frames), raster.nv, raster.nu), np.float32)
+        for field, drawer, path in zip(self.fields, self._drawers, paths, strict=True):
+            intervals = drawer.forward(trajectory(path.left_mm, path.right_mm, path.mu, field, self._machine))
+            which, first = np.unique(field.directions, return_index=True)
+            fluence[which] += (
+                intervals if len(which) == len(first) == len(intervals) else np.add.reduceat(intervals, first)
+            )
+        return fluence
+
+    def _slopes(self, paths: tuple[FieldPath, ...], by_fluence: NDArray[np.float32]) -> list[FieldPath]:
+        slopes = []
+        for field, drawer, path in zip(self.fields, self._drawers, paths, strict=True):
+            moving = trajectory(path.left_mm, path.right_mm, path.mu, field, self._machine)
+            slope = drawer.adjoint(moving, by_fluence[field.directions])
+            slope = with_jaw_slopes(slope, moving, field, self._machine)
+            slopes.append(FieldPath(slope.left_mm, slope.right_mm, slope.mu))
+        return slopes
+
+    def _seconds(self, path: FieldPath, field: MovingField) -> tuple[float, NDArray[np.float64]]:
+        """(squared seconds, slope) of beam-on time beyond what the gantry takes anyway, summed over intervals."""
+        rate = self._machine.dose_rate.maximum_mu_min / SECONDS_PER_MINUTE
+        free = abs(field.turn_deg) / self._machine.gantry.speed_deg_s
+        over = np.maximum(path.mu / rate - free, 0.0)
+        return float(over.sum()), (over > 0) / rate
+
+    def _optimise(self, aim: Aim, progress: Progress, *, budget: int) -> Outcome:
+        vector = MovingVector(self.fields, self.limits, self.paths)
+        start, lower, upper = vector.pack()
+
+        def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            paths = vector.unpack(x)
+            value, by_fluence = aim(self._drawn(paths))
+            broken, mends = vector.penalty(paths)
+            value += TRAVEL_WEIGHT * broken
+            slopes = []
+            for field, path, own, mend in zip(self.fields, paths, self._slopes(paths, by_fluence), mends, strict=True):
+                seconds, by_mu = self._seconds(path, field)
+                value += SECOND_WEIGHT * seconds
+                left, right = own.left_mm + TRAVEL_WEIGHT * mend.left_mm, own.right_mm + TRAVEL_WEIGHT * mend.right_mm
+                slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu))
+            return value, vector.gradient(paths, slopes)
+
+        before = self.paths
+        outcome = minimise(
+            evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
+            on_iteration=lambda i, _: progress("apertures", min(1.0, i / budget)),
+        )  # fmt: skip
+        self.paths = self._legal(vector.unpack(outcome.x))
+        aim.dose_gy = aim.dose_of(self.fluence())
+        self._before = before
+        return outcome
+
+    def _legal(self, paths: tuple[FieldPath, ...]) -> tuple[FieldPath, ...]:
+        return tuple(
+            FieldPath(*legal(path.left_mm, path.right_mm, limits.paths), path.mu)
+            for path, limits in zip(paths, self.limits, strict=True)
+        )

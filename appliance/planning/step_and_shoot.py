@@ -1,0 +1,130 @@
+"""Step-and-shoot: still apertures from fixed directions, first sequenced from the fluence, then grown by their price."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.config import PlanningConfig
+from appliance.contracts import Plan
+from appliance.contracts.progress import Progress
+from appliance.errors import PlanningError
+from appliance.planning.aim import Aim
+from appliance.planning.beamlets import Beamlets
+from appliance.planning.build_plan import PlanHead, build_plan
+from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.dose_model import DoseModel
+from appliance.planning.geometry import Arrangement
+from appliance.planning.machine import Machine
+from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
+from engines.optimise import Outcome, minimise
+from engines.photon.aperture import ApertureFluence
+from engines.photon.beam_model import Collimation
+
+SEQUENCED_SHARE = 0.65
+"""This share of a beam's apertures comes from sequencing its fluence; the rest grows one by one where the merit's
+gradient asks for it."""
+GROWTHS, GROW_BUDGET, NEW_SHARE = 4, 40, 0.2
+"""Growths of one aperture a beam, evaluations between them, and the first MU of a new aperture in units of the mean
+aperture (chosen: more growths with fewer evaluations each ended at a higher merit for the same time)."""
+DEAD_MU = 0.5
+"""Apertures that the optimiser has driven below this make room for new ones."""
+
+
+class StepAndShoot:
+    """Implements delivery.Delivery."""
+
+    def __init__(
+        self, arrangement: Arrangement, dose_model: DoseModel, machine: Machine, config: PlanningConfig, *,
+        collimation: Collimation, head: PlanHead,
+    ) -> None:  # fmt: skip
+        self.dose_model = dose_model
+        self._arrangement, self._machine, self._config, self._head = arrangement, machine, config, head
+        self._drawer = ApertureFluence(dose_model.raster, machine.mlc.boundaries_mm, collimation)
+        self._segments: tuple[BeamSegments, ...] = ()
+        self._beamlets: Beamlets | None = None
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._segments)
+
+    def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
+        first = max(1, round(self._config.segments_per_beam * SEQUENCED_SHARE))
+        beams = []
+        for beam in range(len(self._arrangement.frames)):
+            progress("sequencing", beam / len(self._arrangement.frames))
+            beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
+        self._segments, self._beamlets = tuple(beams), beamlets
+
+    def develop(self, aim: Aim, progress: Progress) -> Outcome:
+        self._optimise(aim, progress, minimum_mu=0.0, budget=GROW_BUDGET)
+        for _ in range(GROWTHS):
+            self._prune(DEAD_MU)
+            if aim.enough() or not self._grow(aim):
+                break
+            self._optimise(aim, progress, minimum_mu=0.0, budget=GROW_BUDGET)
+        self._prune(self._machine.dose_rate.minimum_segment_mu)
+        return self.refine(aim, progress)
+
+    def refine(self, aim: Aim, progress: Progress) -> Outcome:
+        minimum_mu = self._machine.dose_rate.minimum_segment_mu * MU_ROOM
+        return self._optimise(aim, progress, minimum_mu=minimum_mu, budget=REFINE_BUDGET)
+
+    def fluence(self) -> NDArray[np.float32]:
+        return self._drawn(self._segments)
+
+    def _drawn(self, beams: tuple[BeamSegments, ...]) -> NDArray[np.float32]:
+        return np.stack([self._drawer.forward(beam.apertures) for beam in beams])
+
+    def scale(self, factor: float) -> None:
+        self._segments = tuple(scaled(beam, factor) for beam in self._segments)
+
+    def plan(self) -> Plan:
+        return build_plan(self._arrangement, self._segments, self._machine, head=self._head)
+
+    def _prune(self, minimum_mu: float) -> None:
+        pruned = tuple(prune(beam, minimum_mu) for beam in self._segments)
+        if not any(len(beam.apertures.mu) for beam in pruned):
+            raise PlanningError(
+                f"no aperture would deliver {minimum_mu:g} MU or more; the dose of a fraction is too small for so many "
+                "beams and segments"
+            )
+        self._segments = pruned
+
+    def _grow(self, aim: Aim) -> bool:
+        """One more aperture for every beam that may have one; false when all are full."""
+        if self._beamlets is None:
+            return False
+        _, slope = aim.merit(aim.dose_gy)
+        by_fluence = self.dose_model.adjoint(slope)
+        mean_mu = float(np.concatenate([b.apertures.mu for b in self._segments]).mean())
+        grown = False
+        beams = []
+        for number, (beam, gradient) in enumerate(zip(self._segments, by_fluence, strict=True)):
+            price = self._drawer.row_gradient(gradient) * self._beamlets.rows_of(number)[:, None]
+            room = len(beam.apertures.mu) < self._config.segments_per_beam
+            raster = self.dose_model.raster
+            beams.append(priced(beam, price, raster, NEW_SHARE * mean_mu, self._machine) if room else beam)
+            grown = grown or len(beams[-1].apertures.mu) > len(beam.apertures.mu)
+        self._segments = tuple(beams)
+        return grown
+
+    def _optimise(self, aim: Aim, progress: Progress, *, minimum_mu: float, budget: int) -> Outcome:
+        vector = SegmentVector(self._segments, self._machine, minimum_mu)
+        start, lower, upper = vector.pack()
+
+        def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            beams = vector.unpack(x)
+            value, by_fluence = aim(self._drawn(beams))
+            parts = [
+                self._drawer.adjoint(beam.apertures, gradient) for beam, gradient in zip(beams, by_fluence, strict=True)
+            ]
+            return value, vector.gradient(beams, parts)
+
+        outcome = minimise(
+            evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
+            on_iteration=lambda i, _: progress("apertures", min(1.0, i / budget)),
+        )  # fmt: skip
+        self._segments = vector.unpack(outcome.x)
+        aim.dose_gy = aim.dose_of(self.fluence())
+        return outcome

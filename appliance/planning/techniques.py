@@ -1,0 +1,96 @@
+"""From the configured technique to its directions, its fluence stage and its delivery model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.config import PlanningConfig
+from appliance.contracts import Case, GoalSet
+from appliance.contracts.progress import Progress
+from appliance.planning.arc_start import ArcStarter, arc_fields
+from appliance.planning.arcs import arc_sectors, plan_arcs
+from appliance.planning.beamlets import Beamlets
+from appliance.planning.build_plan import PlanHead
+from appliance.planning.delivery_model import Delivery
+from appliance.planning.dose_model import DoseModel, planning_raster
+from appliance.planning.fluence_stage import FluenceStage
+from appliance.planning.geometry import Arrangement, arrange, target_points_mm
+from appliance.planning.leakage import Leakage
+from appliance.planning.machine import Machine
+from appliance.planning.moving_leaves import MovingLeaves
+from appliance.planning.step_and_shoot import StepAndShoot
+from engines.photon.beam_model import BeamModel
+from engines.photon.dose import Medium
+from engines.photon.frame import BeamFrame
+from engines.photon.raster import Raster
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What stays the same while one case is planned. scale: Gy of the course for one unit of the engine."""
+
+    case: Case
+    goal_set: GoalSet
+    config: PlanningConfig
+    machine: Machine
+    model: BeamModel
+    space: Medium
+    scale: float
+
+    def dose_model(self, frames: tuple[BeamFrame, ...], points_mm: NDArray[np.float32], raster: Raster) -> DoseModel:
+        return DoseModel(self.model, self.space, frames, points_mm, raster=raster, scale=self.scale)
+
+    @property
+    def head(self) -> PlanHead:
+        technique = self.config.technique.upper()
+        return PlanHead("ADAPTED", self.goal_set.fractions, self.case.patient_position, technique)
+
+
+Technique = tuple[Arrangement, FluenceStage, Delivery]
+
+
+def technique_of(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
+    """points_mm: the samples. Raises PlanningError without a target."""
+    if setting.config.technique == "vmat":
+        return _vmat(setting, points_mm, progress)
+    return _static(setting, points_mm, progress)
+
+
+def _stage(setting: Setting, arrangement: Arrangement, dose_model: DoseModel) -> FluenceStage:
+    targets = target_points_mm(setting.case)
+    beamlets = Beamlets(arrangement, setting.machine, dose_model.raster, targets, setting.config.beamlet_mm)
+    leakage = Leakage(beamlets, setting.machine, setting.model.collimation.leaf_transmission)
+    return FluenceStage(dose_model, beamlets, leakage, setting.scale)
+
+
+def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
+    arrangement = arrange(setting.case, setting.goal_set, setting.machine, setting.config)
+    targets = target_points_mm(setting.case)
+    raster = planning_raster(arrangement.frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
+    dose_model = setting.dose_model(arrangement.frames, points_mm, raster)
+    stage = _stage(setting, arrangement, dose_model)
+    delivery = StepAndShoot(
+        arrangement, dose_model, setting.machine, setting.config, collimation=setting.model.collimation,
+        head=setting.head,
+    )  # fmt: skip
+    return arrangement, stage, delivery
+
+
+def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
+    arcs = plan_arcs(setting.case, setting.machine, setting.config)
+    arrangement, sectors = arc_sectors(setting.case, setting.machine, arcs)
+    targets = target_points_mm(setting.case)
+    frames = tuple(frame for arc in arcs for frame in arc.frames)
+    raster = planning_raster(frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
+    stage = _stage(setting, arrangement, setting.dose_model(arrangement.frames, points_mm, raster))
+    progress("geometry", 0.2)
+    dose_model = setting.dose_model(frames, points_mm, raster)
+    fields = arc_fields(arcs, sectors, arrangement, stage.beamlets, setting.machine)
+    delivery = MovingLeaves(
+        fields, dose_model, setting.machine, ArcStarter(fields, sectors, setting.machine),
+        collimation=setting.model.collimation, head=setting.head,
+    )  # fmt: skip
+    return arrangement, stage, delivery
