@@ -22,10 +22,11 @@ from engines.errors import EngineError
 
 
 def real_stages(config: Config, identities: IdentityStore) -> Stages:
+    """Raises DeviceUnavailable where the configuration demands a GPU that cannot be used."""
     planning = config.planning
+    select_device(planning.device)
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
-        select_device(planning.device)
         try:
             with device_errors():
                 return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
@@ -87,7 +88,6 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
     if case.reference_plan is None:
         return None, ""
     planning = config.planning
-    select_device(planning.device)
     try:
         dose = calculate_dose(
             case.reference_plan,

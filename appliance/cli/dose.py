@@ -93,6 +93,7 @@ def calculate_on(
 ) -> CalculatedDose:
     """By the configured algorithm, inside the External where there is one. Raises PlanningError, ModelError."""
     external = _external(structures)
+    select_device(planning.device)
     return calculate_dose(
         reading.plan,
         series.image,
