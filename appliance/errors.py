@@ -6,7 +6,8 @@
     │   ├── RefusedObject             one DICOM object (inbound: quarantined, sender told)
     │   ├── IncompleteCase            the set of objects does not make a case (yet)
     │   ├── InconsistentCase          the objects contradict each other
-    │   └── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
     │   └── UnsupportedPlan           a plan uses what this release cannot compute
@@ -99,6 +100,16 @@ class RefusedGoals(RefusedInput):
     template = "The clinical goals cannot be used: {reason}"
 
 
+class RefusedMeasurements(RefusedInput):
+    """Measurements of a beam. Fields: what (file and line), reason, remedy."""
+
+    key = "refused.measurements"
+    template = "{what} cannot be used: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy)
+
+
 class PlanningError(CouchsideError):
     key = "planning"
     template = "No deliverable plan could be made: {reason}"
@@ -127,7 +138,7 @@ class ModelError(CouchsideError):
 class DeviceUnavailable(CouchsideError):
     key = "device"
     template = "The compute device cannot be used: {reason}. With --device cpu everything is computed without it"
-    exit_code = 13
+    exit_code = 14
 
 
 class EvaluationError(CouchsideError):

@@ -12,6 +12,7 @@ from appliance.cli import (
     audit,
     cases,
     check,
+    commission,
     decisions,
     demo,
     doctor,
@@ -57,6 +58,7 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("approve")(approve.approve)

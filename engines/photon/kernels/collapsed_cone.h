@@ -77,6 +77,7 @@ struct ConeLattice {
   long slab_stride, row_stride;     // of the array; lanes lie side by side
   int backwards;                    // travels from the last slab to the first
   float row_shift, lane_shift;      // voxels for one slab
+  float row_phase, lane_phase;
   float length;                     // of the line in one slab, mm
   float origin[3], spacing[3];      // of voxel (0, 0, 0) along slab, row, lane, mm
   float direction[3];               // unit vector along slab, row, lane
@@ -101,7 +102,11 @@ struct ConeWeights {
 };
 static_assert(sizeof(ConeWeights) == kWeights * sizeof(float), "ConeWeights is read from a float array");
 
-CS_INLINE int shift_of(float per_slab, int slab) { return static_cast<int>(std::floor(per_slab * static_cast<float>(slab) + 0.5f)); }
+// Voxels that a line has moved sideways by a slab. The phase (0..1, of the cone) says where in a voxel lines begin, so
+// that not all cones change columns at the same depth.
+CS_INLINE int shift_of(float per_slab, float phase, int slab) {
+  return static_cast<int>(std::floor(per_slab * static_cast<float>(slab) + phase));
+}
 
 // Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
 CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[2 * kTerms]) {
@@ -145,7 +150,7 @@ CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const Cone
     for (int i = 0; i < N; ++i) carried[k][i] = 0.f;
   const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
   for (int n = 0; n < c.slabs; ++n) {
-    const int r = row + shift_of(c.row_shift, n), l = lane + shift_of(c.lane_shift, n);
+    const int r = row + shift_of(c.row_shift, c.row_phase, n), l = lane + shift_of(c.lane_shift, c.lane_phase, n);
     if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
     const int slab = c.backwards ? c.slabs - 1 - n : n;
     const int begin = l < 0 ? -l : 0, end = l + N > c.lanes ? c.lanes - l : N;

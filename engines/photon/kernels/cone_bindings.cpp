@@ -94,6 +94,8 @@ ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spac
   return c;
 }
 
+float spread(float step, int i) { return step * static_cast<float>(i) - std::floor(step * static_cast<float>(i)); }
+
 // The range of lines that covers every voxel of `count` while they shift by `total` voxels.
 void starts(int count, int total, int& first, int& last) {
   first = total > 0 ? -total : 0;
@@ -128,7 +130,9 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
         std::memcpy(&turned[2 * (g * rows + b * shape[0] + a)], hulls.data() + 2 * (g * rows + a * shape[1] + b),
                     2 * sizeof(short));
   for (int cone = 0; cone < cones; ++cone) {
-    const ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponents);
+    ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponents);
+    c.row_phase = spread(0.7548777f, cone);  // 1/p and 1/p^2 of the plastic number: even in the square
+    c.lane_phase = spread(0.5698403f, cone);
     const bool second = c.slab_axis == 1;
     std::vector<ConeGroup> groups(count);
     for (int g = 0; g < count; ++g) {
@@ -140,8 +144,8 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
     std::vector<ConeWeights> own(count);
     std::memcpy(own.data(), weights.data() + static_cast<long>(cone) * count * kWeights, count * sizeof(ConeWeights));
     int first_row, last_row, first_lane, last_lane;
-    starts(c.rows, shift_of(c.row_shift, c.slabs - 1), first_row, last_row);
-    starts(c.lanes, shift_of(c.lane_shift, c.slabs - 1), first_lane, last_lane);
+    starts(c.rows, shift_of(c.row_shift, c.row_phase, c.slabs - 1), first_row, last_row);
+    starts(c.lanes, shift_of(c.lane_shift, c.lane_phase, c.slabs - 1), first_lane, last_lane);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
     for (int row = first_row; row < last_row; ++row)
       for (int lane = first_lane; lane < last_lane; lane += kLanes)

@@ -26,6 +26,10 @@ PITCH_MM = 1.0
 GROUP_DEG = 15.0
 """Beams whose sources lie within this angle share one direction of incidence, their weighted mean, when their released
 energy is handed to the cones (chosen: a full arc is then 24 groups; error in docs/superposition.md)."""
+SETS = 2
+"""Sets of lines for each cone, which begin elsewhere in a voxel: lines keep to whole voxels, so that at a field's edge
+single voxels are off. A cube seen from 0 and 90
+degrees differs by 9, 4 and 4 % of the maximum at worst for one, two and three sets."""
 RAYS = 5
 """Along each side of the field: 25 rays sample the angles between beam and cones."""
 RAY_MARGIN_MM = 20.0
@@ -75,8 +79,6 @@ class SuperpositionDose:
         self.where: DoseGrid = dose_grid(medium, spacing_mm)
         self._cones, self._group_deg = cones(degree), group_deg
         self._tables = depth_tables(model)
-        self._index = np.flatnonzero(self.where.filled)
-        self._points_mm = self.where.grid.centres_mm(self._index)
 
     def calculate(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
         """Dose (z, y, x) of all exposures together on the medium's grid; zero in empty voxels."""
@@ -113,34 +115,43 @@ class SuperpositionDose:
         fluence = exposure.draw(raster)
         maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
         seen = self._seen(frame, (raster.u_mm[0], raster.u_mm[-1], raster.v_mm[0], raster.v_mm[-1]))
-        points = self._points_mm[seen]
+        points = self.where.grid.centres_mm(seen)
         depth = self._medium.depth_mm(frame, points, threads=self._threads)
         out = release(self._model, frame, raster, maps, points, depth, tables=self._tables, threads=self._threads)
         group = _join(groups, frame, self._group_deg, self.where.grid)
-        index = self._index[seen]
-        group.primary.reshape(-1)[index] += out[:, 0]
-        group.scatter.reshape(-1)[index] += out[:, 1]
-        dose.reshape(-1)[index] += out[:, 2]
+        group.primary.reshape(-1)[seen] += out[:, 0]
+        group.scatter.reshape(-1)[seen] += out[:, 1]
+        dose.reshape(-1)[seen] += out[:, 2]
         weight = float(fluence.sum(dtype=np.float64))
         group.source_sum += weight * frame.source_mm
         group.weight += weight
         group.rays.append(_rays(frame, exposure.field_extent_mm))
 
     def _seen(self, frame: BeamFrame, extent_mm: tuple[float, ...]) -> NDArray[np.int64]:
-        """Which of the points of matter project into an extent of the isocentre plane."""
-        axes = np.stack([frame.ex, frame.ey, frame.ez], axis=1).astype(np.float32)
-        local = (self._points_mm - np.asarray(frame.isocentre_mm, np.float32)) @ axes
-        along = np.float32(frame.sad_mm) - local[:, 2]
-        u, v = local[:, 0] * frame.sad_mm, local[:, 1] * frame.sad_mm
-        u0, u1, v0, v1 = extent_mm
-        inside = (u >= u0 * along) & (u <= u1 * along) & (v >= v0 * along) & (v <= v1 * along)
-        return np.flatnonzero(inside & (along > 0))
+        """Flat indices of the voxels with matter that project into an extent of the isocentre plane."""
+        x, y, z = (
+            (axis - centre).astype(np.float32)
+            for axis, centre in zip(self.where.grid.axes_mm(), frame.isocentre_mm, strict=True)
+        )
+
+        def along(axis: NDArray[np.float64]) -> NDArray[np.float32]:
+            a = axis.astype(np.float32)
+            return np.asarray((z * a[2])[:, None, None] + ((y * a[1])[:, None] + x * a[0]))
+
+        distance = 1 - along(frame.ez) / np.float32(frame.sad_mm)
+        inside = self.where.filled & (distance > 0)
+        u0, u1, v0, v1 = (np.float32(e) for e in extent_mm)
+        for axis, low, high in ((frame.ex, u0, u1), (frame.ey, v0, v1)):
+            projected = along(axis)
+            inside &= (projected >= low * distance) & (projected <= high * distance)
+        return np.flatnonzero(inside)
 
     def _transport(self, groups: list[_Group], dose: NDArray[np.float32]) -> None:
         """Lines step along the steepest axis; where that is x, through arrays turned so that their lanes run along y:
         neighbouring lines then always lie side by side in memory."""
         rays = np.stack([_spread(group.rays) for group in groups])
         weights = cone_weights(self._model.kernel, self._cones, rays)
+        weights[..., 3:] /= SETS
         sources = np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
         steps = np.abs(self._cones.directions) / self.where.grid.spacing_mm
         along_x = steps.argmax(axis=1) == 0
@@ -158,8 +169,8 @@ class SuperpositionDose:
                 energy[1],
                 _hulls((energy[0] > 0) | (energy[1] > 0)),
                 np.ascontiguousarray(sources[:, xyz], np.float32),
-                np.ascontiguousarray(self._cones.directions[chosen][:, xyz], np.float32),
-                np.ascontiguousarray(weights[chosen]),
+                np.ascontiguousarray(np.tile(self._cones.directions[chosen][:, xyz], (SETS, 1)), np.float32),
+                np.ascontiguousarray(np.tile(weights[chosen], (SETS, 1, 1))),
                 [self._model.kernel.primary_exponent_per_mm, self._model.kernel.scatter_exponent_per_mm],
                 turned,
                 self._threads,
