@@ -26,21 +26,25 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan, overrides_of
+from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, overrides_of, select_device
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
 
 def real_stages(config: Config, identities: IdentityStore) -> Stages:
+    """Raises DeviceUnavailable where the configuration demands a GPU that cannot be used."""
     planning = config.planning
+    select_device(planning.device)
 
     conflicts: dict[str, tuple[str, ...]] = {}
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
         notes: list[str] = []
         try:
-            made = plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress, note=notes.append)
+            with device_errors():
+                tps = PhotonTps(case, goal_set, planning, progress)
+                made = plan_case(tps, goal_set, progress, note=notes.append)
             conflicts[made[0].digest] = tuple(notes)
             return made
         except EngineError as error:

@@ -2,6 +2,7 @@
 
 from appliance.planning.algorithms import Algorithm, independent_of
 from appliance.planning.beam_models import load_calibrated
+from appliance.planning.compute import device_errors, select_device
 from appliance.planning.density import load_density, overrides_of
 from appliance.planning.final_dose import calculate_dose
 from appliance.planning.limits import check_plan
@@ -15,6 +16,7 @@ __all__ = [
     "PhotonTps",
     "calculate_dose",
     "check_plan",
+    "device_errors",
     "independent_of",
     "load_calibrated",
     "load_density",
@@ -23,5 +25,6 @@ __all__ = [
     "misplaced_isocentres",
     "missing_anatomy",
     "overrides_of",
+    "select_device",
     "source_mm",
 ]

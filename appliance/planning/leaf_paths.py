@@ -8,6 +8,7 @@ left. That last step makes the result legal whatever the input was.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def pairs_of_neighbours(limits: PathLimits) -> NDArray[np.int64]:
     """(k, 2) numbers of pairs beside each other in one layer."""
     starts = np.cumsum((0, *limits.layers))
     return np.array(
-        [(i, i + 1) for low, high in zip(starts[:-1], starts[1:], strict=True) for i in range(low, high - 1)], np.int64
+        [(i, i + 1) for low, high in itertools.pairwise(starts) for i in range(low, high - 1)], np.int64
     ).reshape(-1, 2)
 
 

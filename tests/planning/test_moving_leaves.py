@@ -1,4 +1,4 @@
-"""VMAT and sliding window on a small cylinder: goals, legality of every control point, gradients, and what is exported."""
+"""VMAT and sliding window on a small cylinder: goals, legal control points, gradients, and what is exported."""
 
 from __future__ import annotations
 
