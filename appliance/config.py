@@ -47,7 +47,7 @@ class PlanningConfig(_Section):
     (0: the goal set's, or the adapted plan's). device: 'auto' takes a working GPU, else the CPU."""
 
     machine: str = "millennium120"
-    beam_model: str = "generic_6mv"
+    beam_model: str = "couchside_6mv"
     density: str = "generic_ct"
     density_overrides: dict[str, Annotated[float, Field(ge=0, le=25)]] = Field(default_factory=dict)
     site: str = ""
