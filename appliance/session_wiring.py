@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
 from appliance.config import Config
-from appliance.contracts import Approval, CalculatedDose, Case, Evaluation, ExportSet, GoalSet, Plan, StructureKind
+from appliance.contracts import (
+    Approval,
+    CalculatedDose,
+    Case,
+    Evaluation,
+    ExportSet,
+    GoalSet,
+    Plan,
+    PlanFacts,
+    StructureKind,
+)
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
@@ -24,13 +35,23 @@ from engines.errors import EngineError
 def real_stages(config: Config, identities: IdentityStore) -> Stages:
     planning = config.planning
 
+    conflicts: dict[str, tuple[str, ...]] = {}
+
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+        notes: list[str] = []
         try:
-            return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+            made = plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress, note=notes.append)
+            conflicts[made[0].digest] = tuple(notes)
+            return made
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"
             ) from error
+
+    def judged(case: Case, goal_set: GoalSet, dose: CalculatedDose, facts: PlanFacts) -> Evaluation:
+        """With what the planner noted about this plan, if it was made in this process."""
+        evaluation = evaluate(case, goal_set, dose, facts)
+        return replace(evaluation, notes=(*evaluation.notes, *conflicts.get(dose.plan_digest, ())))
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
@@ -44,7 +65,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
         plan=plan,
         check_plan=lambda made: check_plan(made, planning.machine),
-        evaluate=evaluate,
+        evaluate=judged,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,

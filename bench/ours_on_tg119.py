@@ -39,6 +39,7 @@ from engines.grid import Grid
 from engines.objectives import SquaredDeviation, SquaredOverdose
 from engines.optimise.bounded import minimise
 from engines.photon.beam_model import BeamModel
+from engines.photon.bixels import bixel_fluence
 from engines.photon.convolution import THREADS
 from engines.photon.dose import (
     BeamDose,
@@ -136,12 +137,10 @@ class Samples:
         kept = geometry.sampled()
         self.index = np.flatnonzero(kept)
         self.points = geometry.grid.centres_mm(self.index)
-        self.fields = np.stack(
-            [
-                point_geometry(geometry.model, frame, self.points, geometry.medium.depth_mm(frame, self.points))
-                for frame in geometry.frames
-            ]
-        )
+        self.fields = np.empty((len(geometry.frames), self.index.size, 5), np.float32)
+        for number, frame in enumerate(geometry.frames):
+            depth_mm = geometry.medium.depth_mm(frame, self.points)
+            self.fields[number] = point_geometry(geometry.model, frame, self.points, depth_mm)
         self.ssd_mm = tuple(geometry.medium.ssd_mm(frame) for frame in geometry.frames)
         self.terms = [self._term(t, kept.reshape(-1)[self.index]) for t in geometry.problem.terms_ct]
 
@@ -252,22 +251,16 @@ def full_dose(geometry: Geometry, weights: NDArray[Any]) -> NDArray[np.float32]:
     extents = box_corners_mm(grid_dose.grid)
     for number, frame in enumerate(geometry.frames):
         mine = geometry.problem.beamlet_beam == number
-        low = geometry.problem.beamlet_xz_mm[mine] - 0.5 * geometry.problem.beamlet_mm
-        high = low + geometry.problem.beamlet_mm
-        share = np.asarray(weights[mine], np.float32)[:, None]
-
-        def fluence(raster: Raster, low: Any = low, high: Any = high, share: Any = share) -> NDArray[np.float32]:
-            along_u = raster.coverage("u", low[:, 0], high[:, 0])
-            along_v = raster.coverage("v", low[:, 1], high[:, 1])
-            return np.asarray(along_v.T @ (share * along_u), np.float32)
-
+        fluence, extent = bixel_fluence(
+            geometry.problem.beamlet_xz_mm[mine], weights[mine], width_mm=geometry.problem.beamlet_mm
+        )
         beam = BeamDose(
             geometry.model,
             geometry.medium,
             frame,
             fluence,
             points_extent_mm=projected_extent([frame], extents),
-            field_extent_mm=geometry.field_extent_mm,
+            field_extent_mm=extent,
             pitch_mm=FINAL_PITCH_MM,
         )
         grid_dose.add(beam, dose)
@@ -295,6 +288,7 @@ def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
             f"value {outcome.value:.1f}, {time.process_time() - began:.2f} CPU s"
         )
     optimise_s = time.process_time() - began - setup_s
+    del samples, merit
     mark = time.process_time()
     dose = full_dose(geometry, outcome.x)
     cpu_s = {"geometry": setup_s, "optimisation": optimise_s, "final dose": time.process_time() - mark}

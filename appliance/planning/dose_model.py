@@ -18,7 +18,7 @@ cut, and what it differs by is added from the first `judge` on."""
 
 
 class DoseModel:
-    """fluence (directions, nv, nu) in MU -> dose (samples,) in Gy. scale: Gy of the course for one unit of the engine."""
+    """fluence (directions, nv, nu) in MU -> dose (samples,) in Gy. scale: Gy of the course a unit of the engine."""
 
     def __init__(
         self,

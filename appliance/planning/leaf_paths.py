@@ -25,8 +25,8 @@ SAFE_HALF_MM = 5.0
 @dataclass(frozen=True, eq=False)
 class PathLimits:
     """Limits of one beam's leaves. gap_mm: least opening. travel_mm: furthest way in one interval. window_a_mm,
-    window_b_mm: where the leaves of each bank may stand, no wider than the bank may span. layers: pairs in each layer of
-    leaves; neighbours are those of one layer. interdigitation: a leaf may pass the opposite neighbours."""
+    window_b_mm: where the leaves of each bank may stand, no wider than the bank may span. layers: pairs in each layer;
+    neighbours are those of one layer. interdigitation: a leaf may pass the opposite neighbours."""
 
     gap_mm: float
     travel_mm: float
@@ -139,6 +139,7 @@ def penalty(left: Array, right: Array, limits: PathLimits) -> tuple[float, Array
         for a, b in ((i, j), (j, i)):
             over = np.maximum(left[:, a] - right[:, b], 0.0)
             value += float((over * over).sum())
-            np.add.at(slopes[0], (slice(None), a), 2 * over)
-            np.add.at(slopes[1], (slice(None), b), -2 * over)
+            # Within (i, j) and within (j, i) no pair is named twice, so plain indexing adds up.
+            slopes[0][:, a] += 2 * over
+            slopes[1][:, b] -= 2 * over
     return value, *slopes

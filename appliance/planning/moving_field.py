@@ -55,8 +55,8 @@ class FieldLimits:
 
 
 def limits_of(field: MovingField, machine: Machine, mean_mu: float, step_s: float) -> FieldLimits:
-    """step_s: seconds that every interval may give its leaves to travel. Leaves travel no further than in that time; the
-    gantry takes at least as long as they do, or longer where the dose needs it, and no interval is so slow that its
+    """step_s: seconds that every interval may give its leaves to travel. Leaves travel no further than in that time;
+    the gantry takes at least as long as they do, or longer where the dose needs it, and no interval is so slow that its
     smallest meterset falls below the slowest dose rate."""
     rate, mlc, turn = machine.dose_rate, machine.mlc, abs(field.turn_deg)
     most_mu = MOST_MU_RATIO * mean_mu

@@ -28,13 +28,13 @@ from engines.optimise import Outcome, minimise
 from engines.photon.beam_model import Collimation
 from engines.photon.moving import MovingFluence
 
-DEVELOP_ROUNDS, DEVELOP_BUDGET = 3, 30
-"""The first optimisation is cut into rounds, each of which ends on a legal path (chosen: what a projection costs is then
-won back before the next)."""
+DEVELOP_ROUNDS, DEVELOP_BUDGET = 8, 30
+"""The first optimisation is cut into rounds, each of which ends on a legal path (chosen: what a projection costs is
+then won back before the next)."""
 TRAVEL_WEIGHT = 0.02
 """Merit of a square millimetre of travel or order broken, while optimising (chosen: leaves then end within a few tenths
 of a millimetre of a legal path, and the curvature stays below that of the dose)."""
-SECOND_WEIGHT = 0.01
+SECOND_WEIGHT = 0.05
 """Merit of a second of beam-on time beyond that of the fastest gantry (chosen: a goal missed by 0.1 Gy outweighs a
 minute)."""
 
@@ -81,6 +81,10 @@ class MovingLeaves:
 
     def fluence(self) -> NDArray[np.float32]:
         return self._drawn(self.paths)
+
+    def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
+        vector = MovingVector(self.fields, self.limits, self.paths)
+        return vector.gradient(self.paths, self._slopes(self.paths, by_fluence))
 
     def scale(self, factor: float) -> None:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
@@ -132,14 +136,12 @@ class MovingLeaves:
                 slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu))
             return value, vector.gradient(paths, slopes)
 
-        before = self.paths
         outcome = minimise(
             evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
             on_iteration=lambda i, _: progress("apertures", min(1.0, i / budget)),
         )  # fmt: skip
         self.paths = self._legal(vector.unpack(outcome.x))
         aim.dose_gy = aim.dose_of(self.fluence())
-        self._before = before
         return outcome
 
     def _legal(self, paths: tuple[FieldPath, ...]) -> tuple[FieldPath, ...]:

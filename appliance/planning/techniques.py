@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, GoalSet
 from appliance.contracts.progress import Progress
+from appliance.errors import PlanningError
 from appliance.planning.arc_start import ArcStarter, arc_fields
 from appliance.planning.arcs import arc_sectors, plan_arcs
 from appliance.planning.beamlets import Beamlets
@@ -20,7 +21,9 @@ from appliance.planning.fluence_stage import FluenceStage
 from appliance.planning.geometry import Arrangement, arrange, target_points_mm
 from appliance.planning.leakage import Leakage
 from appliance.planning.machine import Machine
-from appliance.planning.moving_leaves import MovingLeaves
+from appliance.planning.moving_field import MovingField
+from appliance.planning.moving_leaves import MovingLeaves, Starter
+from appliance.planning.sliding_start import SlidingStarter, sliding_fields
 from appliance.planning.step_and_shoot import StepAndShoot
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
@@ -54,6 +57,12 @@ Technique = tuple[Arrangement, FluenceStage, Delivery]
 
 def technique_of(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
     """points_mm: the samples. Raises PlanningError without a target."""
+    mlc = setting.machine.mlc
+    if mlc.lower_blocks or mlc.leaf_axis == "Y":
+        raise PlanningError(
+            f"plans for {setting.machine.title} cannot be optimised by this release (two layers of leaves, or leaves "
+            "along Y); import its plan instead"
+        )
     if setting.config.technique == "vmat":
         return _vmat(setting, points_mm, progress)
     return _static(setting, points_mm, progress)
@@ -72,6 +81,9 @@ def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress
     raster = planning_raster(arrangement.frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
     dose_model = setting.dose_model(arrangement.frames, points_mm, raster)
     stage = _stage(setting, arrangement, dose_model)
+    if setting.config.technique == "sliding_window":
+        fields = sliding_fields(arrangement, stage.beamlets, setting.machine)
+        return arrangement, stage, _moving(setting, fields, dose_model, SlidingStarter(fields, setting.machine))
     delivery = StepAndShoot(
         arrangement, dose_model, setting.machine, setting.config, collimation=setting.model.collimation,
         head=setting.head,
@@ -89,8 +101,10 @@ def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) 
     progress("geometry", 0.2)
     dose_model = setting.dose_model(frames, points_mm, raster)
     fields = arc_fields(arcs, sectors, arrangement, stage.beamlets, setting.machine)
-    delivery = MovingLeaves(
-        fields, dose_model, setting.machine, ArcStarter(fields, sectors, setting.machine),
-        collimation=setting.model.collimation, head=setting.head,
-    )  # fmt: skip
-    return arrangement, stage, delivery
+    return arrangement, stage, _moving(setting, fields, dose_model, ArcStarter(fields, sectors, setting.machine))
+
+
+def _moving(setting: Setting, fields: tuple[MovingField, ...], dose_model: DoseModel, starter: Starter) -> MovingLeaves:
+    return MovingLeaves(
+        fields, dose_model, setting.machine, starter, collimation=setting.model.collimation, head=setting.head
+    )

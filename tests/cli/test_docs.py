@@ -59,6 +59,7 @@ def test_every_exit_code_is_documented() -> None:
         USAGE,
         INTERNAL_ERROR,
         INTERRUPTED,
+        MISSED,
         STOPPED,
         MISSED,
         *(kind.exit_code for kind in tree(CouchsideError)),
