@@ -50,7 +50,7 @@ class FinalDose:
         image: Image,
         external: VoxelSet | None,
         *,
-        beam_model: str = "generic_6mv",
+        beam_model: str = "couchside_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
         algorithm: Algorithm = "pencil_beam",
