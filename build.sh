@@ -140,11 +140,13 @@ fingerprint() {
   {
     printf '%s\n%s\n' "$root" "$("$1" -c 'import sys; print(sys.version, sys.base_prefix)')"
     sha256sum build.sh pyproject.toml CMakeLists.txt
-    find engines/photon/kernels -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -print0 | sort -z | xargs -0r sha256sum
+    find engines -path '*/kernels/*' -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -print0 | sort -z | xargs -0r sha256sum
   } | sha256sum | cut -d' ' -f1
 }
 
-kernels_are_built() { compgen -G "engines/photon/_kernels*.so" >/dev/null; }
+kernels_are_built() {
+  compgen -G "engines/photon/_kernels*.so" >/dev/null && compgen -G "engines/_gamma*.so" >/dev/null
+}
 
 is_set_up() { # is_set_up KIND FINGERPRINT: a 'dev' environment also serves where a 'run' one is asked for
   [ -x "$venv/bin/couchside" ] && kernels_are_built && [ -f "$stamp" ] || return 1
@@ -201,7 +203,7 @@ setup() { # setup KIND (run | dev)
     step "virtual environment" make_venv "$python"
     step "build tools" install_build_tools
     step "packages and compiled kernels" install_package "$extra"
-    kernels_are_built || fail "the kernels were compiled but are not in engines/photon; see $logs"
+    kernels_are_built || fail "the kernels were compiled but are not in engines; see $logs"
     step "first start" "$venv/bin/couchside" --version
     printf '%s %s\n' "$kind" "$mark" >"$stamp"
     say "Ready: .venv/bin/couchside ($SECONDS s)"
@@ -289,7 +291,7 @@ run_bench() { # run_bench NAME [arguments]
 
 clean() {
   rm -rf -- .venv build dist bench/.venv-pyradplan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-  rm -f -- engines/photon/_kernels*.so
+  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -42,12 +42,14 @@ class PeerConfig(_Section):
 
 class PlanningConfig(_Section):
     """Which machine, beam model and goals, how delivered, and how fine. site '' = chosen by the structures that are
-    there. beams: static fields, or with VMAT the number of arcs (0: the goal set's, or the adapted plan's). device:
-    'auto' takes a working GPU, else the CPU."""
+    there. density_overrides: mass density relative to water by structure name (as received or TG-263), for metal,
+    couch, contrast medium; above what a structure set assigns. beams: static fields, or with VMAT the number of arcs
+    (0: the goal set's, or the adapted plan's). device: 'auto' takes a working GPU, else the CPU."""
 
     machine: str = "millennium120"
     beam_model: str = "generic_6mv"
     density: str = "generic_ct"
+    density_overrides: dict[str, Annotated[float, Field(ge=0, le=25)]] = Field(default_factory=dict)
     site: str = ""
     goals: Path | None = None
     technique: Literal["step_and_shoot", "sliding_window", "vmat"] = "step_and_shoot"

@@ -6,13 +6,15 @@
     │   ├── RefusedObject             one DICOM object (inbound: quarantined, sender told)
     │   ├── IncompleteCase            the set of objects does not make a case (yet)
     │   ├── InconsistentCase          the objects contradict each other
-    │   └── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
     │   └── UnsupportedPlan           a plan uses what this release cannot compute
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
+    │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
     ├── ExportError                   nothing was sent, or the peer did not confirm
     │   ├── NotApproved               export was asked for without an approval row
     │   └── ReadBackMismatch          what was written does not read back to what was approved
@@ -97,6 +99,16 @@ class RefusedGoals(RefusedInput):
     template = "The clinical goals cannot be used: {reason}"
 
 
+class RefusedMeasurements(RefusedInput):
+    """Measurements of a beam. Fields: what (file and line), reason, remedy."""
+
+    key = "refused.measurements"
+    template = "{what} cannot be used: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy)
+
+
 class PlanningError(CouchsideError):
     key = "planning"
     template = "No deliverable plan could be made: {reason}"
@@ -111,8 +123,8 @@ class MachineLimitViolated(PlanningError):
 class UnsupportedPlan(PlanningError):
     key = "planning.unsupported"
     template = (
-        "This plan cannot be computed by this release: {reason}. It computes photon beams with gantry and couch at "
-        "rest, shaped by jaws and a multileaf collimator"
+        "This plan cannot be computed by this release: {reason}. It computes photon beams with collimator and couch "
+        "at rest, shaped by jaws and a multileaf collimator"
     )
 
 
@@ -132,6 +144,14 @@ class ApprovalError(CouchsideError):
     key = "approval"
     template = "Approval was refused: {reason}"
     exit_code = 7
+
+
+class NotAcknowledged(ApprovalError):
+    key = "approval.not_acknowledged"
+    template = (
+        "Approval was refused: {reason}. Look at the second check in the report; to approve all the same, say why with "
+        "--acknowledge"
+    )
 
 
 class ExportError(CouchsideError):

@@ -11,58 +11,24 @@ So a session killed at any moment is found again where its last row says, and ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from dataclasses import replace
 
 from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
-from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, MachineLimitViolated, NotApproved
+from appliance.errors import (
+    ApprovalError,
+    ArtefactAltered,
+    IllegalTransition,
+    MachineLimitViolated,
+    NotAcknowledged,
+    NotApproved,
+)
 from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Stages
+from appliance.session_states import Event, State
 from appliance.session_steps import Steps
 from appliance.session_work import Facts, Saved, Workplace, prescribed, stage_seconds
 
-
-class State(StrEnum):
-    WAITING = "waiting for image"
-    ASSEMBLING = "assembling"
-    CONTOUR_REVIEW = "contour review"
-    PREDICTING = "predicting"
-    PLANNING = "planning"
-    EVALUATING = "evaluating"
-    IN_REVIEW = "in review"
-    REVISING = "revising"
-    APPROVED = "approved"
-    EXPORTING = "exporting"
-    EXPORTED = "exported"
-    DELIVERING = "delivering"
-    DELIVERED = "delivered"
-    REJECTED = "rejected"
-    SCHEDULED_PLAN_CHOSEN = "scheduled plan chosen"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class Event(StrEnum):
-    RECEIVE = "receive"
-    ASSEMBLE = "assemble"
-    QUESTION_CONTOURS = "question contours"
-    CONFIRM_CONTOURS = "confirm contours"
-    PREDICT = "predict"
-    PLAN = "plan"
-    EVALUATE = "evaluate"
-    REVISE = "revise"
-    FINISH_REVISION = "finish revision"
-    APPROVE = "approve"
-    START_EXPORT = "start export"
-    EXPORT = "export"
-    MISS_EXPORT = "miss export"
-    START_DELIVERY = "start delivery"
-    FINISH_DELIVERY = "finish delivery"
-    REJECT = "reject"
-    CHOOSE_SCHEDULED = "choose scheduled"
-    STOP = "stop"
-    FAIL = "fail"
-    RETRY = "retry"
-
+__all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
 _FLOW = {
     (State.WAITING, Event.RECEIVE): State.ASSEMBLING,
@@ -163,7 +129,8 @@ class Session(Steps):
         facts_of_plan = self.stages.check_plan(plan)
         if not facts_of_plan.deliverable:
             raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
-        evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
+        second = self.stages.second_check(case, plan, dose, timer)
+        evaluation = replace(self.stages.evaluate(case, goal_set, dose, facts_of_plan), second_check=second)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
@@ -172,6 +139,7 @@ class Session(Steps):
             saved |= self.files.save_scheduled(scheduled, self.stages.scorecard(scheduled))
         facts: Facts = {"evaluation_digest": evaluation.digest}
         facts |= {"goals_met": evaluation.goals_met, "goals_total": len(evaluation.goals)}
+        facts |= {"second_check_agrees": second.agrees, "second_check": second.sentences[0]}
         self._fire(Event.EVALUATE, saved | self._write_report(evaluation, scheduled), facts, steps=timer.seconds())
 
     def shown(self) -> Shown:
@@ -181,12 +149,16 @@ class Session(Steps):
             raise ArtefactAltered("plan.json, dose.npz and evaluation.json do not belong together")
         return Shown(self.id, self.case()[0].digest, plan.digest, dose.digest, evaluation.digest)
 
-    def approve(self, identity: str, passphrase: str) -> Approval:
-        """Raises ApprovalError (recorded), IllegalTransition if nothing is in review, ArtefactAltered (and fails)."""
+    def approve(self, identity: str, passphrase: str, acknowledged: str = "") -> Approval:
+        """acknowledged: the approver's reason where no second calculation agrees; NotAcknowledged is raised without it.
+        Raises ApprovalError (recorded), IllegalTransition if nothing is in review, ArtefactAltered (and fails)."""
         with self._lock:
             next_state(self.state, Event.APPROVE)
             try:
-                approval = self.stages.sign(identity, passphrase, self.shown())
+                shown, evaluation = self.shown(), self.files.evaluation()
+                if evaluation.needs_acknowledgement and not acknowledged.strip():
+                    raise NotAcknowledged(evaluation.second_sentence)
+                approval = self.stages.sign(identity, passphrase, shown, acknowledged.strip())
             except ArtefactAltered as error:
                 self.fail(error)
                 raise
@@ -195,6 +167,7 @@ class Session(Steps):
                 raise
             saved = self.files.save("approval.json", approval.to_json())
             facts: Facts = {"shown_digest": approval.shown.digest, "demo_identity": approval.is_demo}
+            facts |= {"acknowledged": approval.acknowledged} if approval.acknowledged else {}
             self._fire(Event.APPROVE, saved, facts, actor=f"{approval.approver} ({approval.role})")
         return approval
 

@@ -152,7 +152,9 @@ def _dose_bytes(dose: CalculatedDose) -> bytes:
     """Not compressed: packing a full-size dose takes longer than writing it."""
     arrays: dict[str, Any] = {f"beam_{index}": array for index, array in enumerate(dose.beam_dose_gy)}
     arrays |= {"origin_mm": np.asarray(dose.grid.origin_mm), "spacing_mm": np.asarray(dose.grid.spacing_mm)}
-    arrays |= {"dose_gy": dose.dose_gy, "text": np.asarray([dose.plan_digest, dose.algorithm, dose.beam_model])}
+    names = [dose.plan_digest, dose.algorithm, dose.beam_model, dose.dose_to, dose.transport]
+    arrays |= {"dose_gy": dose.dose_gy, "text": np.asarray(names), "notes": np.asarray(dose.notes, np.str_)}
+    arrays |= {"density_overridden": np.asarray(dose.density_overridden)}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -161,12 +163,24 @@ def _dose_bytes(dose: CalculatedDose) -> bytes:
 def _dose_from_bytes(data: bytes) -> CalculatedDose:
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         dose_gy = stored["dose_gy"]
-        plan_digest, algorithm, beam_model = (str(text) for text in stored["text"])
+        plan_digest, algorithm, beam_model, dose_to, transport = (str(text) for text in stored["text"])
+        notes, overridden = tuple(str(note) for note in stored["notes"]), bool(stored["density_overridden"])
         x, y, z = (float(value) for value in stored["origin_mm"])
         dx, dy, dz = (float(value) for value in stored["spacing_mm"])
         beams = tuple(stored[f"beam_{index}"] for index in range(sum(name.startswith("beam_") for name in stored)))
     grid = Grid((x, y, z), (dx, dy, dz), dose_gy.shape)
-    return CalculatedDose(grid, dose_gy, plan_digest, algorithm, beam_model, beams)
+    return CalculatedDose(
+        grid,
+        dose_gy,
+        plan_digest,
+        algorithm,
+        beam_model,
+        beams,
+        dose_to="medium" if dose_to == "medium" else "water",
+        transport=transport,
+        density_overridden=overridden,
+        notes=notes,
+    )
 
 
 def _failure(error: OSError, path: Path) -> DiskFull | WriteFailed:

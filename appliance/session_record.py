@@ -79,6 +79,8 @@ class Standing:
             "goal_set": str(self.facts.get("goal_set", "")),
             "goals_met": self.facts.get("goals_met"),
             "goals_total": self.facts.get("goals_total"),
+            "second_check_agrees": self.facts.get("second_check_agrees"),
+            "second_check": str(self.facts.get("second_check", "")),
             "notes": list(self.notes),
         }
 

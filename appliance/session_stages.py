@@ -23,6 +23,7 @@ from appliance.contracts import (
     Plan,
     PlanFacts,
     Received,
+    SecondCheck,
     Shown,
 )
 from appliance.contracts.progress import Progress
@@ -46,7 +47,8 @@ class WriteReport(Protocol):
 @dataclass(frozen=True)
 class Stages:
     """In the order of the flow. `choose_goals` returns the bytes of the goal file, which the session keeps a copy of;
-    `goals_for_case` reads such a copy. `scheduled` judges the plan that was made for the reference anatomy on today's,
+    `goals_for_case` reads such a copy. `second_check` calculates the plan's dose again by an independent algorithm and
+    compares. `scheduled` judges the plan that was made for the reference anatomy on today's,
     or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
     the export set of a plan that nobody approved, which `send` refuses."""
 
@@ -56,10 +58,11 @@ class Stages:
     plan: Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
+    second_check: Callable[[Case, Plan, CalculatedDose, Progress], SecondCheck]
     scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, str]]
     scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]
     write_report: WriteReport
-    sign: Callable[[str, str, Shown], Approval]
+    sign: Callable[[str, str, Shown, str], Approval]
     verify_approval: Callable[[Approval], None]
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
     write_proposal: Callable[[Case, Plan, CalculatedDose, Path], ExportSet]

@@ -26,7 +26,8 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan
+from appliance.planning import PhotonTps, calculate_dose, check_plan, overrides_of
+from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
@@ -65,6 +66,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         plan=plan,
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=judged,
+        second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
@@ -111,7 +113,9 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
             case.external.voxels,
             beam_model=planning.beam_model,
             density=planning.density,
+            algorithm=planning.algorithm,
             supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
+            overrides=overrides_of(case.structures, planning.density_overrides),
             progress=progress,
         )
         facts = check_plan(case.reference_plan, planning.machine)

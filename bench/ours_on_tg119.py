@@ -14,11 +14,11 @@ as for the peer: imports, reading the problem and the machine file.
 
 The optimiser sees target and core whole and thins the rest of the body, with weights, as the planner does (one voxel
 in 2 within 25 mm of the target and one in 8 beyond). Of the body it holds only what comes near its limit: a voxel well
-below an overdose limit gives neither value nor gradient. It works on 2.5 mm fluence in rounds, each warm from the one
-before; between rounds the dose on 1.25 mm fluence is computed once for all samples, which says what to hold and what the
-coarse dose is off by; that difference is added in the next round (the hybrid scheme of Siebers et al., Med Phys 34:2853,
-2007, as in the product). The coarse dose alone ends 1.3 % above the peer's value on the full grid, because its penumbra
-is too soft. The objective's terms are the product's own penalties.
+below an overdose limit gives neither value nor gradient. It works in rounds, each warm from the one before, on 2.5, 2.5
+and 1.67 mm fluence; between rounds the dose on 1.25 mm fluence is computed once for all samples, which says what to
+hold and what the coarser dose is off by; that difference is added in the next round (the hybrid scheme of Siebers et
+al., Med Phys 34:2853, 2007, as in the product). The coarse dose alone ends 1.3 % above the peer's value on the full
+grid, because its penumbra is too soft. The objective's terms are the product's own penalties.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyradplan_problem import Problem, Term, load, peak_rss_mb
+from pyradplan_problem import Problem, Term, load_problem, peak_rss_mb
 from scipy.ndimage import distance_transform_edt
 
 from engines.grid import Grid
 from engines.objectives import SquaredDeviation, SquaredOverdose
 from engines.optimise.bounded import minimise
 from engines.photon.beam_model import BeamModel
+from engines.photon.bixels import bixel_fluence
 from engines.photon.convolution import THREADS
 from engines.photon.dose import (
     BeamDose,
@@ -54,12 +55,11 @@ from engines.photon.grid_dose import GridDose
 from engines.photon.matrad import import_matrad
 from engines.photon.raster import Raster, raster_for
 
-FINAL_PITCH_MM, FINE_PITCH_MM, COARSE_PITCH_MM = 1.0, 1.25, 2.5
+FINAL_PITCH_MM, FINE_PITCH_MM, START_PITCH_MM = 1.0, 1.25, 2.5
 NEAR_MM, NEAR_ONE_IN, FAR_ONE_IN = 25.0, 2, 8
-HELD_SHARE = (0.4, 0.75, 0.75, 0.75, 0.75)
-"""Body voxels are held above this share of their limit, by the dose at the start of a round."""
-TOLERANCE = (1e-3, 3e-4, 1e-4, 5e-5, 2e-5)
-"""Of each round."""
+ROUNDS = ((2.5, 0.4, 1e-3), (2.5, 0.75, 3e-4), (5 / 3, 0.75, 5e-5))
+"""Each round's pitch in mm, the share of its limit above which a body voxel is held (by the dose at the start of the
+round), and its tolerance."""
 BUDGET = 300
 SNAPSHOT_EVERY = 5
 
@@ -86,9 +86,11 @@ class Geometry:
     def __init__(self, problem: Problem, model: BeamModel) -> None:
         self.problem, self.model = problem, model
         self.grid = Grid(problem.origin_mm, problem.spacing_mm, problem.hu.shape)  # type: ignore[arg-type]
-        table = problem.hlut
-        density = np.interp(problem.hu, table[:, 0], table[:, 1]) * problem.body
-        self.medium = Medium(self.grid, np.ascontiguousarray(density, np.float32))
+        table, lowest = problem.hlut, int(problem.hu.min())
+        every_hu = np.interp(np.arange(lowest, int(problem.hu.max()) + 1), table[:, 0], table[:, 1]).astype(np.float32)
+        density = every_hu[problem.hu - np.int16(lowest)]
+        density *= problem.body
+        self.medium = Medium(self.grid, density)
         self.frames = [beam_frame(problem.isocentre_mm, g, sad_mm=problem.sad_mm) for g in problem.gantry_deg]
         half, xz = 0.5 * problem.beamlet_mm, problem.beamlet_xz_mm
         (x0, z0), (x1, z1) = xz.min(0) - half, xz.max(0) + half
@@ -112,7 +114,7 @@ class Geometry:
         """(z, y, x): how many voxels each kept voxel stands for, 0 where not kept."""
         problem = self.problem
         whole = np.logical_or.reduce([t.mask for t in problem.terms_ct if t.structure != "BODY"])
-        z, y, x = (np.arange(n) for n in whole.shape)
+        z, y, x = (np.arange(n, dtype=np.int16) for n in whole.shape)
         lattice = x + 7 * y[:, None] + 31 * z[:, None, None]
         kept = np.zeros(whole.shape, np.uint8)
         kept[lattice % FAR_ONE_IN == 0] = FAR_ONE_IN
@@ -135,12 +137,10 @@ class Samples:
         kept = geometry.sampled()
         self.index = np.flatnonzero(kept)
         self.points = geometry.grid.centres_mm(self.index)
-        self.fields = np.stack(
-            [
-                point_geometry(geometry.model, frame, self.points, geometry.medium.depth_mm(frame, self.points))
-                for frame in geometry.frames
-            ]
-        )
+        self.fields = np.empty((len(geometry.frames), self.index.size, 5), np.float32)
+        for number, frame in enumerate(geometry.frames):
+            depth_mm = geometry.medium.depth_mm(frame, self.points)
+            self.fields[number] = point_geometry(geometry.model, frame, self.points, depth_mm)
         self.ssd_mm = tuple(geometry.medium.ssd_mm(frame) for frame in geometry.frames)
         self.terms = [self._term(t, kept.reshape(-1)[self.index]) for t in geometry.problem.terms_ct]
 
@@ -162,10 +162,9 @@ class Samples:
 class Doses:
     """Dose of beamlet weights at some of the samples, on one pitch, and the transpose."""
 
-    def __init__(self, samples: Samples, held: NDArray[np.int64] | None, pitch_mm: float) -> None:
-        geometry = samples.geometry
-        points = samples.points if held is None else samples.points[held]
-        fields = samples.fields if held is None else np.ascontiguousarray(samples.fields[:, held])
+    def __init__(self, samples: Samples, held: NDArray[np.int64], pitch_mm: float) -> None:
+        geometry, points = samples.geometry, samples.points[held]
+        fields = np.ascontiguousarray(samples.fields[:, held])
         self.raster = geometry.raster(geometry.frames, points, pitch_mm)
         self.operator = DoseOperator(geometry.model, self.raster, fields, samples.ssd_mm)
         first, side = geometry.beamlets_on(self.raster)
@@ -189,9 +188,11 @@ class Merit:
 
     `dose` is that of `weights` on every sample, as exact as it is known: the coarse dose is corrected to it."""
 
-    def __init__(self, samples: Samples, dose: NDArray[np.float32], weights: NDArray[Any], share: float) -> None:
+    def __init__(
+        self, samples: Samples, dose: NDArray[np.float32], weights: NDArray[Any], *, share: float, pitch_mm: float
+    ) -> None:
         held = samples.held(dose, share)
-        self.doses = Doses(samples, held, COARSE_PITCH_MM)
+        self.doses = Doses(samples, held, pitch_mm)
         self.correction = dose[held] - self.doses(weights)
         place = np.full(dose.size, -1)
         place[held] = np.arange(held.size)
@@ -218,10 +219,26 @@ class Merit:
         return value, self.doses.transpose(slope)
 
 
+def dose_at_all(samples: Samples, weights: NDArray[Any], pitch_mm: float) -> NDArray[np.float32]:
+    """Dose at every sample, beam by beam, which needs less memory."""
+    geometry = samples.geometry
+    raster = geometry.raster(geometry.frames, samples.points, pitch_mm)
+    first, side = geometry.beamlets_on(raster)
+    dose = np.zeros(len(samples.points), np.float32)
+    for number, ssd_mm in enumerate(samples.ssd_mm):
+        mine = geometry.problem.beamlet_beam == number
+        fluence = np.zeros((1, raster.nv, raster.nu), np.float32)
+        for pixel in (j * raster.nu + i for j in range(side) for i in range(side)):
+            fluence.reshape(-1)[first[mine] + pixel] = weights[mine]
+        fields = samples.fields[number : number + 1]
+        dose += DoseOperator(geometry.model, raster, fields, (ssd_mm,)).forward(fluence)
+    return dose
+
+
 def start(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Uniform fluence that gives the target its prescribed dose on average, and its coarse dose on every sample."""
     flat = np.ones(samples.geometry.problem.beamlet_beam.size)
-    dose = Doses(samples, None, COARSE_PITCH_MM)(flat)
+    dose = dose_at_all(samples, flat, START_PITCH_MM)
     penalty, position, share, _ = samples.terms[0]
     factor = penalty.dose_gy / float(share @ dose[position])
     return flat * factor, dose * np.float32(factor)
@@ -234,22 +251,16 @@ def full_dose(geometry: Geometry, weights: NDArray[Any]) -> NDArray[np.float32]:
     extents = box_corners_mm(grid_dose.grid)
     for number, frame in enumerate(geometry.frames):
         mine = geometry.problem.beamlet_beam == number
-        low = geometry.problem.beamlet_xz_mm[mine] - 0.5 * geometry.problem.beamlet_mm
-        high = low + geometry.problem.beamlet_mm
-        share = np.asarray(weights[mine], np.float32)[:, None]
-
-        def fluence(raster: Raster, low: Any = low, high: Any = high, share: Any = share) -> NDArray[np.float32]:
-            along_u = raster.coverage("u", low[:, 0], high[:, 0])
-            along_v = raster.coverage("v", low[:, 1], high[:, 1])
-            return np.asarray(along_v.T @ (share * along_u), np.float32)
-
+        fluence, extent = bixel_fluence(
+            geometry.problem.beamlet_xz_mm[mine], weights[mine], width_mm=geometry.problem.beamlet_mm
+        )
         beam = BeamDose(
             geometry.model,
             geometry.medium,
             frame,
             fluence,
             points_extent_mm=projected_extent([frame], extents),
-            field_extent_mm=geometry.field_extent_mm,
+            field_extent_mm=extent,
             pitch_mm=FINAL_PITCH_MM,
         )
         grid_dose.add(beam, dose)
@@ -264,16 +275,20 @@ def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
     weights, dose_gy = start(samples)
     setup_s = time.process_time() - began
     evaluations, snapshots = 0, []
-    for number, (share, tolerance) in enumerate(zip(HELD_SHARE, TOLERANCE, strict=True)):
+    for number, (pitch_mm, share, tolerance) in enumerate(ROUNDS):
         if number > 0:
-            dose_gy = Doses(samples, None, FINE_PITCH_MM)(weights)
-        merit = Merit(samples, dose_gy, weights, share)
+            dose_gy = dose_at_all(samples, weights, FINE_PITCH_MM)
+        merit = Merit(samples, dose_gy, weights, share=share, pitch_mm=pitch_mm)
         outcome = minimise(merit, weights, tolerance=tolerance, budget=BUDGET)
         weights = outcome.x
         evaluations += outcome.evaluations
         snapshots += merit.snapshots
-        print(f"round {number + 1}: {merit.correction.size} samples held, {outcome.evaluations} evaluations, value {outcome.value:.1f}")
+        print(
+            f"round {number + 1}: {merit.correction.size} samples held, {outcome.evaluations} evaluations, "
+            f"value {outcome.value:.1f}, {time.process_time() - began:.2f} CPU s"
+        )
     optimise_s = time.process_time() - began - setup_s
+    del samples, merit
     mark = time.process_time()
     dose = full_dose(geometry, outcome.x)
     cpu_s = {"geometry": setup_s, "optimisation": optimise_s, "final dose": time.process_time() - mark}
@@ -290,7 +305,7 @@ def plan_with_ours(problem: Problem, model: BeamModel) -> OurResult:
 
 def main() -> None:
     problem_path, machine_path, out = (Path(a) for a in sys.argv[1:4])
-    problem, _ = load(problem_path)
+    problem = load_problem(problem_path)
     model = import_matrad(machine_path, name="photons_Generic")
     base_mb = peak_rss_mb()
     result = plan_with_ours(problem, model)

@@ -114,34 +114,16 @@ def _three(values: Any) -> tuple[float, float, float]:
     return x, y, z
 
 
+def load_problem(path: Path) -> Problem:
+    """The problem alone out of what peer_pyradplan.py wrote. Raises OSError or KeyError for another file."""
+    with np.load(path, allow_pickle=False) as z:
+        return _problem(z)
+
+
 def load(path: Path) -> tuple[Problem, PeerResult]:
     """Reads what peer_pyradplan.py wrote. Raises OSError or KeyError for another file."""
     with np.load(path, allow_pickle=False) as z:
-        meta = json.loads(str(z["meta"]))
-        terms = {
-            where: tuple(
-                Term(o["structure"], o["kind"], o["dose_gy"], o["penalty"], z[f"mask_{where}_{o['structure']}"])
-                for o in meta["objectives"]
-            )
-            for where in ("ct", "dose")
-        }
-        problem = Problem(
-            hu=z["ct_hu"],
-            origin_mm=_three(z["ct_origin_mm"]),
-            spacing_mm=_three(z["ct_spacing_mm"]),
-            body=z["drawn_BODY"],
-            terms_ct=terms["ct"],
-            hlut=z["hlut"],
-            gantry_deg=tuple(float(g) for g in z["gantry_deg"]),
-            isocentre_mm=_three(z["isocentre_mm"]),
-            sad_mm=float(meta["sad_mm"]),
-            beamlet_mm=float(meta["beamlet_mm"]),
-            beamlet_beam=z["beamlet_beam"],
-            beamlet_xz_mm=z["beamlet_xz_mm"],
-            dose_grid_origin_mm=_three(z["dose_origin_mm"]),
-            dose_grid_spacing_mm=_three(z["dose_spacing_mm"]),
-            terms_dose_grid=terms["dose"],
-        )
+        problem = _problem(z)
         result = PeerResult(
             weights=z["weights"],
             dose_ct_gy=z["dose_ct_gy"],
@@ -150,9 +132,37 @@ def load(path: Path) -> tuple[Problem, PeerResult]:
             snapshot_evaluation=z["snapshot_evaluation"],
             snapshot_cpu_s=z["snapshot_cpu_s"],
             snapshots=z["snapshots"],
-            measured=meta["measured"],
+            measured=json.loads(str(z["meta"]))["measured"],
         )
     return problem, result
+
+
+def _problem(z: Any) -> Problem:
+    meta = json.loads(str(z["meta"]))
+    terms = {
+        where: tuple(
+            Term(o["structure"], o["kind"], o["dose_gy"], o["penalty"], z[f"mask_{where}_{o['structure']}"])
+            for o in meta["objectives"]
+        )
+        for where in ("ct", "dose")
+    }
+    return Problem(
+        hu=z["ct_hu"],
+        origin_mm=_three(z["ct_origin_mm"]),
+        spacing_mm=_three(z["ct_spacing_mm"]),
+        body=z["drawn_BODY"],
+        terms_ct=terms["ct"],
+        hlut=z["hlut"],
+        gantry_deg=tuple(float(g) for g in z["gantry_deg"]),
+        isocentre_mm=_three(z["isocentre_mm"]),
+        sad_mm=float(meta["sad_mm"]),
+        beamlet_mm=float(meta["beamlet_mm"]),
+        beamlet_beam=z["beamlet_beam"],
+        beamlet_xz_mm=z["beamlet_xz_mm"],
+        dose_grid_origin_mm=_three(z["dose_origin_mm"]),
+        dose_grid_spacing_mm=_three(z["dose_spacing_mm"]),
+        terms_dose_grid=terms["dose"],
+    )
 
 
 def peak_rss_mb() -> float:

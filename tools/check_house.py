@@ -14,10 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.house import config_keys, error_keys, functions, paths, readme, sizes, state_table, weights, words  # noqa: E402
+from tools.house import (  # noqa: E402
+    config_keys,
+    error_keys,
+    functions,
+    machine_table,
+    paths,
+    readme,
+    sizes,
+    state_table,
+    weights,
+    words,
+)
 from tools.house.report import Report  # noqa: E402
 
-RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, readme)
+RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, machine_table, readme)
 
 
 def check(root: Path) -> Report:
@@ -32,6 +43,7 @@ def main() -> int:
     if "--write" in sys.argv[1:]:
         error_keys.write(ROOT)
         state_table.write(ROOT)
+        machine_table.write(ROOT)
     report = check(ROOT)
     for line in report.notices:
         print(f"notice: {line}")

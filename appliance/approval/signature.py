@@ -23,13 +23,17 @@ class Register(Protocol):
 def approval_bytes(approval: Approval) -> bytes:
     """Canonical bytes of who approved what and when: a line naming the purpose, then JSON with sorted keys, no white
     space, UTF-8. The signature itself and the key are not in it."""
-    content = {
+    content: dict[str, str | bool] = {
         "approved_at": approval.approved_at,
         "approver": approval.approver,
         "is_demo": approval.is_demo,
         "role": approval.role,
         "shown": approval.shown.digest,
     }
+    if (
+        approval.acknowledged
+    ):  # left out where empty: signatures of plans that needed no acknowledgement stay as they are
+        content["acknowledged"] = approval.acknowledged
     return _DOMAIN + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

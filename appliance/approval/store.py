@@ -62,8 +62,9 @@ class IdentityStore:
                 raise ApprovalError(f"nobody called '{name[:64]}' is registered; see 'couchside identity list'")
             return self._read(path)
 
-    def sign(self, name: str, passphrase: str, shown: Shown) -> Approval:
+    def sign(self, name: str, passphrase: str, shown: Shown, acknowledged: str = "") -> Approval:
         """Approves exactly what `shown` names, as this person, now. One attempt at a time over all processes.
+        acknowledged: the person's reason for approving a plan that no second calculation agrees with; signed too.
 
         Raises ApprovalError: not registered, role does not approve, wrong passphrase (says how many attempts
         remain), locked after five wrong ones in a row.
@@ -86,6 +87,7 @@ class IdentityStore:
             signature="",
             approved_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             is_demo=person.is_demo,
+            acknowledged=acknowledged,
         )
         return replace(unsigned, signature=key.sign(approval_bytes(unsigned)).hex())
 

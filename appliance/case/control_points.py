@@ -114,19 +114,23 @@ def read_control_points(beam: Dataset, devices: Devices, meterset_mu: float, whe
     if len(sequence) < 2:
         raise UnsupportedPlan(f"{where}: it has fewer than two control points")
     final = number(beam, "FinalCumulativeMetersetWeight", where)
-    weights = [number(item, "CumulativeMetersetWeight", where) for item in sequence]
+    weights = [number(item, "CumulativeMetersetWeight", _at(where, i)) for i, item in enumerate(sequence)]
     rising = all(before <= after for before, after in pairwise(weights))
     if final <= 0 or weights[0] != 0 or not rising or abs(weights[-1] - final) > 1e-6 * final:
         raise UnsupportedPlan(f"{where}: its metersets do not rise from zero to the final weight")
     _check_unchanged(sequence, where)
     points = []
     state: _State | None = None
-    for item, weight in zip(sequence, weights, strict=True):
-        state = _following(item, state, devices, where)
+    for index, (item, weight) in enumerate(zip(sequence, weights, strict=True)):
+        state = _following(item, state, devices, _at(where, index))
         # the last weight is the final one but for rounding; the beam's meterset must come out exactly
         share = 1.0 if weight == weights[-1] else weight / final
         points.append(_point(state, devices, meterset_mu * share))
     return tuple(points)
+
+
+def _at(where: str, index: int) -> str:
+    return f"{where}, control point {index}"
 
 
 def _check_unchanged(sequence: Sequence[Dataset], where: str) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 
+from appliance.case.assigned_density import density_words, read_density
 from appliance.case.attributes import identity_of, items, number, refused, source_of, text
 from appliance.case.contours import CLOSED, Loops, geometric_types, read_loops, stray_points
 from appliance.case.external import EXTERNAL, check_targets_inside, derive_external
 from appliance.case.gaps import fill_gaps
 from appliance.case.image import ImageSeries
 from appliance.case.nomenclature import folded, kind_of, lookup
-from appliance.contracts import Contour, Identity, SourceObject, Structure, StructureKind
+from appliance.contracts import Contour, DensityOverride, Identity, SourceObject, Structure, StructureKind
 from appliance.dicomio.read import read_dataset
 from appliance.errors import InconsistentCase
 from engines.grid import Grid, rasterise
@@ -44,6 +45,7 @@ class _Roi:
     kind: StructureKind
     frame_of_reference_uid: str
     contours: Dataset | None
+    density: DensityOverride | None
     not_modelled: str
 
     @property
@@ -56,7 +58,7 @@ def read_structures(path: Path, series: ImageSeries) -> StructureReading:
 
     Raises RefusedObject: `structures.class`, `attribute.*`, `contour.values` and the rules of reading a file;
     InconsistentCase: `structures.other-image`, `structures.names`, `structures.numbers`, `structures.empty`,
-    `contour.*`, `external.several`, `external.none`, `target.outside`, `target.beyond-image`."""
+    `structures.density`, `contour.*`, `external.several`, `external.none`, `target.outside`, `target.beyond-image`."""
     dataset = read_dataset(path, what="RTSTRUCT")
     if text(dataset, "SOPClassUID") != str(RTStructureSetStorage):
         raise refused("RTSTRUCT", "it is no RT Structure Set", "structures.class", "Send the structure set of the case")
@@ -123,21 +125,15 @@ def _rois(dataset: Dataset) -> list[_Roi]:
         kind = kind_of(name, text(observation, "RTROIInterpretedType"))
         tg263 = EXTERNAL if kind is StructureKind.EXTERNAL else known.tg263 if known else name
         frame = text(item, "ReferencedFrameOfReferenceUID")
-        rois.append(_Roi(roi_number, name, tg263, kind, frame, contours.get(roi_number), _not_modelled(observation)))
+        density, not_used = read_density(observation, f"{WHAT}, structure {name}")
+        if not not_used and density is None and text(observation, "RTROIInterpretedType") == "BOLUS":
+            not_used = "it is a bolus without a density, which is not added to the image"
+        rois.append(_Roi(roi_number, name, tg263, kind, frame, contours.get(roi_number), density, not_used))
     if not rois:
         raise _inconsistent("it holds no structures", "empty")
     if len({roi.number for roi in rois}) != len(rois):
         raise _inconsistent("two of its structures have the same number", "numbers")
     return rois
-
-
-def _not_modelled(observation: Dataset) -> str:
-    """What the observation asks of a dose calculation that ours, which follows the CT alone, does not do; or ''."""
-    if text(observation, "RTROIInterpretedType") == "BOLUS":
-        return "it is a bolus, which is not added to the image"
-    if items(observation, "ROIPhysicalPropertiesSequence"):
-        return "its density override is not used; dose is calculated on the CT as it is"
-    return ""
 
 
 def _named(rois: Sequence[_Roi], notes: list[str]) -> list[_Roi]:
@@ -208,6 +204,8 @@ def _rasterised(roi: _Roi, loops: Loops, grid: Grid, notes: list[str]) -> Struct
     planes = {float(z_mm[index]): loops.by_plane[index] for index in sorted(loops.by_plane)}
     voxels, filled, left_open = fill_gaps(rasterise(planes, grid), grid)
     said = [roi.not_modelled] if roi.not_modelled else []
+    if roi.density is not None:
+        said.append(f"it counts with {density_words(roi.density)} instead of its CT number")
     said.extend(loops.notes)
     if filled:
         said.append(f"slices without contour, filled in between their neighbours: {filled}")
@@ -225,4 +223,5 @@ def _rasterised(roi: _Roi, loops: Loops, grid: Grid, notes: list[str]) -> Struct
         contours=tuple(Contour(plane_mm, loop) for plane_mm, plane in planes.items() for loop in plane),
         voxels=voxels,
         colour_rgb=(red, green, blue),
+        density=roi.density,
     )

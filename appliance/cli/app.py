@@ -11,12 +11,15 @@ from appliance.cli import (
     approve,
     audit,
     cases,
+    check,
+    commission,
     decisions,
     demo,
     doctor,
     dose,
     identity,
     import_openkbp,
+    machines,
     replan,
     serve,
     sessions,
@@ -54,6 +57,8 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("check")(check.check)
+app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("approve")(approve.approve)
@@ -64,3 +69,4 @@ app.command("retry")(decisions.retry)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(machines.app, name="machines")

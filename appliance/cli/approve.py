@@ -20,11 +20,21 @@ IdentityName = Annotated[
 FromStdin = Annotated[
     bool, typer.Option("--passphrase-stdin", help="Read the passphrase from the first line of stdin.")
 ]
+Acknowledge = Annotated[
+    str,
+    typer.Option(
+        "--acknowledge",
+        metavar="REASON",
+        help="Why the plan is approved although no second calculation agrees; signed and recorded, without the "
+        "patient's name.",
+    ),
+]
 
 
 def approve(
     session: SessionId,
     identity: IdentityName = "",
+    acknowledge: Acknowledge = "",
     passphrase_stdin: FromStdin = False,
     config: ConfigFile = None,
     store: StoreFolder = None,
@@ -36,6 +46,7 @@ def approve(
     name = identity or _only_identity(IdentityStore(folder / "identities"))
     passphrase = read_passphrase(f"Passphrase of {name}: ", from_stdin=passphrase_stdin)
     request = {"command": "approve", "session": session, "identity": name, "passphrase": passphrase}
+    request |= {"acknowledge": acknowledge}
     answer = ask(folder, dict(request))
     result(answer, f"{session} is approved by {name} and on its way to the peer", as_json=as_json)
 

@@ -29,6 +29,7 @@ from appliance.session import ENDED, State
 from appliance.session_wiring import real_stages
 
 IDENTITY = "DEMO identity"
+ACKNOWLEDGED = "A demonstration, for no patient: what the second check found is in the report"
 LOOK_EVERY_S = 0.1
 PEER_S = 30.0
 
@@ -84,7 +85,9 @@ def _run(
     try:
         push(files, node.port, config.node.ae_title, tell)
         session = _wait_for(node, State.IN_REVIEW, tell)
-        ask(store, {"command": "approve", "session": session, "identity": IDENTITY, "passphrase": passphrase})
+        agrees = node.session(session).standing.facts.get("second_check_agrees") is True
+        request: dict[str, JsonValue] = {"command": "approve", "session": session, "identity": IDENTITY}
+        ask(store, request | {"passphrase": passphrase, "acknowledge": "" if agrees else ACKNOWLEDGED})
         _wait_for(node, State.EXPORTED, tell)
         if not peer.wait_for_all(PEER_S):
             raise ExportError("the demo's own peer did not get all objects")
@@ -98,7 +101,12 @@ def _run(
         raise AuditError(verification.reason)
     if not same_objects(sent, out):
         raise ExportError("the objects that arrived at the demo's peer differ from those that were sent")
-    return {"session": session, "arrived_as_sent": True, "audit_rows": verification.rows, "audit_whole": True}
+    second: dict[str, JsonValue] = {
+        "second_check_agrees": agrees,
+        "second_check": str(done.standing.facts.get("second_check", "")),
+    }
+    whole: dict[str, JsonValue] = {"arrived_as_sent": True, "audit_rows": verification.rows, "audit_whole": True}
+    return {"session": session, **whole, **second}
 
 
 def _wait_for(node: Node, wanted: State, tell: Progress) -> str:
@@ -126,6 +134,12 @@ def _closing(document: dict[str, JsonValue], folder: Path) -> list[str]:
         f"Preparation (reference plan): {document['preparation_s']} s. "
         f"From the last object received to the exported plan: {seconds} s.",
         "RTPLAN, RTDOSE and RTSTRUCT arrived over DICOM exactly as sent; the audit log is whole.",
+        f"Second check: {document['second_check']}."
+        + (
+            ""
+            if document["second_check_agrees"]
+            else " The demo acknowledged this to go on; a person would look first."
+        ),
         f"Approved by the {IDENTITY}, which stands for nobody. Not for clinical use.",
         f"Report: {folder / 'report.html'}",
     ]

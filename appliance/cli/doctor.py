@@ -10,7 +10,7 @@ from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
 from appliance.evaluation import load_goal_set
 from appliance.health import Status, run_checks
-from appliance.planning import load_machine
+from appliance.planning import load_density, load_machine
 
 FAILED_CHECK = 1
 
@@ -22,6 +22,7 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
         readers = {
             "guidelines": lambda path: load_goal_set(path),
             "machines": lambda path: load_machine(path.stem),
+            "density": lambda path: load_density(path.stem),
         }
         found = run_checks(settings(config, store), readers=readers)
     worst = max((check.status for check in found), key=lambda status: status.rank)

@@ -8,66 +8,117 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
-from appliance.case import ImageSeries, PlanReading, check_one_person, read_image, read_plan_file, read_structures
-from appliance.cli.options import AsJson, ConfigFile, settings
+from appliance.case import ImageSeries, PlanReading, check_one_person, read_plan_file
+from appliance.cli.options import AlgorithmName, AsJson, ConfigFile, chosen_algorithm, settings
 from appliance.cli.output import progress, result
-from appliance.contracts import Received, Structure, StructureKind
-from appliance.dicomio.dose import dose_dataset
+from appliance.cli.plan_on_ct import check_fits_image, check_within_machine, read_series, series_of, structures_on
+from appliance.config import PlanningConfig
+from appliance.contracts import CalculatedDose, Structure, StructureKind
+from appliance.contracts.progress import Progress
+from appliance.dicomio.dose import dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
-from appliance.errors import IncompleteCase, InconsistentCase
+from appliance.errors import InconsistentCase
 from appliance.inbound import read_folder
-from appliance.planning import calculate_dose
+from appliance.planning import calculate_dose, overrides_of
 
-PlanFile = Annotated[Path, typer.Argument(metavar="RTPLAN", help="A photon plan (static or step-and-shoot).")]
+PlanFile = Annotated[
+    Path, typer.Argument(metavar="RTPLAN", help="A photon plan: static, step-and-shoot, sliding window or VMAT.")
+]
 CtFolder = Annotated[
     Path, typer.Option("--ct", metavar="DIR", help="The CT; an RTSTRUCT beside it gives the patient's outline.")
 ]
 OutFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The RTDOSE to write.")]
 
 
-def dose(rtplan: PlanFile, ct: CtFolder, out: OutFile, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def dose(
+    rtplan: PlanFile,
+    ct: CtFolder,
+    out: OutFile,
+    algorithm: AlgorithmName = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Calculate the dose of a plan on a CT and write it as RTDOSE."""
     planning = settings(config).planning
+    planning = planning.model_copy(update={"algorithm": chosen_algorithm(algorithm, planning.algorithm)})
     with progress("Dose") as tell:
         tell("reading", 0.0)
         reading, received = read_plan_file(rtplan), read_folder(ct)
-        plan, series = reading.plan, _series(received, reading.frame_of_reference_uid)
+        slices = series_of(received, reading.frame_of_reference_uid)
+        series = read_series(slices)
         notes = [*reading.notes, *_check_belongs(reading, series)]
-        structures = _structures(received, series)
-        external = next((item for item in structures if item.kind is StructureKind.EXTERNAL), None)
-        made = calculate_dose(
-            plan,
-            series.image,
-            None if external is None else external.voxels,
-            beam_model=planning.beam_model,
-            density=planning.density,
-            supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
-            progress=tell,
-        )
-        dataset = dose_dataset(
-            made.grid,
-            made.dose_gy,
-            identity=series.identity,
-            frame_of_reference_uid=series.frame_of_reference_uid,
-            plan=reading.source,
-            structure_set=None,
-        )
+        drawn = structures_on(received, slices, series)
+        structures = () if drawn is None else drawn.structures
+        external = _external(structures)
+        notes += check_fits_image(reading.plan, series.image, None if external is None else external.voxels)
+        made = calculate_on(reading, series, structures, planning, tell)
+        # Last: that a plan cannot be computed at all says more than a limit it breaks.
+        notes += check_within_machine(reading.plan, planning.machine)
         hottest_gy = _hottest_gy(made.dose_gy)
-        save_durable(dataset, out)
+        save_durable(_dataset(made, reading, series), out)
+    plan = reading.plan
     document = {
         "out": str(out),
         "algorithm": made.algorithm,
+        "dose_to": made.dose_to,
         "beam_model": made.beam_model,
+        "technique": plan.technique,
         "fractions": plan.fractions,
         "mu": plan.mu,
         "maximum_gy": hottest_gy,
         "outline": "" if external is None else external.tg263,
-        "notes": list(notes),
+        "notes": [*notes, *made.notes],
     }
     inside = "everywhere, air included (no RTSTRUCT)" if external is None else "inside the patient's outline"
-    text = f"{out}: {hottest_gy:.2f} Gy at most in {plan.fractions} fractions, calculated {inside}, {made.algorithm}"
-    result(document, "\n".join([*(f"- {note}" for note in notes), text]), as_json=as_json)
+    text = (
+        f"{out}: {hottest_gy:.2f} Gy to {made.dose_to} at most in {plan.fractions} fractions, calculated {inside}, "
+        f"{made.algorithm}"
+    )
+    result(document, "\n".join([*(f"- {note}" for note in (*notes, *made.notes)), text]), as_json=as_json)
+
+
+def calculate_on(
+    reading: PlanReading,
+    series: ImageSeries,
+    structures: tuple[Structure, ...],
+    planning: PlanningConfig,
+    tell: Progress,
+    *,
+    per_beam: bool = False,
+) -> CalculatedDose:
+    """By the configured algorithm, inside the External where there is one. Raises PlanningError, ModelError."""
+    external = _external(structures)
+    return calculate_dose(
+        reading.plan,
+        series.image,
+        None if external is None else external.voxels,
+        beam_model=planning.beam_model,
+        density=planning.density,
+        supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
+        overrides=overrides_of(structures, planning.density_overrides),
+        algorithm=planning.algorithm,
+        per_beam=per_beam,
+        progress=tell,
+    )
+
+
+def _external(structures: tuple[Structure, ...]) -> Structure | None:
+    return next((item for item in structures if item.kind is StructureKind.EXTERNAL), None)
+
+
+def _dataset(made: CalculatedDose, reading: PlanReading, series: ImageSeries) -> Dataset:
+    dataset = dose_dataset(
+        made.grid,
+        made.dose_gy,
+        identity=series.identity,
+        frame_of_reference_uid=series.frame_of_reference_uid,
+        plan=reading.source,
+        structure_set=None,
+    )
+    name_medium(dataset, made)
+    return dataset
 
 
 def _check_belongs(plan: PlanReading, series: ImageSeries) -> tuple[str, ...]:
@@ -88,7 +139,7 @@ def _check_belongs(plan: PlanReading, series: ImageSeries) -> tuple[str, ...]:
 
 def _hottest_gy(dose_gy: NDArray[np.float32]) -> float:
     hottest_gy = float(dose_gy.max())
-    if hottest_gy <= 0:
+    if not np.isfinite(hottest_gy) or hottest_gy <= 0:
         raise InconsistentCase(
             "none of its beams reaches the patient on this CT",
             what="The plan",
@@ -96,33 +147,3 @@ def _hottest_gy(dose_gy: NDArray[np.float32]) -> float:
             rule="dose.nowhere",
         )
     return hottest_gy
-
-
-def _series(received: tuple[Received, ...], frame_of_reference_uid: str) -> ImageSeries:
-    """The one CT series, or the one in the plan's frame of reference. Raises RefusedInput."""
-    images: dict[str, list[Received]] = {}
-    for item in received:
-        if item.modality == "CT":
-            images.setdefault(item.series_instance_uid, []).append(item)
-    if not images:
-        raise IncompleteCase("there is no CT in the folder", remedy="Give the folder of the CT with --ct")
-    matching = [own for own in images.values() if own[0].frame_of_reference_uid == str(frame_of_reference_uid)]
-    found = matching if len(images) > 1 else list(images.values())
-    if len(found) != 1:
-        raise InconsistentCase(
-            f"there are {len(images)} CT series and the plan's frame of reference does not pick one of them",
-            what="The folder",
-            remedy="Put the one CT the dose is wanted on into a folder of its own",
-            rule="dose.ct",
-        )
-    return read_image([item.path for item in found[0]])
-
-
-def _structures(received: tuple[Received, ...], series: ImageSeries) -> tuple[Structure, ...]:
-    """Of the structure set drawn on this series; () without one."""
-    images = {source.sop_instance_uid for source in series.sources}
-    sets = [item for item in received if item.modality == "RTSTRUCT" and not images.isdisjoint(item.references)]
-    if not sets:
-        return ()
-    newest = max(sets, key=lambda item: (item.made_at, item.received_at))
-    return tuple(read_structures(newest.path, series).structures)

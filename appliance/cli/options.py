@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from appliance.config import Config
+from appliance.errors import ConfigError
+from appliance.planning import Algorithm
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration (TOML); without it, the defaults.")
@@ -20,6 +22,21 @@ SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="As 'couchside
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit log; without the patient's name.")
 ]
+
+AlgorithmName = Annotated[
+    str,
+    typer.Option("--algorithm", metavar="NAME", help="pencil_beam or collapsed_cone; otherwise the configured one."),
+]
+
+
+def chosen_algorithm(named: str, configured: Algorithm) -> Algorithm:
+    """Raises ConfigError for a name that is none."""
+    if not named:
+        return configured
+    for known in get_args(Algorithm):
+        if known == named.replace("-", "_"):
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"there is no algorithm '{named}'; known are {', '.join(get_args(Algorithm))}")
 
 
 def settings(config: Path | None, store: Path | None = None) -> Config:

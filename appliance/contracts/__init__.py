@@ -4,6 +4,7 @@ from appliance.contracts.approval import Approval, Shown
 from appliance.contracts.case import (
     Case,
     Contour,
+    DensityOverride,
     Identity,
     Image,
     PrescribedTarget,
@@ -15,15 +16,18 @@ from appliance.contracts.command import Command
 from appliance.contracts.dose import CalculatedDose, PredictedDose
 from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
 from appliance.contracts.export_set import ExportSet
+from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.received import Received
+from appliance.contracts.second_check import BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
 
 __all__ = [
     "Approval",
     "Beam",
+    "BeamPoint",
     "CalculatedDose",
     "Case",
     "ClinicalGoal",
@@ -31,9 +35,12 @@ __all__ = [
     "Comparator",
     "Contour",
     "ControlPoint",
+    "DensityOverride",
     "DvhCurve",
+    "DvhDifference",
     "Evaluation",
     "ExportSet",
+    "Finding",
     "GoalResult",
     "GoalSet",
     "Identity",
@@ -44,16 +51,20 @@ __all__ = [
     "Objective",
     "ObjectiveKind",
     "Objectives",
+    "Outcome",
     "Plan",
     "PlanFacts",
     "PlanningState",
     "PredictedDose",
     "PrescribedTarget",
     "Received",
+    "SecondCheck",
+    "Severity",
     "Shown",
     "SourceObject",
     "Structure",
     "StructureKind",
+    "TargetDifference",
     "TargetIndices",
     "TreatmentPlanningSystem",
 ]

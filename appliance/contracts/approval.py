@@ -25,7 +25,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Approval:
-    """An Ed25519 signature (hex) over `shown.digest` + approver + time. `is_demo` marks the demo's own identity."""
+    """An Ed25519 signature (hex) over `shown.digest` + approver + time. `is_demo` marks the demo's own identity.
+    acknowledged: why the plan was approved although no second calculation agrees with it ('' where one does)."""
 
     shown: Shown
     approver: str
@@ -34,6 +35,7 @@ class Approval:
     signature: str
     approved_at: str
     is_demo: bool = False
+    acknowledged: str = ""
 
     def to_json(self) -> bytes:
         return _APPROVAL.dump_json(self)

@@ -29,10 +29,19 @@ class Contour:
     points_mm: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class DensityOverride:
+    """Density of a structure in place of the CT's, relative to water; one of both at least is stated."""
+
+    relative_mass_density: float | None = None
+    relative_electron_density: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Structure:
     """A region of interest. `name` is as received, `tg263` the AAPM TG-263 name it is known by inside; `voxels` are
-    rasterised on the case's image grid with partial-volume fractions at the edges."""
+    rasterised on the case's image grid with partial-volume fractions at the edges. density: what its voxels count with
+    in place of their HU, None: the CT's."""
 
     number: int
     name: str
@@ -41,6 +50,7 @@ class Structure:
     contours: tuple[Contour, ...]
     voxels: VoxelSet
     colour_rgb: tuple[int, int, int] = (255, 255, 0)
+    density: DensityOverride | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.second_check import SecondCheck
+
 
 @dataclass(frozen=True)
 class GoalResult:
@@ -72,7 +74,9 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid."""
+    """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
+    second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
+    which is shown beside and never approved)."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -84,6 +88,19 @@ class Evaluation:
     goal_set: str
     goal_set_digest: str
     notes: tuple[str, ...] = ()
+    second_check: SecondCheck | None = None
+
+    @property
+    def needs_acknowledgement(self) -> bool:
+        """No second calculation agrees: whoever approves has to say why all the same."""
+        return self.second_check is None or not self.second_check.agrees
+
+    @property
+    def second_sentence(self) -> str:
+        """What the second check found first."""
+        return (
+            self.second_check.sentences[0] if self.second_check else "the dose was not checked by a second calculation"
+        )
 
     @property
     def goals_met(self) -> int:

@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 from pydicom.uid import RTDoseStorage
 from pydicom.valuerep import DSfloat
 
-from appliance.contracts import Identity, SourceObject
+from appliance.contracts import CalculatedDose, Identity, SourceObject
 from appliance.dicomio.files import RESEARCH_NOTICE, new_dataset, sop_reference
 from appliance.dicomio.values import date_time, ds, ds_list, new_uid
 from appliance.errors import ExportError
@@ -69,6 +69,13 @@ def dose_dataset(
         dataset.DoseSummationType = "PLAN_OVERVIEW"
         dataset.PlanOverviewSequence = [_overview(structure_set)]
     return dataset
+
+
+def name_medium(dataset: Dataset, dose: CalculatedDose) -> None:
+    """States in an RTDOSE of ours what matter the dose is to, which DICOM has no attribute for (the comment names it),
+    and whether structures had a density in place of the CT's (PS3.3 C.8.8.3, Tissue Heterogeneity Correction)."""
+    dataset.DoseComment = f"{RESEARCH_NOTICE}; dose to {dose.dose_to}"
+    dataset.TissueHeterogeneityCorrection = ["IMAGE", "ROI_OVERRIDE"] if dose.density_overridden else "IMAGE"
 
 
 def _overview(structure_set: SourceObject | None) -> Dataset:

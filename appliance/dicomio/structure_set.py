@@ -146,6 +146,22 @@ def _observation(structure: Structure) -> Dataset:
     item.ROIObservationLabel = clipped(structure.tg263, SHORT_STRING)
     item.RTROIInterpretedType = _interpreted_type(structure)
     item.ROIInterpreter = ""
+    if structure.density is not None:
+        item.ROIPhysicalPropertiesSequence = [
+            _physical_property(name, value)
+            for name, value in (
+                ("REL_MASS_DENSITY", structure.density.relative_mass_density),
+                ("REL_ELEC_DENSITY", structure.density.relative_electron_density),
+            )
+            if value is not None
+        ]
+    return item
+
+
+def _physical_property(name: str, value: float) -> Dataset:
+    item = Dataset()
+    item.ROIPhysicalProperty = name
+    item.ROIPhysicalPropertyValue = ds(value)
     return item
 
 

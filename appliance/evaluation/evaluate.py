@@ -119,7 +119,7 @@ def evaluate(
         dose_digest=dose.digest,
         goal_set=applicable.name,
         goal_set_digest=applicable.digest,
-        notes=(*applicable.notes, *notes, *cut),
+        notes=(*applicable.notes, *dose.notes, *notes, *cut),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from appliance.contracts import Evaluation
+from appliance.contracts import Evaluation, SecondCheck
 
 SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
@@ -25,6 +25,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
         "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
         "notes": list(evaluation.notes),
+        "second_check": None if evaluation.second_check is None else _second_check(evaluation.second_check),
         "digests": {
             "plan": evaluation.plan_digest,
             "dose": evaluation.dose_digest,
@@ -32,3 +33,10 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
             "evaluation": evaluation.digest,
         },
     }
+
+
+def _second_check(check: SecondCheck) -> dict[str, Any]:
+    """As documented: the fields by name, lists for tuples, the difference of each histogram figure beside its two."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(check).items()}
+    structures = [{**asdict(item), "difference_gy": item.difference_gy} for item in check.structures]
+    return {"available": check.available, **plain, "structures": structures}

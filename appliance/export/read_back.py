@@ -26,6 +26,9 @@ from engines.grid import Grid
 PRESCRIPTION_TOLERANCE_GY = 1e-3
 """Prescribed doses are written to 1e-4 Gy."""
 
+DENSITY_TOLERANCE = 1e-6
+"""Densities relative to water are written with 16 characters."""
+
 _IDENTITY = {
     "PatientID": "patient_id",
     "PatientName": "patient_name",
@@ -172,7 +175,9 @@ def _compare_structures(dataset: Dataset, structures: Sequence[Structure]) -> No
     same("structures", names, [(one.number, clipped(one.name, LONG_STRING)) for one in structures])
     written = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence", [])}
     same("structures with contours", sorted(written), sorted(one.number for one in structures))
+    observed = {int(item.ReferencedROINumber): item for item in dataset.get("RTROIObservationsSequence", [])}
     for structure in structures:
+        _compare_density(structure, observed.get(structure.number, Dataset()))
         contours = written[structure.number].get("ContourSequence", [])
         same(f"contours of {structure.name}", len(contours), len(structure.contours))
         for number, (item, contour) in enumerate(zip(contours, structure.contours, strict=True), start=1):
@@ -183,3 +188,18 @@ def _compare_structures(dataset: Dataset, structures: Sequence[Structure]) -> No
                 continue
             where = f"contour {number} of {structure.name}, coordinate"
             near_all(where, read.tolist(), approved.tolist(), POSITION_TOLERANCE_MM)
+
+
+def _compare_density(structure: Structure, observation: Dataset) -> None:
+    read = {
+        str(item.ROIPhysicalProperty): float(item.ROIPhysicalPropertyValue)
+        for item in observation.get("ROIPhysicalPropertiesSequence", [])
+    }
+    for name, value in (
+        ("REL_MASS_DENSITY", structure.density.relative_mass_density if structure.density else None),
+        ("REL_ELEC_DENSITY", structure.density.relative_electron_density if structure.density else None),
+    ):
+        what = f"{name} of {structure.name}"
+        same(f"{what}, stated", name in read, value is not None)
+        if value is not None:
+            near(what, read[name], value, DENSITY_TOLERANCE)

@@ -17,6 +17,7 @@ from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
 from appliance.export.report_goals import goals_section, head, tiles
 from appliance.export.report_html import duration, section, short, text
+from appliance.export.report_second import second_section
 from appliance.export.report_slices import slices_section
 from appliance.export.report_style import STYLE
 
@@ -50,6 +51,7 @@ def write_report(
     body = (
         f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
         f"<main>{tiles(goal_set, evaluation, total_s)}{goals_section(goal_set, evaluation, scheduled)}"
+        f"{second_section(evaluation.second_check)}"
         f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"
@@ -124,6 +126,7 @@ def _provenance_section(case: Case, goal_set: GoalSet, plan: Plan, dose: Calcula
         ("Machine", text(machines)),
         ("Beam model", text(dose.beam_model)),
         ("Dose algorithm", text(dose.algorithm)),
+        ("Dose is to", text(f"{dose.dose_to}; transport in {dose.transport}" if dose.transport else dose.dose_to)),
         ("Dose grid", f"{spacing} mm, {' × '.join(str(n) for n in dose.grid.shape[::-1])} voxels"),
         ("Technique", text(plan.technique.replace("_", " ").lower())),
         ("Goal set", f"{text(goal_set.name)} {short(evaluation.goal_set_digest)}"),

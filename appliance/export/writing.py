@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from appliance.contracts import Approval, CalculatedDose, Case, ExportSet, Plan, SourceObject
-from appliance.dicomio.dose import LEVELS, dose_dataset
+from appliance.dicomio.dose import LEVELS, dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.dicomio.plan import plan_dataset
 from appliance.dicomio.structure_set import structure_set_dataset
@@ -46,12 +46,10 @@ def _write_set(
         raise ExportError("the dose of each beam was asked for but not calculated; calculate with dose per beam")
     structures = _write_structures(case, plan, folder)
     written_plan = _write_plan(case, plan, dose, approval, structures, folder)
-    doses = [_write_dose(case, dose.grid, dose.dose_gy, written_plan, folder / "RD.dcm")]
+    doses = [_write_dose(case, dose, dose.dose_gy, written_plan, folder / "RD.dcm")]
     if per_beam_dose:
         doses += [
-            _write_dose(
-                case, dose.grid, beam_gy, written_plan, folder / f"RD_beam_{beam.number:02d}.dcm", beam=beam.number
-            )
+            _write_dose(case, dose, beam_gy, written_plan, folder / f"RD_beam_{beam.number:02d}.dcm", beam=beam.number)
             for beam, beam_gy in zip(plan.beams, dose.beam_dose_gy, strict=True)
         ]
     objects = (written_plan, *doses, structures)
@@ -117,9 +115,11 @@ def _beam_dose_at_isocentre(plan: Plan, dose: CalculatedDose) -> dict[int, float
 
 
 def _write_dose(
-    case: Case, grid: Grid, dose_gy: NDArray[np.float32], plan: SourceObject, path: Path, *, beam: int | None = None
-) -> SourceObject:
-    box, inside_gy = cropped_to_dose(grid, dose_gy)
+    case: Case, dose: CalculatedDose, dose_gy: NDArray[np.float32], plan: SourceObject, path: Path, *,
+    beam: int | None = None,
+) -> SourceObject:  # fmt: skip
+    """dose_gy: that of the plan or of one beam, on the grid of `dose`."""
+    box, inside_gy = cropped_to_dose(dose.grid, dose_gy)
     dataset = dose_dataset(
         box,
         inside_gy,
@@ -130,6 +130,7 @@ def _write_dose(
         summation="PLAN" if beam is None else "BEAM",
         beam_number=beam,
     )
+    name_medium(dataset, dose)
     return save_durable(dataset, path)
 
 

@@ -4,7 +4,7 @@ Beam models are loaded by the engine that uses them; machines, density tables an
 caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its
 `[[file]]` entries (`path` relative to models/, `sha256`) must match the file on disk. Failed if a file does not load,
 was altered or is missing, if a kind has no file at all, or if the machine, beam model or density table named in the
-configuration is not there.
+configuration is not there. A machine whose figures nobody has confirmed says so (its reader's `unconfirmed`).
 """
 
 from __future__ import annotations
@@ -38,30 +38,36 @@ def check(config: Config, *, readers: Mapping[str, Reader] | None = None, folder
     chosen = {"beam": load_beam_model, **(readers or {})}
     problems: list[str] = []
     detail: dict[str, JsonValue] = {}
+    unconfirmed: list[str] = []
     for kind, pattern, title in KINDS:
         files = sorted((folder / kind).glob(pattern))
         for file in files:
-            problems += _problem(file, chosen.get(kind, _parse_toml))
+            found, wrong = _read(file, chosen.get(kind, _parse_toml))
+            problems += wrong
+            if kind == "machines" and file.stem == config.planning.machine:
+                unconfirmed += [str(figure) for figure in getattr(found, "unconfirmed", ())]
         if not files:
             problems.append(f"there are no {title} in models/{kind}")
         detail[kind] = [file.stem for file in files]
     problems += _missing_choices(config, detail)
     registered, altered = _registry(folder)
     problems += altered
-    detail |= {"registered_files": registered, "problems": list(problems)}
+    detail |= {"registered_files": registered, "problems": list(problems), "unconfirmed_figures": list(unconfirmed)}
     if problems:
         return Finding(Status.FAILED, f"Model files cannot be trusted: {'; '.join(problems)}. Reinstall them.", detail)
     counts = ", ".join(f"{len(list((folder / kind).glob(pattern)))} {title}" for kind, pattern, title in KINDS)
     seal = f"{registered} match their registered SHA-256" if registered else "no registry to compare them with"
-    return Finding(Status.OK, f"{counts} load; {seal}.", detail)
+    machine = config.planning.machine
+    doubt = f" {len(unconfirmed)} figures of {machine} are unconfirmed: couchside machines show {machine}."
+    return Finding(Status.OK, f"{counts} load; {seal}.{doubt if unconfirmed else ''}", detail)
 
 
-def _problem(file: Path, reader: Reader) -> list[str]:
+def _read(file: Path, reader: Reader) -> tuple[object, list[str]]:
+    """(what was read, what is wrong with it)."""
     try:
-        reader(file)
+        return reader(file), []
     except (CouchsideError, EngineError, OSError, ValueError) as error:
-        return [f"{file.parent.name}/{file.name}: {error}"]
-    return []
+        return None, [f"{file.parent.name}/{file.name}: {error}"]
 
 
 def _missing_choices(config: Config, found: Mapping[str, JsonValue]) -> list[str]:

@@ -110,7 +110,8 @@ class Node:
             sessions = tuple(self._runner.sessions.values())
             if newer := self._runner.intake.newer_than(session, sessions):
                 raise ApprovalError(newer)
-            session.approve(_text(request, "identity"), _text(request, "passphrase"))
+            acknowledged = _text(request, "acknowledge")[:MAXIMUM_REASON]
+            session.approve(_text(request, "identity"), _text(request, "passphrase"), acknowledged)
         elif command == "reject":
             session.reject(actor, reason)
         elif command == "choose-scheduled":

@@ -1,7 +1,7 @@
 """The lines on the control socket: one JSON object a line, one answer a request.
 
     {"command": "status"}
-    {"command": "approve", "session": ID, "identity": NAME, "passphrase": TEXT}
+    {"command": "approve", "session": ID, "identity": NAME, "passphrase": TEXT, "acknowledge": TEXT}
     {"command": "reject" | "choose-scheduled" | "stop", "session": ID, "reason": TEXT}
     {"command": "retry", "session": ID}
 

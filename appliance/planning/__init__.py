@@ -1,8 +1,27 @@
 """The embedded TPS: clinical goals to objectives, fluence, apertures, machine limits, dose of the deliverable plan."""
 
+from appliance.planning.algorithms import Algorithm, independent_of
+from appliance.planning.beam_models import load_calibrated
+from appliance.planning.density import load_density, overrides_of
 from appliance.planning.final_dose import calculate_dose
 from appliance.planning.limits import check_plan
-from appliance.planning.machine import load_machine
+from appliance.planning.machine import Machine, load_machine, machine_names
+from appliance.planning.on_image import misplaced_isocentres, missing_anatomy, source_mm
 from appliance.planning.tps import PhotonTps
 
-__all__ = ["PhotonTps", "calculate_dose", "check_plan", "load_machine"]
+__all__ = [
+    "Algorithm",
+    "Machine",
+    "PhotonTps",
+    "calculate_dose",
+    "check_plan",
+    "independent_of",
+    "load_calibrated",
+    "load_density",
+    "load_machine",
+    "machine_names",
+    "misplaced_isocentres",
+    "missing_anatomy",
+    "overrides_of",
+    "source_mm",
+]

@@ -48,6 +48,7 @@ def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machin
                     dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
                     leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
                     control_points=_control_points(segments, exposures, gantry_deg, arrangement, machine),
+                    jaw_axes=machine.jaw_axes,
                 )
             )
     return Plan(head.label, tuple(built), head.fractions, head.patient_position, head.technique)
@@ -101,15 +102,17 @@ def delivery_order(segments: BeamSegments) -> NDArray[np.int64]:
 def _leaves(
     segments: BeamSegments, i: int, jaws: Jaws, machine: Machine
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Leaf positions of one segment; closed pairs stand behind the nearer X jaw, with the smallest gap."""
+    """Leaf positions of one segment; closed pairs stand behind the nearer X jaw, with the smallest gap, or as far out
+    as their banks reach."""
     left, right = segments.apertures.left_mm[i], segments.apertures.right_mm[i]
     is_open = right > left
     gap = machine.mlc.minimum_gap_mm
-    # Behind X1 unless the bank could not span from there to the segment's far leaves: one side keeps travel short.
-    furthest = right[is_open].max() if is_open.any() else jaws.x1_mm
-    near_x1 = furthest - (jaws.x1_mm - PARK_MM) <= machine.mlc.bank_span_max_mm
-    tip = jaws.x1_mm - PARK_MM + gap if near_x1 else jaws.x2_mm + PARK_MM - gap
-    parked_a = np.clip(tip - gap / 2, machine.mlc.position_min_mm, machine.mlc.position_max_mm - gap)
+    low, high = machine.mlc.closed_mm
+    at_x1 = min(max(jaws.x1_mm - PARK_MM + gap / 2, low), high)
+    at_x2 = min(max(jaws.x2_mm + PARK_MM - 1.5 * gap, low), high)
+    # At X1 unless the bank could not span from there to the segment's far leaves: one side keeps travel short.
+    furthest = right[is_open].max() if is_open.any() else at_x1
+    parked_a = at_x1 if furthest - at_x1 <= machine.mlc.bank_span_max_mm else at_x2
     a = np.where(is_open, left, parked_a).round(LEAF_DECIMALS)
     b = np.where(is_open, right, parked_a + gap).round(LEAF_DECIMALS)
     return tuple(float(v) for v in a), tuple(float(v) for v in b)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, CalculatedDose, Image, Plan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
-from appliance.planning.beam_models import load_calibrated
-from appliance.planning.density import load_density, medium
+from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
+from appliance.planning.beam_models import load_calibrated, load_superposition
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
-from engines.grid import VoxelSet
+from appliance.planning.superposition_dose import PlanSuperposition
+from engines.grid import Grid, VoxelSet
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
 from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import Exposure
 
-ALGORITHM = "Couchside SVD pencil beam 1"
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""
 ARC_PITCH_MM = 2.0
@@ -29,11 +33,16 @@ SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
 
+Volume = NDArray[np.float32]
+
+
 class FinalDose:
     """Final doses on one image: the plans may change, the anatomy may not.
 
     external: the patient's outline, outside which there is neither matter nor dose; None counts the whole image.
-    Raises ModelError for a beam model or density table that is missing or unusable.
+    overrides: structures whose density is not the CT's (density.overrides_of).
+    Raises ModelError for a beam model or density table that is missing or unusable, and for a collapsed cone of a beam
+    model that has no superposition section.
     """
 
     def __init__(
@@ -44,14 +53,23 @@ class FinalDose:
         beam_model: str = "generic_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
+        algorithm: Algorithm = "pencil_beam",
+        overrides: Overrides = (),
     ) -> None:
-        self._model, self._gy_per_mu = load_calibrated(beam_model)
+        load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
+        self._model, self._gy_per_mu = load(beam_model)
+        self._algorithm = algorithm
         self._grid = image.grid
-        self._space = medium(image, external, load_density(density), supports)
-        wanted = np.full(image.grid.size, external is None, np.bool_)
+        table, quantity = load_density(density), QUANTITY[algorithm]
+        self._space = medium(image, external, table, supports, overrides=overrides, quantity=quantity)
+        self._notes, self._overridden = beyond_notes(image, external, table), bool(overrides)
+        wanted = np.ones(image.grid.shape, np.bool_)
         if external is not None:
-            wanted[external.index] = True
-        self._grid_dose = GridDose(self._space, wanted.reshape(image.grid.shape))
+            wanted[:] = False
+            wanted.reshape(-1)[external.index] = True
+        self._wanted = wanted
+        self._voxels = GridDose(self._space, wanted)
+        self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
         """Dose of all fractions, (z, y, x) on the image grid; zero outside the outline.
@@ -62,21 +80,59 @@ class FinalDose:
             raise UnsupportedPlan("the plan has no beam")
         for beam in plan.beams:
             _check(beam, self._model)
+        calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
+        total, singles = calculate(plan, per_beam, progress)
+        progress("final dose", 1.0)
+        return CalculatedDose(
+            self._grid,
+            total,
+            plan.digest,
+            ALGORITHMS[self._algorithm],
+            self._model.name,
+            tuple(singles),
+            transport=TRANSPORT[self._algorithm],
+            density_overridden=self._overridden,
+            notes=self._notes,
+        )
+
+    def _cones(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
+        if self._superposition is None:
+            self._superposition = PlanSuperposition(self._model, self._space)
+        beams = [[_exposure(piece, beam, self._model) for piece in pieces(beam, plan)] for beam in plan.beams]
+        total, singles = self._superposition.doses(
+            beams, lambda share: progress("final dose", share), per_beam=per_beam
+        )
+        scale = np.float32(self._gy_per_mu * plan.fractions)
+        for dose in (total, *singles):
+            np.multiply(dose, scale, out=dose)
+            dose[~self._wanted] = 0.0
+        return total, singles
+
+    def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        box = self._grid_dose
-        total = box.empty()
-        singles = [box.empty() for _ in plan.beams] if per_beam else []
+        total = self._voxels.empty()
+        singles = [self._voxels.empty() for _ in plan.beams] if per_beam else []
         pitch_mm = ARC_PITCH_MM if len(work) > MANY_DIRECTIONS else FINAL_PITCH_MM
-        scale = self._gy_per_mu * plan.fractions
+        scale, box = self._gy_per_mu * plan.fractions, self._voxels.grid
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _piece_dose(piece, beam, self._model, self._space, pitch_mm)
-            box.add(engine, singles[number] if per_beam else total, scale=scale)
+            engine = _beam_dose(
+                _exposure(piece, beam, self._model), self._model, self._space, box=box, pitch_mm=pitch_mm
+            )
+            self._voxels.add(engine, singles[number] if per_beam else total, scale=scale)
         for single in singles:
             total += single
-        progress("final dose", 1.0)
-        by_beam = tuple(box.on_grid(single) for single in singles)
-        return CalculatedDose(self._grid, box.on_grid(total), plan.digest, ALGORITHM, self._model.name, by_beam)
+        return self._voxels.on_grid(total), [self._voxels.on_grid(single) for single in singles]
+
+
+class DoseOptions(TypedDict, total=False):
+    """What `FinalDose` may be told by keyword."""
+
+    beam_model: str
+    density: str
+    supports: tuple[VoxelSet, ...]
+    overrides: Overrides
+    algorithm: Algorithm
 
 
 def calculate_dose(
@@ -84,18 +140,15 @@ def calculate_dose(
     image: Image,
     external: VoxelSet | None,
     *,
-    beam_model: str = "generic_6mv",
-    density: str = "generic_ct",
-    supports: tuple[VoxelSet, ...] = (),
     per_beam: bool = False,
     progress: Progress = silent,
+    **options: Unpack[DoseOptions],
 ) -> CalculatedDose:
-    """One plan on one image; see FinalDose."""
-    final = FinalDose(image, external, beam_model=beam_model, density=density, supports=supports)
-    return final.calculate(plan, per_beam=per_beam, progress=progress)
+    """One plan on one image; see FinalDose for the options."""
+    return FinalDose(image, external, **options).calculate(plan, per_beam=per_beam, progress=progress)
 
 
-def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium, pitch_mm: float) -> BeamDose:
+def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     apertures = piece.apertures
 
     def draw(raster: Raster) -> NDArray[np.float32]:
@@ -103,13 +156,17 @@ def _piece_dose(piece: Piece, beam: Beam, model: BeamModel, space: Medium, pitch
 
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
+    return Exposure(piece.frame, draw, field)
+
+
+def _beam_dose(exposure: Exposure, model: BeamModel, space: Medium, *, box: Grid, pitch_mm: float) -> BeamDose:
     return BeamDose(
         model,
         space,
-        piece.frame,
-        draw,
-        points_extent_mm=projected_extent([piece.frame], box_corners_mm(space.grid)),
-        field_extent_mm=field,
+        exposure.frame,
+        exposure.draw,
+        points_extent_mm=projected_extent([exposure.frame], box_corners_mm(box)),
+        field_extent_mm=exposure.field_extent_mm,
         pitch_mm=pitch_mm,
     )
 

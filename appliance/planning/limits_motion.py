@@ -50,7 +50,8 @@ def motion_violations(beam: Beam, machine: Machine) -> Iterator[tuple[int, str]]
 
 def _too_slow(axis: str, seconds: float, mu: float, minimum_mu_min: float) -> str:
     who = {"dose": "the dose rate that the beam states"}.get(axis, f"the {axis}")
-    needed = "cannot move" if not np.isfinite(seconds) else f"needs {seconds:.2f} s"
+    need = "need" if axis in ("leaves", "jaws") else "needs"
+    needed = "cannot move" if not np.isfinite(seconds) else f"{need} {seconds:.2f} s"
     return (
         f"{who} {needed}, but at the lowest dose rate of {minimum_mu_min:g} MU/min {mu:.3f} MU take only "
         f"{mu / minimum_mu_min * SECONDS_A_MINUTE:.2f} s"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from appliance.errors import ModelError
+from appliance.errors import ModelError, PlanningError
 from appliance.planning.machine_parts import Axis, DoseRate, Gantry, JawRange, Mlc, Part
 
 MACHINES = Path(__file__).resolve().parents[2] / "models" / "machines"
@@ -86,6 +86,15 @@ class Machine(Part):
         if len(self.jaws.axes) == 2:
             return "XY"
         return self.jaws.axes[0] if self.jaws.axes else ""
+
+
+def check_plannable(machine: Machine) -> None:
+    """Raises PlanningError for a collimator that plans of this release cannot be made for."""
+    if machine.mlc.leaf_axis != "X" or machine.mlc.lower_blocks:
+        raise PlanningError(
+            f"plans are made for one layer of leaves along X, which {machine.title} does not have; its plans can be "
+            "read, checked and calculated"
+        )
 
 
 def machine_names() -> tuple[str, ...]:

@@ -67,6 +67,12 @@ class Mlc(Part):
         near = self.position_min_mm if self.overtravel_mm is None else max(-self.overtravel_mm, self.position_min_mm)
         return near, self.position_max_mm
 
+    @property
+    def closed_mm(self) -> Range:
+        """Where the tip of bank A of a pair may stand that is closed to the smallest gap."""
+        (low_a, high_a), (low_b, high_b) = self.bank_a_mm, self.bank_b_mm
+        return max(low_a, low_b - self.minimum_gap_mm), min(high_a, high_b - self.minimum_gap_mm)
+
     @model_validator(mode="after")
     def _possible(self) -> Mlc:
         for name in ("boundary_blocks", "lower_blocks"):

@@ -12,9 +12,9 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, in_words
-from appliance.planning.density import load_density, medium
+from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose
-from appliance.planning.machine import load_machine
+from appliance.planning.machine import check_plannable, load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
 from appliance.planning.sampling import sample_case
 from appliance.planning.techniques import Setting, technique_of
@@ -35,12 +35,21 @@ class PhotonTps:
         self.case, self.goal_set, self.config, self._progress = case, goal_set, config, progress
         progress("geometry", 0.0)
         self.machine = load_machine(config.machine)
+        check_plannable(self.machine)
         self.model, gy_per_mu = load_calibrated(config.beam_model)
         self.samples = sample_case(case, config.dose_grid_mm)
         self._regions, self._full = Regions(case, self.samples), FullGrid(case)
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
+        overrides = overrides_of(case.structures, config.density_overrides)
+        table = load_density(config.density)
         self._final_dose = FinalDose(
-            case.image, case.external.voxels, beam_model=config.beam_model, density=config.density, supports=supports
+            case.image,
+            case.external.voxels,
+            beam_model=config.beam_model,
+            density=config.density,
+            supports=supports,
+            overrides=overrides,
+            algorithm=config.algorithm,
         )
         setting = Setting(
             case=case,
@@ -48,7 +57,7 @@ class PhotonTps:
             config=config,
             machine=self.machine,
             model=self.model,
-            space=medium(case.image, case.external.voxels, load_density(config.density), supports),
+            space=medium(case.image, case.external.voxels, table, supports, overrides=overrides),
             scale=gy_per_mu * goal_set.fractions,
         )
         self.arrangement, self._fluence, self._delivery = technique_of(setting, self.samples.points_mm, progress)

@@ -46,6 +46,37 @@ def adjoint(
     maps: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+
+TERMS: int
+RELEASED: int
+CONE_WEIGHTS: int
+
+def release_energy(
+    points: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    frame: list[list[float]],
+    sad: float,
+    maps: NDArray[np.float32],
+    raster: list[float],
+    table: NDArray[np.float32],
+    head: list[float],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def transport(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    primary: NDArray[np.float32],
+    scatter: NDArray[np.float32],
+    hulls: NDArray[np.int16],
+    sources: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    first_exponents: list[float],
+    dose: NDArray[np.float32],
+    threads: int,
+) -> None: ...
 def leaf_rows(
     edges: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32], threads: int
 ) -> None: ...

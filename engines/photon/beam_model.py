@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.photon.superposition import model as superposition
+from engines.photon.superposition.model import SuperpositionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class Collimation:
 @dataclass(frozen=True, eq=False)
 class BeamModel:
     """Singular-value pencil-beam model (Bortfeld, Schlegel, Rhein 1993). attenuation and betas in 1/mm; profile: in-air
-    fluence relative to the axis at radius_mm on the isocentre plane."""
+    fluence relative to the axis at radius_mm on the isocentre plane. superposition: what the collapsed cone needs; None
+    for a model that has a pencil beam only."""
 
     name: str
     energy_mv: float
@@ -64,6 +67,7 @@ class BeamModel:
     reference: Reference | None
     collimation: Collimation
     provenance: dict[str, Any]
+    superposition: SuperpositionModel | None = None
 
     def kernels_at(self, ssd_mm: float) -> LateralKernels:
         """The tabulated kernels nearest to a source-surface distance (they change by under 1 % in 50 mm)."""
@@ -108,6 +112,7 @@ def _from_json(raw: dict[str, Any]) -> BeamModel:
         reference=Reference(**raw["reference"]) if raw.get("reference") else None,
         collimation=Collimation(**raw["collimation"]),
         provenance=raw["provenance"],
+        superposition=superposition.from_json(raw["superposition"]) if raw.get("superposition") else None,
     )
 
 
@@ -117,6 +122,11 @@ def validate(model: BeamModel, name: str) -> None:
     for good, sentence in (*_beam_checks(model), *_table_checks(model)):
         if not good:
             raise EngineError(f"{name}: {sentence}")
+    if model.superposition is not None:
+        # One after the other: later checks may assume the earlier ones.
+        for good, sentence in superposition.checks(model.superposition, model.sad_mm):
+            if not good:
+                raise EngineError(f"{name}: {sentence}")
 
 
 def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
@@ -173,4 +183,6 @@ def save_beam_model(model: BeamModel, path: Path) -> None:
         ],
         "provenance": model.provenance,
     }
+    if model.superposition is not None:
+        raw["superposition"] = superposition.to_json(model.superposition)
     path.write_text(json.dumps(raw, indent=1) + "\n", "utf-8")

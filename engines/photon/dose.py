@@ -32,8 +32,8 @@ def bounds(filled: NDArray[Any]) -> tuple[Corner, Corner]:
     by_z = np.flatnonzero(filled.any(axis=(1, 2)))
     if not by_z.size:
         return (0, 0, 0), (1, 1, 1)
-    plane = filled.any(axis=0)
-    by_y, by_x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    plane = np.asarray(filled.any(axis=0))
+    by_y, by_x = np.flatnonzero(np.any(plane, axis=1)), np.flatnonzero(np.any(plane, axis=0))
     low, high = ((int(by_z[i]), int(by_y[i]), int(by_x[i])) for i in (0, -1))
     return low, (high[0] + 1, high[1] + 1, high[2] + 1)
 

@@ -51,8 +51,9 @@ def raster_for(
     align_mm: float = 0.0,
 ) -> Raster:
     """A raster large enough that cyclic convolution is exact for kernels of radius `reach_mm`: it covers the field and
-    all projected points within reach of it (the others get no dose), and leaves at least the reach (or, if less, the
-    largest distance there is) between a point and the field's periodic image. A smaller reach than the kernels' cuts their tails and saves time.
+    all projected points within reach of it (the others get no dose), and leaves at least the reach, or the largest
+    distance there is if that is less, between a point and the field's periodic image. A smaller reach than the kernels'
+    cuts their tails and saves time.
 
     Extents are (u_min, u_max, v_min, v_max) in mm. Pixel edges fall on `align_mm`, so that leaf and beamlet borders
     coincide with pixel borders where the pitch divides them. Raises EngineError if the raster would be absurd.

@@ -1,14 +1,16 @@
-"""Makes water_point_kernels.npz by Monte Carlo simulation. Needs NumPy and Numba (`pip install numba`); about 10 CPU minutes.
+"""Makes water_point_kernels.npz by Monte Carlo simulation. Needs NumPy and Numba; about 7 minutes of one CPU.
 
+    pip install numpy numba
     python models/kernels/simulate.py --histories 700000 --seed 20261124 --out models/kernels/water_point_kernels.npz
 
-A photon is forced to interact at the origin of unbounded water; transport.py says how its products are followed, water.py
-with which cross sections. Batches give the statistical error.
+A photon is forced to interact at the origin of unbounded water; transport.py says how its products are followed,
+water.py with which cross sections. Batches give the statistical error.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -21,8 +23,8 @@ ENERGIES_MEV = (
     0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0,
 )  # fmt: skip
 RADII_MM = (
-    0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25, 28,
-    30, 35, 40, 45, 50, 55, 60, 70, 80, 90, 100, 120, 150, 175, 200, 250, 300, 350, 400, 500, 600,
+    0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25,
+    28, 30, 35, 40, 45, 50, 55, 60, 70, 80, 90, 100, 120, 150, 175, 200, 250, 300, 350, 400, 500, 600,
 )  # fmt: skip
 """All radii of Mackie 1988 and of EDKnrc's default are among them, for comparison."""
 ANGLES = 48
@@ -41,7 +43,7 @@ def table() -> np.ndarray:
     emitted = brems * (-np.log(c) - (1 - c) + 0.375 * (1 - c**2))
     kept = brems * energy * (c - c**2 / 2 + c**3 / 4)
     loss = water.collision_stopping(energy) - delta_loss + kept
-    a, elastic = water.screening(energy), water.elastic_per_cm(energy, CUT_DELTA)
+    a, elastic = water.screening(energy), water.elastic_per_cm(energy)
     transport = elastic * 2 * a * ((1 + a) * np.log1p(1 / a) - 1)
     hard = np.minimum(transport / HARD, elastic)
     share = hard / elastic
@@ -90,7 +92,8 @@ def main() -> None:
         total = mean.sum(axis=(1, 2))
         cpu = time.process_time() - begun
         beyond = mean[:, :, -1].sum()
-        print(f"{energy:6.2f} MeV  primary {total[0]:.5f}  all {total.sum():.5f}  beyond {beyond:.5f}  {cpu:.0f} s")
+        line = f"{energy:6.2f} MeV  primary {total[0]:.5f}  all {total.sum():.5f}  beyond {beyond:.5f}  {cpu:.0f} s"
+        sys.stdout.write(line + "\n")
         means.append(mean)
         errors.append(error)
     save(options, np.stack(means), np.stack(errors))

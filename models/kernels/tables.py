@@ -7,6 +7,7 @@ Sources stand beside the numbers; CARD.md says what was checked against what.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ AIR = (
     (4.0, 0.03079, 0.01870), (5.0, 0.02751, 0.01740), (6.0, 0.02522, 0.01647), (8.0, 0.02225, 0.01525),
     (10.0, 0.02045, 0.01450),
 )  # fmt: skip
-"""Energy, mu/rho, mu_en/rho of dry air (NIST; typed from memory, unconfirmed but for 1, 1.25 and 1.5 MeV near XCOM's)."""
+"""Energy, mu/rho, mu_en/rho of dry air: NIST, typed from memory, unconfirmed."""
 TUNGSTEN = (
     (0.08, 7.810), (0.1, 4.438), (0.15, 1.581), (0.2, 0.7844), (0.3, 0.3238), (0.4, 0.1925), (0.5, 0.1378),
     (0.6, 0.1093), (0.8, 0.08066), (1.0, 0.06618), (1.25, 0.05577), (1.5, 0.05000), (2.0, 0.04433), (3.0, 0.04075),
@@ -52,10 +53,13 @@ FFF_C2 = 2.95
 
 
 def energy_fluence(energy: Array, ee: float, c1: float, c2: float, c3: float) -> Array:
-    """Ali and Rogers 2012, function 12: thin-target bremsstrahlung behind C1^2 g/cm2 of tungsten and C2^2 of aluminium."""
+    """Ali and Rogers 2012, function 12: thin-target bremsstrahlung behind C1^2 g/cm2 of tungsten and C2^2 of aluminium,
+    as differential energy fluence in any scale."""
     x = energy / ee
     thin = (1 + c3 * x + x**2) * (np.log(ee * (ee - energy) / energy + 1.65) - 0.5)
-    filters = [np.exp(-thickness * loglog(energy, table)) for thickness, table in ((c1**2, TUNGSTEN), (c2**2, ALUMINIUM))]
+    filters = [
+        np.exp(-thickness * loglog(energy, table)) for thickness, table in ((c1**2, TUNGSTEN), (c2**2, ALUMINIUM))
+    ]
     return np.asarray(np.clip(thin, 0, None) * filters[0] * filters[1])
 
 
@@ -95,12 +99,16 @@ def main() -> None:
     write("air.csv", {**head, "material": "dry air", "note": note}, {**columns, "energy_absorption": air[:, 2]})
     source = "Ali and Rogers, Phys Med Biol 57:31 (2012), function 12"
     for name, c2, note in (
-        ("spectrum_6mv.csv", VARIAN_6MV[2], "table 5, Varian 6 MV, flattened: C1 1.222, C2 5.147, C3 -1.186, Ee 5.76 MeV"),
+        (
+            "spectrum_6mv.csv",
+            VARIAN_6MV[2],
+            "table 5, Varian 6 MV, flattened: C1 1.222, C2 5.147, C3 -1.186, Ee 5.76 MeV",
+        ),
         ("spectrum_6mv_fff.csv", FFF_C2, f"as Varian 6 MV with C2 {FFF_C2}: chosen, not published; see CARD.md"),
     ):
         centres, photons = spectrum(c2)
         head = {"format": "couchside-spectrum-1", "source": source, "note": note}
-        print(f"{name}: mean energy {centres @ photons:.3f} MeV, fluence-weighted")
+        sys.stdout.write(f"{name}: mean energy {centres @ photons:.3f} MeV, fluence-weighted\n")
         write(name, head, {"energy_mev": centres, "fluence": photons})
 
 

@@ -1,11 +1,14 @@
 """Photon and electron transport in unbounded water for the point kernels, compiled by Numba (a tool dependency only).
 
 Class II Monte Carlo: Moller collisions above `CUT_DELTA` and bremsstrahlung above `CUT_BREMS` are particles, elastic
-collisions beyond a small deflection are single events (mixed simulation with a random hinge: Fernandez-Varea, Mayol, Baro,
-Salvat, Nucl Instrum Meth B 73:447, 1993, on a screened Rutherford cross section), the rest is continuous.
+collisions beyond a small deflection are single events (mixed simulation with a random hinge: Fernandez-Varea, Mayol,
+Baro, Salvat, Nucl Instrum Meth B 73:447, 1993, on a screened Rutherford cross section), the rest is continuous.
 Lengths in cm, energies in MeV. A particle is (energy, x, y, z, u, v, w, kind, scatter); kind 0 photon, 1 electron,
 2 positron; scatter 0 = set in motion by the first interaction (or its electrons), 1 = everything else.
 """
+
+# Numba knows NumPy's legacy random generator only, and compiled functions pass state as arguments.
+# ruff: noqa: NPY002, PLR0913, PLR0917
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ CUT_PHOTON = 0.010
 CUT_DELTA = 0.050
 CUT_BREMS = 0.010
 FEWEST_CM = 0.002
-"""Electrons with less range than this, or, if they are scatter, than 3 % of their distance from the origin, are absorbed
-where they are (chosen: below the width of any region)."""
+"""Electrons with less range than this are absorbed where they are (chosen: a twelfth of the innermost shell)."""
 REJECT = 0.03
+"""Electrons of scattered photons also if their range is below this share of their distance from the origin (chosen:
+below the width of a shell and of an angle bin)."""
 STACK = 4096
 
 
@@ -219,8 +223,8 @@ def electron(stack, top, energy, place, d, kind, scatter, table, tally, radius):
 
 @njit(cache=True)
 def histories(count, seed, energy, table, radius, angles, limit_cm):
-    """(2, angles, shells + 1): MeV imparted in each region by `count` photons forced to interact at the origin; the last
-    shell is everything beyond the outermost radius. Photons past `limit_cm` are given up there."""
+    """(2, angles, shells + 1): MeV imparted in each region by `count` photons forced to interact at the origin; the
+    last shell is everything beyond the outermost radius. Photons past `limit_cm` are given up there."""
     np.random.seed(seed)
     tally = np.zeros((2, angles, radius.size))
     stack = np.zeros((STACK, 9))

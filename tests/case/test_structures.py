@@ -6,7 +6,7 @@ from appliance.case import read_image, read_structures
 from appliance.case.external import derive_external, share_outside
 from appliance.case.gaps import fill_gaps
 from appliance.case.outline import outline
-from appliance.contracts import Contour, Structure, StructureKind
+from appliance.contracts import Contour, DensityOverride, Structure, StructureKind
 from appliance.dicomio.values import new_uid
 from appliance.errors import InconsistentCase, RefusedObject
 from engines.grid import Grid, VoxelSet, rasterise
@@ -311,20 +311,56 @@ def test_something_else_than_a_structure_set(study):
         read_structures(study.paths[0], read_image(study.paths))
 
 
-def test_what_dose_does_not_follow_is_noted(study):
-    def bolus(dataset):
-        dataset.RTROIObservationsSequence[2].RTROIInterpretedType = "BOLUS"
+def with_properties(*properties: tuple[str, float], kind: str = ""):
+    def change(dataset):
+        observation = dataset.RTROIObservationsSequence[2]
+        if kind:
+            observation.RTROIInterpretedType = kind
+        made = []
+        for name, value in properties:
+            item = Dataset()
+            item.ROIPhysicalProperty, item.ROIPhysicalPropertyValue = name, value
+            made.append(item)
+        observation.ROIPhysicalPropertiesSequence = made
 
-    assert read(study, change=bolus).notes == (
-        "Structure RightParotid: it is a bolus, which is not added to the image",
+    return change
+
+
+def test_a_density_that_the_structure_set_assigns_is_read_and_said(study):
+    found = read(study, change=with_properties(("REL_MASS_DENSITY", 4.5), ("REL_ELEC_DENSITY", 3.74)))
+    assert found.structures[2].density == DensityOverride(4.5, 3.74)
+    assert "a mass density of 4.5 and an electron density of 3.74 times that of water" in found.notes[0]
+    assert all(item.density is None for item in (found.structures[0], found.structures[1]))
+
+
+def test_a_bolus_needs_a_density_to_be_matter(study):
+    assert read(study, change=with_properties(kind="BOLUS")).notes == (
+        "Structure RightParotid: it is a bolus without a density, which is not added to the image",
     )
+    found = read(study, change=with_properties(("REL_ELEC_DENSITY", 1.0), kind="BOLUS"))
+    assert found.structures[2].density == DensityOverride(None, 1.0)
+    assert "not added" not in found.notes[0]
 
-    def override(dataset):
-        item = Dataset()
-        item.ROIPhysicalProperty, item.ROIPhysicalPropertyValue = "REL_ELEC_DENSITY", 1
-        dataset.RTROIObservationsSequence[2].ROIPhysicalPropertiesSequence = [item]
 
-    assert "density override is not used" in read(study, change=override).notes[0]
+def test_other_physical_properties_are_named_as_not_used(study):
+    found = read(study, change=with_properties(("EFFECTIVE_Z", 7.4)))
+    assert found.structures[2].density is None
+    assert "physical properties EFFECTIVE_Z are not used" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        [("REL_MASS_DENSITY", -1.0)],
+        [("REL_ELEC_DENSITY", 26.0)],
+        [("REL_MASS_DENSITY", 1.0), ("REL_MASS_DENSITY", 1.1)],
+    ],
+    ids=["negative", "denser than any matter", "two of them"],
+)
+def test_an_impossible_density_is_refused(study, properties):
+    with pytest.raises(InconsistentCase, match="RightParotid") as refused:
+        read(study, change=with_properties(*properties))
+    assert refused.value.fields["rule"] == "structures.density"
 
 
 def test_colour_is_kept(study):

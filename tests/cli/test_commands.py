@@ -12,6 +12,7 @@ from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.builtin import CASES
 from appliance.dicomio.files import software_version
+from appliance.planning import machine_names
 
 from .conftest import Ran
 
@@ -30,6 +31,17 @@ def test_cases_lists_what_is_built_in(run: Run) -> None:
     assert all(name in text for name in CASES)
 
 
+def test_machines_are_listed_and_shown_with_their_sources(run: Run) -> None:
+    listed = json.loads(run("machines", "list", "--json").out)["machines"]
+    assert [machine["name"] for machine in listed] == list(machine_names())
+    shown = json.loads(run("machines", "show", "dual_layer", "--json").out)
+    figures = {row["figure"]: row for row in shown["figures"]}
+    assert figures["mlc.lower_blocks"]["value"] == "28 × 10 from -140"
+    assert figures["gantry.range_deg"]["unconfirmed"] is True
+    assert all(row["source"] for row in shown["figures"])
+    assert "? unconfirmed" in run("machines", "show", "dual_layer").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "key"),
     [
@@ -38,6 +50,7 @@ def test_cases_lists_what_is_built_in(run: Run) -> None:
         (("replan", "EMPTY", "--out", "OUT", "--goals", "x.toml", "--site", "prostate"), 3, "config"),
         (("replan", "EMPTY", "--out", "FILE/below"), 11, "node.write"),
         (("serve", "--config", "MISSING"), 3, "config"),
+        (("machines", "show", "no-such-machine"), 6, "model"),
         (("serve", "--config", "FILE"), 3, "config"),
         (("import-openkbp", "MISSING", "--out", "OUT"), 4, "refused.object"),
         (("dose", "MISSING", "--ct", "EMPTY", "--out", "OUT/x.dcm"), 4, "refused.object"),

@@ -11,6 +11,7 @@ import typer
 
 from appliance.__main__ import INTERNAL_ERROR, INTERRUPTED
 from appliance.cli.app import app
+from appliance.cli.check import STOPPED
 from appliance.errors import CouchsideError
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text("utf-8")
@@ -52,7 +53,14 @@ def test_every_command_is_documented_with_exactly_its_options() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
-    assert documented == {DONE, USAGE, INTERNAL_ERROR, INTERRUPTED, *(kind.exit_code for kind in tree(CouchsideError))}
+    assert documented == {
+        DONE,
+        USAGE,
+        INTERNAL_ERROR,
+        INTERRUPTED,
+        STOPPED,
+        *(kind.exit_code for kind in tree(CouchsideError)),
+    }
 
 
 def test_every_command_that_prints_a_result_has_json() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
-from appliance.contracts import Identity, SourceObject
-from appliance.dicomio.dose import LEVELS, dose_dataset, dose_scaling
+from appliance.contracts import CalculatedDose, Identity, SourceObject
+from appliance.dicomio.dose import LEVELS, dose_dataset, dose_scaling, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.errors import ExportError
 from engines.grid import Grid
@@ -36,6 +36,21 @@ def test_dose_reads_back_on_its_grid_within_half_a_step(
     assert [float(v) for v in read.GridFrameOffsetVector] == [0.0, 2.0, 4.0]
     assert (read.DoseUnits, read.DoseType, read.DoseSummationType) == ("GY", "PHYSICAL", "PLAN")
     assert read.ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID == structure_set.sop_instance_uid
+
+
+@pytest.mark.parametrize(("overridden", "corrected"), [(False, "IMAGE"), (True, ["IMAGE", "ROI_OVERRIDE"])])
+def test_the_dose_says_what_it_is_to_and_whose_densities_it_took(
+    overridden: bool, corrected: object, identity: Identity, structure_set: SourceObject, tmp_path: Path
+) -> None:
+    made = CalculatedDose(GRID, random_dose(), "p", "test", "generic_6mv", density_overridden=overridden)
+    dataset = dose_dataset(
+        GRID, made.dose_gy, identity=identity, frame_of_reference_uid="2.25.9", plan=structure_set, structure_set=None
+    )
+    assert "TissueHeterogeneityCorrection" not in dataset
+    name_medium(dataset, made)
+    read = dcmread(save_durable(dataset, tmp_path / "RD.dcm").path)
+    assert read.DoseComment == "NOT FOR CLINICAL USE - research software; dose to water"
+    assert read.TissueHeterogeneityCorrection == corrected
 
 
 @given(st.floats(1e-12, 1e6))

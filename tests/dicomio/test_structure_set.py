@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from appliance.contracts import Identity, SourceObject, Structure
+from appliance.contracts import DensityOverride, Identity, SourceObject, Structure
 from appliance.dicomio.files import save_durable
 from appliance.dicomio.structure_set import structure_set_dataset
 from appliance.errors import ExportError
@@ -28,6 +28,19 @@ def written(
         predecessor=replace(images[0], sop_class_uid="1.2.840.10008.5.1.4.1.1.481.3", sop_instance_uid="2.25.77"),
     )
     return dcmread(save_durable(dataset, tmp_path / "rs.dcm").path)
+
+
+def test_an_assigned_density_is_written_where_there_is_one(
+    structures: Sequence[Structure], identity: Identity, frame_uid: str, images: Sequence[SourceObject]
+) -> None:
+    hip = replace(structures[2], density=DensityOverride(relative_mass_density=4.54))
+    dataset = structure_set_dataset(
+        (structures[0], hip), identity=identity, frame_of_reference_uid=frame_uid, images=images, label="Metal"
+    )
+    body, metal = dataset.RTROIObservationsSequence
+    assert "ROIPhysicalPropertiesSequence" not in body
+    (item,) = metal.ROIPhysicalPropertiesSequence
+    assert (item.ROIPhysicalProperty, float(item.ROIPhysicalPropertyValue)) == ("REL_MASS_DENSITY", 4.54)
 
 
 def test_contours_read_back_to_the_points_given(written: Dataset, structures: Sequence[Structure]) -> None:

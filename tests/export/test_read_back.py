@@ -227,6 +227,12 @@ def other_contour_image(dataset: Dataset) -> None:
     contour.ContourImageSequence[0].ReferencedSOPInstanceUID = new_uid()
 
 
+def assign_density(dataset: Dataset) -> None:
+    item = Dataset()
+    item.ROIPhysicalProperty, item.ROIPhysicalPropertyValue = "REL_MASS_DENSITY", 4.5
+    dataset.RTROIObservationsSequence[1].ROIPhysicalPropertiesSequence = [item]
+
+
 STRUCTURE_CHANGES: dict[str, tuple[Change, str]] = {
     "point": (move_point, "contour 1 of PTV, coordinate 4"),
     "point lost": (shorten, "contour 1 of PTV"),
@@ -237,6 +243,7 @@ STRUCTURE_CHANGES: dict[str, tuple[Change, str]] = {
         lambda ds: [setattr(ds.ROIContourSequence[i], "ReferencedROINumber", n) for i, n in ((1, 5), (2, 2))],
         "contours of PTV",
     ),
+    "density": (assign_density, "REL_MASS_DENSITY of PTV, stated"),
     "image": (other_image, "structure set's images"),
     "contour's image": (other_contour_image, "references an image that is not the case's"),
     "predecessor": (lambda ds: delattr(ds, "PredecessorStructureSetSequence"), "structure set's predecessor"),

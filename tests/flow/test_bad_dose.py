@@ -29,7 +29,17 @@ def _planned(**values: object) -> Callable[[Path], None]:
 def _arc(dataset: Dataset) -> None:
     beam = dataset.BeamSequence[0]
     beam.BeamType, beam.ControlPointSequence[0].GantryRotationDirection = "DYNAMIC", "CW"
-    beam.ControlPointSequence[1].GantryAngle = 90
+    beam.ControlPointSequence[0].GantryAngle, beam.ControlPointSequence[1].GantryAngle = 150, 210
+
+
+def _leaf(position_mm: float) -> Callable[[Dataset], None]:
+    """The first leaf of bank A at the first control point."""
+
+    def change(dataset: Dataset) -> None:
+        device = dataset.BeamSequence[0].ControlPointSequence[0].BeamLimitingDevicePositionSequence[2]
+        device.LeafJawPositions = [position_mm, *list(device.LeafJawPositions)[1:]]
+
+    return change
 
 
 def _no_leaves(dataset: Dataset, keep: tuple[str, ...] = ("X", "Y", "ASYMX", "ASYMY")) -> None:
@@ -51,11 +61,28 @@ def _without_mu(dataset: Dataset) -> None:
     del dataset.FractionGroupSequence[0].ReferencedBeamSequence[0].BeamMeterset
 
 
-UNSUPPORTED = "planning.unsupported"
+UNSUPPORTED, LIMIT = "planning.unsupported", "planning.machine_limit"
 PLANS = {
     "plan cut off": (cut("RP.dcm"), 4, OBJECT, ("RTPLAN", "cut off")),
     "no plan there": (removed("RP.dcm"), 4, OBJECT, ("RTPLAN", "No such file")),
-    "arc": (on("RP.dcm", _arc), 5, UNSUPPORTED, ("beam 1", "gantry", "at rest")),
+    "arc beyond 180 degrees": (on("RP.dcm", _arc), 5, LIMIT, ("beam 1, control point 1", "mechanical range")),
+    "leaf beyond the bank": (on("RP.dcm", _leaf(-260.0)), 5, LIMIT, ("beam 1, control point 0", "leaf is outside")),
+    "a leaf that is no number": (on("RP.dcm", _leaf(float("nan"))), 4, OBJECT, ("control point 0", "numbers")),
+    "an angle that is no number": (_planned(GantryAngle=float("nan")), 4, OBJECT, ("control point 0", "GantryAngle")),
+    "a meterset that is no number": (
+        on("RP.dcm", lambda d: put(CumulativeMetersetWeight=float("nan"))(d.BeamSequence[0].ControlPointSequence[1])),
+        4, OBJECT, ("beam 1", "control point 1", "CumulativeMetersetWeight"),
+    ),
+    "zero monitor units": (
+        on("RP.dcm", lambda d: put(BeamMeterset=0)(d.FractionGroupSequence[0].ReferencedBeamSequence[0])),
+        5, UNSUPPORTED, ("beam 1", "no monitor units"),
+    ),
+    "field beyond the last slice": (
+        _planned(IsocenterPosition=[0, -10, 25]), 4, CASE, ("beam 1, control point 0", "cuts the body off"),
+    ),
+    "beam through a cut body": (
+        _planned(GantryAngle=60, PatientSupportAngle=60), 4, CASE, ("beam 1, control point 0", "cuts the body off"),
+    ),
     "electrons": (_planned(RadiationType="ELECTRON"), 5, UNSUPPORTED, ("beam 1", "no photon beam (ELECTRON)")),
     "neither leaves nor jaws": (on("RP.dcm", lambda d: _no_leaves(d, ())), 5, UNSUPPORTED, ("beam 1", "multileaf")),
     "wedge": (_planned(NumberOfWedges=1), 5, UNSUPPORTED, ("beam 1", "a wedge")),
@@ -70,10 +97,10 @@ PLANS = {
         CASE,
         ("The plan", "FFS", "HFS"),
     ),
-    "beams beside the patient": (_planned(IsocenterPosition=[3000, 0, 0]), 4, CASE, ("The plan", "none of its beams")),
+    "beams beside the patient": (_planned(IsocenterPosition=[3000, 0, 0]), 4, CASE, ("beam 1", "isocentre")),
     "no CT": (removed("CT*"), 4, WAITS, ("no CT in the folder", "--ct")),
     "missing slice": (removed("CT"), 4, CASE, ("The CT series", "planes are missing")),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -225,8 +225,18 @@ def _refused_approvals(site: Site, session: str) -> None:
         ("Dr Nobody", PASSPHRASE, session, 7, "approval", "Dr Nobody"),
         (PHYSICIAN, PASSPHRASE, "20260101-none", 10, "session", "There is no session"),
     ):
-        found, told = couchside("approve", name, "--identity", identity, "--passphrase-stdin", "--store",
-                                site.served.store, stdin=passphrase + "\n")  # fmt: skip
+        found, told = couchside(
+            "approve",
+            name,
+            "--identity",
+            identity,
+            "--acknowledge",
+            "a test",
+            "--passphrase-stdin",
+            "--store",
+            site.served.store,
+            stdin=passphrase + "\n",
+        )
         assert (found, told["key"]) == (code, key), told
         assert words in str(told["sentence"])
         assert passphrase not in str(told["sentence"])

@@ -103,7 +103,8 @@ def _die_and_finish(served: Served, small: SmallCase, wanted: set[str]) -> list[
 
 def _approve(served: Served) -> None:
     with contextlib.suppress(NodeError):  # it is killed before it can answer
-        served.ask("approve", session=served.session_id(), identity=PHYSICIAN, passphrase=PASSPHRASE)
+        who = {"identity": PHYSICIAN, "passphrase": PASSPHRASE, "acknowledge": "a test"}
+        served.ask("approve", session=served.session_id(), **who)
 
 
 def _check_store(served: Served, objects: int) -> None:

@@ -60,7 +60,9 @@ def test_orthanc_pushes_a_case_and_receives_the_approved_plan(
         store = ("--store", str(served.store), "--json")
         refused = couchside("approve", session, "--passphrase-stdin", *store, stdin="not the passphrase\n")
         assert (refused.returncode, json.loads(refused.stderr)["key"]) == (7, "approval")
-        approved = couchside("approve", session, "--passphrase-stdin", *store, stdin=f"{PASSPHRASE}\n")
+        approved = couchside(
+            "approve", session, "--acknowledge", "a test", "--passphrase-stdin", *store, stdin=f"{PASSPHRASE}\n"
+        )
         assert approved.returncode == 0, approved.stderr
         served.wait(lambda: served.state() == "exported", 60)
     finally:

@@ -97,6 +97,7 @@ def as_supine(path: Path, to: Path, position: str) -> Path:
     with edited(to) as dataset:
         dataset.PatientSetupSequence[0].PatientPosition = "HFS"
         for beam in dataset.BeamSequence:
+            beam.TreatmentMachineName = "TURNED"  # whose collimator may stand at 180 degrees
             for point in beam.ControlPointSequence:
                 if "GantryAngle" in point:
                     point.GantryAngle = gantry_of(float(point.GantryAngle)) % 360.0

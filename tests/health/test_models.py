@@ -54,8 +54,18 @@ def test_the_readers_handed_in_are_the_judges(folder: Path) -> None:
         raise ModelError("leaf speed is missing")
 
     finding = models.check(Config(), folder=folder, readers={"machines": refuse})
-    assert seen == ["millennium120"]
+    assert seen == sorted(path.stem for path in (folder / "machines").glob("*.toml"))
     assert (finding.status, "leaf speed is missing" in finding.sentence) == (Status.FAILED, True)
+
+
+def test_figures_of_the_configured_machine_that_nobody_confirmed_are_named(folder: Path) -> None:
+    class Read:
+        unconfirmed = ("gantry.range_deg", "couch.speed_deg_s")
+
+    finding = models.check(Config(), folder=folder, readers={"machines": lambda _: Read()})
+    assert finding.status is Status.OK
+    assert "2 figures of millennium120 are unconfirmed: couchside machines show millennium120" in finding.sentence
+    assert finding.detail["unconfirmed_figures"] == ["gantry.range_deg", "couch.speed_deg_s"]
 
 
 @pytest.mark.parametrize("kind", ["beam", "machines", "density", "guidelines"])

@@ -6,11 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tools.house import config_keys, error_keys, functions, paths, readme, sizes, state_table, weights, words
+from tools.house import (
+    config_keys,
+    error_keys,
+    functions,
+    machine_table,
+    paths,
+    readme,
+    sizes,
+    state_table,
+    weights,
+    words,
+)
 from tools.house.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, readme)
+RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, machine_table, readme)
 
 
 @pytest.fixture

@@ -42,3 +42,20 @@ def test_the_example_gives_a_symmetric_field(machine_file: Path, monkeypatch: py
     np.testing.assert_allclose(dose, dose[::-1], atol=2e-4 * dose.max())
     np.testing.assert_allclose(dose, dose[:, :, ::-1], atol=2e-4 * dose.max())
     assert dose[50, 33, 50] > 20 * dose[50, 33, 0]
+
+
+def test_the_bixel_example_adds_its_beams(machine_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It continues the first example; two opposed bixels of water give a dose that is symmetric between them."""
+    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "physics.md").read_text("utf-8"), re.S)
+    monkeypatch.chdir(machine_file)
+    names: dict[str, object] = {}
+    exec(first, names)
+    shape = (101, 100, 101)
+    one = (np.array([[0.0, 0.0]]), np.array([2.0]))
+    names |= {"hu": np.zeros(shape), "body": np.ones(shape, bool), "isocentre_mm": (0.0, 50.0, 0.0)}
+    names["beams"] = [(90.0, *one), (270.0, *one)]
+    exec(second, names)
+    dose = np.asarray(names["dose"])
+    np.testing.assert_allclose(dose, dose[:, :, ::-1], atol=2e-4 * dose.max())
+    row = round((50.0 + 98.5) / 3.0)
+    assert dose[50, row, 50] > 20 * dose[50, row + 15, 50] > 0

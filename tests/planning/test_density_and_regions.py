@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from appliance.contracts import Image, StructureKind
+from appliance.contracts import DensityOverride, Image, StructureKind
 from appliance.errors import ModelError
-from appliance.planning.density import TABLES, load_density, medium
+from appliance.planning.density import TABLES, beyond_notes, load_density, medium, overrides_of
 from appliance.planning.regions import region
 from engines.grid import Grid, VoxelSet
 
@@ -41,9 +43,17 @@ def test_density_never_falls_with_hu():
         ("[0.0, 1.0], ", "[0.0, -1.0], "),
         ("[0.0, 1.0], ", "[0.0, nan], "),
         ("valid_hu", "range_hu"),
+        ("valid_hu = [-1024.0, 3000.0]", "valid_hu = [3000.0, -1024.0]"),
+        ('quantity = "electron_density"', 'quantity = "density"'),
+        ('scanner = "', 'scanner = ""\nother = "'),
+        ('beyond = "keep"', 'beyond = "metal"'),
+        ("points = [", "segments = [{ from_hu = 0, to_hu = 9, offset = 1.0, slope = 0.0 }]\npoints = ["),
         ("points = [", "points = "),
     ],
-    ids=["format", "HU twice", "negative", "not a number", "unknown key", "not TOML"],
+    ids=[
+        *("format", "HU twice", "negative", "not a number", "unknown key", "range", "quantity", "scanner"),
+        *("metal without one", "points and segments", "not TOML"),
+    ],
 )
 def test_an_impossible_table_is_refused(old, new, tmp_path):
     text = (TABLES / "generic_ct.toml").read_text("utf-8")
@@ -52,6 +62,94 @@ def test_an_impossible_table_is_refused(old, new, tmp_path):
     path.write_text(text.replace(old, new, 1), "utf-8")
     with pytest.raises(ModelError, match="density table"):
         load_density(str(path))
+
+
+def test_the_schneider_table_is_that_of_the_paper():
+    """Schneider et al. 2000 as printed: air, fat, soft tissue, connective tissue and bone by their own formulas."""
+    table = load_density("schneider2000")
+    hu = np.array([-1000, -98, 0, 14, 18, 100, 101, 1600], np.int16)
+    expected = [0.00121, 1.018 - 0.0875, 1.018, 1.0305, 1.03, 1.1199, 1.0768, 1.9642]
+    np.testing.assert_allclose(table.density(hu), expected, atol=6e-5)
+    assert table.quantity == "mass_density"
+
+
+def test_one_table_gives_both_quantities_and_bone_has_fewer_electrons_a_gram():
+    table = load_density("schneider2000")
+    hu = np.arange(-1000, 1600, dtype=np.int16)
+    mass, electron = table.density(hu, "mass_density"), table.density(hu, "electron_density")
+    np.testing.assert_allclose(electron[hu == 1400] / mass[hu == 1400], 0.51478 / 0.55508, rtol=0.01)
+    np.testing.assert_allclose(electron[hu == -100] / mass[hu == -100], 0.55579 / 0.55508, rtol=1e-3)
+    generic = load_density("generic_ct")
+    np.testing.assert_array_equal(generic.density(hu), generic.density(hu, "electron_density"))
+    assert np.all(generic.density(hu, "mass_density")[hu > 300] > generic.density(hu)[hu > 300])
+
+
+def test_metal_by_rule_and_its_note(tmp_path):
+    text = (TABLES / "schneider2000.toml").read_text("utf-8")
+    path = tmp_path / "own.toml"
+    metal = 'beyond = "metal"\nmetal = { name = "titanium", above_hu = 2500.0, density = 4.54 }'
+    path.write_text(text.replace('beyond = "keep"', metal), "utf-8")
+    table = load_density(str(path))
+    np.testing.assert_allclose(table.density(np.array([2500, 2501, 3071], np.int16)), [2.451, 4.54, 4.54], rtol=1e-6)
+    grid = Grid((0, 0, 0), (10.0, 10.0, 10.0), (1, 1, 4))
+    image = Image(grid, np.array([[[-1000, 0, 3071, 1700]]], np.int16))
+    (note,) = beyond_notes(image, None, table)
+    assert "2.0 cc of the patient have above 1600 HU" in note
+    assert "2.02 to 4.54 of water's density, above 2500 HU as titanium" in note
+    assert beyond_notes(image, VoxelSet(np.array([0, 1], np.int32), np.ones(2, np.float32)), table) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("from_hu = -98", "from_hu = -97"), ("to_hu = 14", "to_hu = 15"), ("offset = 1.201", "offset = -1.3")],
+    ids=["a gap", "an overlap", "negative"],
+)
+def test_impossible_segments_are_refused(old, new, tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text((TABLES / "schneider2000.toml").read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(ModelError, match="density table"):
+        load_density(str(path))
+
+
+# --- densities of structures ----------------------------------------------------------------------------------------
+
+
+ROW = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1, 1, 4))
+
+
+def row_image() -> Image:
+    return Image(ROW, np.array([[[-1000, 0, 0, -1000]]], np.int16))
+
+
+def voxels(*pairs: tuple[int, float]) -> VoxelSet:
+    index, fraction = zip(*pairs, strict=True)
+    return VoxelSet(np.array(index, np.int32), np.array(fraction, np.float32))
+
+
+def test_an_override_counts_in_place_of_the_ct_by_its_share_of_each_voxel():
+    table, steel = load_density("generic_ct"), DensityOverride(relative_mass_density=7.9)
+    body = voxels((1, 1.0), (2, 1.0))
+    made = medium(row_image(), body, table, overrides=[(voxels((1, 0.5), (2, 1.0)), steel)], quantity="mass_density")
+    np.testing.assert_allclose(made.density[0, 0], [0.0, 0.5 * 1.0 + 0.5 * 7.9, 7.9, 0.0], rtol=1e-5)
+
+
+def test_an_override_outside_the_patient_is_matter_and_the_other_quantity_follows():
+    table, plate = load_density("generic_ct"), DensityOverride(relative_electron_density=1.2)
+    both = [medium(row_image(), voxels((1, 1.0)), table, overrides=[(voxels((3, 1.0)), plate)], quantity=q)
+            for q in ("electron_density", "mass_density")]  # fmt: skip
+    assert both[0].density[0, 0, 3] == pytest.approx(1.2)
+    # between soft tissue (1.06: Z/A 0.54996) and bone (1.92: 0.51478) more grams than electrons
+    assert 1.2 < both[1].density[0, 0, 3] < 1.25
+    assert both[0].density[0, 0, 2] == 0.0
+
+
+def test_a_name_in_the_configuration_stands_above_the_structure_set():
+    ones = np.ones(ROW.shape)
+    couch = replace(structure(1, "CouchSurface", StructureKind.SUPPORT, ones), density=DensityOverride(0.5))
+    hip = structure(2, "Prosthesis", StructureKind.ORGAN, ones)
+    found = overrides_of((couch, hip), {"prosthesis": 4.5, "couchsurface": 0.1})
+    assert [override for _, override in found] == [DensityOverride(0.1), DensityOverride(4.5)]
+    assert [override for _, override in overrides_of((couch, hip))] == [DensityOverride(0.5)]
 
 
 def test_a_missing_table_is_refused():

@@ -216,7 +216,7 @@ def test_beams_and_plans_without_dose_are_refused():
 
 
 def test_an_unknown_or_uncalibrated_beam_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"no beam model 'cobalt' \(known: generic_6mv\)"):
+    with pytest.raises(ModelError, match=r"no beam model 'cobalt' \(known: .*generic_6mv\)"):
         dose_of(open_field(), beam_model="cobalt")
     path = tmp_path / "raw.json"
     save_beam_model(replace(load_calibrated("generic_6mv")[0], reference=None), path)

@@ -13,7 +13,7 @@ import numpy as np
 
 from appliance.approval import IdentityStore
 from appliance.config import Config
-from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan
+from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan, SecondCheck
 from appliance.contracts.progress import Progress
 from appliance.planning import load_machine
 from appliance.session_stages import Stages
@@ -61,10 +61,15 @@ def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], tuple[Plan
     return plan
 
 
+def agreed(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> SecondCheck:
+    """A dose made by hand agrees with no physics: what sessions do with a check that agrees is tried with this one."""
+    return SecondCheck(dose.algorithm, "stand-in", True, ("The stand-in agrees",), plan.digest, dose.digest)
+
+
 def stages_with(**changed: object) -> Callable[[Config, IdentityStore], Stages]:
-    """The real stages, but for the planner and what is named."""
+    """The real stages, but for the planner, the second check and what is named."""
 
     def make(config: Config, identities: IdentityStore) -> Stages:
-        return replace(real_stages(config, identities), **({"plan": open_field} | changed))  # type: ignore[arg-type]
+        return replace(real_stages(config, identities), **({"plan": open_field, "second_check": agreed} | changed))  # type: ignore[arg-type]
 
     return make

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "cone_bindings.h"
 #include "leaf_rows.h"
 #include "grid_dose.h"
 #include "photon_math.h"
@@ -227,6 +228,7 @@ NB_MODULE(_kernels, module) {
              nb::arg("dose"), nb::arg("threads"));
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
              nb::arg("pitch"), nb::arg("maps"), nb::arg("threads"));
+  define_collapsed_cone(module);
   module.def("leaf_rows", &leaf_rows, nb::arg("edges"), nb::arg("weight"), nb::arg("out"), nb::arg("threads"));
   module.def("leaf_rows_adjoint", &leaf_rows_adjoint, nb::arg("edges"), nb::arg("gradient"), nb::arg("slopes"),
              nb::arg("seen"), nb::arg("threads"));

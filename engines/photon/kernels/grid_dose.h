@@ -267,7 +267,8 @@ class RowDose {
 // Density as (s, b, kRim + a + kRim): rays beside the lattice meet empty cells and need no test.
 inline std::vector<float> padded_view(const float* density, const RowView& v, int threads) {
   const long row = v.n_a + 2 * kRim, slab = row * v.n_b;
-  std::vector<float> out(static_cast<size_t>(slab) * v.n_s, 0.f);
+  // A window may begin in the last rim: the floats behind it are read, and never used.
+  std::vector<float> out(static_cast<size_t>(slab) * v.n_s + 2 * kLanes, 0.f);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int b = 0; b < v.n_b; ++b) {
     constexpr int tile = 16;  // either side of a transposition stays in the first-level cache

@@ -103,6 +103,14 @@ def test_dose_is_the_reference_to_the_stated_share_of_its_maximum(reference, nam
     assert difference[middle, :, middle].max() <= 0.001  # on the axis
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_99_percent_of_the_dose_is_within_1_percent_and_1_mm(reference, name):
+    """What is asked of the final dose, over 10 % of the maximum. Dose alone decides here: gamma is never above it."""
+    case = reference(name)
+    difference = np.abs(computed(case, 1.0) - case.dose) / float(case.dose.max())
+    assert np.mean(difference[case.dose > 0.1 * case.dose.max()] <= 0.01) >= 0.99
+
+
 def edge_positions(profile: NDArray[np.floating], offaxis_mm: NDArray[np.floating]) -> NDArray[np.float64]:
     """Where the right half of a profile falls to 80, 70, ... 20 % of its axis value."""
     half = profile.size // 2

@@ -1,0 +1,42 @@
+"""The second calculation of a plan in review: planning makes the dose, checking compares. They meet here."""
+
+from __future__ import annotations
+
+from appliance.checking import compare_doses, unavailable
+from appliance.config import PlanningConfig
+from appliance.contracts import CalculatedDose, Case, Plan, SecondCheck, StructureKind
+from appliance.contracts.progress import Progress
+from appliance.errors import EvaluationError, PlanningError
+from appliance.planning import calculate_dose, independent_of, overrides_of
+from engines.errors import EngineError
+
+NO_OTHER = "beam model '{model}' has data for one algorithm only"
+
+
+def second_check(
+    config: PlanningConfig, case: Case, plan: Plan, dose: CalculatedDose, progress: Progress
+) -> SecondCheck:
+    """The plan's dose against the other algorithm's, inside the patient. Where there is no other, or it cannot compute
+    this plan, the check says so and does not agree: the plan stays reviewable, and approving it needs a reason."""
+    other = independent_of(dose.algorithm, config.beam_model)
+    if other is None:
+        return unavailable(plan, dose, NO_OTHER.format(model=config.beam_model))
+    progress("second calculation", 0.0)
+    try:
+        second = calculate_dose(
+            plan,
+            case.image,
+            case.external.voxels,
+            beam_model=config.beam_model,
+            density=config.density,
+            supports=tuple(item.voxels for item in case.structures if item.kind is StructureKind.SUPPORT),
+            overrides=overrides_of(case.structures, config.density_overrides),
+            algorithm=other,
+            per_beam=bool(dose.beam_dose_gy),
+            progress=lambda _, done: progress("second calculation", done),
+        )
+        return compare_doses(plan, dose, second, case.structures)
+    except (PlanningError, EvaluationError) as error:
+        return unavailable(plan, dose, error.sentence)
+    except EngineError as error:
+        return unavailable(plan, dose, f"the other algorithm cannot compute it ({error})")

@@ -1,0 +1,201 @@
+// The arithmetic of the collapsed cone, written once for the C++ compiler and nvcc: energy that beams release in a voxel,
+// and its transport along parallel lines. No allocation, no library, float32 throughout.
+//
+// Collapsed cone: Ahnesjo, Med Phys 16:577 (1989). Primary and scatter kernel are sums of exponentials whose exponents do
+// not depend on the polar angle (lambda_k = lambda_0 * 2^k), so energy of all beams that crosses a voxel along one cone
+// travels together and a cone is swept once for all beams.
+#pragma once
+#include <cmath>
+
+#include "photon_math.h"
+
+namespace couchside {
+
+constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
+constexpr int kReleased = 3;   // of one voxel and beam: primary, scatter, electron contamination
+constexpr int kWeights = 1 + 2 + 2 * kTerms * 3;  // of one cone and beam group, see ConeWeights
+
+// ---- Energy released ------------------------------------------------------------------------------------------------
+
+// What one beam's head sends out. Maps (nv, nu, 4): primary fluence with its in-air profile, extra-focal fluence,
+// electron fluence, pad. Tables (n, 2): primary and scatter energy released per fluence at radiological depth i * step.
+struct Head {
+  BeamFrame frame;
+  Raster raster;
+  float softening[3];     // of the attenuation, by degrees off axis
+  float extra_distance;   // extra-focal source from the target, mm
+  float electrons_per_mm; // attenuation of the contamination
+  float table_step;
+  int table_last;
+};
+
+// Primary, scatter and contamination (relative Gy) at `point` under radiological depth `depth`; false where the head's
+// raster does not reach.
+CS_INLINE bool released(const Head& head, const float* maps, const float* table, const float point[3], float depth,
+                        float out[kReleased]) {
+  const BeamFrame& b = head.frame;
+  float u = 0.f, v = 0.f, w = 0.f;
+  for (int a = 0; a < 3; ++a) {
+    const float p = point[a] - b.isocentre[a];
+    u += p * b.ex[a];
+    v += p * b.ey[a];
+    w += p * b.ez[a];
+  }
+  const float along = b.sad - w;
+  for (int i = 0; i < kReleased; ++i) out[i] = 0.f;
+  if (along <= 0.25f * b.sad) return false;  // in or beside the head
+  int base;
+  float weight[4];
+  if (!raster_cell(head.raster, u * b.sad / along, v * b.sad / along, base, weight)) return false;
+  const float* m00 = maps + static_cast<long>(base) * kInterleave;
+  const float* m10 = m00 + static_cast<long>(head.raster.nu) * kInterleave;
+  float fluence[3];
+  for (int i = 0; i < 3; ++i)
+    fluence[i] = weight[0] * m00[i] + weight[1] * m00[kInterleave + i] + weight[2] * m10[i] + weight[3] * m10[kInterleave + i];
+  const float theta = std::atan(std::sqrt(u * u + v * v) / along) * 57.29578f;
+  const float softer = 1.f + theta * (head.softening[0] + theta * (head.softening[1] + theta * head.softening[2]));
+  const float position = depth * softer / head.table_step;
+  int i = static_cast<int>(position);
+  i = i < 0 ? 0 : (i > head.table_last - 1 ? head.table_last - 1 : i);
+  const float t = position - static_cast<float>(i) < 1.f ? position - static_cast<float>(i) : 1.f;
+  const float *low = table + 2 * i, *high = low + 2;
+  const float near = b.sad / along, far = (b.sad - head.extra_distance) / (along - head.extra_distance);
+  const float total = fluence[0] * near * near + fluence[1] * far * far;
+  out[0] = total * (low[0] + t * (high[0] - low[0]));
+  out[1] = total * (low[1] + t * (high[1] - low[1]));
+  out[2] = fluence[2] * near * near * std::exp(-head.electrons_per_mm * depth);
+  return total > 0.f || out[2] > 0.f;
+}
+
+// ---- Transport ------------------------------------------------------------------------------------------------------
+
+// Parallel lines of one direction through an array (slab, row, lane) or (row, slab, lane): lines go one slab at a time
+// and keep to the nearest voxel, so each voxel is on exactly one line and lines never meet.
+struct ConeLattice {
+  int slab_axis;                    // of the array: 0 or 1
+  int slabs, rows, lanes;           // voxels along the axes
+  long slab_stride, row_stride;     // of the array; lanes lie side by side
+  int backwards;                    // travels from the last slab to the first
+  float row_shift, lane_shift;      // voxels for one slab
+  float row_phase, lane_phase;
+  float length;                     // of the line in one slab, mm
+  float origin[3], spacing[3];      // of voxel (0, 0, 0) along slab, row, lane, mm
+  float direction[3];               // unit vector along slab, row, lane
+  float first_exponent[2];          // lambda_0 of primary and scatter, 1/mm
+};
+
+// A group of beams that share one source position (slab, row, lane; mm), with the primary and scatter energy that they
+// release in each voxel. hull[2 * (slab * rows + row)]: first lane that is released anything, and one past the last.
+struct ConeGroup {
+  float source[3];
+  const float* primary;
+  const float* scatter;
+  const short* hull;
+};
+
+// Weights of one cone and group: the cosine about which they are expanded, its smallest and largest difference, then for
+// primary and scatter each term's three coefficients of the quadratic in (cosine - centre).
+struct ConeWeights {
+  float centre, low, high;
+  float primary[kTerms][3];
+  float scatter[kTerms][3];
+};
+static_assert(sizeof(ConeWeights) == kWeights * sizeof(float), "ConeWeights is read from a float array");
+
+// Voxels that a line has moved sideways by a slab. The phase (0..1, of the cone) says where in a voxel lines begin, so
+// that not all cones change columns at the same depth.
+CS_INLINE int shift_of(float per_slab, float phase, int slab) {
+  return static_cast<int>(std::floor(per_slab * static_cast<float>(slab) + phase));
+}
+
+// Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
+CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[2 * kTerms]) {
+  float t = cosine - w.centre;
+  t = t < w.low ? w.low : (t > w.high ? w.high : t);
+  for (int k = 0; k < kTerms; ++k) {
+    out[k] += primary * (w.primary[k][0] + t * (w.primary[k][1] + t * w.primary[k][2]));
+    out[kTerms + k] += scatter * (w.scatter[k][0] + t * (w.scatter[k][1] + t * w.scatter[k][2]));
+  }
+}
+
+// One voxel of a line for the terms of one part: `carried` is what arrives and then what leaves, `own` what is released;
+// x is the smallest exponent times the radiological length. Energy is released evenly along the line's piece and
+// attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is deposited.
+// g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
+CS_INLINE float deposit(float x, const float own[kTerms], float carried[kTerms]) {
+  float y = 0.25f * x;
+  y = y < 2.5f ? y : 2.5f;  // exp(-10): beyond, all is deposited
+  float g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
+  g = g * (2.f - g);
+  g = g * (2.f - g);
+  float inverse = 1.f / x, deposited = 0.f;
+  for (int k = 0; k < kTerms; ++k) {
+    const float stays = carried[k] * g + own[k] * (1.f - g * inverse);
+    carried[k] += own[k] - stays;
+    deposited += stays;
+    g = g * (2.f - g);
+    inverse *= 0.5f;
+  }
+  return deposited;
+}
+
+// N neighbouring lines, whose first starts before slab 0 at (row, lane) - possibly outside the array, which it then
+// enters sideways - added to `dose`. Density must be positive everywhere. On the GPU N is 1.
+template <int N>
+CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const ConeGroup* groups, const ConeWeights* weights,
+                          int count, int row, int lane, float* dose) {
+  constexpr int kAll = 2 * kTerms;
+  float carried[kAll][N], source[kAll][N];
+  for (int k = 0; k < kAll; ++k)
+    for (int i = 0; i < N; ++i) carried[k][i] = 0.f;
+  const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
+  for (int n = 0; n < c.slabs; ++n) {
+    const int r = row + shift_of(c.row_shift, c.row_phase, n), l = lane + shift_of(c.lane_shift, c.lane_phase, n);
+    if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
+    const int slab = c.backwards ? c.slabs - 1 - n : n;
+    const int begin = l < 0 ? -l : 0, end = l + N > c.lanes ? c.lanes - l : N;
+    const long base = slab * c.slab_stride + r * c.row_stride + l;
+    for (int k = 0; k < kAll; ++k)
+      for (int i = 0; i < N; ++i) source[k][i] = 0.f;
+    for (int b = 0; b < count; ++b) {
+      const short* hull = groups[b].hull + 2 * (static_cast<long>(slab) * c.rows + r);
+      const int from = hull[0] - l > begin ? hull[0] - l : begin, to = hull[1] - l < end ? hull[1] - l : end;
+      if (from >= to) continue;
+      const float* primary = groups[b].primary + base;
+      const float* scatter = groups[b].scatter + base;
+      const ConeWeights w = weights[b];
+      const float ds = c.origin[0] + c.spacing[0] * static_cast<float>(slab) - groups[b].source[0];
+      const float dr = c.origin[1] + c.spacing[1] * static_cast<float>(r) - groups[b].source[1];
+      const float across2 = ds * ds + dr * dr, across = ds * c.direction[0] + dr * c.direction[1];
+      const float first = c.origin[2] + c.spacing[2] * static_cast<float>(l) - groups[b].source[2];
+#ifndef __CUDACC__
+#pragma omp simd
+#endif
+      for (int i = from; i < to; ++i) {
+        const float dl = first + c.spacing[2] * static_cast<float>(i);
+        const float cosine = (across + dl * c.direction[2]) / std::sqrt(across2 + dl * dl);
+        float own[kAll];
+        for (int k = 0; k < kAll; ++k) own[k] = source[k][i];
+        release(w, cosine, primary[i], scatter[i], own);
+        for (int k = 0; k < kAll; ++k) source[k][i] = own[k];
+      }
+    }
+    const float* rho = density + base;
+    float* out = dose + base;
+#ifndef __CUDACC__
+#pragma omp simd
+#endif
+    for (int i = begin; i < end; ++i) {
+      float in[kAll], own[kAll];
+      for (int k = 0; k < kAll; ++k) {
+        in[k] = carried[k][i];
+        own[k] = source[k][i] * rho[i];
+      }
+      const float stays = deposit(rho[i] * primary_length, own, in) + deposit(rho[i] * scatter_length, own + kTerms, in + kTerms);
+      out[i] += stays / rho[i];
+      for (int k = 0; k < kAll; ++k) carried[k][i] = in[k];
+    }
+  }
+}
+
+}  // namespace couchside

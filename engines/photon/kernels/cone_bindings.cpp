@@ -1,0 +1,167 @@
+// CPU face of the collapsed cone: NumPy arrays in and out, OpenMP loops around the arithmetic of collapsed_cone.h.
+// Shapes are checked here; the Python layer above (engines/photon/superposition) gives them names and units.
+#include "cone_bindings.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/vector.h>
+#include <omp.h>
+
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include "collapsed_cone.h"
+
+namespace nb = nanobind;
+using namespace couchside;
+using Vec3 = std::array<float, 3>;
+template <int D>
+using In = nb::ndarray<const float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+template <int D>
+using Out = nb::ndarray<float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+using Hulls = nb::ndarray<const short, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+
+namespace {
+
+constexpr int kLanes = 64;  // lines that one loop carries side by side: 3 KiB of state, well inside the first cache
+
+void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+template <typename A, typename B>
+bool same_shape(const A& a, const B& b) {
+  return a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1) && a.shape(2) == b.shape(2);
+}
+
+// frame: isocentre, ex, ey, ez. raster: u0, v0, pitch. head: softening (3), extra distance, electron attenuation, step.
+void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float sad, In<3> maps, Vec3 raster,
+                    In<2> table, std::array<float, 6> head, Out<2> out, int threads) {
+  const long n = static_cast<long>(points.shape(0));
+  require(points.shape(1) == 3 && static_cast<long>(depth.shape(0)) == n, "points must be (n, 3) and depth (n,)");
+  require(out.shape(0) == points.shape(0) && out.shape(1) == kReleased, "out must be (n, 3)");
+  require(maps.shape(2) == kInterleave && maps.shape(0) >= 2 && maps.shape(1) >= 2, "maps must be (nv, nu, 4)");
+  require(table.shape(1) == 2 && table.shape(0) >= 2, "table must be (steps, 2)");
+  Head h{};
+  for (int a = 0; a < 3; ++a) {
+    h.frame.isocentre[a] = frame[0][a];
+    h.frame.ex[a] = frame[1][a];
+    h.frame.ey[a] = frame[2][a];
+    h.frame.ez[a] = frame[3][a];
+    h.softening[a] = head[a];
+  }
+  h.frame.sad = sad;
+  h.raster = Raster{raster[0], raster[1], raster[2], static_cast<int>(maps.shape(1)), static_cast<int>(maps.shape(0))};
+  h.extra_distance = head[3];
+  h.electrons_per_mm = head[4];
+  h.table_step = head[5];
+  h.table_last = static_cast<int>(table.shape(0)) - 1;
+  const float *p = points.data(), *d = depth.data(), *m = maps.data(), *t = table.data();
+  float* o = out.data();
+  nb::gil_scoped_release release;
+#pragma omp parallel for schedule(static, 4096) num_threads(threads)
+  for (long i = 0; i < n; ++i) released(h, m, t, p + 3 * i, d[i], o + kReleased * i);
+}
+
+// The lattice of one direction through an array whose axes are (0, 1, lane); lines step along the steeper of axes 0, 1.
+ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spacing, const float* w,
+                       const std::array<float, 2>& exponents) {
+  const float steep0 = std::fabs(w[0]) / spacing[0], steep1 = std::fabs(w[1]) / spacing[1];
+  const int slab = steep0 >= steep1 ? 0 : 1, row = 1 - slab;
+  const int axes[3] = {slab, row, 2};
+  ConeLattice c{};
+  c.slab_axis = slab;
+  c.slabs = static_cast<int>(shape[slab]);
+  c.rows = static_cast<int>(shape[row]);
+  c.lanes = static_cast<int>(shape[2]);
+  const long strides[2] = {shape[1] * shape[2], shape[2]};
+  c.slab_stride = strides[slab];
+  c.row_stride = strides[row];
+  c.backwards = w[slab] < 0.f;
+  const float slabs_per_mm = std::fabs(w[slab]) / spacing[slab];
+  c.row_shift = w[row] / spacing[row] / slabs_per_mm;
+  c.lane_shift = w[2] / spacing[2] / slabs_per_mm;
+  c.length = 1.f / slabs_per_mm;
+  for (int a = 0; a < 3; ++a) {
+    c.origin[a] = origin[axes[a]];
+    c.spacing[a] = spacing[axes[a]];
+    c.direction[a] = w[axes[a]];
+  }
+  c.first_exponent[0] = exponents[0];
+  c.first_exponent[1] = exponents[1];
+  return c;
+}
+
+float spread(float step, int i) { return step * static_cast<float>(i) - std::floor(step * static_cast<float>(i)); }
+
+// The range of lines that covers every voxel of `count` while they shift by `total` voxels.
+void starts(int count, int total, int& first, int& last) {
+  first = total > 0 ? -total : 0;
+  last = count - (total < 0 ? total : 0);
+}
+
+// Adds to dose (a, b, c) what all groups send along each direction (directions, 3), given in the array's axes.
+// primary, scatter (groups, a, b, c); hulls: lanes that are released anything, as (groups, a, b, 2); sources (groups, 3);
+// weights (directions, groups, 21).
+void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> scatter, Hulls hulls, In<2> sources,
+               In<2> directions, In<3> weights, std::array<float, 2> first_exponents, Out<3> dose, int threads) {
+  const long shape[3] = {static_cast<long>(density.shape(0)), static_cast<long>(density.shape(1)),
+                         static_cast<long>(density.shape(2))};
+  const long size = shape[0] * shape[1] * shape[2], rows = shape[0] * shape[1];
+  const int count = static_cast<int>(primary.shape(0)), cones = static_cast<int>(directions.shape(0));
+  require(same_shape(density, dose), "dose must have the shape of density");
+  require(primary.shape(1) == density.shape(0) && primary.shape(2) == density.shape(1) &&
+              primary.shape(3) == density.shape(2) && scatter.size() == primary.size(),
+          "released energy must be (groups, a, b, c)");
+  require(hulls.size() == static_cast<size_t>(2 * count * rows), "hulls must be (groups, a, b, 2)");
+  require(sources.shape(0) == primary.shape(0) && sources.shape(1) == 3, "sources must be (groups, 3)");
+  require(directions.shape(1) == 3 && weights.shape(0) == directions.shape(0) &&
+              weights.shape(1) == primary.shape(0) && weights.shape(2) == kWeights,
+          "weights must be (directions, groups, 21)");
+  const float* rho = density.data();
+  float* out = dose.data();
+  nb::gil_scoped_release release;
+  std::vector<short> turned(hulls.size());  // hulls as (groups, b, a, 2) for lines that step along the second axis
+  for (long g = 0; g < count; ++g)
+    for (long a = 0; a < shape[0]; ++a)
+      for (long b = 0; b < shape[1]; ++b)
+        std::memcpy(&turned[2 * (g * rows + b * shape[0] + a)], hulls.data() + 2 * (g * rows + a * shape[1] + b),
+                    2 * sizeof(short));
+  for (int cone = 0; cone < cones; ++cone) {
+    ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponents);
+    c.row_phase = spread(0.7548777f, cone);  // 1/p and 1/p^2 of the plastic number: even in the square
+    c.lane_phase = spread(0.5698403f, cone);
+    const bool second = c.slab_axis == 1;
+    std::vector<ConeGroup> groups(count);
+    for (int g = 0; g < count; ++g) {
+      const float* s = sources.data() + 3 * g;
+      const short* own = (second ? turned.data() : hulls.data()) + 2 * g * rows;
+      groups[g] = ConeGroup{{second ? s[1] : s[0], second ? s[0] : s[1], s[2]}, primary.data() + g * size,
+                            scatter.data() + g * size, own};
+    }
+    std::vector<ConeWeights> own(count);
+    std::memcpy(own.data(), weights.data() + static_cast<long>(cone) * count * kWeights, count * sizeof(ConeWeights));
+    int first_row, last_row, first_lane, last_lane;
+    starts(c.rows, shift_of(c.row_shift, c.row_phase, c.slabs - 1), first_row, last_row);
+    starts(c.lanes, shift_of(c.lane_shift, c.lane_phase, c.slabs - 1), first_lane, last_lane);
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
+    for (int row = first_row; row < last_row; ++row)
+      for (int lane = first_lane; lane < last_lane; lane += kLanes)
+        cone_lines<kLanes>(c, rho, groups.data(), own.data(), count, row, lane, out);
+  }
+}
+
+}  // namespace
+
+void define_collapsed_cone(nb::module_& module) {
+  module.attr("TERMS") = kTerms;
+  module.attr("RELEASED") = kReleased;
+  module.attr("CONE_WEIGHTS") = kWeights;
+  module.def("release_energy", &release_energy, nb::arg("points"), nb::arg("depth"), nb::arg("frame"), nb::arg("sad"),
+             nb::arg("maps"), nb::arg("raster"), nb::arg("table"), nb::arg("head"), nb::arg("out"), nb::arg("threads"));
+  module.def("transport", &transport, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"), nb::arg("primary"),
+             nb::arg("scatter"), nb::arg("hulls"), nb::arg("sources"), nb::arg("directions"), nb::arg("weights"),
+             nb::arg("first_exponents"), nb::arg("dose"), nb::arg("threads"));
+}
