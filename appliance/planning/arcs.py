@@ -68,7 +68,7 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig, spared: tupl
                 collimator_deg=collimator,
                 sad_mm=machine.sad_mm,
                 patient_position=case.patient_position,
-            )  # fmt: skip
+            )
             for angle in angles[:-1]
         )
         arcs.append(Arc(tuple(round(a % FULL_TURN_DEG, 2) for a in angles), step, collimator, frames))
@@ -94,7 +94,7 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
                     collimator_deg=arc.collimator_deg,
                     sad_mm=machine.sad_mm,
                     patient_position=case.patient_position,
-                )  # fmt: skip
+                )
             )
     return Arrangement(isocentre, tuple(angles), arcs[0].collimator_deg, tuple(frames)), tuple(sectors)
 

@@ -42,7 +42,7 @@ def collimator_deg(case: Case, machine: Machine, spared: tuple[str, ...]) -> flo
                 collimator_deg=angle,
                 sad_mm=machine.sad_mm,
                 patient_position=case.patient_position,
-            )  # fmt: skip
+            )
             for gantry in range(0, 360, LOOKED_AT_DEG)
         ]
         fields = [frame.project(targets) for frame in frames]

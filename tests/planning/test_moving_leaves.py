@@ -1,4 +1,4 @@
-"""VMAT and sliding window on a small cylinder: goals, legality of every control point, gradients, and what is exported."""
+"""VMAT and sliding window on a small cylinder: goals, legality of every control point, gradients, what is exported."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from appliance.config import PlanningConfig
 from appliance.contracts import Plan
 from appliance.execution import plan_case
-from appliance.planning import PhotonTps, calculate_dose, check_plan, load_machine
-from appliance.planning import moving_leaves
+from appliance.planning import PhotonTps, calculate_dose, check_plan, load_machine, moving_leaves
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.leaf_paths import legal
 from appliance.planning.merit import FullGrid, goal_values
@@ -83,7 +82,7 @@ def test_gradient_in_every_kind_of_variable(started):
 def planned(request):
     case = cylinder_case()
     patch = pytest.MonkeyPatch()
-    patch.setattr(moving_leaves, "DEVELOP_ROUNDS", 3)
+    patch.setattr(moving_leaves, "DEVELOP_BUDGETS", (30, 30, 30))
     try:
         return case, request.param, *plan_case(PhotonTps(case, SMALL_GOALS, config(request.param)), SMALL_GOALS)
     finally:
