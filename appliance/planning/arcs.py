@@ -9,21 +9,12 @@ from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
 from appliance.contracts import Case
-from appliance.planning.beamlets import MARGIN_MM
-from appliance.planning.geometry import Arrangement, isocentre_of, target_points_mm
+from appliance.planning.collimator_angle import collimator_deg
+from appliance.planning.geometry import Arrangement, isocentre_of
 from appliance.planning.machine import Machine
 from appliance.planning.pieces import ARC_STEP_DEG
-from appliance.planning.segments import FIELD_ROOM_MM
-from engines.photon.dose import projected_extent
 from engines.photon.frame import BeamFrame, beam_frame
 
-COLLIMATOR_DEG = (15.0, 10.0, 5.0)
-"""Collimator angles of an arc, the first that leaves the field no wider than a bank may span; turned the other way for
-every second arc. Chosen: at 0 what leaks between leaves and their tongues would lie in the same transverse planes from
-everywhere; 15 degrees spreads it over 26 mm at 50 mm from the axis, 5 degrees over 9 mm, and a long target makes the
-field wider the more the collimator is turned."""
-LOOKED_AT_DEG = 20
-"""Gantry angles at which a field's width is looked at."""
 ARC_MARGIN_DEG = 1.0
 """A full turn begins and ends this far from the stop that the gantry cannot cross, so that its ends are two angles."""
 SECTOR_DEG = 12.0
@@ -52,8 +43,9 @@ class Sector:
     last: int
 
 
-def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc, ...]:
-    """As many arcs as config.beams says (0: one), turning to and fro over the machine's range. Raises PlanningError
+def plan_arcs(case: Case, machine: Machine, config: PlanningConfig, spared: tuple[str, ...] = ()) -> tuple[Arc, ...]:
+    """As many arcs as config.beams says (0: one), turning to and fro over the machine's range. spared: organs
+    with goals. Raises PlanningError
     without a target."""
     isocentre = isocentre_of(case)
     low, high = machine.gantry.range_deg
@@ -62,7 +54,7 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc
         low, high = middle - 180.0 + ARC_MARGIN_DEG, middle + 180.0 - ARC_MARGIN_DEG
     intervals = int(np.ceil((high - low) / ARC_STEP_DEG - 1e-9))
     turn = (high - low) / intervals
-    turned = _collimator_deg(case, machine)
+    turned = collimator_deg(case, machine, spared)
     arcs = []
     for number in range(config.beams or 1):
         back = number % 2 == 1
@@ -81,21 +73,6 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc
         )
         arcs.append(Arc(tuple(round(a % FULL_TURN_DEG, 2) for a in angles), step, collimator, frames))
     return tuple(arcs)
-
-
-def _collimator_deg(case: Case, machine: Machine) -> float:
-    isocentre, points_mm = isocentre_of(case), target_points_mm(case)
-    for angle in COLLIMATOR_DEG:
-        frames = [
-            beam_frame(
-                isocentre, gantry, collimator_deg=angle, sad_mm=machine.sad_mm, patient_position=case.patient_position
-            )
-            for gantry in range(0, 360, LOOKED_AT_DEG)
-        ]
-        low, high, _, _ = projected_extent(frames, points_mm)
-        if high - low + 2 * (MARGIN_MM + FIELD_ROOM_MM) <= machine.mlc.bank_span_max_mm:
-            return angle
-    return COLLIMATOR_DEG[-1]
 
 
 def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Arrangement, tuple[Sector, ...]]:

@@ -8,8 +8,8 @@ left. That last step makes the result legal whatever the input was.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,9 @@ class PathLimits:
 def pairs_of_neighbours(limits: PathLimits) -> NDArray[np.int64]:
     """(k, 2) numbers of pairs beside each other in one layer."""
     starts = np.cumsum((0, *limits.layers))
-    return np.array(
-        [(i, i + 1) for low, high in itertools.pairwise(starts) for i in range(low, high - 1)], np.int64
-    ).reshape(-1, 2)
+    return np.array([(i, i + 1) for low, high in pairwise(starts) for i in range(low, high - 1)], np.int64).reshape(
+        -1, 2
+    )
 
 
 def violation_mm(left: Array, right: Array, limits: PathLimits) -> float:

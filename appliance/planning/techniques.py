@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, GoalSet
 from appliance.contracts.progress import Progress
-from appliance.errors import PlanningError
 from appliance.planning.arc_start import ArcStarter, arc_fields
 from appliance.planning.arcs import arc_sectors, plan_arcs
 from appliance.planning.beamlets import Beamlets
@@ -57,12 +56,6 @@ Technique = tuple[Arrangement, FluenceStage, Delivery]
 
 def technique_of(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
     """points_mm: the samples. Raises PlanningError without a target."""
-    mlc = setting.machine.mlc
-    if mlc.lower_blocks or mlc.leaf_axis == "Y":
-        raise PlanningError(
-            f"plans for {setting.machine.title} cannot be optimised by this release (two layers of leaves, or leaves "
-            "along Y); import its plan instead"
-        )
     if setting.config.technique == "vmat":
         return _vmat(setting, points_mm, progress)
     return _static(setting, points_mm, progress)
@@ -92,7 +85,8 @@ def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress
 
 
 def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
-    arcs = plan_arcs(setting.case, setting.machine, setting.config)
+    spared = tuple(dict.fromkeys(goal.structure for goal in setting.goal_set.goals))
+    arcs = plan_arcs(setting.case, setting.machine, setting.config, spared)
     arrangement, sectors = arc_sectors(setting.case, setting.machine, arcs)
     targets = target_points_mm(setting.case)
     frames = tuple(frame for arc in arcs for frame in arc.frames)

@@ -1,4 +1,4 @@
-"""VMAT and sliding window on a small cylinder: goals, legal control points, gradients, and what is exported."""
+"""VMAT and sliding window on a small cylinder: goals, legality of every control point, gradients, what is exported."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_gradient_in_every_kind_of_variable(started):
 def planned(request):
     case = cylinder_case()
     patch = pytest.MonkeyPatch()
-    patch.setattr(moving_leaves, "DEVELOP_ROUNDS", 3)
+    patch.setattr(moving_leaves, "DEVELOP_BUDGETS", (30, 30, 30))
     try:
         return case, request.param, *plan_case(PhotonTps(case, SMALL_GOALS, config(request.param)), SMALL_GOALS)
     finally:
