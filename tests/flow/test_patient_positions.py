@@ -34,9 +34,6 @@ IDENTITY = Identity("POSITIONS-1", "Positions^Case", "", "O", "1.2.826.0.1.36800
 FRAME_UID = "1.2.826.0.1.3680043.8.498.78"
 # Four beams, because 0, 90, 180 and 270 degrees are the same four directions in every position.
 COARSE = "[planning]\nbeams = 4\nbeamlet_mm = 10.0\ndose_grid_mm = 5.0\nsegments_per_beam = 3\n"
-COARSE += 'algorithm = "pencil_beam"\n'
-"""The pencil beam knows no direction of the grid; cones are noisy by a part of a voxel in edges, which another position
-moves (test_vmat_positions holds them to what they promise)."""
 SUPINE_ANGLES: dict[str, tuple[Callable[[float], float], float]] = {
     "HFS": (lambda gantry_deg: gantry_deg, 0.0),
     "HFP": (lambda gantry_deg: gantry_deg + 180.0, 0.0),
@@ -152,12 +149,16 @@ def test_the_plan_gives_the_same_dose_as_its_supine_twin(
     assert min(mirrored.values()) > 0.2 * planned_gy.max(), "the patient is not symmetric, so a mirrored dose shows"
 
 
+ROUNDING_GY = 0.2
+"""1 % of the prescribed 20 Gy."""
+
+
 @pytest.mark.parametrize("position", ["HFP", "FFS", "FFP"])
 def test_the_plan_is_as_good_in_every_position(replanned: Callable[[str], Path], position: str) -> None:
     """The same four directions in the patient, so the same plan but for the optimiser's rounding."""
     card, supine = (json.loads((replanned(name) / "scorecard.json").read_text()) for name in (position, "HFS"))
     for goal, expected in zip(card["goals"], supine["goals"], strict=True):
-        assert goal["value"] == pytest.approx(expected["value"], rel=0.02), goal["structure"]
+        assert goal["value"] == pytest.approx(expected["value"], abs=ROUNDING_GY), goal["structure"]
     assert card["plan"]["mu"] == pytest.approx(supine["plan"]["mu"], rel=0.05)
     dose_gy, supine_gy = (whole_dose_gy(replanned(name) / "RD.dcm") for name in (position, "HFS"))
     assert np.abs(dose_gy - supine_gy).mean() < 0.01 * supine_gy.max()
