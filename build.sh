@@ -140,7 +140,12 @@ fingerprint() {
   {
     printf '%s\n%s\n' "$root" "$("$1" -c 'import sys; print(sys.version, sys.base_prefix)')"
     sha256sum build.sh pyproject.toml CMakeLists.txt
-    find engines -path '*/kernels/*' -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -print0 | sort -z | xargs -0r sha256sum
+    find engines -path '*/kernels/*' -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh' \) \
+      -print0 | sort -z | xargs -0r sha256sum
+    # A toolkit or a device that comes later is a reason to set up again.
+    sha256sum tools/build_cuda.py
+    if has_cuda_toolkit; then say "a CUDA toolkit"; fi
+    if has_cuda_device; then say "a CUDA device"; fi
   } | sha256sum | cut -d' ' -f1
 }
 
@@ -153,6 +158,46 @@ is_set_up() { # is_set_up KIND FINGERPRINT: a 'dev' environment also serves wher
   local have
   have=$(cat "$stamp")
   [ "$have" = "dev $2" ] || [ "$have" = "$1 $2" ]
+}
+
+# ---- GPU (nothing of it is needed to compute on the CPU) --------------------------------------------------------------
+
+has_cuda_toolkit() {
+  [ -n "${COUCHSIDE_NVCC:-}" ] || command -v nvcc >/dev/null 2>&1 || compgen -G '/usr/local/cuda*/bin/nvcc' >/dev/null
+}
+
+# A driver's device node: desktop and data-centre cards, or Jetson.
+has_cuda_device() { [ -e /dev/nvidiactl ] || [ -e /dev/nvhost-gpu ] || [ -e /dev/nvgpu ]; }
+
+# Absence of nvcc, a device or pycuda is said, and never fails the build.
+want_gpu() {
+  local result=0
+  printf '  %-44s' "GPU kernels"
+  "$venv/bin/python" tools/build_cuda.py >"$logs/gpu-kernels.log" 2>&1 </dev/null || result=$?
+  if [ $result -eq 0 ] || [ $result -eq 3 ]; then say "$(tail -n 1 "$logs/gpu-kernels.log")"; else
+    say "FAILED; see $logs/gpu-kernels.log. Dose is computed on the CPU."
+  fi
+  printf '  %-44s' "pycuda"
+  if "$venv/bin/python" -c 'import pycuda' 2>/dev/null; then
+    say "there already"
+  elif ! has_cuda_device; then
+    say "not installed: no CUDA device is here"
+  elif ! has_cuda_toolkit; then
+    say "not installed: it is built with the CUDA toolkit (nvcc, headers, cuRAND), which is not here"
+  elif install_pycuda >"$logs/pycuda.log" 2>&1 </dev/null; then
+    say "installed"
+  else
+    say "not to be had; see $logs/pycuda.log. Dose is computed on the CPU."
+  fi
+}
+
+install_pycuda() { # the version of pyproject.toml's extra 'gpu'; pycuda's build looks for nvcc in PATH and CUDA_ROOT
+  local nvcc wanted=()
+  nvcc=${COUCHSIDE_NVCC:-$(command -v nvcc || compgen -G '/usr/local/cuda*/bin/nvcc' | sort -V | tail -n 1)}
+  mapfile -t wanted < <("$venv/bin/python" -c '
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"], sep="\n")')
+  PATH=$(dirname -- "$nvcc"):$PATH CUDA_ROOT=$(dirname -- "$(dirname -- "$nvcc")") pip_install "${wanted[@]}"
 }
 
 make_venv() {
@@ -204,6 +249,7 @@ setup() { # setup KIND (run | dev)
     step "build tools" install_build_tools
     step "packages and compiled kernels" install_package "$extra"
     kernels_are_built || fail "the kernels were compiled but are not in engines; see $logs"
+    want_gpu
     step "first start" "$venv/bin/couchside" --version
     printf '%s %s\n' "$kind" "$mark" >"$stamp"
     say "Ready: .venv/bin/couchside ($SECONDS s)"
@@ -291,7 +337,7 @@ run_bench() { # run_bench NAME [arguments]
 
 clean() {
   rm -rf -- .venv build dist bench/.venv-pyradplan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so
+  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/photon/photon.fatbin*
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
 }

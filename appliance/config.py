@@ -47,13 +47,13 @@ class PlanningConfig(_Section):
     (0: the goal set's, or the adapted plan's). device: 'auto' takes a working GPU, else the CPU."""
 
     machine: str = "millennium120"
-    beam_model: str = "generic_6mv"
-    density: str = "generic_ct"
+    beam_model: str = "couchside_6mv"
+    density: str = "schneider2000"
     density_overrides: dict[str, Annotated[float, Field(ge=0, le=25)]] = Field(default_factory=dict)
     site: str = ""
     goals: Path | None = None
     technique: Literal["step_and_shoot", "sliding_window", "vmat"] = "step_and_shoot"
-    algorithm: Literal["collapsed_cone", "pencil_beam"] = "pencil_beam"
+    algorithm: Literal["collapsed_cone", "pencil_beam"] = "collapsed_cone"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     beams: int = Field(default=0, ge=0, le=36)
     beamlet_mm: float = Field(default=2.5, ge=1.0, le=10.0)

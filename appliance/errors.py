@@ -11,6 +11,7 @@
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
     │   └── UnsupportedPlan           a plan uses what this release cannot compute
+    ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
@@ -132,6 +133,12 @@ class ModelError(CouchsideError):
     key = "model"
     template = "A model or machine file cannot be used: {reason}"
     exit_code = 6
+
+
+class DeviceUnavailable(CouchsideError):
+    key = "device"
+    template = "The compute device cannot be used: {reason}. With --device cpu everything is computed without it"
+    exit_code = 14
 
 
 class EvaluationError(CouchsideError):

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
 from appliance.config import Config
-from appliance.contracts import Approval, CalculatedDose, Case, Evaluation, ExportSet, GoalSet, Plan, StructureKind
+from appliance.contracts import (
+    Approval,
+    CalculatedDose,
+    Case,
+    Evaluation,
+    ExportSet,
+    GoalSet,
+    Plan,
+    PlanFacts,
+)
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan, overrides_of
+from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
 
 def real_stages(config: Config, identities: IdentityStore) -> Stages:
+    """Raises DeviceUnavailable where the configuration demands a GPU that cannot be used."""
     planning = config.planning
+    select_device(planning.device)
+
+    conflicts: dict[str, tuple[str, ...]] = {}
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+        notes: list[str] = []
         try:
-            return plan_case(PhotonTps(case, goal_set, planning, progress), goal_set, progress)
+            with device_errors():
+                tps = PhotonTps(case, goal_set, planning, progress)
+                made = plan_case(tps, goal_set, progress, note=notes.append)
+            conflicts[made[0].digest] = tuple(notes)
+            return made
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"
             ) from error
+
+    def judged(case: Case, goal_set: GoalSet, dose: CalculatedDose, facts: PlanFacts) -> Evaluation:
+        """With what the planner noted about this plan, if it was made in this process."""
+        evaluation = evaluate(case, goal_set, dose, facts)
+        return replace(evaluation, notes=(*evaluation.notes, *conflicts.get(dose.plan_digest, ())))
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
@@ -44,7 +68,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
         plan=plan,
         check_plan=lambda made: check_plan(made, planning.machine),
-        evaluate=evaluate,
+        evaluate=judged,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
@@ -90,12 +114,8 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
             case.reference_plan,
             case.image,
             case.external.voxels,
-            beam_model=planning.beam_model,
-            density=planning.density,
-            algorithm=planning.algorithm,
-            supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
-            overrides=overrides_of(case.structures, planning.density_overrides),
             progress=progress,
+            **dose_options(planning, case.structures),
         )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:

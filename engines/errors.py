@@ -7,3 +7,7 @@ them turns it into an error of `appliance.errors` with a sentence for a clinicia
 
 class EngineError(ValueError):
     """Arrays, grids or parameters that the engine cannot compute with."""
+
+
+class DeviceError(EngineError):
+    """The compute device that was asked for is not there, is out of memory, or failed."""

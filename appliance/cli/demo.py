@@ -17,7 +17,7 @@ from appliance.approval import IdentityStore
 from appliance.audit import export as export_audit
 from appliance.cli.demo_case import prepare
 from appliance.cli.demo_peer import AE_TITLE, ReceivingPeer, push, same_objects
-from appliance.cli.options import AsJson, ConfigFile, settings
+from appliance.cli.options import AsJson, ConfigFile, Device, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.replan import make_folder
 from appliance.cli.results import copy_results, load, scorecard_table
@@ -39,19 +39,26 @@ Out = Annotated[
 ]
 
 
-def demo(case: CaseName = "c-shape", out: Out = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def demo(
+    case: CaseName = "c-shape",
+    out: Out = None,
+    device: Device = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Run a whole adaptive session on a built-in case, with real DICOM over loopback."""
     folder = out or Path("demo-out") / case
+    chosen = with_device(settings(config), device)
     make_folder(folder)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-demo-")))
         tell = stack.enter_context(progress("Demo"))
         began = time.monotonic()
-        files = prepare(case, work / "study", settings(config), tell)
+        files = prepare(case, work / "study", chosen, tell)
         prepared_s = time.monotonic() - began
         peer = ReceivingPeer(folder)
         stack.callback(peer.stop)
-        summary = _run(_configured(settings(config), work / "store", peer.port), files, peer, folder, tell)
+        summary = _run(_configured(chosen, work / "store", peer.port), files, peer, folder, tell)
     document = {
         "case": case,
         "out": str(folder),

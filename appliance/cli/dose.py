@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from appliance.case import ImageSeries, PlanReading, check_one_person, read_plan_file
-from appliance.cli.options import AlgorithmName, AsJson, ConfigFile, chosen_algorithm, settings
+from appliance.cli.options import AlgorithmName, AsJson, ConfigFile, Device, chosen_algorithm, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.plan_on_ct import check_fits_image, check_within_machine, read_series, series_of, structures_on
 from appliance.config import PlanningConfig
@@ -21,7 +21,7 @@ from appliance.dicomio.dose import dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.errors import InconsistentCase
 from appliance.inbound import read_folder
-from appliance.planning import calculate_dose, overrides_of
+from appliance.planning import calculate_dose, dose_options, select_device
 
 PlanFile = Annotated[
     Path, typer.Argument(metavar="RTPLAN", help="A photon plan: static, step-and-shoot, sliding window or VMAT.")
@@ -37,12 +37,14 @@ def dose(
     ct: CtFolder,
     out: OutFile,
     algorithm: AlgorithmName = "",
+    device: Device = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Calculate the dose of a plan on a CT and write it as RTDOSE."""
-    planning = settings(config).planning
+    planning = with_device(settings(config), device).planning
     planning = planning.model_copy(update={"algorithm": chosen_algorithm(algorithm, planning.algorithm)})
+    choice = select_device(planning.device)
     with progress("Dose") as tell:
         tell("reading", 0.0)
         reading, received = read_plan_file(rtplan), read_folder(ct)
@@ -64,6 +66,7 @@ def dose(
         "algorithm": made.algorithm,
         "dose_to": made.dose_to,
         "beam_model": made.beam_model,
+        "device": choice.backend.name,
         "technique": plan.technique,
         "fractions": plan.fractions,
         "mu": plan.mu,
@@ -90,17 +93,14 @@ def calculate_on(
 ) -> CalculatedDose:
     """By the configured algorithm, inside the External where there is one. Raises PlanningError, ModelError."""
     external = _external(structures)
+    select_device(planning.device)
     return calculate_dose(
         reading.plan,
         series.image,
         None if external is None else external.voxels,
-        beam_model=planning.beam_model,
-        density=planning.density,
-        supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
-        overrides=overrides_of(structures, planning.density_overrides),
-        algorithm=planning.algorithm,
         per_beam=per_beam,
         progress=tell,
+        **dose_options(planning, structures),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -16,6 +17,18 @@ ConfigFile = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Store to use instead of the configured one.")
+]
+
+
+class DeviceChoice(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Device = Annotated[
+    DeviceChoice | None,
+    typer.Option("--device", metavar="DEVICE", help="Where dose is computed: auto, cpu or cuda (a GPU)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="As 'couchside sessions' lists it.")]
@@ -45,3 +58,10 @@ def settings(config: Path | None, store: Path | None = None) -> Config:
     if store is None:
         return loaded
     return loaded.model_copy(update={"node": loaded.node.model_copy(update={"store": store})})
+
+
+def with_device(config: Config, device: DeviceChoice | None) -> Config:
+    """The configuration with `--device` in the place of its own, where it is given."""
+    if device is None:
+        return config
+    return config.model_copy(update={"planning": config.planning.model_copy(update={"device": device.value})})

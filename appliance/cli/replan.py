@@ -12,7 +12,7 @@ from rich.console import Group
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
-from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
+from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.results import copy_results, load, publish, scorecard_table, staged
 from appliance.config import Config
@@ -32,12 +32,13 @@ def replan(
     out: Out,
     goals: Goals = None,
     site: Site = "",
+    device: Device = None,
     config: ConfigFile = None,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
-    chosen = with_goals(settings(config, store), goals, site)
+    chosen = with_device(with_goals(settings(config, store), goals, site), device)
     with ExitStack() as stack:
         staging = stack.enter_context(staged(out))
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))

@@ -49,6 +49,10 @@ class TreatmentPlanningSystem(Protocol):
         learn from it: ask `normalise(1.0)` for its own figures afterwards."""
         ...
 
+    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
+        """Sentences that say which goals the plan as it stands misses, and what these objectives hold against them."""
+        ...
+
     def finish(self) -> tuple[Plan, CalculatedDose]:
         """The deliverable plan and its dose on every voxel of the image grid."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isnan
 
@@ -38,10 +39,15 @@ class _Candidate:
 
 
 def plan_case(
-    tps: TreatmentPlanningSystem, goal_set: GoalSet, progress: Progress = silent
+    tps: TreatmentPlanningSystem,
+    goal_set: GoalSet,
+    progress: Progress = silent,
+    *,
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[Plan, CalculatedDose]:
     """The best deliverable plan found and its dose. Candidates are judged on the full grid and the best by `score` is
-    returned, so a later round can never make the result worse. The last progress step says why planning stopped."""
+    returned, so a later round can never make the result worse. The last progress step says why planning stopped. note:
+    told which goals stand against each other where some are missed."""
     rules = Rules(goal_set, tps.initial_objectives())
     objectives = _plan_fluence(tps, rules, progress)
     progress("planner: apertures", 0.5)
@@ -61,6 +67,9 @@ def plan_case(
             if newest.points > best.points:
                 best, idle = newest, 0
             estimate = scaled(goal_set, newest.judged, 1 / factor)
+    if not _satisfied(goal_set, best.judged, 0.0):
+        for sentence in tps.conflicts(objectives):
+            note(sentence)
     progress(f"planner: {_why(goal_set, best, idle)}", 1.0)
     return best.plan, best.dose
 

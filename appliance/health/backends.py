@@ -1,22 +1,28 @@
 """Check 'backends': can this machine compute a dose, and with what.
 
 Imports the compiled kernels, asks how many OpenMP threads they will use, and traces rays through a water cube with
-them: the radiological depth must be the geometric one. Then asks the CUDA driver how many devices there are, or says
-why there is none. Failed without working kernels; degraded if OpenMP gives one thread on a machine of several cores.
-CUDA is reported, not demanded: this release computes on the CPU.
+them: the radiological depth must be the geometric one. Then makes the choice between CPU and GPU that planning will
+make and lists what it depends on: driver, device, compiled GPU kernels with their architectures, pycuda. A GPU is used
+only after it has computed a small problem as the CPU does. Failed without working CPU kernels, or where the
+configuration demands a GPU that cannot be used; degraded if OpenMP gives one thread on a machine of several cores, or a
+device is there and cannot be used. A machine without a GPU is in order.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from pydantic import JsonValue
 
 from appliance.config import Config
 from appliance.health.result import Finding, Status
+from engines.errors import DeviceError
+from engines.photon.backend.choice import DeviceName, choose, driver_devices
+from engines.photon.backend.fatbin import load_fatbin
 
 KERNELS = "engines.photon._kernels"
 
@@ -26,25 +32,28 @@ DEPTH_TOLERANCE_MM = 0.05
 
 
 def check(config: Config) -> Finding:
-    cuda_devices, cuda = cuda_found()
-    detail: dict[str, JsonValue] = {"cuda_devices": cuda_devices, "cuda": cuda}
     try:
         kernels = importlib.import_module(KERNELS)
     except ImportError as error:
         return Finding(
             Status.FAILED,
             "The compiled dose kernels cannot be loaded, so nothing can be planned; run ./build.sh setup.",
-            {**detail, "error": str(error)},
+            {"error": str(error)},
         )
     threads = int(kernels.max_threads())
     error_mm = depth_error_mm(kernels, threads)
-    detail |= {"openmp_threads": threads, "depth_error_mm": error_mm}
+    detail: dict[str, JsonValue] = {"openmp_threads": threads, "depth_error_mm": error_mm}
     if not error_mm <= DEPTH_TOLERANCE_MM:
         sentence = f"The dose kernels compute wrongly here (depth off by {error_mm:.3g} mm); rebuild: ./build.sh setup."
         return Finding(Status.FAILED, sentence, detail)
+    choice = chosen(config.planning.device)
+    detail |= choice.detail
+    if not choice.works:
+        return Finding(Status.FAILED, choice.sentence, detail)
     if threads == 1 and len(os.sched_getaffinity(0)) > 1:
         return Finding(Status.DEGRADED, "The dose kernels use one thread only; unset OMP_NUM_THREADS.", detail)
-    return Finding(Status.OK, f"CPU kernels work, {threads} OpenMP threads. CUDA: {cuda}.", detail)
+    sentence = f"CPU kernels work, {threads} OpenMP threads. {choice.sentence}"
+    return Finding(Status.DEGRADED if choice.wasted else Status.OK, sentence, detail)
 
 
 def depth_error_mm(kernels: object, threads: int) -> float:
@@ -60,17 +69,48 @@ def depth_error_mm(kernels: object, threads: int) -> float:
     return float(np.max(np.abs(out - (y_mm + 51.0))))
 
 
-def cuda_found() -> tuple[int, str]:
-    """(devices, sentence part) from the CUDA driver API itself: cuInit, cuDeviceGetCount. No context is made."""
+@dataclass(frozen=True)
+class Chosen:
+    """What computes dose under a configuration. `works` is false where it was told to use a GPU that cannot be used;
+    `wasted`: a device is there and not used although nobody asked for the CPU."""
+
+    sentence: str
+    detail: dict[str, JsonValue]
+    works: bool = True
+    wasted: bool = False
+
+
+def chosen(device: DeviceName) -> Chosen:
+    """Makes the choice that planning will make, the GPU's self-test included, and lists the parts it depends on."""
+    devices, missing = driver_devices()
+    detail: dict[str, JsonValue] = {
+        "asked": device,
+        "cuda_devices": devices,
+        "cuda_driver": missing or "answers",
+        "gpu_kernels": gpu_kernels(),
+        "pycuda": _version_of("pycuda"),
+    }
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0, "no driver library (libcuda.so.1), so the CPU is used"
-    code = driver.cuInit(0)
-    if code != 0:
-        return 0, f"the driver does not start (cuInit answered {code}), so the CPU is used"
-    count = ctypes.c_int(0)
-    code = driver.cuDeviceGetCount(ctypes.byref(count))
-    if code != 0 or count.value == 0:
-        return 0, "the driver finds no device, so the CPU is used"
-    return count.value, f"{count.value} device{'s' if count.value > 1 else ''} found, not used by this release"
+        choice = choose(device)
+    except DeviceError as error:
+        return Chosen(f"The GPU is asked for and cannot be used: {error}.", {**detail, "device": "none"}, works=False)
+    name = choice.backend.name
+    detail |= {"device": name, "why": choice.why, "summary": choice.backend.summary}
+    wasted = name == "cpu" and device == "auto" and devices > 0
+    return Chosen(f"Dose is computed by: {choice.backend.summary} ({choice.why}).", detail, wasted=wasted)
+
+
+def gpu_kernels() -> str:
+    """Architectures of the compiled GPU kernels and the compiler's version, or why there are none."""
+    try:
+        fatbin = load_fatbin()
+    except DeviceError as error:
+        return str(error)
+    return f"{fatbin.architectures}, nvcc {fatbin.compiler}"
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
 from appliance.contracts import Case
+from appliance.planning.collimator_angle import collimator_deg
 from appliance.planning.geometry import Arrangement, isocentre_of
 from appliance.planning.machine import Machine
 from appliance.planning.pieces import ARC_STEP_DEG
 from engines.photon.frame import BeamFrame, beam_frame
 
-COLLIMATOR_DEG = 15.0
-"""Collimator of an arc, turned the other way for every second one. Chosen: at 0 what leaks between leaves and their
-tongues would lie in the same transverse planes from everywhere; 15 degrees spreads it over 26 mm at 50 mm from the axis
-and costs little field width."""
 ARC_MARGIN_DEG = 1.0
 """A full turn begins and ends this far from the stop that the gantry cannot cross, so that its ends are two angles."""
 SECTOR_DEG = 12.0
@@ -46,8 +43,9 @@ class Sector:
     last: int
 
 
-def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc, ...]:
-    """As many arcs as config.beams says (0: one), turning to and fro over the machine's range. Raises PlanningError
+def plan_arcs(case: Case, machine: Machine, config: PlanningConfig, spared: tuple[str, ...] = ()) -> tuple[Arc, ...]:
+    """As many arcs as config.beams says (0: one), turning to and fro over the machine's range. spared: organs
+    with goals. Raises PlanningError
     without a target."""
     isocentre = isocentre_of(case)
     low, high = machine.gantry.range_deg
@@ -56,10 +54,11 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc
         low, high = middle - 180.0 + ARC_MARGIN_DEG, middle + 180.0 - ARC_MARGIN_DEG
     intervals = int(np.ceil((high - low) / ARC_STEP_DEG - 1e-9))
     turn = (high - low) / intervals
+    turned = collimator_deg(case, machine, spared)
     arcs = []
     for number in range(config.beams or 1):
         back = number % 2 == 1
-        collimator = (-COLLIMATOR_DEG if back else COLLIMATOR_DEG) % FULL_TURN_DEG
+        collimator = (-turned if back else turned) % FULL_TURN_DEG
         start, step = (high, -turn) if back else (low, turn)
         angles = [start + step * i for i in range(intervals + 1)]
         frames = tuple(
@@ -69,7 +68,7 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig) -> tuple[Arc
                 collimator_deg=collimator,
                 sad_mm=machine.sad_mm,
                 patient_position=case.patient_position,
-            )  # fmt: skip
+            )
             for angle in angles[:-1]
         )
         arcs.append(Arc(tuple(round(a % FULL_TURN_DEG, 2) for a in angles), step, collimator, frames))
@@ -95,7 +94,7 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
                     collimator_deg=arc.collimator_deg,
                     sad_mm=machine.sad_mm,
                     patient_position=case.patient_position,
-                )  # fmt: skip
+                )
             )
     return Arrangement(isocentre, tuple(angles), arcs[0].collimator_deg, tuple(frames)), tuple(sectors)
 

@@ -89,6 +89,6 @@ def _backwards(points: tuple[ControlPoint, ...]) -> tuple[ControlPoint, ...]:
             p.leaf_b_mm,
             p.lower_a_mm,
             p.lower_b_mm,
-        )  # fmt: skip
+        )
         for p in reversed(points)
     )

@@ -52,6 +52,10 @@ class Delivery(Protocol):
         """(directions, nv, nu) of the present state, MU."""
         ...
 
+    def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
+        """A gradient in the present fluence as one in the variables."""
+        ...
+
     def scale(self, factor: float) -> None: ...
 
     def plan(self) -> Plan:

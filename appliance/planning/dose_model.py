@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.planning.compute import backend
+from engines.photon.backend.protocol import Exposure
 from engines.photon.beam_model import BeamModel
-from engines.photon.dose import DoseOperator, Medium, point_geometry, projected_extent
+from engines.photon.dose import Medium, projected_extent
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster, raster_for
 
@@ -18,7 +20,7 @@ cut, and what it differs by is added from the first `judge` on."""
 
 
 class DoseModel:
-    """fluence (directions, nv, nu) in MU -> dose (samples,) in Gy. scale: Gy of the course for one unit of the engine."""
+    """fluence (directions, nv, nu) in MU -> dose (samples,) in Gy. scale: Gy of the course a unit of the engine."""
 
     def __init__(
         self,
@@ -31,21 +33,12 @@ class DoseModel:
         scale: float,
     ) -> None:
         self.frames, self.raster = frames, raster
-        self._model, self._space, self._scale = model, space, np.float32(scale)
-        self._ssd_mm = tuple(space.ssd_mm(frame) for frame in frames)
-        self._operator = DoseOperator(model, raster, self._geometry(points_mm), self._ssd_mm)
-
-    def _geometry(self, points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-        out = np.empty((len(self.frames), len(points_mm), 5), np.float32)
-        for number, frame in enumerate(self.frames):
-            depth = self._space.depth_mm(frame, points_mm)
-            out[number] = point_geometry(self._model, frame, points_mm, depth)
-        return out
+        self._scale = np.float32(scale)
+        self._operator = backend().dose_operator(model, raster, Exposure.of(space, frames, points_mm))
 
     def add(self, points_mm: NDArray[np.float32], order: NDArray[np.int64]) -> None:
         """More samples; order: how the old ones followed by the new ones now lie."""
-        every = np.concatenate([self._operator.geometry, self._geometry(points_mm)], axis=1)[:, order]
-        self._operator = DoseOperator(self._model, self.raster, np.ascontiguousarray(every), self._ssd_mm)
+        self._operator = self._operator.with_points(points_mm, order)
 
     def forward(self, fluence: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._operator.forward(fluence) * self._scale

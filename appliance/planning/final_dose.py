@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, CalculatedDose, Image, Plan
+from appliance.config import PlanningConfig
+from appliance.contracts import Beam, CalculatedDose, Image, Plan, Structure, StructureKind
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
 from appliance.planning.beam_models import load_calibrated, load_superposition
-from appliance.planning.density import Overrides, beyond_notes, load_density, medium
+from appliance.planning.compute import backend, device_errors
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium, overrides_of
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
-from engines.grid import Grid, VoxelSet
+from engines.grid import VoxelSet
 from engines.photon.aperture import ApertureFluence
+from engines.photon.backend.protocol import DoseSum
 from engines.photon.beam_model import BeamModel
-from engines.photon.dose import BeamDose, Medium, box_corners_mm, projected_extent
-from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
 from engines.photon.superposition.dose import Exposure
 
@@ -50,7 +52,7 @@ class FinalDose:
         image: Image,
         external: VoxelSet | None,
         *,
-        beam_model: str = "generic_6mv",
+        beam_model: str = "couchside_6mv",
         density: str = "generic_ct",
         supports: tuple[VoxelSet, ...] = (),
         algorithm: Algorithm = "pencil_beam",
@@ -68,7 +70,7 @@ class FinalDose:
             wanted[:] = False
             wanted.reshape(-1)[external.index] = True
         self._wanted = wanted
-        self._voxels = GridDose(self._space, wanted)
+        self._sum: DoseSum | None = None
         self._superposition: PlanSuperposition | None = None
 
     def calculate(self, plan: Plan, *, per_beam: bool = False, progress: Progress = silent) -> CalculatedDose:
@@ -81,7 +83,8 @@ class FinalDose:
         for beam in plan.beams:
             _check(beam, self._model)
         calculate = self._cones if self._algorithm == "collapsed_cone" else self._pencils
-        total, singles = calculate(plan, per_beam, progress)
+        with device_errors():
+            total, singles = calculate(plan, per_beam, progress)
         progress("final dose", 1.0)
         return CalculatedDose(
             self._grid,
@@ -110,19 +113,19 @@ class FinalDose:
 
     def _pencils(self, plan: Plan, per_beam: bool, progress: Progress) -> tuple[Volume, list[Volume]]:
         work = [(number, beam, piece) for number, beam in enumerate(plan.beams) for piece in pieces(beam, plan)]
-        total = self._voxels.empty()
-        singles = [self._voxels.empty() for _ in plan.beams] if per_beam else []
+        if self._sum is None:
+            self._sum = backend().dose_sum(self._model, self._space, self._wanted)
+        singles: list[Volume] = []
         pitch_mm = ARC_PITCH_MM if len(work) > MANY_DIRECTIONS else FINAL_PITCH_MM
-        scale, box = self._gy_per_mu * plan.fractions, self._voxels.grid
+        scale = np.float32(self._gy_per_mu * plan.fractions)
         for done, (number, beam, piece) in enumerate(work):
             progress("final dose", done / len(work))
-            engine = _beam_dose(
-                _exposure(piece, beam, self._model), self._model, self._space, box=box, pitch_mm=pitch_mm
-            )
-            self._voxels.add(engine, singles[number] if per_beam else total, scale=scale)
-        for single in singles:
-            total += single
-        return self._voxels.on_grid(total), [self._voxels.on_grid(single) for single in singles]
+            one = _exposure(piece, beam, self._model)
+            self._sum.add(one.frame, one.draw, field_extent_mm=one.field_extent_mm, pitch_mm=pitch_mm)
+            if per_beam and (done + 1 == len(work) or work[done + 1][0] != number):
+                singles.append(self._sum.take() * scale)
+        total = np.asarray(sum(singles) if per_beam else self._sum.take() * scale, np.float32)
+        return total, singles
 
 
 class DoseOptions(TypedDict, total=False):
@@ -133,6 +136,17 @@ class DoseOptions(TypedDict, total=False):
     supports: tuple[VoxelSet, ...]
     overrides: Overrides
     algorithm: Algorithm
+
+
+def dose_options(planning: PlanningConfig, structures: Sequence[Structure]) -> DoseOptions:
+    """What a configuration says of doses in these structures: every dose of a session is calculated with the same."""
+    return DoseOptions(
+        beam_model=planning.beam_model,
+        density=planning.density,
+        supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
+        overrides=overrides_of(structures, planning.density_overrides),
+        algorithm=planning.algorithm,
+    )
 
 
 def calculate_dose(
@@ -157,18 +171,6 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
     x1, x2, y1, y2 = apertures.jaws_mm.T
     field = (float(x1.min()), float(x2.max()), float(y1.min()), float(y2.max()))
     return Exposure(piece.frame, draw, field)
-
-
-def _beam_dose(exposure: Exposure, model: BeamModel, space: Medium, *, box: Grid, pitch_mm: float) -> BeamDose:
-    return BeamDose(
-        model,
-        space,
-        exposure.frame,
-        exposure.draw,
-        points_extent_mm=projected_extent([exposure.frame], box_corners_mm(box)),
-        field_extent_mm=exposure.field_extent_mm,
-        pitch_mm=pitch_mm,
-    )
 
 
 def _check(beam: Beam, model: BeamModel) -> None:

@@ -35,6 +35,7 @@ not to fight coverage)."""
 
 @dataclass(frozen=True, eq=False)
 class Term:
+    objective: Objective
     penalty: Penalty
     factor: float
     position: NDArray[np.int64]
@@ -111,7 +112,7 @@ class Merit:
             position, volume = found
             total = float(volume.sum(dtype=np.float64))
             penalty = _penalty(objective, samples.distance_mm[position])
-            self.terms.append(Term(penalty, objective.weight, position, (volume / total).astype(np.float32)))
+            self.terms.append(Term(objective, penalty, objective.weight, position, (volume / total).astype(np.float32)))
         if not self.terms:
             raise PlanningError("no objective has any voxel in this case")
 
@@ -123,6 +124,17 @@ class Merit:
                 value += term.factor * part
                 gradient[term.position] += np.float32(term.factor) * slope
         return value, gradient
+
+    def slopes(self, dose_gy: NDArray[np.float32]) -> list[tuple[Objective, NDArray[np.float32]]]:
+        """The gradient (samples,) of each objective that is not met."""
+        found = []
+        for term in self.terms:
+            part, slope = term.penalty(dose_gy[term.position], term.weight)
+            if part > 0:
+                gradient = np.zeros_like(dose_gy)
+                gradient[term.position] = np.float32(term.factor) * slope
+                found.append((term.objective, gradient))
+        return found
 
 
 def goal_values(

@@ -12,8 +12,10 @@ from appliance.planning.moving_field import FieldLimits, MovingField
 
 Array = NDArray[np.float64]
 
-LEAF_UNIT_MM = 16.0
-"""One unit of the leaf variables of a control point with the mean MU, as for still apertures (see segments)."""
+LEAF_UNIT_MM = 60.0
+"""One unit of the leaf variables of a control point with the mean MU; MU are in units of the mean interval (chosen on
+the C-shape: 6, 16, 40 and 80 mm ended at 1500, 350, 110 and about 100 after 60 evaluations, longer ones higher
+again)."""
 MOST_UNEQUAL = 4.0
 """Leaf units differ from the mean's by at most this factor (chosen)."""
 

@@ -76,8 +76,8 @@ def frame_at(beam: Beam, gantry_deg: float, patient_position: str) -> BeamFrame:
 
 
 def leaf_layers_mm(beam: Beam) -> tuple[NDArray[np.float64], ...]:
-    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens. Turned by
-    90 degrees the old X axis is the new -Y: borders along it change sign and order."""
+    """Leaf borders of each layer in the axes of `frame_at`; without an MLC one wide pair, which `pieces` opens. Turned
+    by 90 degrees the old X axis is the new -Y: borders along it change sign and order."""
     layers = [np.array(b, np.float64) for b in (beam.leaf_boundaries_mm, beam.lower_boundaries_mm) if b]
     layers = layers or [np.array([-OPEN_FIELD_MM, OPEN_FIELD_MM])]
     return tuple(-layer[::-1] for layer in layers) if beam.leaf_axis == "Y" else tuple(layers)

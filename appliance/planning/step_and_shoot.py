@@ -1,4 +1,4 @@
-"""Step-and-shoot: still apertures from fixed directions, first sequenced from the fluence, then grown by their price."""
+"""Step-and-shoot: still apertures from fixed directions, sequenced from the fluence, then grown by their price."""
 
 from __future__ import annotations
 
@@ -75,6 +75,11 @@ class StepAndShoot:
 
     def _drawn(self, beams: tuple[BeamSegments, ...]) -> NDArray[np.float32]:
         return np.stack([self._drawer.forward(beam.apertures) for beam in beams])
+
+    def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
+        vector = SegmentVector(self._segments, self._machine, 0.0)
+        parts = [self._drawer.adjoint(b.apertures, g) for b, g in zip(self._segments, by_fluence, strict=True)]
+        return vector.gradient(self._segments, parts)
 
     def scale(self, factor: float) -> None:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)

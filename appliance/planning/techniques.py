@@ -20,7 +20,9 @@ from appliance.planning.fluence_stage import FluenceStage
 from appliance.planning.geometry import Arrangement, arrange, target_points_mm
 from appliance.planning.leakage import Leakage
 from appliance.planning.machine import Machine
-from appliance.planning.moving_leaves import MovingLeaves
+from appliance.planning.moving_field import MovingField
+from appliance.planning.moving_leaves import MovingLeaves, Starter
+from appliance.planning.sliding_start import SlidingStarter, sliding_fields
 from appliance.planning.step_and_shoot import StepAndShoot
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
@@ -72,6 +74,9 @@ def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress
     raster = planning_raster(arrangement.frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
     dose_model = setting.dose_model(arrangement.frames, points_mm, raster)
     stage = _stage(setting, arrangement, dose_model)
+    if setting.config.technique == "sliding_window":
+        fields = sliding_fields(arrangement, stage.beamlets, setting.machine)
+        return arrangement, stage, _moving(setting, fields, dose_model, SlidingStarter(fields, setting.machine))
     delivery = StepAndShoot(
         arrangement, dose_model, setting.machine, setting.config, collimation=setting.model.collimation,
         head=setting.head,
@@ -80,7 +85,8 @@ def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress
 
 
 def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
-    arcs = plan_arcs(setting.case, setting.machine, setting.config)
+    spared = tuple(dict.fromkeys(goal.structure for goal in setting.goal_set.goals))
+    arcs = plan_arcs(setting.case, setting.machine, setting.config, spared)
     arrangement, sectors = arc_sectors(setting.case, setting.machine, arcs)
     targets = target_points_mm(setting.case)
     frames = tuple(frame for arc in arcs for frame in arc.frames)
@@ -89,8 +95,10 @@ def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) 
     progress("geometry", 0.2)
     dose_model = setting.dose_model(frames, points_mm, raster)
     fields = arc_fields(arcs, sectors, arrangement, stage.beamlets, setting.machine)
-    delivery = MovingLeaves(
-        fields, dose_model, setting.machine, ArcStarter(fields, sectors, setting.machine),
-        collimation=setting.model.collimation, head=setting.head,
-    )  # fmt: skip
-    return arrangement, stage, delivery
+    return arrangement, stage, _moving(setting, fields, dose_model, ArcStarter(fields, sectors, setting.machine))
+
+
+def _moving(setting: Setting, fields: tuple[MovingField, ...], dose_model: DoseModel, starter: Starter) -> MovingLeaves:
+    return MovingLeaves(
+        fields, dose_model, setting.machine, starter, collimation=setting.model.collimation, head=setting.head
+    )

@@ -11,10 +11,11 @@ from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
+from appliance.planning.conflicts import Pull, conflicts, in_words
 from appliance.planning.density import load_density, medium, overrides_of
-from appliance.planning.final_dose import FinalDose
+from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.machine import check_plannable, load_machine
-from appliance.planning.merit import FullGrid, Regions, goal_values
+from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
 from appliance.planning.sampling import sample_case
 from appliance.planning.techniques import Setting, technique_of
 from appliance.planning.template import initial_objectives
@@ -41,15 +42,7 @@ class PhotonTps:
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
         overrides = overrides_of(case.structures, config.density_overrides)
         table = load_density(config.density)
-        self._final_dose = FinalDose(
-            case.image,
-            case.external.voxels,
-            beam_model=config.beam_model,
-            density=config.density,
-            supports=supports,
-            overrides=overrides,
-            algorithm=config.algorithm,
-        )
+        self._final_dose = FinalDose(case.image, case.external.voxels, **dose_options(config, case.structures))
         setting = Setting(
             case=case,
             goal_set=goal_set,
@@ -153,6 +146,25 @@ class PhotonTps:
             dose = self._final_dose.calculate(plan, per_beam=self.config.per_beam_dose, progress=self._progress)
             self._final = plan, dose
         return self._final
+
+    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
+        """One sentence for each missed goal that other objectives stand against, in the plan as it is."""
+        if not self._sequenced:
+            return ()
+        goals, values = self.goal_set.goals, goal_values(self.goal_set.goals, self._regions, self._dose)
+        missed = frozenset(
+            i for i, (goal, v) in enumerate(zip(goals, values, strict=True)) if not np.isnan(v) and not goal.met_by(v)
+        )
+        if not missed:
+            return ()
+        model, delivery = self._delivery.dose_model, self._delivery
+        slopes = Merit(objectives, self._regions, self.samples).slopes(self._dose)
+        pulls = [Pull(objective, delivery.in_variables(model.adjoint(slope))) for objective, slope in slopes]
+        return tuple(
+            f"{goals[found.goal]} is missed: it stands against "
+            + " and ".join(f"{in_words(o)} (cosine {cosine:.2f})" for o, cosine in found.against)
+            for found in conflicts(pulls, missed)
+        )
 
     def _state(self, merit: float, iterations: int, stage: str) -> PlanningState:
         values = goal_values(self.goal_set.goals, self._regions, self._dose)

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class Apertures:
     """Segments of one beam: left and right (segments, pairs) leaf tips along IEC X_b and jaws (segments, 4) as x1, x2,
-    y1, y2, all in mm at the isocentre plane; mu (segments,). Pairs of a second layer of leaves follow those of the first.
+    y1, y2, all in mm at the isocentre plane; mu (segments,). Pairs of a second layer follow those of the first.
 
     A pair with right <= left is closed and transmits only through its leaves (a closed pair is parked behind a jaw)."""
 
@@ -44,12 +44,11 @@ class _Edges:
 class ApertureFluence:
     """Operator from apertures to the fluence (nv, nu) of one beam on a raster, in MU: 1 MU of an open field gives 1.
 
-    F = sum_s mu_s [ t_jaw + (t - t_jaw) box_s + sum_r f_r open_sr ], with t what all closed leaves let through, box_s what
-    the jaws leave open and open_sr what the jaws and the leaves of row r leave open (see LeafRows; without tongue and
-    groove and with one layer a row is a leaf pair and f_r = 1 - t), each with exact pixel coverage; the radiation edge of
-    a leaf lies `leaf_offset_mm` behind its tip. layers_mm: leaf borders along IEC Y_b, pairs + 1 values; two arrays for
-    two layers.
-    """
+    F = sum_s mu_s [ t_jaw + (t - t_jaw) box_s + sum_r f_r open_sr ], with t what all closed leaves let through, box_s
+    what the jaws leave open and open_sr what the jaws and the leaves of row r leave open (see LeafRows; without
+    tongue and groove and with one layer a row is a leaf pair and f_r = 1 - t), each with exact pixel coverage; the
+    radiation edge of a leaf lies `leaf_offset_mm` behind its tip. layers_mm: leaf borders along IEC Y_b, pairs + 1
+    values; two arrays for two layers."""
 
     def __init__(
         self,
@@ -164,8 +163,8 @@ class ApertureFluence:
         return Apertures(left, right, by_jaws, by_mu)
 
     def row_gradient(self, gradient: NDArray[np.float32]) -> Array:
-        """(pairs, nu) sum of a fluence gradient (nv, nu) over each leaf's height: what opening a leaf of the first layer
-        there changes, leaves being what they are without tongue and groove."""
+        """(pairs, nu) sum of a fluence gradient (nv, nu) over each leaf's height: what opening a leaf of the first
+        layer there changes, leaves being what they are without tongue and groove."""
         return np.asarray(self._pairs @ gradient, np.float64)
 
 

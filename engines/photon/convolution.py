@@ -78,6 +78,17 @@ def _transfer(model: BeamModel, table_ssd_mm: float, pitch_mm: float, shape: tup
     return np.ascontiguousarray(fft.rfft2(cyclic).real, np.float32)
 
 
+def transfer_functions(model: BeamModel, ssd_mm: float, raster: Raster) -> NDArray[np.float32]:
+    """Real transfer functions (3, nv, nu/2+1) of the kernel table nearest to a source-surface distance."""
+    return _transfer(model, model.kernels_at(ssd_mm).ssd_mm, raster.pitch_mm, (raster.nv, raster.nu))
+
+
+def in_air_profile(model: BeamModel, raster: Raster) -> NDArray[np.float32]:
+    """In-air fluence relative to the axis at every node, (nv, nu)."""
+    radius = np.hypot(raster.v_mm[:, None], raster.u_mm[None, :])
+    return np.interp(radius, model.profile_radius_mm, model.profile_relative).astype(np.float32)
+
+
 class KernelMaps:
     """Linear operator from fluence (beams, nv, nu) to interleaved kernel maps (beams, nv, nu, 4), float32.
 
@@ -90,8 +101,7 @@ class KernelMaps:
         shape = (raster.nv, raster.nu)
         tables = [model.kernels_at(s).ssd_mm for s in ssd_mm]
         self._transfer = [_transfer(model, s, raster.pitch_mm, shape) for s in tables]
-        radius = np.hypot(raster.v_mm[:, None], raster.u_mm[None, :])
-        self._profile = np.interp(radius, model.profile_radius_mm, model.profile_relative).astype(np.float32)
+        self._profile = in_air_profile(model, raster)
 
     def forward(self, fluence: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         self._check(fluence)

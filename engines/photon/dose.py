@@ -47,7 +47,8 @@ class Medium:
     density: NDArray[np.float32]
 
     @cached_property
-    def _box(self) -> tuple[Grid, NDArray[np.float32]]:
+    def box(self) -> tuple[Grid, NDArray[np.float32]]:
+        """Grid and density of the part that rays are traced in."""
         low, high = bounds(self.density)
         cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         return self.grid.cropped(low, high), np.ascontiguousarray(self.density[cut])
@@ -56,7 +57,7 @@ class Medium:
         self, frame: BeamFrame, points_mm: NDArray[np.float32], *, threads: int = THREADS
     ) -> NDArray[np.float32]:
         """Radiological depth (n,) in mm of water of LPS points (n, 3), by ray tracing from the source."""
-        grid, density = self._box
+        grid, density = self.box
         out = np.empty(len(points_mm), np.float32)
         _kernels.depth_of_points(
             density,

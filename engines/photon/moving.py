@@ -36,9 +36,9 @@ class Trajectory:
 class MovingFluence:
     """Operator from a Trajectory to the fluence (intervals, nv, nu) in MU: 1 MU of an open field gives 1.
 
-    F_k = mu_k [ t_jaw + (t - t_jaw) box_k + sum_r f_r v_r (x) open_kr ]: t what all closed leaves let through, box_k what
-    the jaws leave open on average, r the rows of LeafRows with their coverage v_r across and their open time along the
-    leaf. The jaws across the leaves stand still at y_mm; rows they hide are left out.
+    F_k = mu_k [ t_jaw + (t - t_jaw) box_k + sum_r f_r v_r (x) open_kr ]: t what all closed leaves let through, box_k
+    what the jaws leave open on average, r the rows of LeafRows with their coverage v_r across and their open time
+    along the leaf. The jaws across the leaves stand still at y_mm; rows they hide are left out.
 
     layers_mm: leaf borders, growing, one array a layer; pairs of all layers are numbered one after the other.
     """

@@ -1,4 +1,5 @@
 from engines.sequencing.greedy import Sequence, longest_gain, sequence_fluence
 from engines.sequencing.monitor_units import monitor_units
+from engines.sequencing.sliding_window import positions, sweep
 
-__all__ = ["Sequence", "longest_gain", "monitor_units", "sequence_fluence"]
+__all__ = ["Sequence", "longest_gain", "monitor_units", "positions", "sequence_fluence", "sweep"]

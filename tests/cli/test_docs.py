@@ -12,6 +12,7 @@ import typer
 from appliance.__main__ import INTERNAL_ERROR, INTERRUPTED
 from appliance.cli.app import app
 from appliance.cli.check import STOPPED
+from appliance.cli.commission import MISSED
 from appliance.errors import CouchsideError
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text("utf-8")
@@ -58,7 +59,9 @@ def test_every_exit_code_is_documented() -> None:
         USAGE,
         INTERNAL_ERROR,
         INTERRUPTED,
+        MISSED,
         STOPPED,
+        MISSED,
         *(kind.exit_code for kind in tree(CouchsideError)),
     }
 

@@ -58,6 +58,10 @@ class ScriptedTps:
     def refine(self, objectives: Objectives) -> PlanningState:
         return self._next("refine", objectives)
 
+    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
+        self.calls.append("conflicts")
+        return ("PTV D95% >= 20 is missed: it stands against mean dose of Core",)
+
     def normalise(self, factor: float) -> PlanningState:
         self.calls.append("normalise")
         self.factor *= factor

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.grid import Grid
+from engines.photon.backend.cuda_dose import CudaBackend
+from engines.photon.backend.protocol import Exposure
 from engines.photon.beam_model import BeamModel, load_beam_model
 from engines.photon.dose import DoseOperator, Medium, point_geometry
 from engines.photon.frame import beam_frame
@@ -74,6 +76,14 @@ def solve(model: BeamModel | None = None, *, threads: int = 1) -> Result:
     )
     operator = DoseOperator(model, RASTER, geometry, (900.0, 900.0), threads=threads)
     return Result(depth, geometry, operator.forward(fluence()), blocks(operator.adjoint(dose_gradient())))
+
+
+def solve_on_device(backend: CudaBackend) -> Result:
+    """With a GPU, or what stands for one in tests."""
+    model, space, points = load_beam_model(MODEL_FILE), medium(), points_mm()
+    operator = backend.dose_operator(model, RASTER, Exposure(space, FRAMES, points, (900.0, 900.0)))
+    depth = backend.depth_mm(space, FRAMES, points)
+    return Result(depth, operator.geometry(), operator.forward(fluence()), blocks(operator.adjoint(dose_gradient())))
 
 
 def blocks(gradient: NDArray[np.float32]) -> NDArray[np.float32]:

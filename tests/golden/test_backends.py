@@ -1,7 +1,7 @@
 """All backends, one result: each solves the fixed problem of problem.py to 1e-4 of the maximum of the stored answer.
 
-A backend is a function from threads to a `Result`. Today there is the CPU build; a GPU build joins BACKENDS with
-`pytest.param(..., marks=pytest.mark.gpu)`.
+A backend is a function that gives a `Result`: the CPU build on one and two threads, and the GPU build where a CUDA
+device works. tests/engines/photon/cuda holds the GPU's kernels to the same file without a GPU.
 """
 
 from __future__ import annotations
@@ -9,10 +9,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.errors import DeviceError
+from engines.photon.backend.choice import choose
+from engines.photon.backend.cuda_dose import CudaBackend
 from engines.photon.beam_model import load_beam_model
 from engines.photon.dose import DoseOperator
 
-from .problem import BLOCK, FRAMES, MODEL_FILE, RASTER, STORED, Result, blocks, dose_gradient, fluence, points_mm, solve
+from .problem import (
+    BLOCK,
+    FRAMES,
+    MODEL_FILE,
+    RASTER,
+    STORED,
+    Result,
+    blocks,
+    dose_gradient,
+    fluence,
+    points_mm,
+    solve,
+    solve_on_device,
+)
 
 TOLERANCE = 1e-4
 """Share of the stored maximum: float32 in another order of summation."""
@@ -20,9 +36,20 @@ TOLERANCE = 1e-4
 FIRST_POINT_X_MM, FLUENCE_SUM, GRADIENT_SUM = -57.410683, 1170.0871, 0.058061
 """Of the seeded generators of problem.py."""
 
+
+def on_the_gpu() -> Result:
+    try:
+        backend = choose("cuda").backend
+    except DeviceError as error:
+        pytest.skip(f"no GPU: {error}")
+    assert isinstance(backend, CudaBackend)
+    return solve_on_device(backend)
+
+
 BACKENDS = (
     pytest.param(lambda: solve(threads=1), id="cpu, one thread"),
     pytest.param(lambda: solve(threads=2), id="cpu, two threads"),
+    pytest.param(on_the_gpu, id="cuda", marks=pytest.mark.gpu),
 )
 
 

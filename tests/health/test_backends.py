@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from appliance.config import Config
+from appliance.config import Config, PlanningConfig
 from appliance.health import Status, backends
+from engines.photon.backend.choice import driver_devices
 
 
 def test_the_kernels_of_this_build_trace_rays_rightly() -> None:
@@ -58,7 +59,24 @@ def test_one_thread_on_several_cores_is_degraded() -> None:
     assert limited.stdout.strip() == "degraded"
 
 
-def test_cuda_is_found_or_the_reason_is_said() -> None:
-    devices, reason = backends.cuda_found()
-    assert (devices > 0) == ("found, not used" in reason)
-    assert devices > 0 or "CPU is used" in reason
+def test_the_choice_and_its_parts_are_shown() -> None:
+    shown = backends.chosen("auto")
+    assert shown.works
+    assert shown.detail["device"] in ("cpu", "cuda")
+    assert str(shown.detail["summary"]) in shown.sentence and str(shown.detail["why"]) in shown.sentence
+    assert shown.wasted == (shown.detail["device"] == "cpu" and shown.detail["cuda_devices"] != 0)
+    assert "nvcc" in str(shown.detail["gpu_kernels"]) or "./build.sh setup" in str(shown.detail["gpu_kernels"])
+
+
+def test_a_gpu_that_is_demanded_and_missing_fails_with_what_is_missing() -> None:
+    devices, missing = driver_devices()
+    if devices:
+        pytest.skip("this machine has a CUDA device")
+    finding = backends.check(Config(planning=PlanningConfig(device="cuda")))
+    assert finding.status is Status.FAILED
+    assert missing in finding.sentence
+
+
+def test_the_cpu_is_used_where_it_is_asked_for() -> None:
+    shown = backends.chosen("cpu")
+    assert (shown.detail["device"], shown.wasted, "asked for" in shown.sentence) == ("cpu", False, True)

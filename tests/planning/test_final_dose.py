@@ -59,7 +59,7 @@ def test_dose_is_proportional_to_mu_and_fractions():
 def test_the_dose_is_bound_to_its_plan():
     made = calculate_dose(open_field(), water_box(), None)
     assert made.plan_digest == open_field().digest
-    assert made.beam_model == "generic_6mv"
+    assert made.beam_model == "couchside_6mv"
     assert made.dose_gy.shape == water_box().grid.shape
     assert made.dose_gy.dtype == np.float32
 

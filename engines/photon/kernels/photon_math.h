@@ -183,6 +183,14 @@ CS_INLINE void voxel_geometry(const BeamFrame& b, const Attenuation& att, const 
     out[2 + i] = inverse_square * att.beta[i] / (att.beta[i] - att.m) * (e_m - std::exp(-att.beta[i] * depth));
 }
 
+// Weights of the four nodes around a point at (fs, ft) in its cell: (0,0), (1,0), (0,1), (1,1) as (along u, along v).
+CS_INLINE void bilinear(float fs, float ft, float w[4]) {
+  w[0] = (1.f - fs) * (1.f - ft);
+  w[1] = fs * (1.f - ft);
+  w[2] = (1.f - fs) * ft;
+  w[3] = fs * ft;
+}
+
 // Bilinear node and weights of (u, v); false outside the raster, where the dose is zero.
 CS_INLINE bool raster_cell(const Raster& r, float u, float v, int& base, float w[4]) {
   const float s = (u - r.u0) / r.pitch, t = (v - r.v0) / r.pitch;
@@ -190,10 +198,7 @@ CS_INLINE bool raster_cell(const Raster& r, float u, float v, int& base, float w
   const int i = static_cast<int>(s), j = static_cast<int>(t);
   const float fs = s - static_cast<float>(i), ft = t - static_cast<float>(j);
   base = j * r.nu + i;
-  w[0] = (1.f - fs) * (1.f - ft);
-  w[1] = fs * (1.f - ft);
-  w[2] = (1.f - fs) * ft;
-  w[3] = fs * ft;
+  bilinear(fs, ft, w);
   return true;
 }
 
