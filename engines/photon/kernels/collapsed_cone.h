@@ -8,8 +8,54 @@
 #include <cmath>
 
 #include "photon_math.h"
+#ifndef __CUDACC__
+#include "simd.h"
+#endif
 
 namespace couchside {
+
+// Neighbouring lines that are carried side by side: one in a thread of the GPU, a register full on the CPU.
+#ifdef __CUDACC__
+typedef float Wide;
+constexpr int kWide = 1;
+CS_INLINE Wide least(Wide a, float b) { return a < b ? a : b; }
+CS_INLINE Wide largest(Wide a, float b) { return a > b ? a : b; }
+CS_INLINE Wide inverse_root(Wide a) { return 1.f / std::sqrt(a); }
+CS_INLINE Wide count_up(float first, float) { return first; }
+CS_INLINE Wide load(const float* at, int, int, float) { return *at; }
+CS_INLINE void add(float* to, int, int, Wide what) { *to += what; }
+#else
+typedef Lanes Wide;
+constexpr int kWide = kLanes;
+inline Wide least(Wide a, float b) { return a < b ? a : Wide{} + b; }
+inline Wide largest(Wide a, float b) { return a > b ? a : Wide{} + b; }
+inline Wide count_up(float first, float step) { return first + step * count_from(0.f); }
+inline Wide inverse_root(Wide a) {
+  Wide out;
+  for (int i = 0; i < kWide; ++i) out[i] = 1.f / std::sqrt(a[i]);
+  return out;
+}
+// Lanes begin..end - 1; what lies outside is not touched.
+inline Wide load(const float* at, int begin, int end, float otherwise) {
+  Wide out;
+  if (begin <= 0 && end >= kWide) {
+    std::memcpy(&out, at, sizeof out);
+    return out;
+  }
+  for (int i = 0; i < kWide; ++i) out[i] = i >= begin && i < end ? at[i] : otherwise;
+  return out;
+}
+inline void add(float* to, int begin, int end, Wide what) {
+  if (begin <= 0 && end >= kWide) {
+    Wide sum;
+    std::memcpy(&sum, to, sizeof sum);
+    sum += what;
+    std::memcpy(to, &sum, sizeof sum);
+    return;
+  }
+  for (int i = begin > 0 ? begin : 0; i < end && i < kWide; ++i) to[i] += what[i];
+}
+#endif
 
 constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
 constexpr int kReleased = 3;   // of one voxel and beam: primary, scatter, electron contamination
@@ -109,9 +155,8 @@ CS_INLINE int shift_of(float per_slab, float phase, int slab) {
 }
 
 // Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
-CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[2 * kTerms]) {
-  float t = cosine - w.centre;
-  t = t < w.low ? w.low : (t > w.high ? w.high : t);
+CS_INLINE void release(const ConeWeights& w, Wide cosine, Wide primary, Wide scatter, Wide out[2 * kTerms]) {
+  const Wide t = least(largest(cosine - w.centre, w.low), w.high);
   for (int k = 0; k < kTerms; ++k) {
     out[k] += primary * (w.primary[k][0] + t * (w.primary[k][1] + t * w.primary[k][2]));
     out[kTerms + k] += scatter * (w.scatter[k][0] + t * (w.scatter[k][1] + t * w.scatter[k][2]));
@@ -119,81 +164,74 @@ CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float 
 }
 
 // One voxel of a line for the terms of one part: `carried` is what arrives and then what leaves, `own` what is released;
-// x is the smallest exponent times the radiological length. Energy is released evenly along the line's piece and
-// attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is deposited.
-// g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
-CS_INLINE float deposit(float x, const float own[kTerms], float carried[kTerms]) {
-  float y = 0.25f * x;
-  y = y < 2.5f ? y : 2.5f;  // exp(-10): beyond, all is deposited
-  float g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
+// x is the smallest exponent times the radiological length, inverse one over it. Energy is released evenly along the
+// line's piece and attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is
+// deposited. g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
+CS_INLINE Wide deposit(Wide x, Wide inverse, const Wide own[kTerms], Wide carried[kTerms]) {
+  const Wide y = least(0.25f * x, 2.5f);  // exp(-10): beyond, all is deposited
+  Wide g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
   g = g * (2.f - g);
   g = g * (2.f - g);
-  float inverse = 1.f / x, deposited = 0.f;
+  Wide deposited = 0.f * x;
   for (int k = 0; k < kTerms; ++k) {
-    const float stays = carried[k] * g + own[k] * (1.f - g * inverse);
+    const Wide stays = carried[k] * g + own[k] * (1.f - g * inverse);
     carried[k] += own[k] - stays;
     deposited += stays;
     g = g * (2.f - g);
-    inverse *= 0.5f;
+    inverse = 0.5f * inverse;
   }
   return deposited;
 }
 
 // N neighbouring lines, whose first starts before slab 0 at (row, lane) - possibly outside the array, which it then
-// enters sideways - added to `dose`. Density must be positive everywhere. On the GPU N is 1.
+// enters sideways - added to `dose`. Density must be positive everywhere. On the GPU N is 1. Lanes beside the array
+// compute with nothing released in a density of one: what has not yet entered stays zero, what has left is never stored.
 template <int N>
 CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const ConeGroup* groups, const ConeWeights* weights,
                           int count, int row, int lane, float* dose) {
-  constexpr int kAll = 2 * kTerms;
-  float carried[kAll][N], source[kAll][N];
-  for (int k = 0; k < kAll; ++k)
-    for (int i = 0; i < N; ++i) carried[k][i] = 0.f;
+  static_assert(N % kWide == 0, "lines are carried kWide at a time");
+  constexpr int kAll = 2 * kTerms, kBlocks = N / kWide;
+  Wide carried[kBlocks][kAll];
+  for (int q = 0; q < kBlocks; ++q)
+    for (int k = 0; k < kAll; ++k) carried[q][k] = Wide{};
   const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
+  bool some = false;  // of the lines has met energy
   for (int n = 0; n < c.slabs; ++n) {
     const int r = row + shift_of(c.row_shift, c.row_phase, n), l = lane + shift_of(c.lane_shift, c.lane_phase, n);
     if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
     const int slab = c.backwards ? c.slabs - 1 - n : n;
-    const int begin = l < 0 ? -l : 0, end = l + N > c.lanes ? c.lanes - l : N;
     const long base = slab * c.slab_stride + r * c.row_stride + l;
-    for (int k = 0; k < kAll; ++k)
-      for (int i = 0; i < N; ++i) source[k][i] = 0.f;
+    Wide source[kBlocks][kAll];
+    for (int q = 0; q < kBlocks; ++q)
+      for (int k = 0; k < kAll; ++k) source[q][k] = Wide{};
     for (int b = 0; b < count; ++b) {
       const short* hull = groups[b].hull + 2 * (static_cast<long>(slab) * c.rows + r);
-      const int from = hull[0] - l > begin ? hull[0] - l : begin, to = hull[1] - l < end ? hull[1] - l : end;
-      if (from >= to) continue;
-      const float* primary = groups[b].primary + base;
-      const float* scatter = groups[b].scatter + base;
-      const ConeWeights w = weights[b];
+      const int from = hull[0] - l, to = hull[1] - l;  // within the array as hulls are
+      if (from >= to || from >= N || to <= 0) continue;
+      some = true;
+      const ConeWeights& w = weights[b];
       const float ds = c.origin[0] + c.spacing[0] * static_cast<float>(slab) - groups[b].source[0];
       const float dr = c.origin[1] + c.spacing[1] * static_cast<float>(r) - groups[b].source[1];
       const float across2 = ds * ds + dr * dr, across = ds * c.direction[0] + dr * c.direction[1];
       const float first = c.origin[2] + c.spacing[2] * static_cast<float>(l) - groups[b].source[2];
-#ifndef __CUDACC__
-#pragma omp simd
-#endif
-      for (int i = from; i < to; ++i) {
-        const float dl = first + c.spacing[2] * static_cast<float>(i);
-        const float cosine = (across + dl * c.direction[2]) / std::sqrt(across2 + dl * dl);
-        float own[kAll];
-        for (int k = 0; k < kAll; ++k) own[k] = source[k][i];
-        release(w, cosine, primary[i], scatter[i], own);
-        for (int k = 0; k < kAll; ++k) source[k][i] = own[k];
+      const int last = to < N ? (to - 1) / kWide : kBlocks - 1;
+      for (int q = from > 0 ? from / kWide : 0; q <= last; ++q) {
+        const int at = q * kWide;
+        const Wide dl = count_up(first + c.spacing[2] * static_cast<float>(at), c.spacing[2]);
+        const Wide cosine = (across + dl * c.direction[2]) * inverse_root(across2 + dl * dl);
+        release(w, cosine, load(groups[b].primary + base + at, from - at, to - at, 0.f),
+                load(groups[b].scatter + base + at, from - at, to - at, 0.f), source[q]);
       }
     }
-    const float* rho = density + base;
-    float* out = dose + base;
-#ifndef __CUDACC__
-#pragma omp simd
-#endif
-    for (int i = begin; i < end; ++i) {
-      float in[kAll], own[kAll];
-      for (int k = 0; k < kAll; ++k) {
-        in[k] = carried[k][i];
-        own[k] = source[k][i] * rho[i];
-      }
-      const float stays = deposit(rho[i] * primary_length, own, in) + deposit(rho[i] * scatter_length, own + kTerms, in + kTerms);
-      out[i] += stays / rho[i];
-      for (int k = 0; k < kAll; ++k) carried[k][i] = in[k];
+    if (!some) continue;
+    for (int q = 0; q < kBlocks; ++q) {
+      const int at = q * kWide, begin = -l - at, end = c.lanes - l - at;
+      if (begin >= kWide || end <= 0) continue;
+      const Wide rho = load(density + base + at, begin, end, 1.f), per_rho = 1.f / rho;
+      for (int k = 0; k < kAll; ++k) source[q][k] *= rho;
+      const Wide stays = deposit(rho * primary_length, per_rho * (1.f / primary_length), source[q], carried[q]) +
+                         deposit(rho * scatter_length, per_rho * (1.f / scatter_length), source[q] + kTerms, carried[q] + kTerms);
+      add(dose + base + at, begin, end, stays * per_rho);
     }
   }
 }

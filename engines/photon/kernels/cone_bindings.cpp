@@ -25,7 +25,7 @@ using Hulls = nb::ndarray<const short, nb::ndim<4>, nb::c_contig, nb::device::cp
 
 namespace {
 
-constexpr int kLanes = 64;  // lines that one loop carries side by side: 3 KiB of state, well inside the first cache
+constexpr int kSide = 64;  // lines that one loop carries side by side: 3 KiB of state, well inside the first cache
 
 void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
@@ -148,8 +148,8 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
     starts(c.lanes, shift_of(c.lane_shift, c.lane_phase, c.slabs - 1), first_lane, last_lane);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
     for (int row = first_row; row < last_row; ++row)
-      for (int lane = first_lane; lane < last_lane; lane += kLanes)
-        cone_lines<kLanes>(c, rho, groups.data(), own.data(), count, row, lane, out);
+      for (int lane = first_lane; lane < last_lane; lane += kSide)
+        cone_lines<kSide>(c, rho, groups.data(), own.data(), count, row, lane, out);
   }
 }
 
