@@ -62,6 +62,26 @@ MULTIPLY = _struct(
 WEIGH = _struct(
     [(name, POINTER) for name in ("in", "factor", "table", "out")] + [("pixels", np.int32), ("beam_count", np.int32)]
 )
+HEAD = _struct(
+    [("frame", BEAM_FRAME), ("raster", RASTER), ("softening", np.float32, 3)]
+    + [(name, np.float32) for name in ("extra_distance", "electrons_per_mm", "table_step")]
+    + [("table_last", np.int32)]
+)
+CONE_GROUP = _struct([("source", np.float32, 3), *((name, POINTER) for name in ("primary", "scatter", "hull"))])
+SHAPE = ("shape", np.int32, 3)
+RELEASE = _struct(
+    [("density", POINTER), ("maps", POINTER), ("table", POINTER), ("axis", POINTER, 3)]
+    + [(name, POINTER) for name in ("filled", "depth", "energy", "electrons")]
+    + [("image", LATTICE), ("head", HEAD), ("source", np.float32, 3), SHAPE]
+)
+HULL = _struct([*((name, POINTER) for name in ("energy", "by_first", "by_second")), SHAPE, ("group_count", np.int32)])
+TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])
+SWEEP = _struct(
+    [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "slots")]
+    + [("origin", np.float32, 3), ("spacing", np.float32, 3), ("exponent", np.float32, 2), SHAPE]
+    + [(name, np.int32) for name in ("group_count", "first", "count")]
+)
+SLOT = _struct([("slots", POINTER), ("dose", POINTER), SHAPE, ("slot_count", np.int32), ("turned", np.int32)])
 
 OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "depth_of_points": DEPTH,
@@ -78,6 +98,11 @@ OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "weigh": WEIGH,
     "spread": WEIGH,
     "combine": WEIGH,
+    "release_energy": RELEASE,
+    "find_hulls": HULL,
+    "turn_lanes": TURN,
+    "sweep_cones": SWEEP,
+    "add_slots": SLOT,
 }
 """Every kernel of photon.cu with the struct it takes."""
 

@@ -127,6 +127,11 @@ const std::map<std::string, Kernel>& kernels() {
       {"weigh", entry(weigh)},
       {"spread", entry(spread)},
       {"combine", entry(combine)},
+      {"release_energy", entry(release_energy)},
+      {"find_hulls", entry(find_hulls)},
+      {"turn_lanes", entry(turn_lanes)},
+      {"sweep_cones", entry(sweep_cones)},
+      {"add_slots", entry(add_slots)},
   };
   return all;
 }
@@ -219,6 +224,24 @@ const Offset offsets[] = {
     FIELD(MultiplyParams, scale),
     SIZE(WeighParams), FIELD(WeighParams, in), FIELD(WeighParams, factor), FIELD(WeighParams, table),
     FIELD(WeighParams, out), FIELD(WeighParams, pixels), FIELD(WeighParams, beam_count),
+    SIZE(Head), FIELD(Head, frame), FIELD(Head, raster), FIELD(Head, softening), FIELD(Head, extra_distance),
+    FIELD(Head, electrons_per_mm), FIELD(Head, table_step), FIELD(Head, table_last),
+    SIZE(ConeGroup), FIELD(ConeGroup, source), FIELD(ConeGroup, primary), FIELD(ConeGroup, scatter),
+    FIELD(ConeGroup, hull),
+    SIZE(ReleaseParams), FIELD(ReleaseParams, density), FIELD(ReleaseParams, maps), FIELD(ReleaseParams, table),
+    FIELD(ReleaseParams, axis), FIELD(ReleaseParams, filled), FIELD(ReleaseParams, depth),
+    FIELD(ReleaseParams, energy), FIELD(ReleaseParams, electrons), FIELD(ReleaseParams, image),
+    FIELD(ReleaseParams, head), FIELD(ReleaseParams, source), FIELD(ReleaseParams, shape),
+    SIZE(HullParams), FIELD(HullParams, energy), FIELD(HullParams, by_first), FIELD(HullParams, by_second),
+    FIELD(HullParams, shape), FIELD(HullParams, group_count),
+    SIZE(TurnParams), FIELD(TurnParams, in), FIELD(TurnParams, out), FIELD(TurnParams, shape),
+    FIELD(TurnParams, images),
+    SIZE(SweepParams), FIELD(SweepParams, density), FIELD(SweepParams, by_first), FIELD(SweepParams, by_second),
+    FIELD(SweepParams, weights), FIELD(SweepParams, directions), FIELD(SweepParams, slots),
+    FIELD(SweepParams, origin), FIELD(SweepParams, spacing), FIELD(SweepParams, exponent), FIELD(SweepParams, shape),
+    FIELD(SweepParams, group_count), FIELD(SweepParams, first), FIELD(SweepParams, count),
+    SIZE(SlotParams), FIELD(SlotParams, slots), FIELD(SlotParams, dose), FIELD(SlotParams, shape),
+    FIELD(SlotParams, slot_count), FIELD(SlotParams, turned),
 };
 
 }  // namespace
