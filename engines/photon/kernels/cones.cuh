@@ -1,0 +1,109 @@
+// The collapsed cone on a GPU: loops around the arithmetic of collapsed_cone.h. Part of photon.cu. docs/gpu.md tells the
+// layout. Every voxel of a slot is written by one thread of one cone at a time, and slots are added in a fixed order.
+#pragma once
+#include "cone_params.h"
+
+namespace {
+
+// Voxels along the three axes of `number` in an array of this shape.
+CS_INLINE void place_of(int number, const int shape[3], int at[3]) {
+  const int rest = number / shape[2];
+  at[2] = number - rest * shape[2];
+  at[0] = rest / shape[1];
+  at[1] = rest - at[0] * shape[1];
+}
+
+CS_INLINE int size_of(const int shape[3]) { return shape[0] * shape[1] * shape[2]; }
+
+CS_INLINE long long this_thread() { return static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+}  // namespace
+
+extern "C" {
+
+// Grid: (voxels / 256). A voxel that the head's raster does not reach costs its projection only. Depths are kept while
+// exposures come from one source: they are traced once, by the first that reaches the voxel.
+__global__ void __launch_bounds__(256) release_energy(const __grid_constant__ ReleaseParams p) {
+  const long long thread = this_thread();
+  const int voxels = size_of(p.shape);
+  if (thread >= voxels) return;
+  const int i = static_cast<int>(thread);
+  if (!p.filled[i]) return;
+  int zyx[3];
+  place_of(i, p.shape, zyx);
+  const float point[3] = {p.axis[0][zyx[2]], p.axis[1][zyx[1]], p.axis[2][zyx[0]]};
+  if (!reaches(p.head, point)) return;
+  float depth = p.depth[i];
+  if (depth == 0.f) {
+    const Ray ray = ray_to_source(p.image, p.source, point);
+    radiological_depth<1>(p.density, p.image, &ray, &depth);
+    p.depth[i] = depth;
+  }
+  float out[kReleased];
+  if (!released(p.head, p.maps, p.table, point, depth, out)) return;
+  p.energy[i] += out[0];
+  p.energy[static_cast<long long>(voxels) + i] += out[1];
+  p.electrons[i] += out[2];
+}
+
+// Grid: (rows / 256, groups). Rows are walked from both ends.
+__global__ void __launch_bounds__(256) find_hulls(const __grid_constant__ HullParams p) {
+  const long long thread = this_thread(), rows = static_cast<long long>(p.shape[0]) * p.shape[1];
+  if (thread >= rows) return;
+  const long long voxels = size_of(p.shape), group = blockIdx.y;
+  const float* primary = p.energy + group * 2 * voxels + thread * p.shape[2];
+  const float* scatter = primary + voxels;
+  int first = 0, last = p.shape[2];
+  while (last > 0 && !(primary[last - 1] > 0.f || scatter[last - 1] > 0.f)) --last;
+  while (first < last && !(primary[first] > 0.f || scatter[first] > 0.f)) ++first;
+  const long long a = thread / p.shape[1], b = thread % p.shape[1];
+  short* one = p.by_first + 2 * (group * rows + thread);
+  short* other = p.by_second + 2 * (group * rows + b * p.shape[0] + a);
+  one[0] = other[0] = static_cast<short>(first);
+  one[1] = other[1] = static_cast<short>(last);
+}
+
+// Grid: (voxels / 256, images). Once a calculation: writes lie side by side, reads do not.
+__global__ void __launch_bounds__(256) turn_lanes(const __grid_constant__ TurnParams p) {
+  const long long thread = this_thread(), voxels = size_of(p.shape);
+  if (thread >= voxels) return;
+  const int turned[3] = {p.shape[0], p.shape[2], p.shape[1]};
+  int acb[3];
+  place_of(static_cast<int>(thread), turned, acb);
+  const long long from = (static_cast<long long>(acb[0]) * p.shape[1] + acb[2]) * p.shape[2] + acb[1];
+  p.out[blockIdx.y * voxels + thread] = p.in[blockIdx.y * voxels + from];
+}
+
+// Grid: (lines / 256, cones of the batch). One line a thread; neighbouring threads have neighbouring lanes, so that what
+// a warp reads and writes in a slab lies side by side. A cone alone would leave most of a large GPU idle: several are
+// swept at once, each into a slot of its own.
+__global__ void __launch_bounds__(256) sweep_cones(const __grid_constant__ SweepParams p) {
+  const int cone = p.first + static_cast<int>(blockIdx.y);
+  const ConeLattice c = lattice_of(p.shape, p.origin, p.spacing, p.directions + 3 * cone, p.exponent, cone);
+  const ConeStarts lines = starts_of(c);
+  const long long thread = this_thread();
+  const int wide = lines.last_lane - lines.first_lane, row = lines.first_row + static_cast<int>(thread / wide);
+  if (row >= lines.last_row) return;
+  const int lane = lines.first_lane + static_cast<int>(thread % wide);
+  const ConeGroup* groups = c.slab_axis == 0 ? p.by_first : p.by_second;
+  const ConeWeights* weights = p.weights + static_cast<long long>(cone) * p.group_count;
+  cone_lines<1>(c, p.density, groups, weights, p.group_count, row, lane,
+                p.slots + static_cast<long long>(blockIdx.y) * size_of(p.shape));
+}
+
+// Grid: (voxels / 256).
+__global__ void __launch_bounds__(256) add_slots(const __grid_constant__ SlotParams p) {
+  const long long thread = this_thread(), voxels = size_of(p.shape);
+  if (thread >= voxels) return;
+  long long from = thread;
+  if (p.turned) {
+    int abc[3];
+    place_of(static_cast<int>(thread), p.shape, abc);
+    from = (static_cast<long long>(abc[0]) * p.shape[2] + abc[2]) * p.shape[1] + abc[1];
+  }
+  float sum = 0.f;
+  for (int slot = 0; slot < p.slot_count; ++slot) sum += p.slots[slot * voxels + from];
+  p.dose[thread] += sum;
+}
+
+}  // extern "C"
