@@ -70,9 +70,8 @@ HEAD = _struct(
 CONE_GROUP = _struct([("source", np.float32, 3), *((name, POINTER) for name in ("primary", "scatter", "hull"))])
 SHAPE = ("shape", np.int32, 3)
 RELEASE = _struct(
-    [("density", POINTER), ("maps", POINTER), ("table", POINTER), ("axis", POINTER, 3)]
-    + [(name, POINTER) for name in ("filled", "depth", "energy", "electrons")]
-    + [("image", LATTICE), ("head", HEAD), ("source", np.float32, 3), SHAPE]
+    [(name, POINTER) for name in ("density", "maps", "table", "depth", "energy", "electrons")]
+    + [("lattice", LATTICE), ("head", HEAD), ("source", np.float32, 3)]
 )
 HULL = _struct([*((name, POINTER) for name in ("energy", "by_first", "by_second")), SHAPE, ("group_count", np.int32)])
 TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])

@@ -59,7 +59,6 @@ inline void add(float* to, int begin, int end, Wide what) {
 #endif
 
 constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
-constexpr int kReleased = 3;   // of one voxel and beam: primary, scatter, electron contamination
 constexpr int kWeights = 1 + 2 + 2 * kTerms * 3;  // of one cone and beam group, see ConeWeights
 
 // ---- Energy released ------------------------------------------------------------------------------------------------
@@ -76,58 +75,60 @@ struct Head {
   int table_last;
 };
 
-// Whether the head's raster reaches `point`: where it does not, its depth need not be known.
-CS_INLINE bool reaches(const Head& head, const float point[3]) {
-  const BeamFrame& b = head.frame;
-  float u = 0.f, v = 0.f, w = 0.f;
-  for (int a = 0; a < 3; ++a) {
-    const float p = point[a] - b.isocentre[a];
-    u += p * b.ex[a];
-    v += p * b.ey[a];
-    w += p * b.ez[a];
-  }
-  const float along = b.sad - w;
-  int base;
-  float weight[4];
-  return along > 0.25f * b.sad && raster_cell(head.raster, u * b.sad / along, v * b.sad / along, base, weight);
+// Angle in degrees of a ratio in 0..1: Abramowitz and Stegun (1964), 4.4.47, within 1e-5 rad.
+CS_INLINE float degrees_of(float ratio) {
+  const float x = ratio < 1.f ? ratio : 1.f, x2 = x * x;
+  return 57.29578f * x *
+         (0.9998660f + x2 * (-0.3302995f + x2 * (0.1801410f + x2 * (-0.0851330f + x2 * 0.0208351f))));
 }
 
-// Primary, scatter and contamination (relative Gy) at `point` under radiological depth `depth`; false where the head's
-// raster does not reach.
-CS_INLINE bool released(const Head& head, const float* maps, const float* table, const float point[3], float depth,
-                        float out[kReleased]) {
-  const BeamFrame& b = head.frame;
-  float u = 0.f, v = 0.f, w = 0.f;
-  for (int a = 0; a < 3; ++a) {
-    const float p = point[a] - b.isocentre[a];
-    u += p * b.ex[a];
-    v += p * b.ey[a];
-    w += p * b.ez[a];
-  }
-  const float along = b.sad - w;
-  for (int i = 0; i < kReleased; ++i) out[i] = 0.f;
-  if (along <= 0.25f * b.sad) return false;  // in or beside the head
-  int base;
-  float weight[4];
-  if (!raster_cell(head.raster, u * b.sad / along, v * b.sad / along, base, weight)) return false;
-  const float* m00 = maps + static_cast<long>(base) * kInterleave;
-  const float* m10 = m00 + static_cast<long>(head.raster.nu) * kInterleave;
-  float fluence[3];
-  for (int i = 0; i < 3; ++i)
-    fluence[i] = weight[0] * m00[i] + weight[1] * m00[kInterleave + i] + weight[2] * m10[i] + weight[3] * m10[kInterleave + i];
-  const float theta = std::atan(std::sqrt(u * u + v * v) / along) * 57.29578f;
+#ifdef COUCHSIDE_ONE_LINE
+CS_INLINE float falling(float x) { return std::exp(x); }
+#else
+inline float falling(float x) { return exp_of(x); }
+#endif
+
+struct Released {
+  float primary, scatter, electrons;  // relative Gy
+};
+
+// Whether the head's raster reaches a point, see `released`: where it does not, its depth need not be known.
+CS_INLINE bool reaches(const Head& head, float u, float v, float along) {
+  const Raster& r = head.raster;
+  const float near = head.frame.sad / along, per_pitch = 1.f / r.pitch;
+  const float x = (u * near - r.u0) * per_pitch, y = (v * near - r.v0) * per_pitch;
+  return along > 0.25f * head.frame.sad && x >= 0.f && y >= 0.f && x < static_cast<float>(r.nu - 1) &&
+         y < static_cast<float>(r.nv - 1);
+}
+
+// What is released at (u, v) of the beam's axes, `along` mm from the source along its axis, under radiological depth
+// `depth`; nothing where the head's raster does not reach. Without branches: loops around it become vector code.
+CS_INLINE Released released(const Head& head, const float* maps, const float* table, float u, float v, float along,
+                            float depth) {
+  const Raster& r = head.raster;
+  const float sad = head.frame.sad, near = sad / along, per_pitch = 1.f / r.pitch;
+  const float x = (u * near - r.u0) * per_pitch, y = (v * near - r.v0) * per_pitch;
+  const bool inside = along > 0.25f * sad && x >= 0.f && y >= 0.f && x < static_cast<float>(r.nu - 1) &&
+                      y < static_cast<float>(r.nv - 1);  // and neither in nor beside the head
+  const float xi = inside ? x : 0.f, yi = inside ? y : 0.f;
+  const int ix = static_cast<int>(xi), iy = static_cast<int>(yi), line = r.nu * kInterleave;
+  const float fx = xi - static_cast<float>(ix), fy = yi - static_cast<float>(iy);
+  const float* node = maps + iy * line + ix * kInterleave;
+  const float w00 = (1.f - fx) * (1.f - fy), w01 = fx * (1.f - fy), w10 = (1.f - fx) * fy, w11 = fx * fy;
+  const float direct = w00 * node[0] + w01 * node[4] + w10 * node[line] + w11 * node[line + 4];
+  const float extra = w00 * node[1] + w01 * node[5] + w10 * node[line + 1] + w11 * node[line + 5];
+  const float electrons = w00 * node[2] + w01 * node[6] + w10 * node[line + 2] + w11 * node[line + 6];
+  const float theta = degrees_of(std::sqrt(u * u + v * v) / along);
   const float softer = 1.f + theta * (head.softening[0] + theta * (head.softening[1] + theta * head.softening[2]));
-  const float position = depth * softer / head.table_step;
-  int i = static_cast<int>(position);
-  i = i < 0 ? 0 : (i > head.table_last - 1 ? head.table_last - 1 : i);
-  const float t = position - static_cast<float>(i) < 1.f ? position - static_cast<float>(i) : 1.f;
-  const float *low = table + 2 * i, *high = low + 2;
-  const float near = b.sad / along, far = (b.sad - head.extra_distance) / (along - head.extra_distance);
-  const float total = fluence[0] * near * near + fluence[1] * far * far;
-  out[0] = total * (low[0] + t * (high[0] - low[0]));
-  out[1] = total * (low[1] + t * (high[1] - low[1]));
-  out[2] = fluence[2] * near * near * std::exp(-head.electrons_per_mm * depth);
-  return total > 0.f || out[2] > 0.f;
+  const float position = depth * softer / head.table_step, last = static_cast<float>(head.table_last - 1);
+  const float bounded = position < 0.f ? 0.f : (position > last ? last : position);
+  const int row = static_cast<int>(bounded);
+  const float over = position - static_cast<float>(row), t = over < 1.f ? over : 1.f;
+  const float* low = table + 2 * row;
+  const float far = (sad - head.extra_distance) / (along - head.extra_distance);
+  const float total = inside ? direct * near * near + extra * far * far : 0.f;
+  return Released{total * (low[0] + t * (low[2] - low[0])), total * (low[1] + t * (low[3] - low[1])),
+                  inside ? electrons * near * near * falling(-head.electrons_per_mm * depth) : 0.f};
 }
 
 // ---- Transport ------------------------------------------------------------------------------------------------------

@@ -8,18 +8,15 @@ namespace couchside {
 
 // Energy that one exposure releases in the dose grid, added to what its group and the electrons have.
 struct ReleaseParams {
-  const float* density;  // of the image, (z, y, x)
+  const float* density;  // (z, y, x): 0 where there is no matter
   const float* maps;     // (nv, nu, 4)
   const float* table;    // (steps, 2)
-  const float* axis[3];  // coordinates of voxels along x, y and z, mm: rounded by the host as the CPU build gets them
-  const unsigned char* filled;  // (z, y, x): where matter is
-  float* depth;                 // (z, y, x): 0 until it is traced for this source
-  float* energy;                // of the group, (2, z, y, x)
-  float* electrons;             // (z, y, x)
-  Lattice image;
+  float* depth;          // (z, y, x): 0 until it is traced for this source
+  float* energy;         // of the group, (2, z, y, x)
+  float* electrons;      // (z, y, x)
+  Lattice lattice;
   Head head;
   float source[3];
-  int shape[3];  // z, y, x
 };
 
 // Lanes of each row of the array (a, b, lane) that are released anything, from energy (groups, 2, a, b, lane).

@@ -24,26 +24,32 @@ extern "C" {
 // Grid: (voxels / 256). A voxel that the head's raster does not reach costs its projection only. Depths are kept while
 // exposures come from one source: they are traced once, by the first that reaches the voxel.
 __global__ void __launch_bounds__(256) release_energy(const __grid_constant__ ReleaseParams p) {
-  const long long thread = this_thread();
-  const int voxels = size_of(p.shape);
-  if (thread >= voxels) return;
-  const int i = static_cast<int>(thread);
-  if (!p.filled[i]) return;
+  const int shape[3] = {p.lattice.n[2], p.lattice.n[1], p.lattice.n[0]};
+  const long long thread = this_thread(), voxels = size_of(shape);
+  if (thread >= voxels || !(p.density[thread] > 0.f)) return;
   int zyx[3];
-  place_of(i, p.shape, zyx);
-  const float point[3] = {p.axis[0][zyx[2]], p.axis[1][zyx[1]], p.axis[2][zyx[0]]};
-  if (!reaches(p.head, point)) return;
-  float depth = p.depth[i];
-  if (depth == 0.f) {
-    const Ray ray = ray_to_source(p.image, p.source, point);
-    radiological_depth<1>(p.density, p.image, &ray, &depth);
-    p.depth[i] = depth;
+  place_of(static_cast<int>(thread), shape, zyx);
+  const BeamFrame& f = p.head.frame;
+  float point[3], u = 0.f, v = 0.f, w = 0.f;
+  for (int a = 0; a < 3; ++a) {
+    point[a] = p.lattice.origin[a] + p.lattice.spacing[a] * static_cast<float>(zyx[2 - a]);
+    const float from = point[a] - f.isocentre[a];
+    u += from * f.ex[a];
+    v += from * f.ey[a];
+    w += from * f.ez[a];
   }
-  float out[kReleased];
-  if (!released(p.head, p.maps, p.table, point, depth, out)) return;
-  p.energy[i] += out[0];
-  p.energy[static_cast<long long>(voxels) + i] += out[1];
-  p.electrons[i] += out[2];
+  const float along = f.sad - w;
+  if (!reaches(p.head, u, v, along)) return;
+  float depth = p.depth[thread];
+  if (depth == 0.f) {
+    const Ray ray = ray_to_source(p.lattice, p.source, point);
+    radiological_depth<1>(p.density, p.lattice, &ray, &depth);
+    p.depth[thread] = depth;
+  }
+  const Released out = released(p.head, p.maps, p.table, u, v, along, depth);
+  p.energy[thread] += out.primary;
+  p.energy[voxels + thread] += out.scatter;
+  p.electrons[thread] += out.electrons;
 }
 
 // Grid: (rows / 256, groups). Rows are walked from both ends.
