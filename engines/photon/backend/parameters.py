@@ -158,11 +158,14 @@ def attenuation_record(model: BeamModel) -> np.void:
     return packed(ATTENUATION, {"m": model.attenuation_per_mm, "beta": model.betas_per_mm})
 
 
+def frame_record(frame: BeamFrame) -> np.void:
+    axes = {"isocentre": frame.isocentre_mm, "ex": frame.ex, "ey": frame.ey, "ez": frame.ez}
+    return packed(BEAM_FRAME, {**axes, "sad": frame.sad_mm})
+
+
 def beam_records(frames: tuple[BeamFrame, ...]) -> NDArray[np.void]:
     """(beams,) of DEVICE_BEAM."""
     out = np.zeros(len(frames), DEVICE_BEAM)
     for record, frame in zip(out, frames, strict=True):
-        record["frame"]["isocentre"], record["frame"]["sad"] = frame.isocentre_mm, frame.sad_mm
-        record["frame"]["ex"], record["frame"]["ey"], record["frame"]["ez"] = frame.ex, frame.ey, frame.ez
-        record["source"] = frame.source_mm
+        record["frame"], record["source"] = frame_record(frame), frame.source_mm
     return out

@@ -3,14 +3,13 @@ each cone is swept once for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.grid import Grid
 from engines.photon import _kernels
 from engines.photon.convolution import THREADS
 from engines.photon.dose import FluenceOnRaster, Medium, box_corners_mm, projected_extent
@@ -49,13 +48,20 @@ class Exposure:
 
 
 @dataclass(eq=False)
-class _Group:
+class Incidence:
+    """Exposures that share one direction of incidence: where their sources are, on average, and what they release."""
+
     first_mm: NDArray[np.float64]
     primary: NDArray[np.float32]
     scatter: NDArray[np.float32]
     source_sum: NDArray[np.float64]
     weight: float
     rays: list[NDArray[np.float64]]
+
+    def count(self, exposure: Exposure, weight: float) -> None:
+        self.source_sum += weight * exposure.frame.source_mm
+        self.weight += weight
+        self.rays.append(_rays(exposure.frame, exposure.field_extent_mm))
 
 
 class SuperpositionDose:
@@ -106,9 +112,17 @@ class SuperpositionDose:
         parts = [[(part * self.where.density).sum(dtype=np.float64) for part in (g.primary, g.scatter)] for g in groups]
         return np.asarray(np.sum(parts, axis=0) * volume, np.float64)
 
-    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[_Group]:
+    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[Incidence]:
         """Released energy by direction of incidence; the dose of contamination electrons is added to `electrons`."""
-        groups: list[_Group] = []
+        groups: list[Incidence] = []
+        for head, exposure, weight in self._heads(exposures, report):
+            group = join(groups, exposure.frame, self._group_deg, self.where.grid.shape)
+            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
+            group.count(exposure, weight)
+        return groups
+
+    def _heads(self, exposures: list[Exposure], report: Report) -> Iterator[tuple[Head, Exposure, float]]:
+        """Each exposure with its head, drawn, and the fluence of all its pixels together."""
         pitch_mm = ARC_PITCH_MM if len(exposures) > MANY_DIRECTIONS else PITCH_MM
         corners, spacing = box_corners_mm(self.where.grid), float(np.median(self.where.grid.spacing_mm))
         for done, exposure in enumerate(exposures):
@@ -117,26 +131,26 @@ class SuperpositionDose:
             raster = raster_around(projected_extent([frame], corners), exposure.field_extent_mm, pitch_mm)
             fluence = exposure.draw(raster)
             maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
-            group = _join(groups, frame, self._group_deg, self.where.grid)
-            head = Head(self._model, frame, raster, maps, self._tables)
-            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
-            weight = float(fluence.sum(dtype=np.float64))
-            group.source_sum += weight * frame.source_mm
-            group.weight += weight
-            group.rays.append(_rays(frame, exposure.field_extent_mm))
-        return groups
+            yield Head(self._model, frame, raster, maps, self._tables), exposure, float(fluence.sum(dtype=np.float64))
 
-    def _transport(self, groups: list[_Group], dose: NDArray[np.float32]) -> None:
-        """Lines step along the steepest axis; where that is x, through arrays turned so that their lanes run along y:
-        neighbouring lines then always lie side by side in memory."""
+    def _weights(self, groups: list[Incidence]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Weights (cones, groups, CONE_WEIGHTS) of one of SETS sets of lines, and sources (groups, 3), x y z mm."""
         rays = np.stack([_spread(group.rays) for group in groups])
         weights = cone_weights(self._model.kernel, self._cones, rays)
         weights[..., 3:] /= SETS
-        sources = np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
-        steps = np.abs(self._cones.directions) / self.where.grid.spacing_mm
-        along_x = steps.argmax(axis=1) == 0
+        return weights, np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
+
+    def _orders(self) -> tuple[tuple[NDArray[np.bool_], tuple[int, int, int]], ...]:
+        """Which cones go through the grid with its axes in which order. Lines step along the steepest axis; where that
+        is x, through arrays turned so that their lanes run along y: neighbouring lines then always lie side by side in
+        memory."""
+        along_x = (np.abs(self._cones.directions) / self.where.grid.spacing_mm).argmax(axis=1) == 0
+        return (~along_x, (0, 1, 2)), (along_x, (0, 2, 1))
+
+    def _transport(self, groups: list[Incidence], dose: NDArray[np.float32]) -> None:
+        weights, sources = self._weights(groups)
         primary, scatter = np.stack([g.primary for g in groups]), np.stack([g.scatter for g in groups])
-        for chosen, axes in ((~along_x, (0, 1, 2)), (along_x, (0, 2, 1))):
+        for chosen, axes in self._orders():
             turned = np.zeros([dose.shape[a] for a in axes], np.float32)
             own = (0, *(a + 1 for a in axes))
             xyz = [2 - a for a in axes]
@@ -158,14 +172,14 @@ class SuperpositionDose:
             dose += turned.transpose(np.argsort(axes))
 
 
-def _join(groups: list[_Group], frame: BeamFrame, within_deg: float, grid: Grid) -> _Group:
-    """The group that the frame's source belongs to, a new one if there is none."""
+def join(groups: list[Incidence], frame: BeamFrame, within_deg: float, shape: tuple[int, int, int]) -> Incidence:
+    """The group that the frame's source belongs to, a new one with arrays of that shape if there is none."""
     reach = 2 * frame.sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6
     for group in groups:
         if np.linalg.norm(frame.source_mm - group.first_mm) <= reach:
             return group
-    empty = [np.zeros(grid.shape, np.float32) for _ in range(2)]
-    groups.append(_Group(frame.source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
+    empty = [np.zeros(shape, np.float32) for _ in range(2)]
+    groups.append(Incidence(frame.source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
     return groups[-1]
 
 
