@@ -26,27 +26,34 @@ Launcher = Callable[[str, Sequence[Launch]], None]
 
 @dataclass(frozen=True, eq=False)
 class AxisOrder:
-    """The dose grid with its axes in one order (a, b, lane), and the directions (n, 3) of the cones that go through it
-    so, along these axes: n is that of all sets of lines."""
+    """The dose grid with its axes in one order (a, b, lane), and the cones that go through it so: numbers (n,) of all
+    sets of lines, and their directions (n, 3) along these axes, sorted so that neighbours travel alike: they are swept
+    at once, and what one reads of a slab the next finds in a cache."""
 
     axes: Axes
     shape: Axes
     origin_mm: tuple[float, float, float]
     spacing_mm: tuple[float, float, float]
+    numbers: NDArray[np.int32]
     directions: NDArray[np.float32]
     density: Buffer
-    resident_directions: Buffer
+    resident: tuple[Buffer, Buffer]
+    """Directions and numbers."""
 
     @staticmethod
     def of(device: Device, grid: Grid, density: NDArray[np.float32], axes: Axes, xyz: NDArray[np.float64]) -> AxisOrder:
         """density (z, y, x), above zero everywhere; xyz (n, 3): directions in LPS. Inside Device.run."""
         turned = np.ascontiguousarray(density.transpose(axes))
         a, b, c = (2 - axis for axis in axes)
-        directions = np.ascontiguousarray(xyz[:, (a, b, c)], np.float32)
-        origin, spacing = grid.origin_mm, grid.spacing_mm
+        unsorted, (origin, spacing) = xyz[:, (a, b, c)], (grid.origin_mm, grid.spacing_mm)
+        slab = (np.abs(unsorted[:, :2]) / (spacing[a], spacing[b])).argmax(axis=1)
+        travel = 2 * slab + (np.take_along_axis(unsorted, slab[:, None], axis=1)[:, 0] < 0)
+        numbers = np.argsort(travel, kind="stable").astype(np.int32)
+        directions = np.ascontiguousarray(unsorted[numbers], np.float32)
         return AxisOrder(
             axes, (turned.shape[0], turned.shape[1], turned.shape[2]), (origin[a], origin[b], origin[c]),
-            (spacing[a], spacing[b], spacing[c]), directions, filled(device, turned), filled(device, directions),
+            (spacing[a], spacing[b], spacing[c]), numbers, directions, filled(device, turned),
+            (filled(device, directions), filled(device, numbers)),
         )  # fmt: skip
 
     @property
@@ -82,16 +89,17 @@ class ConeSweep:
         exponents: tuple[float, float],
         launch: Launcher,
     ) -> None:
-        """Adds to the dose what all groups send along the order's cones. weights (cones, groups, CONE_WEIGHTS),
-        sources_mm (groups, 3) as x, y, z, exponents_per_mm of primary and scatter."""
+        """Adds to the dose what all groups send along the order's cones. weights (cones, groups, CONE_WEIGHTS) in
+        the order of their numbers, sources_mm (groups, 3) as x, y, z, exponents_per_mm of primary and scatter."""
         order, device = self._order, self._device
         launch("turning and hulls", self._prepared())
         held = [filled(device, record.view(np.uint8)) for record in self._group_records(sources_mm)]
-        held.append(filled(device, weights))
+        held.append(filled(device, weights[order.numbers]))
         fields = {
             "density": order.density.address, "by_first": held[0].address, "by_second": held[1].address,
-            "weights": held[2].address, "directions": order.resident_directions.address,
-            "slots": self._slots.address, "origin": order.origin_mm, "spacing": order.spacing_mm,
+            "weights": held[2].address, "directions": order.resident[0].address,
+            "number": order.resident[1].address, "slots": self._slots.address,
+            "origin": order.origin_mm, "spacing": order.spacing_mm,
             "exponent": exponents, "shape": order.shape, "group_count": self._released.groups,
         }  # fmt: skip
         device.clear(self._slots.address, self._slots.nbytes)

@@ -76,7 +76,7 @@ RELEASE = _struct(
 HULL = _struct([*((name, POINTER) for name in ("energy", "by_first", "by_second")), SHAPE, ("group_count", np.int32)])
 TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])
 SWEEP = _struct(
-    [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "slots")]
+    [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "number", "slots")]
     + [("origin", np.float32, 3), ("spacing", np.float32, 3), ("exponent", np.float32, 2), SHAPE]
     + [(name, np.int32) for name in ("group_count", "first", "count")]
 )

@@ -36,13 +36,16 @@ struct TurnParams {
   int images;
 };
 
-// Cones `first`..`first` + `count` - 1 through the array (a, b, lane): cone first + i adds to slot i.
+// Cones `first`..`first` + `count` - 1 through the array (a, b, lane): cone first + i adds to slot i. They come sorted,
+// so that those swept at once travel alike and read the same slabs; `number` is what each is called on the CPU, which
+// its phases follow from.
 struct SweepParams {
   const float* density;
   const ConeGroup* by_first;   // (groups,): source and hull for lines that step along the first axis
   const ConeGroup* by_second;
   const ConeWeights* weights;  // (cones, groups)
   const float* directions;     // (cones, 3) along a, b, lane
+  const int* number;           // (cones,)
   float* slots;                // (slots, a, b, lane)
   float origin[3], spacing[3]; // along a, b, lane
   float exponent[2];

@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(256) turn_lanes(const __grid_constant__ TurnPa
 // swept at once, each into a slot of its own.
 __global__ void __launch_bounds__(256) sweep_cones(const __grid_constant__ SweepParams p) {
   const int cone = p.first + static_cast<int>(blockIdx.y);
-  const ConeLattice c = lattice_of(p.shape, p.origin, p.spacing, p.directions + 3 * cone, p.exponent, cone);
+  const ConeLattice c = lattice_of(p.shape, p.origin, p.spacing, p.directions + 3 * cone, p.exponent, p.number[cone]);
   const ConeStarts lines = starts_of(c);
   const long long thread = this_thread();
   const int wide = lines.last_lane - lines.first_lane, row = lines.first_row + static_cast<int>(thread / wide);

@@ -82,6 +82,18 @@ def test_every_call_gives_the_same_bits(device):
     assert np.array_equal(engine.on_dose_grid(still), first)
 
 
+def test_the_order_of_threads_does_not_show(device):
+    """No thread reads or adds to what another of its launch writes: the last thread first, the same bits."""
+    engine = CudaSuperposition(device, model(), random_medium(5, (12, 9, 14), (3.0, 2.5, 4.0)), degree=DEGREE)
+    still = random_exposures(7, 3)
+    first = engine.on_dose_grid(still)
+    device.last_thread_first(True)
+    try:
+        assert np.array_equal(engine.on_dose_grid(still), first)
+    finally:
+        device.last_thread_first(False)
+
+
 def test_only_heads_go_up_and_only_the_dose_comes_down(device):
     engine = CudaSuperposition(device, model(), medium())
     before = device.copied_bytes

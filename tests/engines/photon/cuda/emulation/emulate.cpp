@@ -36,6 +36,7 @@ std::vector<unsigned> exchanges;  // of each thread: neighbouring ones use the t
 std::function<void()> body;
 unsigned running = 0;
 bool in_fibre = false;
+bool last_first = false;  // threads of a grid run in the opposite order
 
 void run_fibre() {
   body();
@@ -89,6 +90,17 @@ void run_grid(bool together) {
           body();
         }
       }
+}
+
+// The same grid with its last thread first: what two threads write or read of one address then comes out otherwise.
+void run_grid_backwards() {
+  for (blockIdx.z = gridDim.z; blockIdx.z-- > 0;)
+    for (blockIdx.y = gridDim.y; blockIdx.y-- > 0;)
+      for (blockIdx.x = gridDim.x; blockIdx.x-- > 0;)
+        for (unsigned t = blockDim.x; t-- > 0;) {
+          threadIdx = {t, 0, 0};
+          body();
+        }
 }
 
 template <class Params>
@@ -172,9 +184,12 @@ int emulate(const char* name, const unsigned* grid, const unsigned* block, const
   if (wanted != size) return 2;
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
-  run_grid(found->second.together);
+  if (last_first && !found->second.together) run_grid_backwards();
+  else run_grid(found->second.together);
   return 0;
 }
+
+void emulate_last_first(int chosen) { last_first = chosen != 0; }
 
 // Bytes of a kernel's parameters; 0 for an unknown kernel.
 size_t parameter_bytes(const char* name) {
@@ -236,7 +251,8 @@ const Offset offsets[] = {
     SIZE(TurnParams), FIELD(TurnParams, in), FIELD(TurnParams, out), FIELD(TurnParams, shape),
     FIELD(TurnParams, images),
     SIZE(SweepParams), FIELD(SweepParams, density), FIELD(SweepParams, by_first), FIELD(SweepParams, by_second),
-    FIELD(SweepParams, weights), FIELD(SweepParams, directions), FIELD(SweepParams, slots),
+    FIELD(SweepParams, weights), FIELD(SweepParams, directions), FIELD(SweepParams, number),
+    FIELD(SweepParams, slots),
     FIELD(SweepParams, origin), FIELD(SweepParams, spacing), FIELD(SweepParams, exponent), FIELD(SweepParams, shape),
     FIELD(SweepParams, group_count), FIELD(SweepParams, first), FIELD(SweepParams, count),
     SIZE(SlotParams), FIELD(SlotParams, slots), FIELD(SlotParams, dose), FIELD(SlotParams, shape),
