@@ -2,10 +2,10 @@
 
     ./build.sh bench gpu_dose [--beams N] [--side VOXELS] [--runs N] [--floors]
 
-Needs a CUDA device; without one it prints floors, says what is missing and ends with exit code 0. --floors: those
-only. A cube of water under a full arc; the operator is made once, then forward and adjoint run with everything on the
-device. Printed: medians of the device's own clock for the kernels alone (the goal of 10 ms is theirs), of the wall clock
-with fluence up and dose down, bytes and operations (`traffic`, `cone_traffic`), the floor that follows from the device's
+Needs a CUDA device; without one it prints floors, says what is missing and ends with exit code 0. --floors: only those.
+A cube of water under a full arc; the operator is made once, then forward and adjoint run with everything on the device.
+Printed: medians of the device's own clock for the kernels alone (the goal of 10 ms is theirs), of the wall clock with
+fluence up and dose down, bytes and operations (`traffic`, `cone_traffic`), the floor that follows from the device's
 bandwidth and peak, and the fraction that is reached. Collapsed cone: 9 beams and an arc of 180 directions (22 of
 incidence) of 10 x 10 cm on a cube of 3 mm voxels; the CPU's dose of the 9 beams is timed in the same run. For the
 pencil beam the floor is the peer: the same run on the CPU would be minutes.
