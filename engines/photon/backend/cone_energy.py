@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.photon.backend.device import Buffer, Device, filled
+from engines.photon.backend.device import Buffer, Device, fetched, filled
 from engines.photon.backend.parameters import (
     HEAD,
     Launch,
@@ -20,6 +21,7 @@ from engines.photon.backend.parameters import (
 )
 from engines.photon.backend.points import FLOAT
 from engines.photon.dose import Medium
+from engines.photon.superposition.dose import NOTHING, WEAK
 from engines.photon.superposition.terma import DEPTH_STEP_MM, Head
 
 
@@ -60,6 +62,7 @@ class ReleasedEnergy:
             device.clear(buffer.address, buffer.nbytes)
         self._source: NDArray[np.float32] | None = None
         self._under_way: tuple[Any, ...] = ()
+        self.least = 0.0
 
     def expose(self, head: Head, group: int) -> Launch:
         """What one head releases, added to a group. The launch may still be under way when the next head is drawn;
@@ -79,3 +82,26 @@ class ReleasedEnergy:
             "electrons": self.dose.address, "lattice": matter.lattice, "head": head_record(head), "source": source,
         }  # fmt: skip
         return Launch("release_energy", (blocks(matter.voxels), 1, 1), pack("release_energy", **fields))
+
+    def hand_over(self, wide: list[int], launch: Callable[[str, Sequence[Launch]], None]) -> None:
+        """Weak energy of the first groups goes to the wide ones, whose numbers are given. Then `least` is known: energy
+        below it is not carried. The same rules as on the CPU; what lies within rounding of one may be judged
+        differently there."""
+        matter, narrow = self._matter, len(wide)
+        if narrow:
+            least = np.float32(WEAK) * self._greatest(launch)[:narrow, 0]
+            held = filled(self._device, least), filled(self._device, np.asarray(wide, np.int32))
+            fields = {
+                "energy": self.energy.address, "least": held[0].address, "wide": held[1].address,
+                "voxels": matter.voxels, "group_count": narrow,
+            }  # fmt: skip
+            launch("weak energy", (Launch("hand_over", (blocks(matter.voxels), 1, 1), pack("hand_over", **fields)),))
+        primary, scatter = self._greatest(launch).max(axis=0)
+        self.least = NOTHING * float(primary + scatter)
+
+    def _greatest(self, launch: Callable[[str, Sequence[Launch]], None]) -> NDArray[np.float32]:
+        """(groups, 2)."""
+        out = Buffer(self._device, FLOAT * 2 * self.groups)
+        fields = {"energy": self.energy.address, "greatest": out.address, "voxels": self._matter.voxels}
+        launch("weak energy", (Launch("find_greatest", (2 * self.groups, 1, 1), pack("find_greatest", **fields)),))
+        return fetched(self._device, out, (self.groups, 2))

@@ -123,6 +123,7 @@ class ConeSweep:
         hulls = pack(
             "find_hulls", energy=self._energy.address, by_first=self._hulls[0].address,
             by_second=self._hulls[1].address, shape=order.shape, group_count=groups,
+            least=self._released.least,
         )  # fmt: skip
         made.append(Launch("find_hulls", (blocks(order.shape[0] * order.shape[1]), groups, 1), hulls))
         return made

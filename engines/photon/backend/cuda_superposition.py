@@ -17,7 +17,17 @@ from engines.photon.backend.device import Buffer, Device, fetched
 from engines.photon.backend.parameters import Launch
 from engines.photon.backend.points import FLOAT
 from engines.photon.dose import Medium
-from engines.photon.superposition.dose import SETS, Exposure, Incidence, Report, SuperpositionDose, join
+from engines.photon.superposition.dose import (
+    SETS,
+    Exposure,
+    Incidence,
+    Report,
+    SuperpositionDose,
+    join,
+    reach,
+    take_over,
+    wide_groups,
+)
 from engines.photon.superposition.model import SuperpositionModel
 from engines.photon.superposition.terma import Head
 
@@ -85,12 +95,15 @@ class CudaSuperposition(SuperpositionDose):
     ) -> tuple[ReleasedEnergy, list[Incidence]]:
         groups: list[Incidence] = []
         # Groups know their sources only: their energy lies on the device.
-        joined = [join(groups, exposure.frame, self._group_deg, (0, 0, 0)) for exposure in exposures]
-        energy = self._device.run(partial(self._room_for, len(groups)))
+        joined = [join(groups, e.frame.source_mm, reach(e.frame.sad_mm, self._group_deg), (0, 0, 0)) for e in exposures]
+        wide, of = wide_groups(groups, exposures[0].frame.sad_mm)
+        energy = self._device.run(partial(self._room_for, len(groups) + len(wide)))
         for group, (head, exposure, weight) in zip(joined, self._heads(exposures, report), strict=True):
             group.count(exposure, weight)
             self._device.run(partial(self._release, energy, head, groups.index(group), launch))
-        return energy, groups
+        take_over(groups, wide, of)
+        self._device.run(partial(energy.hand_over, [len(groups) + number for number in of], launch))
+        return energy, groups + wide
 
     def _room_for(self, groups: int) -> ReleasedEnergy:
         needed, free = bytes_needed(self.where.grid.shape, groups), self._device.free_bytes()

@@ -73,7 +73,18 @@ RELEASE = _struct(
     [(name, POINTER) for name in ("density", "maps", "table", "depth", "energy", "electrons")]
     + [("lattice", LATTICE), ("head", HEAD), ("source", np.float32, 3)]
 )
-HULL = _struct([*((name, POINTER) for name in ("energy", "by_first", "by_second")), SHAPE, ("group_count", np.int32)])
+HULL = _struct(
+    [
+        *((name, POINTER) for name in ("energy", "by_first", "by_second")),
+        SHAPE,
+        ("group_count", np.int32),
+        ("least", np.float32),
+    ]
+)
+GREATEST = _struct([("energy", POINTER), ("greatest", POINTER), ("voxels", np.int64)])
+HAND_OVER = _struct(
+    [(name, POINTER) for name in ("energy", "least", "wide")] + [("voxels", np.int64), ("group_count", np.int32)]
+)
 TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])
 SWEEP = _struct(
     [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "number", "slots")]
@@ -98,6 +109,8 @@ OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "spread": WEIGH,
     "combine": WEIGH,
     "release_energy": RELEASE,
+    "find_greatest": GREATEST,
+    "hand_over": HAND_OVER,
     "find_hulls": HULL,
     "turn_lanes": TURN,
     "sweep_cones": SWEEP,

@@ -88,10 +88,6 @@ CS_INLINE float falling(float x) { return std::exp(x); }
 inline float falling(float x) { return exp_of(x); }
 #endif
 
-struct Released {
-  float primary, scatter, electrons;  // relative Gy
-};
-
 // Whether the head's raster reaches a point, see `released`: where it does not, its depth need not be known.
 CS_INLINE bool reaches(const Head& head, float u, float v, float along) {
   const Raster& r = head.raster;
@@ -101,15 +97,17 @@ CS_INLINE bool reaches(const Head& head, float u, float v, float along) {
          y < static_cast<float>(r.nv - 1);
 }
 
-// What is released at (u, v) of the beam's axes, `along` mm from the source along its axis, under radiological depth
-// `depth`; nothing where the head's raster does not reach. Without branches: loops around it become vector code.
-CS_INLINE Released released(const Head& head, const float* maps, const float* table, float u, float v, float along,
-                            float depth) {
+// Primary, scatter and electrons (relative Gy) released at (u, v) of the beam's axes, `along` mm from the source along its
+// axis, under radiological depth `depth`; nothing where the head's raster does not reach. Without branches and structs, so
+// that loops around it become vector code.
+CS_INLINE void released(const Head& head, const float* maps, const float* table, float u, float v, float along,
+                        float depth, float& primary, float& scatter, float& electrons) {
   const Raster& r = head.raster;
-  const float sad = head.frame.sad, near = sad / along, per_pitch = 1.f / r.pitch;
+  const float sad = head.frame.sad, away = along > 0.25f * sad ? along : sad, near = sad / away, per_pitch = 1.f / r.pitch;
   const float x = (u * near - r.u0) * per_pitch, y = (v * near - r.v0) * per_pitch;
-  const bool inside = along > 0.25f * sad && x >= 0.f && y >= 0.f && x < static_cast<float>(r.nu - 1) &&
-                      y < static_cast<float>(r.nv - 1);  // and neither in nor beside the head
+  const float wide = static_cast<float>(r.nu - 1), tall = static_cast<float>(r.nv - 1);
+  // Neither in nor beside the head. Not &&, which is a branch.
+  const bool inside = (along > 0.25f * sad) & (x >= 0.f) & (y >= 0.f) & (x < wide) & (y < tall);
   const float xi = inside ? x : 0.f, yi = inside ? y : 0.f;
   const int ix = static_cast<int>(xi), iy = static_cast<int>(yi), line = r.nu * kInterleave;
   const float fx = xi - static_cast<float>(ix), fy = yi - static_cast<float>(iy);
@@ -117,18 +115,19 @@ CS_INLINE Released released(const Head& head, const float* maps, const float* ta
   const float w00 = (1.f - fx) * (1.f - fy), w01 = fx * (1.f - fy), w10 = (1.f - fx) * fy, w11 = fx * fy;
   const float direct = w00 * node[0] + w01 * node[4] + w10 * node[line] + w11 * node[line + 4];
   const float extra = w00 * node[1] + w01 * node[5] + w10 * node[line + 1] + w11 * node[line + 5];
-  const float electrons = w00 * node[2] + w01 * node[6] + w10 * node[line + 2] + w11 * node[line + 6];
-  const float theta = degrees_of(std::sqrt(u * u + v * v) / along);
+  const float thin = w00 * node[2] + w01 * node[6] + w10 * node[line + 2] + w11 * node[line + 6];
+  const float theta = degrees_of(std::sqrt(u * u + v * v) / away);
   const float softer = 1.f + theta * (head.softening[0] + theta * (head.softening[1] + theta * head.softening[2]));
   const float position = depth * softer / head.table_step, last = static_cast<float>(head.table_last - 1);
-  const float bounded = position < 0.f ? 0.f : (position > last ? last : position);
+  const float bounded = position < last ? position : last;
   const int row = static_cast<int>(bounded);
   const float over = position - static_cast<float>(row), t = over < 1.f ? over : 1.f;
   const float* low = table + 2 * row;
-  const float far = (sad - head.extra_distance) / (along - head.extra_distance);
-  const float total = inside ? direct * near * near + extra * far * far : 0.f;
-  return Released{total * (low[0] + t * (low[2] - low[0])), total * (low[1] + t * (low[3] - low[1])),
-                  inside ? electrons * near * near * falling(-head.electrons_per_mm * depth) : 0.f};
+  const float far = (sad - head.extra_distance) / (away - head.extra_distance), open = inside ? 1.f : 0.f;
+  const float total = open * (direct * near * near + extra * far * far);
+  primary = total * (low[0] + t * (low[2] - low[0]));
+  scatter = total * (low[1] + t * (low[3] - low[1]));
+  electrons = open * thin * near * near * falling(-head.electrons_per_mm * depth);
 }
 
 // ---- Transport ------------------------------------------------------------------------------------------------------

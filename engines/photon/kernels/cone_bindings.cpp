@@ -68,7 +68,7 @@ void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float 
   const ReleaseHead h = head_of(frame, sad, maps, raster, table, head);
   const BeamFrame& f = h.head.frame;
   const float *p = points.data(), *d = depth.data();
-  Released* o = reinterpret_cast<Released*>(out.data());
+  float* o = out.data();
   nb::gil_scoped_release release;
 #pragma omp parallel for schedule(static, 4096) num_threads(threads)
   for (long i = 0; i < n; ++i) {
@@ -79,7 +79,7 @@ void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float 
       v += from * f.ey[a];
       w += from * f.ez[a];
     }
-    o[i] = released(h.head, h.maps, h.table, u, v, f.sad - w, d[i]);
+    released(h.head, h.maps, h.table, u, v, f.sad - w, d[i], o[3 * i], o[3 * i + 1], o[3 * i + 2]);
   }
 }
 

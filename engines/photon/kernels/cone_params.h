@@ -19,13 +19,30 @@ struct ReleaseParams {
   float source[3];
 };
 
-// Lanes of each row of the array (a, b, lane) that are released anything, from energy (groups, 2, a, b, lane).
+// greatest (images,) of energy (images, voxels).
+struct GreatestParams {
+  const float* energy;
+  float* greatest;
+  long long voxels;
+};
+
+// Group g gives its energy where its primary is below least[g] to group wide[g].
+struct HandOverParams {
+  float* energy;  // (groups, 2, voxels), the wide ones behind the others
+  const float* least;
+  const int* wide;
+  long long voxels;
+  int group_count;
+};
+
+// Lanes of each row of the array (a, b, lane) that are released more than `least`, from energy (groups, 2, a, b, lane).
 struct HullParams {
   const float* energy;
   short* by_first;   // (groups, a, b, 2): for lines that step along the first axis
   short* by_second;  // (groups, b, a, 2)
   int shape[3];      // a, b, lanes
   int group_count;
+  float least;
 };
 
 // out (images, a, c, b) = in (images, a, b, c).

@@ -46,10 +46,41 @@ __global__ void __launch_bounds__(256) release_energy(const __grid_constant__ Re
     radiological_depth<1>(p.density, p.lattice, &ray, &depth);
     p.depth[thread] = depth;
   }
-  const Released out = released(p.head, p.maps, p.table, u, v, along, depth);
-  p.energy[thread] += out.primary;
-  p.energy[voxels + thread] += out.scatter;
-  p.electrons[thread] += out.electrons;
+  float primary, scatter, electrons;
+  released(p.head, p.maps, p.table, u, v, along, depth, primary, scatter, electrons);
+  p.energy[thread] += primary;
+  p.energy[voxels + thread] += scatter;
+  p.electrons[thread] += electrons;
+}
+
+// Grid: (images), 256 threads: the largest value of each image of energy.
+__global__ void __launch_bounds__(256) find_greatest(const __grid_constant__ GreatestParams p) {
+  __shared__ float shared_greatest[256];
+  const int t = threadIdx.x;
+  const float* image = p.energy + blockIdx.x * p.voxels;
+  float most = 0.f;
+  for (long long i = t; i < p.voxels; i += 256) most = image[i] > most ? image[i] : most;
+  shared_greatest[t] = most;
+  __syncthreads();
+  for (int step = 128; step > 0; step /= 2) {
+    if (t < step && shared_greatest[t + step] > shared_greatest[t]) shared_greatest[t] = shared_greatest[t + step];
+    __syncthreads();
+  }
+  if (t == 0) p.greatest[blockIdx.x] = shared_greatest[0];
+}
+
+// Grid: (voxels / 256). Groups hand over in ascending order, whatever wide group they share.
+__global__ void __launch_bounds__(256) hand_over(const __grid_constant__ HandOverParams p) {
+  const long long i = this_thread();
+  if (i >= p.voxels) return;
+  for (int g = 0; g < p.group_count; ++g) {
+    float* own = p.energy + 2ll * g * p.voxels + i;
+    if (!(own[0] < p.least[g])) continue;
+    float* wide = p.energy + 2ll * p.wide[g] * p.voxels + i;
+    wide[0] += own[0];
+    wide[p.voxels] += own[p.voxels];
+    own[0] = own[p.voxels] = 0.f;
+  }
 }
 
 // Grid: (rows / 256, groups). Rows are walked from both ends.
@@ -60,8 +91,8 @@ __global__ void __launch_bounds__(256) find_hulls(const __grid_constant__ HullPa
   const float* primary = p.energy + group * 2 * voxels + thread * p.shape[2];
   const float* scatter = primary + voxels;
   int first = 0, last = p.shape[2];
-  while (last > 0 && !(primary[last - 1] > 0.f || scatter[last - 1] > 0.f)) --last;
-  while (first < last && !(primary[first] > 0.f || scatter[first] > 0.f)) ++first;
+  while (last > 0 && !(primary[last - 1] + scatter[last - 1] > p.least)) --last;
+  while (first < last && !(primary[first] + scatter[first] > p.least)) ++first;
   const long long a = thread / p.shape[1], b = thread % p.shape[1];
   short* one = p.by_first + 2 * (group * rows + thread);
   short* other = p.by_second + 2 * (group * rows + b * p.shape[0] + a);

@@ -26,7 +26,8 @@ struct ReleaseHead {
 class RowRelease {
  public:
   RowRelease(const RowView& view, const ReleaseSpace& space, const ReleaseHead& head)
-      : view_(view), space_(space), head_(head), depths_(view, space.padded), row_(static_cast<size_t>(view.n_a)) {}
+      : view_(view), space_(space), head_(head), depths_(view, space.padded), primary_(view.n_a), scatter_(view.n_a),
+        electrons_(view.n_a) {}
 
   // Adds to primary, scatter and electrons (all of the lattice's shape) in the voxels whose index along b is given.
   void run(int b, float* primary, float* scatter, float* electrons) {
@@ -43,9 +44,9 @@ class RowRelease {
       for (int i = low; i < high; ++i) {
         const long at = start + i * stride;
         if (!(density[i * stride] > 0.f)) continue;
-        primary[at] += row_[i].primary;
-        scatter[at] += row_[i].scatter;
-        electrons[at] += row_[i].electrons;
+        primary[at] += primary_[i];
+        scatter[at] += scatter_[i];
+        electrons[at] += electrons_[i];
       }
     }
   }
@@ -91,13 +92,14 @@ class RowRelease {
   }
 
   void release_row(const Row& row, const float* depths, int low, int high) {
-    const Head head = head_.head;
+    const Head& head = head_.head;
     const float *maps = head_.maps, *table = head_.table;
-    Released* out = row_.data();
+    float *primary = primary_.data(), *scatter = scatter_.data(), *electrons = electrons_.data();
 #pragma omp simd
     for (int i = low; i < high; ++i) {
       const float fi = static_cast<float>(i);
-      out[i] = released(head, maps, table, row.u + fi * row.du, row.v + fi * row.dv, row.along + fi * row.dalong, depths[i]);
+      released(head, maps, table, row.u + fi * row.du, row.v + fi * row.dv, row.along + fi * row.dalong, depths[i],
+               primary[i], scatter[i], electrons[i]);
     }
   }
 
@@ -105,7 +107,7 @@ class RowRelease {
   const ReleaseSpace& space_;
   const ReleaseHead& head_;
   RowDepths depths_;
-  std::vector<Released> row_;
+  std::vector<float> primary_, scatter_, electrons_;
 };
 
 }  // namespace couchside

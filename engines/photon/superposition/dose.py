@@ -26,6 +26,12 @@ PITCH_MM, ARC_PITCH_MM, MANY_DIRECTIONS = 1.0, 2.0, 30
 GROUP_DEG = 15.0
 """Beams whose sources lie within this angle share one direction of incidence, their weighted mean, when their released
 energy is handed to the cones (chosen: a full arc is then 24 groups; error in docs/superposition.md)."""
+WEAK, WEAK_DEG = 0.03, 60.0
+"""What a group releases below this share of its own maximum (leakage, head scatter beside the field) counts with the
+direction of all sources within this angle (chosen: cones then read few groups outside the fields; error in
+docs/superposition.md)."""
+NOTHING = 1e-5
+"""Energy below this share of the largest is not carried: tails of the source's Gaussian (chosen)."""
 SETS = 2
 """Sets of lines for each cone, which begin elsewhere in a voxel: lines keep to whole voxels, so that at a field's edge
 single voxels are off. A cube seen from 0 and 90
@@ -101,7 +107,7 @@ class SuperpositionDose:
         groups = self._expose(exposures, dose, report)
         report(0.5)
         if groups:
-            self._transport(groups, dose)
+            self._transport(groups, dose, exposures[0].frame.sad_mm)
         report(1.0)
         return dose
 
@@ -116,7 +122,8 @@ class SuperpositionDose:
         """Released energy by direction of incidence; the dose of contamination electrons is added to `electrons`."""
         groups: list[Incidence] = []
         for head, exposure, weight in self._heads(exposures, report):
-            group = join(groups, exposure.frame, self._group_deg, self.where.grid.shape)
+            reach_mm = reach(exposure.frame.sad_mm, self._group_deg)
+            group = join(groups, exposure.frame.source_mm, reach_mm, self.where.grid.shape)
             head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
             group.count(exposure, weight)
         return groups
@@ -147,9 +154,11 @@ class SuperpositionDose:
         along_x = (np.abs(self._cones.directions) / self.where.grid.spacing_mm).argmax(axis=1) == 0
         return (~along_x, (0, 1, 2)), (along_x, (0, 2, 1))
 
-    def _transport(self, groups: list[Incidence], dose: NDArray[np.float32]) -> None:
+    def _transport(self, narrow: list[Incidence], dose: NDArray[np.float32], sad_mm: float) -> None:
+        groups = _weak_apart(narrow, sad_mm)
         weights, sources = self._weights(groups)
         primary, scatter = np.stack([g.primary for g in groups]), np.stack([g.scatter for g in groups])
+        least = NOTHING * float(primary.max() + scatter.max())
         for chosen, axes in self._orders():
             turned = np.zeros([dose.shape[a] for a in axes], np.float32)
             own = (0, *(a + 1 for a in axes))
@@ -161,7 +170,7 @@ class SuperpositionDose:
                 [self.where.grid.spacing_mm[a] for a in xyz],
                 energy[0],
                 energy[1],
-                _hulls((energy[0] > 0) | (energy[1] > 0)),
+                _hulls(energy[0] + energy[1] > least),
                 np.ascontiguousarray(sources[:, xyz], np.float32),
                 np.ascontiguousarray(np.tile(self._cones.directions[chosen][:, xyz], (SETS, 1)), np.float32),
                 np.ascontiguousarray(np.tile(weights[chosen], (SETS, 1, 1))),
@@ -172,15 +181,48 @@ class SuperpositionDose:
             dose += turned.transpose(np.argsort(axes))
 
 
-def join(groups: list[Incidence], frame: BeamFrame, within_deg: float, shape: tuple[int, int, int]) -> Incidence:
-    """The group that the frame's source belongs to, a new one with arrays of that shape if there is none."""
-    reach = 2 * frame.sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6
+def join(groups: list[Incidence], source_mm: NDArray[np.float64], reach_mm: float, shape: tuple[int, ...]) -> Incidence:
+    """The group that a source belongs to, a new one with arrays of that shape if there is none."""
     for group in groups:
-        if np.linalg.norm(frame.source_mm - group.first_mm) <= reach:
+        if np.linalg.norm(source_mm - group.first_mm) <= reach_mm:
             return group
     empty = [np.zeros(shape, np.float32) for _ in range(2)]
-    groups.append(Incidence(frame.source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
+    groups.append(Incidence(source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
     return groups[-1]
+
+
+def reach(sad_mm: float, within_deg: float) -> float:
+    """Distance in mm of two sources that are seen within an angle from the isocentre."""
+    return float(2 * sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6)
+
+
+def wide_groups(groups: list[Incidence], sad_mm: float) -> tuple[list[Incidence], list[int]]:
+    """(groups for weak energy, which of them each group hands its own to); none where that would not make fewer."""
+    wide: list[Incidence] = []
+    own = [join(wide, group.first_mm, reach(sad_mm, WEAK_DEG), group.primary.shape) for group in groups]
+    if 2 * len(wide) > len(groups):
+        return [], []
+    return wide, [wide.index(one) for one in own]
+
+
+def take_over(groups: list[Incidence], wide: list[Incidence], of: list[int]) -> None:
+    """Wide groups learn the sources and rays of those that hand energy to them."""
+    for group, number in zip(groups, of, strict=False):
+        wide[number].rays += group.rays
+        wide[number].source_sum += group.source_sum
+        wide[number].weight += group.weight
+
+
+def _weak_apart(groups: list[Incidence], sad_mm: float) -> list[Incidence]:
+    """The groups, and wide ones that have taken over their weak energy."""
+    wide, of = wide_groups(groups, sad_mm)
+    take_over(groups, wide, of)
+    for group, number in zip(groups, of, strict=False):
+        weak = group.primary < WEAK * group.primary.max()
+        for part, theirs in ((group.primary, wide[number].primary), (group.scatter, wide[number].scatter)):
+            np.add(theirs, part, out=theirs, where=weak)
+            part[weak] = 0.0
+    return groups + wide
 
 
 def _rays(frame: BeamFrame, field_mm: tuple[float, float, float, float]) -> NDArray[np.float64]:
