@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 SWEEPS, ENOUGH_MM = 80, 2e-3
 """Rounds of successive projection at most, and the violation at which they end (chosen: mixing mends 2 um of 8 mm of
 travel with 0.03 % of the safe path)."""
+BISECTIONS = 30
+"""Halvings of at most a few hundred mm: to below a nanometre."""
 SAFE_HALF_MM = 5.0
 """Half opening of the safe path."""
 
@@ -26,13 +28,15 @@ SAFE_HALF_MM = 5.0
 @dataclass(frozen=True, eq=False)
 class PathLimits:
     """Limits of one beam's leaves. gap_mm: least opening. travel_mm: furthest way in one interval. window_a_mm,
-    window_b_mm: where the leaves of each bank may stand, no wider than the bank may span. layers: pairs in each layer;
-    neighbours are those of one layer. interdigitation: a leaf may pass the opposite neighbours."""
+    window_b_mm: where the leaves of each bank may stand. span_mm: furthest that leaves of one bank may stand from each
+    other at a control point, all layers together. layers: pairs in each layer; neighbours are those of one layer.
+    interdigitation: a leaf may pass the opposite neighbours."""
 
     gap_mm: float
     travel_mm: float
     window_a_mm: tuple[float, float]
     window_b_mm: tuple[float, float]
+    span_mm: float
     layers: tuple[int, ...]
     interdigitation: bool
 
@@ -60,6 +64,7 @@ def violation_mm(left: Array, right: Array, limits: PathLimits) -> float:
         found.append(float((window[0] - leaves).max(initial=0.0)))
         found.append(float((leaves - window[1]).max(initial=0.0)))
         found.append(float((np.abs(np.diff(leaves, axis=0)) - limits.travel_mm).max(initial=0.0)))
+        found.append(float((np.ptp(leaves, axis=1) - limits.span_mm).max(initial=0.0)))
     if not limits.interdigitation:
         i, j = pairs_of_neighbours(limits).T
         found.append(float((left[:, i] - right[:, j]).max(initial=0.0)))
@@ -79,6 +84,7 @@ def legal(left: Array, right: Array, limits: PathLimits) -> tuple[Array, Array]:
         for leaves, window in ((left, limits.window_a_mm), (right, limits.window_b_mm)):
             _meet_travel(leaves, limits.travel_mm)
             np.clip(leaves, *window, out=leaves)
+            leaves -= beyond_span(leaves, limits.span_mm)
         if violation_mm(left, right, limits) <= ENOUGH_MM:
             break
     return _mixed(left, right, limits)
@@ -94,6 +100,25 @@ def _meet_order(left: Array, right: Array, i: int, j: int) -> None:
     over = 0.5 * np.maximum(left[:, i] - right[:, j], 0.0)
     left[:, i] -= over
     right[:, j] += over
+
+
+def beyond_span(leaves: Array, span_mm: float) -> Array:
+    """How far each leaf (points, pairs) lies outside the stretch of span_mm, placed at each control point so that the
+    squared ways back into it are least: the way to the nearest bank that keeps the span. The best place is where the
+    ways from both sides sum to zero; bisection finds it, as their sum rises with the place."""
+    out = np.zeros_like(leaves)
+    wide = np.flatnonzero(np.ptp(leaves, axis=1) > span_mm)
+    if not wide.size:
+        return out
+    bank = leaves[wide]
+    low, high = bank.min(axis=1), bank.max(axis=1) - span_mm
+    for _ in range(BISECTIONS):
+        place = 0.5 * (low + high)
+        right_of_best = (bank - np.clip(bank, place[:, None], place[:, None] + span_mm)).sum(axis=1) < 0
+        low, high = np.where(right_of_best, low, place), np.where(right_of_best, place, high)
+    place = (0.5 * (low + high))[:, None]
+    out[wide] = bank - np.clip(bank, place, place + span_mm)
+    return out
 
 
 def _meet_travel(leaves: Array, travel_mm: float) -> None:
@@ -116,6 +141,7 @@ def _mixed(left: Array, right: Array, limits: PathLimits) -> tuple[Array, Array]
     room = min(
         safe_right - safe_left - limits.gap_mm,
         limits.travel_mm,
+        limits.span_mm,
         safe_left - limits.window_a_mm[0],
         limits.window_a_mm[1] - safe_left,
         safe_right - limits.window_b_mm[0],
@@ -127,7 +153,7 @@ def _mixed(left: Array, right: Array, limits: PathLimits) -> tuple[Array, Array]
 
 
 def penalty(left: Array, right: Array, limits: PathLimits) -> tuple[float, Array, Array]:
-    """(value, slopes in left and right) of the squared ways, in mm^2, by which travel and order are broken."""
+    """(value, slopes in left and right) of the squared ways, in mm^2, by which travel, span and order are broken."""
     value, slopes = 0.0, (np.zeros_like(left), np.zeros_like(right))
     for leaves, slope in zip((left, right), slopes, strict=True):
         way = np.diff(leaves, axis=0)
@@ -135,6 +161,9 @@ def penalty(left: Array, right: Array, limits: PathLimits) -> tuple[float, Array
         value += float((over * over).sum())
         slope[1:] += 2 * over
         slope[:-1] -= 2 * over
+        beyond = beyond_span(leaves, limits.span_mm)
+        value += float((beyond * beyond).sum())
+        slope += 2 * beyond
     if not limits.interdigitation:
         i, j = pairs_of_neighbours(limits).T
         for a, b in ((i, j), (j, i)):

@@ -65,12 +65,13 @@ def limits_of(field: MovingField, machine: Machine, mean_mu: float, step_s: floa
     slowest = slowest_seconds(turn, step_s, most_mu, machine)
     least_mu = max(rate.minimum_mu_min / SECONDS_PER_MINUTE * slowest, rate.mu_per_deg[0] * turn) * MU_ROOM
     low, high = field.reach_mm
-    span = mlc.bank_span_max_mm - ROUNDING_MM
+    (low_a, high_a), (low_b, high_b) = mlc.bank_a_mm, mlc.bank_b_mm
     paths = PathLimits(
         gap_mm=mlc.minimum_gap_mm + ROUNDING_MM,
         travel_mm=mlc.leaf_speed_mm_s * step_s - ROUNDING_MM,
-        window_a_mm=(low, min(high, low + span)),
-        window_b_mm=(max(low, high - span), high),
+        window_a_mm=(max(low, low_a), min(high, high_a)),
+        window_b_mm=(max(low, low_b), min(high, high_b)),
+        span_mm=mlc.bank_span_max_mm - ROUNDING_MM,
         layers=field.layers,
         interdigitation=mlc.interdigitation,
     )

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from appliance.planning.leaf_paths import PathLimits, legal, pairs_of_neighbours, penalty, violation_mm
 
 
-def limits(travel_mm: float = 8.3, *, layers: tuple[int, ...] = (12,), interdigitation: bool = True) -> PathLimits:
-    return PathLimits(0.53, travel_mm, (-90.0, 55.0), (-55.0, 90.0), layers, interdigitation)
+def limits(
+    travel_mm: float = 8.3, *, layers: tuple[int, ...] = (12,), interdigitation: bool = True, span_mm: float = 120.0
+) -> PathLimits:
+    return PathLimits(0.53, travel_mm, (-90.0, 55.0), (-55.0, 90.0), span_mm, layers, interdigitation)
 
 
 @settings(max_examples=30, deadline=None)
