@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ModelError
-from engines.errors import EngineError
+from appliance.planning.compute import backend
+from engines.errors import DeviceError, EngineError
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
-from engines.photon.superposition.dose import Exposure, SuperpositionDose
+from engines.photon.superposition.dose import Exposure
 
 Report = Callable[[float], None]
 
@@ -26,7 +27,9 @@ class PlanSuperposition:
         if model.superposition is None:
             raise ModelError(f"beam model '{model.name}' has no superposition section: it knows the pencil beam only")
         try:
-            self._engine = SuperpositionDose(model.superposition, space)
+            self._engine = backend().superposition(model.superposition, space)
+        except DeviceError:
+            raise  # of the machine, not of the model: who called turns it into its own sentence
         except EngineError as error:
             raise ModelError(str(error)) from error
 

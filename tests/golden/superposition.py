@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.grid import Grid
+from engines.photon.backend.protocol import Backend
 from engines.photon.calibrate import square_field
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
@@ -67,6 +68,10 @@ def exposures() -> list[Exposure]:
 def solve(*, threads: int = 1) -> NDArray[np.float32]:
     """With the CPU backend: the one that the stored answer was made with."""
     return SuperpositionDose(model(), medium(), threads=threads).calculate(exposures())[THINNED]
+
+
+def solve_on_device(backend: Backend) -> NDArray[np.float32]:
+    return backend.superposition(model(), medium()).calculate(exposures())[THINNED]
 
 
 if __name__ == "__main__":

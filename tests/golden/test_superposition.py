@@ -5,14 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .superposition import STORED, exposures, model, solve
+from engines.errors import DeviceError
+from engines.photon.backend.choice import choose
+from engines.photon.backend.cpu import CpuBackend
+
+from .superposition import STORED, exposures, model, solve, solve_on_device
 
 TOLERANCE = 1e-4
 """Share of the stored maximum: float32 in another order of summation."""
 
+
+def on_the_gpu() -> np.ndarray:
+    try:
+        backend = choose("cuda").backend
+    except DeviceError as error:
+        pytest.skip(f"no GPU: {error}")
+    return solve_on_device(backend)
+
+
 BACKENDS = (
     pytest.param(lambda: solve(threads=1), id="cpu, one thread"),
     pytest.param(lambda: solve(threads=2), id="cpu, two threads"),
+    pytest.param(lambda: solve_on_device(CpuBackend()), id="cpu, as a backend"),
+    pytest.param(on_the_gpu, id="cuda", marks=pytest.mark.gpu),
 )
 
 

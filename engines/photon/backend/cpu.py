@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose, wanted_index
+from engines.photon.backend.protocol import DoseSum, Exposure, LinearDose, Superposition, wanted_index
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import (
     BeamDose,
@@ -19,6 +19,8 @@ from engines.photon.dose import (
 from engines.photon.frame import BeamFrame
 from engines.photon.grid_dose import GridDose
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import SuperpositionDose
+from engines.photon.superposition.model import SuperpositionModel
 
 
 class CpuBackend:
@@ -32,6 +34,9 @@ class CpuBackend:
 
     def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
         return CpuDoseSum(model, medium, wanted)
+
+    def superposition(self, model: SuperpositionModel, medium: Medium) -> Superposition:
+        return SuperpositionDose(model, medium)
 
 
 class CpuDoseOperator(DoseOperator):

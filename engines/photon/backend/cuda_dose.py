@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engines.errors import DeviceError, EngineError
 from engines.photon.backend.cuda_sum import CudaDoseSum
+from engines.photon.backend.cuda_superposition import CudaSuperposition
 from engines.photon.backend.device import Buffer, Device, HostBuffer, fetched
 from engines.photon.backend.maps import DeviceMaps
 from engines.photon.backend.points import FLOAT, POINT_BYTES, DeviceMedium, DevicePoints, SortedPoints, place_medium
@@ -18,6 +19,7 @@ from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster
+from engines.photon.superposition.model import SuperpositionModel
 
 MEMORY_SHARE = 0.9
 """Of the free device memory that one operator may take (chosen: the rest is for the display and other processes)."""
@@ -45,6 +47,9 @@ class CudaBackend:
     def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
         placed = self.device.run(lambda: self.placed(medium))
         return CudaDoseSum(self.device, placed, model, medium, wanted)
+
+    def superposition(self, model: SuperpositionModel, medium: Medium) -> CudaSuperposition:
+        return CudaSuperposition(self.device, model, medium)
 
     def depth_mm(
         self, medium: Medium, frames: Sequence[BeamFrame], points_mm: NDArray[np.float32]

@@ -62,6 +62,36 @@ MULTIPLY = _struct(
 WEIGH = _struct(
     [(name, POINTER) for name in ("in", "factor", "table", "out")] + [("pixels", np.int32), ("beam_count", np.int32)]
 )
+HEAD = _struct(
+    [("frame", BEAM_FRAME), ("raster", RASTER), ("softening", np.float32, 3)]
+    + [(name, np.float32) for name in ("extra_distance", "electrons_per_mm", "table_step")]
+    + [("table_last", np.int32)]
+)
+CONE_GROUP = _struct([("source", np.float32, 3), *((name, POINTER) for name in ("primary", "scatter", "hull"))])
+SHAPE = ("shape", np.int32, 3)
+RELEASE = _struct(
+    [(name, POINTER) for name in ("density", "maps", "table", "depth", "energy", "electrons")]
+    + [("lattice", LATTICE), ("head", HEAD), ("source", np.float32, 3)]
+)
+HULL = _struct(
+    [
+        *((name, POINTER) for name in ("energy", "by_first", "by_second")),
+        SHAPE,
+        ("group_count", np.int32),
+        ("least", np.float32),
+    ]
+)
+GREATEST = _struct([("energy", POINTER), ("greatest", POINTER), ("voxels", np.int64)])
+HAND_OVER = _struct(
+    [(name, POINTER) for name in ("energy", "least", "wide")] + [("voxels", np.int64), ("group_count", np.int32)]
+)
+TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])
+SWEEP = _struct(
+    [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "number", "slots")]
+    + [("origin", np.float32, 3), ("spacing", np.float32, 3), ("exponent", np.float32, 2), SHAPE]
+    + [(name, np.int32) for name in ("group_count", "first", "count")]
+)
+SLOT = _struct([("slots", POINTER), ("dose", POINTER), SHAPE, ("slot_count", np.int32), ("turned", np.int32)])
 
 OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "depth_of_points": DEPTH,
@@ -78,6 +108,13 @@ OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "weigh": WEIGH,
     "spread": WEIGH,
     "combine": WEIGH,
+    "release_energy": RELEASE,
+    "find_greatest": GREATEST,
+    "hand_over": HAND_OVER,
+    "find_hulls": HULL,
+    "turn_lanes": TURN,
+    "sweep_cones": SWEEP,
+    "add_slots": SLOT,
 }
 """Every kernel of photon.cu with the struct it takes."""
 
@@ -134,11 +171,14 @@ def attenuation_record(model: BeamModel) -> np.void:
     return packed(ATTENUATION, {"m": model.attenuation_per_mm, "beta": model.betas_per_mm})
 
 
+def frame_record(frame: BeamFrame) -> np.void:
+    axes = {"isocentre": frame.isocentre_mm, "ex": frame.ex, "ey": frame.ey, "ez": frame.ez}
+    return packed(BEAM_FRAME, {**axes, "sad": frame.sad_mm})
+
+
 def beam_records(frames: tuple[BeamFrame, ...]) -> NDArray[np.void]:
     """(beams,) of DEVICE_BEAM."""
     out = np.zeros(len(frames), DEVICE_BEAM)
     for record, frame in zip(out, frames, strict=True):
-        record["frame"]["isocentre"], record["frame"]["sad"] = frame.isocentre_mm, frame.sad_mm
-        record["frame"]["ex"], record["frame"]["ey"], record["frame"]["ez"] = frame.ex, frame.ey, frame.ez
-        record["source"] = frame.source_mm
+        record["frame"], record["source"] = frame_record(frame), frame.source_mm
     return out

@@ -14,6 +14,9 @@ from engines.photon.beam_model import BeamModel
 from engines.photon.dose import FluenceOnRaster, Medium
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import Exposure as StillExposure
+from engines.photon.superposition.dose import Report
+from engines.photon.superposition.model import SuperpositionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,13 @@ class DoseSum(Protocol):
         model; zero where none was wanted."""
 
 
+class Superposition(Protocol):
+    """Collapsed-cone doses in one medium."""
+
+    def calculate(self, exposures: list[StillExposure], report: Report = ...) -> NDArray[np.float32]:
+        """Dose (z, y, x) of all exposures together on the medium's grid; zero in empty voxels."""
+
+
 def wanted_index(medium: Medium, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Flat indices of the wanted voxels. Raises EngineError for another grid than the medium's, or for none."""
     if wanted.shape != medium.grid.shape or not wanted.any():
@@ -95,3 +105,6 @@ class Backend(Protocol):
 
     def dose_sum(self, model: BeamModel, medium: Medium, wanted: NDArray[np.bool_]) -> DoseSum:
         """wanted (z, y, x): the voxels of the medium's grid whose dose is asked for."""
+
+    def superposition(self, model: SuperpositionModel, medium: Medium) -> Superposition:
+        """Raises EngineError for a medium that is not finite or holds no matter."""

@@ -12,6 +12,16 @@ from engines.photon.beam_model import BeamModel, Collimation, LateralKernels
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
 from engines.photon.raster import Raster
+from engines.photon.superposition.dose import Exposure as StillExposure
+from engines.photon.superposition.model import (
+    PRIMARY_EXPONENT_PER_MM,
+    SCATTER_EXPONENT_PER_MM,
+    Contamination,
+    ExponentialKernel,
+    ExtraFocal,
+    Spectrum,
+    SuperpositionModel,
+)
 
 TOLERANCE = 1e-4
 """Share of the maximum by which backends may differ: float32 in another order of summation leaves 1e-6."""
@@ -20,7 +30,8 @@ RASTER = Raster(u0_mm=-58.75, v0_mm=-48.75, pitch_mm=2.5, nu=48, nv=40)
 
 def disagreement(backend: Backend) -> float:
     """Largest difference between a backend and the CPU, in shares of the maximum: of dose and gradient of two oblique
-    beams through a box with a cavity, and of a final dose. NaN where the backend computes no number."""
+    beams through a box with a cavity, of a final dose, and of a collapsed-cone dose. NaN where the backend computes no
+    number."""
     model, medium = _model(), _medium()
     frames = (
         beam_frame((2.0, -1.0, 3.0), 35.0),
@@ -35,7 +46,9 @@ def disagreement(backend: Backend) -> float:
         operator = one.dose_operator(model, RASTER, Exposure.of(medium, frames, points))
         total = one.dose_sum(model, medium, medium.density > 0)
         total.add(frames[0], _square, field_extent_mm=(-20.0, 20.0, -20.0, 20.0), pitch_mm=2.5)
-        answers.append((operator.forward(fluence), operator.adjoint(slope), total.take()))
+        cones = one.superposition(_superposition(), medium)
+        still = [StillExposure(frame, _square, (-20.0, 20.0, -20.0, 20.0)) for frame in frames]
+        answers.append((operator.forward(fluence), operator.adjoint(slope), total.take(), cones.calculate(still)))
     shares = [np.abs(got - known).max() / np.abs(known).max() for known, got in zip(*answers, strict=True)]
     return float(np.max(shares))
 
@@ -61,4 +74,19 @@ def _model() -> BeamModel:
         betas_per_mm=(0.31, 0.02, 0.008), penumbra_fwhm_mm=5.0, kernels=(LateralKernels(900.0, radius, values),),
         profile_radius_mm=np.array([0.0, 200.0]), profile_relative=np.array([1.0, 1.05]), reference=None,
         collimation=Collimation(0.01, 0.01, 0.1), provenance={},
+    )  # fmt: skip
+
+
+def _superposition() -> SuperpositionModel:
+    """Figures of no machine either: every part of the model does something (chosen)."""
+    flat = np.ones((3, 3))
+    return SuperpositionModel(
+        spectrum=Spectrum(np.array([1.0, 3.0]), np.array([1.0, 0.5]), np.array([0.07, 0.04]), np.array([0.4, 0.6])),
+        kernel=ExponentialKernel(
+            PRIMARY_EXPONENT_PER_MM, SCATTER_EXPONENT_PER_MM, np.array([0.0, 30.0, 90.0, 180.0]),
+            flat * [[0.2], [0.1], [0.1 / 3]], flat * [[0.1], [0.15], [0.25 / 3]],
+        ),
+        softening_per_deg=(0.002, 0.001, 0.0), profile_radius_mm=np.array([0.0, 200.0]),
+        profile_relative=np.array([1.0, 1.05]), source_fwhm_mm=3.0,
+        extra_focal=ExtraFocal(0.06, 20.0, 125.0, 450.0), contamination=Contamination(0.1, 0.07, 50.0),
     )  # fmt: skip

@@ -8,14 +8,15 @@
 #include <cmath>
 
 #include "photon_math.h"
-#ifndef __CUDACC__
+#ifndef COUCHSIDE_ONE_LINE
 #include "simd.h"
 #endif
 
 namespace couchside {
 
-// Neighbouring lines that are carried side by side: one in a thread of the GPU, a register full on the CPU.
-#ifdef __CUDACC__
+// Neighbouring lines that are carried side by side: one in a thread of the GPU (cone_params.h says so, for nvcc and for
+// the compiler that emulates it), a register full on the CPU.
+#ifdef COUCHSIDE_ONE_LINE
 typedef float Wide;
 constexpr int kWide = 1;
 CS_INLINE Wide least(Wide a, float b) { return a < b ? a : b; }
@@ -81,11 +82,20 @@ CS_INLINE float degrees_of(float ratio) {
          (0.9998660f + x2 * (-0.3302995f + x2 * (0.1801410f + x2 * (-0.0851330f + x2 * 0.0208351f))));
 }
 
-#ifdef __CUDACC__
+#ifdef COUCHSIDE_ONE_LINE
 CS_INLINE float falling(float x) { return std::exp(x); }
 #else
 inline float falling(float x) { return exp_of(x); }
 #endif
+
+// Whether the head's raster reaches a point, see `released`: where it does not, its depth need not be known.
+CS_INLINE bool reaches(const Head& head, float u, float v, float along) {
+  const Raster& r = head.raster;
+  const float near = head.frame.sad / along, per_pitch = 1.f / r.pitch;
+  const float x = (u * near - r.u0) * per_pitch, y = (v * near - r.v0) * per_pitch;
+  return along > 0.25f * head.frame.sad && x >= 0.f && y >= 0.f && x < static_cast<float>(r.nu - 1) &&
+         y < static_cast<float>(r.nv - 1);
+}
 
 // Primary, scatter and electrons (relative Gy) released at (u, v) of the beam's axes, `along` mm from the source along its
 // axis, under radiological depth `depth`; nothing where the head's raster does not reach. Without branches and structs, so
@@ -156,9 +166,61 @@ struct ConeWeights {
 static_assert(sizeof(ConeWeights) == kWeights * sizeof(float), "ConeWeights is read from a float array");
 
 // Voxels that a line has moved sideways by a slab. The phase (0..1, of the cone) says where in a voxel lines begin, so
-// that not all cones change columns at the same depth.
+// that not all cones change columns at the same depth. Fused by name, so that no two compilers round it differently.
 CS_INLINE int shift_of(float per_slab, float phase, int slab) {
-  return static_cast<int>(std::floor(per_slab * static_cast<float>(slab) + phase));
+  return static_cast<int>(std::floor(std::fma(per_slab, static_cast<float>(slab), phase)));
+}
+
+// Fraction of i * step: even in 0..1 for an irrational step.
+CS_INLINE float spread_of(float step, int i) {
+  const float count = static_cast<float>(i);
+  return std::fma(step, count, -std::floor(step * count));
+}
+
+// The lattice of cone number `cone` with unit vector w through an array whose axes are (0, 1, lane): lines step along the
+// steeper of axes 0 and 1. Neither may be less steep than the lanes.
+CS_INLINE ConeLattice lattice_of(const int shape[3], const float origin[3], const float spacing[3], const float w[3],
+                                 const float exponents[2], int cone) {
+  const bool first = std::fabs(w[0]) / spacing[0] >= std::fabs(w[1]) / spacing[1];
+  const float along = first ? w[0] : w[1], across = first ? w[1] : w[0];
+  const float slab_mm = first ? spacing[0] : spacing[1], row_mm = first ? spacing[1] : spacing[0];
+  const long stride = static_cast<long>(shape[1]) * shape[2];
+  ConeLattice c{};
+  c.slab_axis = first ? 0 : 1;
+  c.slabs = first ? shape[0] : shape[1];
+  c.rows = first ? shape[1] : shape[0];
+  c.lanes = shape[2];
+  c.slab_stride = first ? stride : shape[2];
+  c.row_stride = first ? shape[2] : stride;
+  c.backwards = along < 0.f;
+  const float slabs_per_mm = std::fabs(along) / slab_mm;
+  c.row_shift = across / row_mm / slabs_per_mm;
+  c.lane_shift = w[2] / spacing[2] / slabs_per_mm;
+  c.row_phase = spread_of(0.7548777f, cone);  // 1/p and 1/p^2 of the plastic number: even in the square
+  c.lane_phase = spread_of(0.5698403f, cone);
+  c.length = 1.f / slabs_per_mm;
+  c.origin[0] = first ? origin[0] : origin[1];
+  c.origin[1] = first ? origin[1] : origin[0];
+  c.origin[2] = origin[2];
+  c.spacing[0] = slab_mm;
+  c.spacing[1] = row_mm;
+  c.spacing[2] = spacing[2];
+  c.direction[0] = along;
+  c.direction[1] = across;
+  c.direction[2] = w[2];
+  c.first_exponent[0] = exponents[0];
+  c.first_exponent[1] = exponents[1];
+  return c;
+}
+
+// Lines that cover every voxel: rows first_row..last_row - 1 and lanes first_lane..last_lane - 1 before slab 0.
+struct ConeStarts {
+  int first_row, last_row, first_lane, last_lane;
+};
+
+CS_INLINE ConeStarts starts_of(const ConeLattice& c) {
+  const int row = shift_of(c.row_shift, c.row_phase, c.slabs - 1), lane = shift_of(c.lane_shift, c.lane_phase, c.slabs - 1);
+  return ConeStarts{row > 0 ? -row : 0, c.rows - (row < 0 ? row : 0), lane > 0 ? -lane : 0, c.lanes - (lane < 0 ? lane : 0)};
 }
 
 // Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.

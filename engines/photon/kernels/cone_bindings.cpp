@@ -112,51 +112,14 @@ bool release_on_grid(In<3> density, Vec3 origin, Vec3 spacing, std::array<Vec3, 
   return true;
 }
 
-// The lattice of one direction through an array whose axes are (0, 1, lane); lines step along the steeper of axes 0, 1.
-ConeLattice lattice_of(const long shape[3], const Vec3& origin, const Vec3& spacing, const float* w,
-                       const std::array<float, 2>& exponents) {
-  const float steep0 = std::fabs(w[0]) / spacing[0], steep1 = std::fabs(w[1]) / spacing[1];
-  const int slab = steep0 >= steep1 ? 0 : 1, row = 1 - slab;
-  const int axes[3] = {slab, row, 2};
-  ConeLattice c{};
-  c.slab_axis = slab;
-  c.slabs = static_cast<int>(shape[slab]);
-  c.rows = static_cast<int>(shape[row]);
-  c.lanes = static_cast<int>(shape[2]);
-  const long strides[2] = {shape[1] * shape[2], shape[2]};
-  c.slab_stride = strides[slab];
-  c.row_stride = strides[row];
-  c.backwards = w[slab] < 0.f;
-  const float slabs_per_mm = std::fabs(w[slab]) / spacing[slab];
-  c.row_shift = w[row] / spacing[row] / slabs_per_mm;
-  c.lane_shift = w[2] / spacing[2] / slabs_per_mm;
-  c.length = 1.f / slabs_per_mm;
-  for (int a = 0; a < 3; ++a) {
-    c.origin[a] = origin[axes[a]];
-    c.spacing[a] = spacing[axes[a]];
-    c.direction[a] = w[axes[a]];
-  }
-  c.first_exponent[0] = exponents[0];
-  c.first_exponent[1] = exponents[1];
-  return c;
-}
-
-float spread(float step, int i) { return step * static_cast<float>(i) - std::floor(step * static_cast<float>(i)); }
-
-// The range of lines that covers every voxel of `count` while they shift by `total` voxels.
-void starts(int count, int total, int& first, int& last) {
-  first = total > 0 ? -total : 0;
-  last = count - (total < 0 ? total : 0);
-}
-
 // Adds to dose (a, b, c) what all groups send along each direction (directions, 3), given in the array's axes.
 // primary, scatter (groups, a, b, c); hulls: lanes that are released anything, as (groups, a, b, 2); sources (groups, 3);
 // weights (directions, groups, 21).
 void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> scatter, Hulls hulls, In<2> sources,
                In<2> directions, In<3> weights, std::array<float, 2> first_exponents, Out<3> dose, int threads) {
-  const long shape[3] = {static_cast<long>(density.shape(0)), static_cast<long>(density.shape(1)),
-                         static_cast<long>(density.shape(2))};
-  const long size = shape[0] * shape[1] * shape[2], rows = shape[0] * shape[1];
+  const int shape[3] = {static_cast<int>(density.shape(0)), static_cast<int>(density.shape(1)),
+                        static_cast<int>(density.shape(2))};
+  const long size = static_cast<long>(density.size()), rows = static_cast<long>(shape[0]) * shape[1];
   const int count = static_cast<int>(primary.shape(0)), cones = static_cast<int>(directions.shape(0));
   require(same_shape(density, dose), "dose must have the shape of density");
   require(primary.shape(1) == density.shape(0) && primary.shape(2) == density.shape(1) &&
@@ -177,9 +140,8 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
         std::memcpy(&turned[2 * (g * rows + b * shape[0] + a)], hulls.data() + 2 * (g * rows + a * shape[1] + b),
                     2 * sizeof(short));
   for (int cone = 0; cone < cones; ++cone) {
-    ConeLattice c = lattice_of(shape, origin, spacing, directions.data() + 3 * cone, first_exponents);
-    c.row_phase = spread(0.7548777f, cone);  // 1/p and 1/p^2 of the plastic number: even in the square
-    c.lane_phase = spread(0.5698403f, cone);
+    const float* w = directions.data() + 3 * cone;
+    const ConeLattice c = lattice_of(shape, origin.data(), spacing.data(), w, first_exponents.data(), cone);
     const bool second = c.slab_axis == 1;
     std::vector<ConeGroup> groups(count);
     for (int g = 0; g < count; ++g) {
@@ -190,12 +152,10 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
     }
     std::vector<ConeWeights> own(count);
     std::memcpy(own.data(), weights.data() + static_cast<long>(cone) * count * kWeights, count * sizeof(ConeWeights));
-    int first_row, last_row, first_lane, last_lane;
-    starts(c.rows, shift_of(c.row_shift, c.row_phase, c.slabs - 1), first_row, last_row);
-    starts(c.lanes, shift_of(c.lane_shift, c.lane_phase, c.slabs - 1), first_lane, last_lane);
+    const ConeStarts lines = starts_of(c);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-    for (int row = first_row; row < last_row; ++row)
-      for (int lane = first_lane; lane < last_lane; lane += kSide)
+    for (int row = lines.first_row; row < lines.last_row; ++row)
+      for (int lane = lines.first_lane; lane < lines.last_lane; lane += kSide)
         cone_lines<kSide>(c, rho, groups.data(), own.data(), count, row, lane, out);
   }
 }

@@ -205,4 +205,5 @@ __global__ void __launch_bounds__(256) sum_nodes(const __grid_constant__ NodePar
 
 }  // extern "C"
 
+#include "cones.cuh"
 #include "transform.cuh"

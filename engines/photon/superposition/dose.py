@@ -3,7 +3,7 @@ each cone is swept once for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +54,20 @@ class Exposure:
 
 
 @dataclass(eq=False)
-class _Group:
+class Incidence:
+    """Exposures that share one direction of incidence: where their sources are, on average, and what they release."""
+
     first_mm: NDArray[np.float64]
     primary: NDArray[np.float32]
     scatter: NDArray[np.float32]
     source_sum: NDArray[np.float64]
     weight: float
     rays: list[NDArray[np.float64]]
+
+    def count(self, exposure: Exposure, weight: float) -> None:
+        self.source_sum += weight * exposure.frame.source_mm
+        self.weight += weight
+        self.rays.append(_rays(exposure.frame, exposure.field_extent_mm))
 
 
 class SuperpositionDose:
@@ -111,9 +118,18 @@ class SuperpositionDose:
         parts = [[(part * self.where.density).sum(dtype=np.float64) for part in (g.primary, g.scatter)] for g in groups]
         return np.asarray(np.sum(parts, axis=0) * volume, np.float64)
 
-    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[_Group]:
+    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[Incidence]:
         """Released energy by direction of incidence; the dose of contamination electrons is added to `electrons`."""
-        groups: list[_Group] = []
+        groups: list[Incidence] = []
+        for head, exposure, weight in self._heads(exposures, report):
+            reach_mm = reach(exposure.frame.sad_mm, self._group_deg)
+            group = join(groups, exposure.frame.source_mm, reach_mm, self.where.grid.shape)
+            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
+            group.count(exposure, weight)
+        return groups
+
+    def _heads(self, exposures: list[Exposure], report: Report) -> Iterator[tuple[Head, Exposure, float]]:
+        """Each exposure with its head, drawn, and the fluence of all its pixels together."""
         pitch_mm = ARC_PITCH_MM if len(exposures) > MANY_DIRECTIONS else PITCH_MM
         corners, spacing = box_corners_mm(self.where.grid), float(np.median(self.where.grid.spacing_mm))
         for done, exposure in enumerate(exposures):
@@ -122,29 +138,28 @@ class SuperpositionDose:
             raster = raster_around(projected_extent([frame], corners), exposure.field_extent_mm, pitch_mm)
             fluence = exposure.draw(raster)
             maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
-            reach_mm = _reach(frame.sad_mm, self._group_deg)
-            group = _join(groups, frame.source_mm, reach_mm, self.where.grid.shape)
-            head = Head(self._model, frame, raster, maps, self._tables)
-            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
-            weight = float(fluence.sum(dtype=np.float64))
-            group.source_sum += weight * frame.source_mm
-            group.weight += weight
-            group.rays.append(_rays(frame, exposure.field_extent_mm))
-        return groups
+            yield Head(self._model, frame, raster, maps, self._tables), exposure, float(fluence.sum(dtype=np.float64))
 
-    def _transport(self, narrow: list[_Group], dose: NDArray[np.float32], sad_mm: float) -> None:
-        """Lines step along the steepest axis; where that is x, through arrays turned so that their lanes run along y:
-        neighbouring lines then always lie side by side in memory."""
-        groups = _weak_apart(narrow, sad_mm)
+    def _weights(self, groups: list[Incidence]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Weights (cones, groups, CONE_WEIGHTS) of one of SETS sets of lines, and sources (groups, 3), x y z mm."""
         rays = np.stack([_spread(group.rays) for group in groups])
         weights = cone_weights(self._model.kernel, self._cones, rays)
         weights[..., 3:] /= SETS
-        sources = np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
-        steps = np.abs(self._cones.directions) / self.where.grid.spacing_mm
-        along_x = steps.argmax(axis=1) == 0
+        return weights, np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
+
+    def _orders(self) -> tuple[tuple[NDArray[np.bool_], tuple[int, int, int]], ...]:
+        """Which cones go through the grid with its axes in which order. Lines step along the steepest axis; where that
+        is x, through arrays turned so that their lanes run along y: neighbouring lines then always lie side by side in
+        memory."""
+        along_x = (np.abs(self._cones.directions) / self.where.grid.spacing_mm).argmax(axis=1) == 0
+        return (~along_x, (0, 1, 2)), (along_x, (0, 2, 1))
+
+    def _transport(self, narrow: list[Incidence], dose: NDArray[np.float32], sad_mm: float) -> None:
+        groups = _weak_apart(narrow, sad_mm)
+        weights, sources = self._weights(groups)
         primary, scatter = np.stack([g.primary for g in groups]), np.stack([g.scatter for g in groups])
         least = NOTHING * float(primary.max() + scatter.max())
-        for chosen, axes in ((~along_x, (0, 1, 2)), (along_x, (0, 2, 1))):
+        for chosen, axes in self._orders():
             turned = np.zeros([dose.shape[a] for a in axes], np.float32)
             own = (0, *(a + 1 for a in axes))
             xyz = [2 - a for a in axes]
@@ -166,34 +181,45 @@ class SuperpositionDose:
             dose += turned.transpose(np.argsort(axes))
 
 
-def _join(groups: list[_Group], source_mm: NDArray[np.float64], reach_mm: float, shape: tuple[int, ...]) -> _Group:
-    """The group that a source belongs to, a new one if there is none."""
+def join(groups: list[Incidence], source_mm: NDArray[np.float64], reach_mm: float, shape: tuple[int, ...]) -> Incidence:
+    """The group that a source belongs to, a new one with arrays of that shape if there is none."""
     for group in groups:
         if np.linalg.norm(source_mm - group.first_mm) <= reach_mm:
             return group
     empty = [np.zeros(shape, np.float32) for _ in range(2)]
-    groups.append(_Group(source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
+    groups.append(Incidence(source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
     return groups[-1]
 
 
-def _reach(sad_mm: float, within_deg: float) -> float:
+def reach(sad_mm: float, within_deg: float) -> float:
+    """Distance in mm of two sources that are seen within an angle from the isocentre."""
     return float(2 * sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6)
 
 
-def _weak_apart(groups: list[_Group], sad_mm: float) -> list[_Group]:
-    """The groups, and wide ones that have taken over their weak energy; as they are where that would not make fewer."""
-    wide: list[_Group] = []
-    for group in groups:
-        own = _join(wide, group.first_mm, _reach(sad_mm, WEAK_DEG), group.primary.shape)
-        own.rays += group.rays
-        own.source_sum += group.source_sum
-        own.weight += group.weight
+def wide_groups(groups: list[Incidence], sad_mm: float) -> tuple[list[Incidence], list[int]]:
+    """(groups for weak energy, which of them each group hands its own to); none where that would not make fewer."""
+    wide: list[Incidence] = []
+    own = [join(wide, group.first_mm, reach(sad_mm, WEAK_DEG), group.primary.shape) for group in groups]
     if 2 * len(wide) > len(groups):
-        return groups
-    for group in groups:
-        own = _join(wide, group.first_mm, _reach(sad_mm, WEAK_DEG), group.primary.shape)
+        return [], []
+    return wide, [wide.index(one) for one in own]
+
+
+def take_over(groups: list[Incidence], wide: list[Incidence], of: list[int]) -> None:
+    """Wide groups learn the sources and rays of those that hand energy to them."""
+    for group, number in zip(groups, of, strict=False):
+        wide[number].rays += group.rays
+        wide[number].source_sum += group.source_sum
+        wide[number].weight += group.weight
+
+
+def _weak_apart(groups: list[Incidence], sad_mm: float) -> list[Incidence]:
+    """The groups, and wide ones that have taken over their weak energy."""
+    wide, of = wide_groups(groups, sad_mm)
+    take_over(groups, wide, of)
+    for group, number in zip(groups, of, strict=False):
         weak = group.primary < WEAK * group.primary.max()
-        for part, theirs in ((group.primary, own.primary), (group.scatter, own.scatter)):
+        for part, theirs in ((group.primary, wide[number].primary), (group.scatter, wide[number].scatter)):
             np.add(theirs, part, out=theirs, where=weak)
             part[weak] = 0.0
     return groups + wide

@@ -109,5 +109,9 @@ class EmulatedDevice:
         self.launch(launches)
         return 1.0
 
+    def last_thread_first(self, chosen: bool) -> None:
+        """Of kernels whose threads do not wait for each other."""
+        self._library.emulate_last_first(int(chosen))
+
     def synchronise(self) -> None:
         pass

@@ -24,7 +24,7 @@ from engines.photon.backend.fatbin import Fatbin  # noqa: E402
 from engines.photon.backend.protocol import Exposure  # noqa: E402
 from engines.photon.backend.selftest import disagreement  # noqa: E402
 from engines.photon.beam_model import load_beam_model  # noqa: E402
-from tests.golden import problem  # noqa: E402
+from tests.golden import problem, superposition  # noqa: E402
 
 
 def leftovers() -> list[int]:
@@ -47,6 +47,9 @@ def main() -> None:
             np.abs(problem.blocks(gradient) - stored["gradient"]).max() / np.abs(stored["gradient"]).max()
         )
     told["self_test"] = disagreement(backend)
+    with np.load(superposition.STORED) as stored:
+        cones = superposition.solve_on_device(backend)
+        told["cones"] = float(np.abs(cones - stored["dose"]).max() / stored["dose"].max())
     doses: list[np.ndarray] = []
     threads = [threading.Thread(target=lambda: doses.append(operators[0].forward(problem.fluence()))) for _ in range(3)]
     for thread in threads:

@@ -17,8 +17,10 @@ from tools.build_cuda import CUBINS, PTX, build, find_nvcc, is_fresh, manifest_o
 
 MOST_REGISTERS = 128
 """At 256 threads a block, two blocks still fit the 65,536 registers of a multiprocessor."""
-MOST_STACK_BYTES = 48
+MOST_STACK_BYTES, TRACING = 48, ("depth_of_points", "release_energy")
 """Three short arrays that ray_to_source indexes by the ray's axis; once a ray, never in its loop."""
+MOST_REGISTERS_OF_A_SWEEP = 64
+"""Four blocks of sweep_cones then fit a multiprocessor: it hides latency by lines under way, not by work on one."""
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,9 @@ def test_no_register_is_spilled_and_two_blocks_fit(compiled):
             int(n) for n in re.search(r"(\d+) bytes stack.*?(\d+) bytes.*?(\d+) bytes", text).groups()
         )
         assert (stores, loads) == (0, 0), key
-        assert stack == 0 or (key[0] == "depth_of_points" and stack <= MOST_STACK_BYTES), key
-        assert int(re.search(r"Used (\d+) registers", text)[1]) <= MOST_REGISTERS, key
+        assert stack == 0 or (key[0] in TRACING and stack <= MOST_STACK_BYTES), key
+        most = MOST_REGISTERS_OF_A_SWEEP if key[0] == "sweep_cones" else MOST_REGISTERS
+        assert int(re.search(r"Used (\d+) registers", text)[1]) <= most, key
 
 
 def test_cuobjdump_finds_machine_code_and_ptx(compiled):

@@ -22,6 +22,10 @@ DTYPES = {
     "PointParams": parameters.POINT, "GeometryParams": parameters.GEOMETRY, "ForwardParams": parameters.FORWARD,
     "SortParams": parameters.SORT, "CellSumParams": parameters.CELL_SUM, "NodeParams": parameters.NODE,
     "GradientParams": parameters.GRADIENT, "MultiplyParams": parameters.MULTIPLY, "WeighParams": parameters.WEIGH,
+    "Head": parameters.HEAD, "ConeGroup": parameters.CONE_GROUP, "ReleaseParams": parameters.RELEASE,
+    "GreatestParams": parameters.GREATEST, "HandOverParams": parameters.HAND_OVER,
+    "HullParams": parameters.HULL, "TurnParams": parameters.TURN, "SweepParams": parameters.SWEEP,
+    "SlotParams": parameters.SLOT,
 }  # fmt: skip
 
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)

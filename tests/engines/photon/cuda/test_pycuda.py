@@ -40,6 +40,7 @@ def session(library: Path) -> dict[str, object]:
 def test_pycuda_launches_what_gives_the_golden_answer(session):
     assert session["dose"] < 1e-5 and session["gradient"] < 1e-5
     assert session["self_test"] < 2e-5
+    assert session["cones"] < 1e-5
 
 
 def test_any_thread_may_ask(session):

@@ -36,6 +36,7 @@ std::vector<unsigned> exchanges;  // of each thread: neighbouring ones use the t
 std::function<void()> body;
 unsigned running = 0;
 bool in_fibre = false;
+bool last_first = false;  // threads of a grid run in the opposite order
 
 void run_fibre() {
   body();
@@ -91,6 +92,17 @@ void run_grid(bool together) {
       }
 }
 
+// The same grid with its last thread first: what two threads write or read of one address then comes out otherwise.
+void run_grid_backwards() {
+  for (blockIdx.z = gridDim.z; blockIdx.z-- > 0;)
+    for (blockIdx.y = gridDim.y; blockIdx.y-- > 0;)
+      for (blockIdx.x = gridDim.x; blockIdx.x-- > 0;)
+        for (unsigned t = blockDim.x; t-- > 0;) {
+          threadIdx = {t, 0, 0};
+          body();
+        }
+}
+
 template <class Params>
 std::function<void()> bound(void (*kernel)(const Params), const void* bytes, size_t* size) {
   *size = sizeof(Params);
@@ -127,6 +139,13 @@ const std::map<std::string, Kernel>& kernels() {
       {"weigh", entry(weigh)},
       {"spread", entry(spread)},
       {"combine", entry(combine)},
+      {"release_energy", entry(release_energy)},
+      {"find_greatest", entry(find_greatest, true)},
+      {"hand_over", entry(hand_over)},
+      {"find_hulls", entry(find_hulls)},
+      {"turn_lanes", entry(turn_lanes)},
+      {"sweep_cones", entry(sweep_cones)},
+      {"add_slots", entry(add_slots)},
   };
   return all;
 }
@@ -167,9 +186,12 @@ int emulate(const char* name, const unsigned* grid, const unsigned* block, const
   if (wanted != size) return 2;
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
-  run_grid(found->second.together);
+  if (last_first && !found->second.together) run_grid_backwards();
+  else run_grid(found->second.together);
   return 0;
 }
+
+void emulate_last_first(int chosen) { last_first = chosen != 0; }
 
 // Bytes of a kernel's parameters; 0 for an unknown kernel.
 size_t parameter_bytes(const char* name) {
@@ -219,6 +241,28 @@ const Offset offsets[] = {
     FIELD(MultiplyParams, scale),
     SIZE(WeighParams), FIELD(WeighParams, in), FIELD(WeighParams, factor), FIELD(WeighParams, table),
     FIELD(WeighParams, out), FIELD(WeighParams, pixels), FIELD(WeighParams, beam_count),
+    SIZE(Head), FIELD(Head, frame), FIELD(Head, raster), FIELD(Head, softening), FIELD(Head, extra_distance),
+    FIELD(Head, electrons_per_mm), FIELD(Head, table_step), FIELD(Head, table_last),
+    SIZE(ConeGroup), FIELD(ConeGroup, source), FIELD(ConeGroup, primary), FIELD(ConeGroup, scatter),
+    FIELD(ConeGroup, hull),
+    SIZE(ReleaseParams), FIELD(ReleaseParams, density), FIELD(ReleaseParams, maps), FIELD(ReleaseParams, table),
+    FIELD(ReleaseParams, depth), FIELD(ReleaseParams, energy), FIELD(ReleaseParams, electrons),
+    FIELD(ReleaseParams, lattice), FIELD(ReleaseParams, head), FIELD(ReleaseParams, source),
+    SIZE(HullParams), FIELD(HullParams, energy), FIELD(HullParams, by_first), FIELD(HullParams, by_second),
+    FIELD(HullParams, shape), FIELD(HullParams, group_count), FIELD(HullParams, least),
+    SIZE(GreatestParams), FIELD(GreatestParams, energy), FIELD(GreatestParams, greatest),
+    FIELD(GreatestParams, voxels),
+    SIZE(HandOverParams), FIELD(HandOverParams, energy), FIELD(HandOverParams, least), FIELD(HandOverParams, wide),
+    FIELD(HandOverParams, voxels), FIELD(HandOverParams, group_count),
+    SIZE(TurnParams), FIELD(TurnParams, in), FIELD(TurnParams, out), FIELD(TurnParams, shape),
+    FIELD(TurnParams, images),
+    SIZE(SweepParams), FIELD(SweepParams, density), FIELD(SweepParams, by_first), FIELD(SweepParams, by_second),
+    FIELD(SweepParams, weights), FIELD(SweepParams, directions), FIELD(SweepParams, number),
+    FIELD(SweepParams, slots),
+    FIELD(SweepParams, origin), FIELD(SweepParams, spacing), FIELD(SweepParams, exponent), FIELD(SweepParams, shape),
+    FIELD(SweepParams, group_count), FIELD(SweepParams, first), FIELD(SweepParams, count),
+    SIZE(SlotParams), FIELD(SlotParams, slots), FIELD(SlotParams, dose), FIELD(SlotParams, shape),
+    FIELD(SlotParams, slot_count), FIELD(SlotParams, turned),
 };
 
 }  // namespace
