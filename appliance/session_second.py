@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from appliance.checking import compare_doses, unavailable
 from appliance.config import PlanningConfig
-from appliance.contracts import CalculatedDose, Case, Plan, SecondCheck, StructureKind
+from appliance.contracts import CalculatedDose, Case, Plan, SecondCheck
 from appliance.contracts.progress import Progress
 from appliance.errors import EvaluationError, PlanningError
-from appliance.planning import calculate_dose, independent_of, overrides_of
+from appliance.planning import calculate_dose, dose_options, independent_of
 from engines.errors import EngineError
 
 NO_OTHER = "beam model '{model}' has data for one algorithm only"
@@ -27,13 +27,9 @@ def second_check(
             plan,
             case.image,
             case.external.voxels,
-            beam_model=config.beam_model,
-            density=config.density,
-            supports=tuple(item.voxels for item in case.structures if item.kind is StructureKind.SUPPORT),
-            overrides=overrides_of(case.structures, config.density_overrides),
-            algorithm=other,
             per_beam=bool(dose.beam_dose_gy),
             progress=lambda _, done: progress("second calculation", done),
+            **dose_options(config.model_copy(update={"algorithm": other}), case.structures),
         )
         return compare_doses(plan, dose, second, case.structures)
     except (PlanningError, EvaluationError) as error:

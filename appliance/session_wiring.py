@@ -18,7 +18,6 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     PlanFacts,
-    StructureKind,
 )
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
@@ -26,7 +25,7 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
 from appliance.export.report import write_report
-from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, overrides_of, select_device
+from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
@@ -115,12 +114,8 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
             case.reference_plan,
             case.image,
             case.external.voxels,
-            beam_model=planning.beam_model,
-            density=planning.density,
-            algorithm=planning.algorithm,
-            supports=tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT),
-            overrides=overrides_of(case.structures, planning.density_overrides),
             progress=progress,
+            **dose_options(planning, case.structures),
         )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:

@@ -21,7 +21,7 @@ from appliance.dicomio.dose import dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.errors import InconsistentCase
 from appliance.inbound import read_folder
-from appliance.planning import calculate_dose, overrides_of, select_device
+from appliance.planning import calculate_dose, dose_options, select_device
 
 PlanFile = Annotated[
     Path, typer.Argument(metavar="RTPLAN", help="A photon plan: static, step-and-shoot, sliding window or VMAT.")
@@ -98,13 +98,9 @@ def calculate_on(
         reading.plan,
         series.image,
         None if external is None else external.voxels,
-        beam_model=planning.beam_model,
-        density=planning.density,
-        supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
-        overrides=overrides_of(structures, planning.density_overrides),
-        algorithm=planning.algorithm,
         per_beam=per_beam,
         progress=tell,
+        **dose_options(planning, structures),
     )
 
 

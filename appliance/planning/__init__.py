@@ -4,7 +4,7 @@ from appliance.planning.algorithms import Algorithm, independent_of
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.compute import device_errors, select_device
 from appliance.planning.density import load_density, overrides_of
-from appliance.planning.final_dose import calculate_dose
+from appliance.planning.final_dose import calculate_dose, dose_options
 from appliance.planning.limits import check_plan
 from appliance.planning.machine import Machine, load_machine, machine_names
 from appliance.planning.on_image import misplaced_isocentres, missing_anatomy, source_mm
@@ -17,6 +17,7 @@ __all__ = [
     "calculate_dose",
     "check_plan",
     "device_errors",
+    "dose_options",
     "independent_of",
     "load_calibrated",
     "load_density",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, CalculatedDose, Image, Plan
+from appliance.config import PlanningConfig
+from appliance.contracts import Beam, CalculatedDose, Image, Plan, Structure, StructureKind
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import UnsupportedPlan
 from appliance.planning.algorithms import ALGORITHMS, QUANTITY, TRANSPORT, Algorithm
 from appliance.planning.beam_models import load_calibrated, load_superposition
 from appliance.planning.compute import backend, device_errors
-from appliance.planning.density import Overrides, beyond_notes, load_density, medium
+from appliance.planning.density import Overrides, beyond_notes, load_density, medium, overrides_of
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
 from appliance.planning.superposition_dose import PlanSuperposition
 from engines.grid import VoxelSet
@@ -134,6 +136,17 @@ class DoseOptions(TypedDict, total=False):
     supports: tuple[VoxelSet, ...]
     overrides: Overrides
     algorithm: Algorithm
+
+
+def dose_options(planning: PlanningConfig, structures: Sequence[Structure]) -> DoseOptions:
+    """What a configuration says of doses in these structures: every dose of a session is calculated with the same."""
+    return DoseOptions(
+        beam_model=planning.beam_model,
+        density=planning.density,
+        supports=tuple(item.voxels for item in structures if item.kind is StructureKind.SUPPORT),
+        overrides=overrides_of(structures, planning.density_overrides),
+        algorithm=planning.algorithm,
+    )
 
 
 def calculate_dose(

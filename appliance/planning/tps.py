@@ -13,7 +13,7 @@ from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, in_words
 from appliance.planning.density import load_density, medium, overrides_of
-from appliance.planning.final_dose import FinalDose
+from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.machine import check_plannable, load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
 from appliance.planning.sampling import sample_case
@@ -42,15 +42,7 @@ class PhotonTps:
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
         overrides = overrides_of(case.structures, config.density_overrides)
         table = load_density(config.density)
-        self._final_dose = FinalDose(
-            case.image,
-            case.external.voxels,
-            beam_model=config.beam_model,
-            density=config.density,
-            supports=supports,
-            overrides=overrides,
-            algorithm=config.algorithm,
-        )
+        self._final_dose = FinalDose(case.image, case.external.voxels, **dose_options(config, case.structures))
         setting = Setting(
             case=case,
             goal_set=goal_set,

@@ -48,7 +48,6 @@ def adjoint(
 ) -> None: ...
 
 TERMS: int
-RELEASED: int
 CONE_WEIGHTS: int
 
 def release_energy(
@@ -63,6 +62,21 @@ def release_energy(
     out: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def release_on_grid(
+    density: NDArray[np.float32],
+    origin: list[float],
+    spacing: list[float],
+    frame: list[list[float]],
+    sad: float,
+    maps: NDArray[np.float32],
+    raster: list[float],
+    table: NDArray[np.float32],
+    head: list[float],
+    primary: NDArray[np.float32],
+    scatter: NDArray[np.float32],
+    electrons: NDArray[np.float32],
+    threads: int,
+) -> bool: ...
 def transport(
     density: NDArray[np.float32],
     origin: list[float],

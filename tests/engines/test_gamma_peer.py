@@ -46,7 +46,9 @@ def _moved(plan: Plan) -> Plan:
 @pytest.fixture(scope="module")
 def doses() -> tuple[Dose, Dose]:
     case, plan = cylinder_case(4.0), legal_plan()
-    first, second = (calculate_dose(p, case.image, case.external.voxels) for p in (plan, _moved(plan)))
+    first, second = (
+        calculate_dose(p, case.image, case.external.voxels, beam_model="generic_6mv") for p in (plan, _moved(plan))
+    )
     return (first.dose_gy, first.grid), (second.dose_gy, second.grid)
 
 

@@ -57,12 +57,11 @@ def test_orthanc_pushes_a_case_and_receives_the_approved_plan(
         call(orthanc, "POST", "/modalities/couchside/store", json.dumps(sorted(pushed)).encode())
         served.wait(lambda: served.state() == "in review")
         session = served.session_id()
-        store = ("--store", str(served.store), "--json")
-        refused = couchside("approve", session, "--passphrase-stdin", *store, stdin="not the passphrase\n")
+        # The small case is twelve slices high: the pencil beam counts scatter that is not there, so the two disagree.
+        told = ("--acknowledge", "a test", "--passphrase-stdin", "--store", str(served.store), "--json")
+        refused = couchside("approve", session, *told, stdin="not the passphrase\n")
         assert (refused.returncode, json.loads(refused.stderr)["key"]) == (7, "approval")
-        approved = couchside(
-            "approve", session, "--acknowledge", "a test", "--passphrase-stdin", *store, stdin=f"{PASSPHRASE}\n"
-        )
+        approved = couchside("approve", session, *told, stdin=f"{PASSPHRASE}\n")
         assert approved.returncode == 0, approved.stderr
         served.wait(lambda: served.state() == "exported", 60)
     finally:

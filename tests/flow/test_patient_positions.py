@@ -149,12 +149,16 @@ def test_the_plan_gives_the_same_dose_as_its_supine_twin(
     assert min(mirrored.values()) > 0.2 * planned_gy.max(), "the patient is not symmetric, so a mirrored dose shows"
 
 
+ROUNDING_GY = 0.2
+"""1 % of the prescribed 20 Gy."""
+
+
 @pytest.mark.parametrize("position", ["HFP", "FFS", "FFP"])
 def test_the_plan_is_as_good_in_every_position(replanned: Callable[[str], Path], position: str) -> None:
     """The same four directions in the patient, so the same plan but for the optimiser's rounding."""
     card, supine = (json.loads((replanned(name) / "scorecard.json").read_text()) for name in (position, "HFS"))
     for goal, expected in zip(card["goals"], supine["goals"], strict=True):
-        assert goal["value"] == pytest.approx(expected["value"], rel=0.02), goal["structure"]
+        assert goal["value"] == pytest.approx(expected["value"], abs=ROUNDING_GY), goal["structure"]
     assert card["plan"]["mu"] == pytest.approx(supine["plan"]["mu"], rel=0.05)
     dose_gy, supine_gy = (whole_dose_gy(replanned(name) / "RD.dcm") for name in (position, "HFS"))
     assert np.abs(dose_gy - supine_gy).mean() < 0.01 * supine_gy.max()

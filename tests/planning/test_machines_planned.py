@@ -7,7 +7,7 @@ import pytest
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, Plan
 from appliance.errors import PlanningError
-from appliance.planning import PhotonTps, calculate_dose, check_plan, load_machine, overrides_of
+from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options, load_machine
 
 from .cases import SMALL_GOALS, cylinder_case
 
@@ -47,11 +47,11 @@ def test_a_density_by_name_reaches_the_planners_dose():
     tps.sequence(objectives)
     plan, dose = tps.finish()
     assert dose.density_overridden
-    again = calculate_dose(
-        plan, case.image, case.external.voxels, overrides=overrides_of(case.structures, {"PTV": 1.8})
-    )
-    plain = calculate_dose(plan, case.image, case.external.voxels)
+    by_other_name = config.model_copy(update={"density_overrides": {"PTV": 1.8}})
+    again = calculate_dose(plan, case.image, case.external.voxels, **dose_options(by_other_name, case.structures))
+    of_the_ct = config.model_copy(update={"density_overrides": {}})
+    plain = calculate_dose(plan, case.image, case.external.voxels, **dose_options(of_the_ct, case.structures))
     assert abs(again.dose_gy - dose.dose_gy).max() < 1e-4 * dose.dose_gy.max()
     assert abs(plain.dose_gy - dose.dose_gy).max() > 0.02 * dose.dose_gy.max()
     assert not plain.density_overridden
-    assert (plain.dose_to, "electron density" in plain.transport) == ("water", True)
+    assert (plain.dose_to, "mass density" in plain.transport) == ("water", True)

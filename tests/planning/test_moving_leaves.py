@@ -10,7 +10,7 @@ import pytest
 from appliance.config import PlanningConfig
 from appliance.contracts import Plan
 from appliance.execution import plan_case
-from appliance.planning import PhotonTps, calculate_dose, check_plan, load_machine, moving_leaves
+from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options, load_machine, moving_leaves
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.leaf_paths import legal
 from appliance.planning.merit import FullGrid, goal_values
@@ -57,7 +57,7 @@ def test_every_control_point_of_a_random_plan_is_legal(started, seed):
 
 
 def test_gradient_in_every_kind_of_variable(started):
-    """Against central differences of the fluence weighed by random numbers."""
+    """Between the one-sided differences of the fluence weighed by random numbers."""
     delivery = started._delivery
     vector = MovingVector(delivery.fields, delivery.limits, delivery.paths)
     x, lower, upper = vector.pack()
@@ -69,13 +69,16 @@ def test_gradient_in_every_kind_of_variable(started):
     chosen = [*rng.integers(0, intervals, 4), *rng.integers(intervals, x.size, 25)]
     for i in chosen:
         step = 2e-4
-        values = []
-        for sign in (1, -1):
-            moved = x.copy()
-            moved[i] += sign * step
-            values.append(float((delivery._drawn(vector.unpack(moved)).astype(float) * weight).sum()))
-        if lower[i] + step < x[i] < upper[i] - step:
-            assert gradient[i] == pytest.approx((values[0] - values[1]) / (2 * step), rel=0.02, abs=0.6)
+        if not lower[i] + step < x[i] < upper[i] - step:
+            continue
+        before, here, after = (
+            float((delivery._drawn(vector.unpack(x + np.eye(1, x.size, i)[0] * move)).astype(float) * weight).sum())
+            for move in (-step, 0.0, step)
+        )
+        # Where an edge lies on a pixel's border or two leaves take turns at a jaw, the slopes of both sides differ.
+        sides = ((here - before) / step, (after - here) / step)
+        room = 0.6 + 0.02 * max(abs(side) for side in sides)
+        assert min(sides) - room <= gradient[i] <= max(sides) + room
 
 
 @pytest.fixture(scope="module", params=TECHNIQUES)
@@ -101,8 +104,9 @@ def test_every_goal_is_met_by_a_deliverable_plan(planned):
 
 
 def test_the_dose_is_that_of_the_plan_as_stated(planned):
-    case, _, plan, dose = planned
-    again = calculate_dose(Plan.from_json(plan.to_json()), case.image, case.external.voxels)
+    case, technique, plan, dose = planned
+    options = dose_options(config(technique), case.structures)
+    again = calculate_dose(Plan.from_json(plan.to_json()), case.image, case.external.voxels, **options)
     np.testing.assert_allclose(again.dose_gy, dose.dose_gy, atol=1e-5 * float(dose.dose_gy.max()))
 
 

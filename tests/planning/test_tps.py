@@ -11,7 +11,7 @@ from appliance.config import PlanningConfig
 from appliance.contracts import CalculatedDose, Case, Plan, StructureKind
 from appliance.errors import PlanningError, SessionStopped
 from appliance.execution import plan_case
-from appliance.planning import PhotonTps, calculate_dose, check_plan
+from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options
 from appliance.planning.merit import FullGrid, goal_values
 
 from .cases import SMALL_GOALS, cylinder_case
@@ -47,7 +47,7 @@ def test_the_plan_is_deliverable(planned):
 def test_the_dose_is_that_of_the_plan(case, planned):
     plan, dose = planned
     assert dose.plan_digest == plan.digest
-    again = calculate_dose(plan, case.image, case.external.voxels)
+    again = calculate_dose(plan, case.image, case.external.voxels, **dose_options(CONFIG, case.structures))
     np.testing.assert_allclose(again.dose_gy, dose.dose_gy, atol=1e-5 * float(dose.dose_gy.max()))
 
 

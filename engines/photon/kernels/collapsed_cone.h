@@ -8,11 +8,56 @@
 #include <cmath>
 
 #include "photon_math.h"
+#ifndef __CUDACC__
+#include "simd.h"
+#endif
 
 namespace couchside {
 
+// Neighbouring lines that are carried side by side: one in a thread of the GPU, a register full on the CPU.
+#ifdef __CUDACC__
+typedef float Wide;
+constexpr int kWide = 1;
+CS_INLINE Wide least(Wide a, float b) { return a < b ? a : b; }
+CS_INLINE Wide largest(Wide a, float b) { return a > b ? a : b; }
+CS_INLINE Wide inverse_root(Wide a) { return 1.f / std::sqrt(a); }
+CS_INLINE Wide count_up(float first, float) { return first; }
+CS_INLINE Wide load(const float* at, int, int, float) { return *at; }
+CS_INLINE void add(float* to, int, int, Wide what) { *to += what; }
+#else
+typedef Lanes Wide;
+constexpr int kWide = kLanes;
+inline Wide least(Wide a, float b) { return a < b ? a : Wide{} + b; }
+inline Wide largest(Wide a, float b) { return a > b ? a : Wide{} + b; }
+inline Wide count_up(float first, float step) { return first + step * count_from(0.f); }
+inline Wide inverse_root(Wide a) {
+  Wide out;
+  for (int i = 0; i < kWide; ++i) out[i] = 1.f / std::sqrt(a[i]);
+  return out;
+}
+// Lanes begin..end - 1; what lies outside is not touched.
+inline Wide load(const float* at, int begin, int end, float otherwise) {
+  Wide out;
+  if (begin <= 0 && end >= kWide) {
+    std::memcpy(&out, at, sizeof out);
+    return out;
+  }
+  for (int i = 0; i < kWide; ++i) out[i] = i >= begin && i < end ? at[i] : otherwise;
+  return out;
+}
+inline void add(float* to, int begin, int end, Wide what) {
+  if (begin <= 0 && end >= kWide) {
+    Wide sum;
+    std::memcpy(&sum, to, sizeof sum);
+    sum += what;
+    std::memcpy(to, &sum, sizeof sum);
+    return;
+  }
+  for (int i = begin > 0 ? begin : 0; i < end && i < kWide; ++i) to[i] += what[i];
+}
+#endif
+
 constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
-constexpr int kReleased = 3;   // of one voxel and beam: primary, scatter, electron contamination
 constexpr int kWeights = 1 + 2 + 2 * kTerms * 3;  // of one cone and beam group, see ConeWeights
 
 // ---- Energy released ------------------------------------------------------------------------------------------------
@@ -29,42 +74,50 @@ struct Head {
   int table_last;
 };
 
-// Primary, scatter and contamination (relative Gy) at `point` under radiological depth `depth`; false where the head's
-// raster does not reach.
-CS_INLINE bool released(const Head& head, const float* maps, const float* table, const float point[3], float depth,
-                        float out[kReleased]) {
-  const BeamFrame& b = head.frame;
-  float u = 0.f, v = 0.f, w = 0.f;
-  for (int a = 0; a < 3; ++a) {
-    const float p = point[a] - b.isocentre[a];
-    u += p * b.ex[a];
-    v += p * b.ey[a];
-    w += p * b.ez[a];
-  }
-  const float along = b.sad - w;
-  for (int i = 0; i < kReleased; ++i) out[i] = 0.f;
-  if (along <= 0.25f * b.sad) return false;  // in or beside the head
-  int base;
-  float weight[4];
-  if (!raster_cell(head.raster, u * b.sad / along, v * b.sad / along, base, weight)) return false;
-  const float* m00 = maps + static_cast<long>(base) * kInterleave;
-  const float* m10 = m00 + static_cast<long>(head.raster.nu) * kInterleave;
-  float fluence[3];
-  for (int i = 0; i < 3; ++i)
-    fluence[i] = weight[0] * m00[i] + weight[1] * m00[kInterleave + i] + weight[2] * m10[i] + weight[3] * m10[kInterleave + i];
-  const float theta = std::atan(std::sqrt(u * u + v * v) / along) * 57.29578f;
+// Angle in degrees of a ratio in 0..1: Abramowitz and Stegun (1964), 4.4.47, within 1e-5 rad.
+CS_INLINE float degrees_of(float ratio) {
+  const float x = ratio < 1.f ? ratio : 1.f, x2 = x * x;
+  return 57.29578f * x *
+         (0.9998660f + x2 * (-0.3302995f + x2 * (0.1801410f + x2 * (-0.0851330f + x2 * 0.0208351f))));
+}
+
+#ifdef __CUDACC__
+CS_INLINE float falling(float x) { return std::exp(x); }
+#else
+inline float falling(float x) { return exp_of(x); }
+#endif
+
+// Primary, scatter and electrons (relative Gy) released at (u, v) of the beam's axes, `along` mm from the source along its
+// axis, under radiological depth `depth`; nothing where the head's raster does not reach. Without branches and structs, so
+// that loops around it become vector code.
+CS_INLINE void released(const Head& head, const float* maps, const float* table, float u, float v, float along,
+                        float depth, float& primary, float& scatter, float& electrons) {
+  const Raster& r = head.raster;
+  const float sad = head.frame.sad, away = along > 0.25f * sad ? along : sad, near = sad / away, per_pitch = 1.f / r.pitch;
+  const float x = (u * near - r.u0) * per_pitch, y = (v * near - r.v0) * per_pitch;
+  const float wide = static_cast<float>(r.nu - 1), tall = static_cast<float>(r.nv - 1);
+  // Neither in nor beside the head. Not &&, which is a branch.
+  const bool inside = (along > 0.25f * sad) & (x >= 0.f) & (y >= 0.f) & (x < wide) & (y < tall);
+  const float xi = inside ? x : 0.f, yi = inside ? y : 0.f;
+  const int ix = static_cast<int>(xi), iy = static_cast<int>(yi), line = r.nu * kInterleave;
+  const float fx = xi - static_cast<float>(ix), fy = yi - static_cast<float>(iy);
+  const float* node = maps + iy * line + ix * kInterleave;
+  const float w00 = (1.f - fx) * (1.f - fy), w01 = fx * (1.f - fy), w10 = (1.f - fx) * fy, w11 = fx * fy;
+  const float direct = w00 * node[0] + w01 * node[4] + w10 * node[line] + w11 * node[line + 4];
+  const float extra = w00 * node[1] + w01 * node[5] + w10 * node[line + 1] + w11 * node[line + 5];
+  const float thin = w00 * node[2] + w01 * node[6] + w10 * node[line + 2] + w11 * node[line + 6];
+  const float theta = degrees_of(std::sqrt(u * u + v * v) / away);
   const float softer = 1.f + theta * (head.softening[0] + theta * (head.softening[1] + theta * head.softening[2]));
-  const float position = depth * softer / head.table_step;
-  int i = static_cast<int>(position);
-  i = i < 0 ? 0 : (i > head.table_last - 1 ? head.table_last - 1 : i);
-  const float t = position - static_cast<float>(i) < 1.f ? position - static_cast<float>(i) : 1.f;
-  const float *low = table + 2 * i, *high = low + 2;
-  const float near = b.sad / along, far = (b.sad - head.extra_distance) / (along - head.extra_distance);
-  const float total = fluence[0] * near * near + fluence[1] * far * far;
-  out[0] = total * (low[0] + t * (high[0] - low[0]));
-  out[1] = total * (low[1] + t * (high[1] - low[1]));
-  out[2] = fluence[2] * near * near * std::exp(-head.electrons_per_mm * depth);
-  return total > 0.f || out[2] > 0.f;
+  const float position = depth * softer / head.table_step, last = static_cast<float>(head.table_last - 1);
+  const float bounded = position < last ? position : last;
+  const int row = static_cast<int>(bounded);
+  const float over = position - static_cast<float>(row), t = over < 1.f ? over : 1.f;
+  const float* low = table + 2 * row;
+  const float far = (sad - head.extra_distance) / (away - head.extra_distance), open = inside ? 1.f : 0.f;
+  const float total = open * (direct * near * near + extra * far * far);
+  primary = total * (low[0] + t * (low[2] - low[0]));
+  scatter = total * (low[1] + t * (low[3] - low[1]));
+  electrons = open * thin * near * near * falling(-head.electrons_per_mm * depth);
 }
 
 // ---- Transport ------------------------------------------------------------------------------------------------------
@@ -109,9 +162,8 @@ CS_INLINE int shift_of(float per_slab, float phase, int slab) {
 }
 
 // Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
-CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float scatter, float out[2 * kTerms]) {
-  float t = cosine - w.centre;
-  t = t < w.low ? w.low : (t > w.high ? w.high : t);
+CS_INLINE void release(const ConeWeights& w, Wide cosine, Wide primary, Wide scatter, Wide out[2 * kTerms]) {
+  const Wide t = least(largest(cosine - w.centre, w.low), w.high);
   for (int k = 0; k < kTerms; ++k) {
     out[k] += primary * (w.primary[k][0] + t * (w.primary[k][1] + t * w.primary[k][2]));
     out[kTerms + k] += scatter * (w.scatter[k][0] + t * (w.scatter[k][1] + t * w.scatter[k][2]));
@@ -119,81 +171,74 @@ CS_INLINE void release(const ConeWeights& w, float cosine, float primary, float 
 }
 
 // One voxel of a line for the terms of one part: `carried` is what arrives and then what leaves, `own` what is released;
-// x is the smallest exponent times the radiological length. Energy is released evenly along the line's piece and
-// attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is deposited.
-// g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
-CS_INLINE float deposit(float x, const float own[kTerms], float carried[kTerms]) {
-  float y = 0.25f * x;
-  y = y < 2.5f ? y : 2.5f;  // exp(-10): beyond, all is deposited
-  float g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
+// x is the smallest exponent times the radiological length, inverse one over it. Energy is released evenly along the
+// line's piece and attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is
+// deposited. g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
+CS_INLINE Wide deposit(Wide x, Wide inverse, const Wide own[kTerms], Wide carried[kTerms]) {
+  const Wide y = least(0.25f * x, 2.5f);  // exp(-10): beyond, all is deposited
+  Wide g = y * (1.f - y * (0.5f - y * (1.f / 6 - y * (1.f / 24 - y * (1.f / 120 - y * (1.f / 720 - y * (1.f / 5040)))))));
   g = g * (2.f - g);
   g = g * (2.f - g);
-  float inverse = 1.f / x, deposited = 0.f;
+  Wide deposited = 0.f * x;
   for (int k = 0; k < kTerms; ++k) {
-    const float stays = carried[k] * g + own[k] * (1.f - g * inverse);
+    const Wide stays = carried[k] * g + own[k] * (1.f - g * inverse);
     carried[k] += own[k] - stays;
     deposited += stays;
     g = g * (2.f - g);
-    inverse *= 0.5f;
+    inverse = 0.5f * inverse;
   }
   return deposited;
 }
 
 // N neighbouring lines, whose first starts before slab 0 at (row, lane) - possibly outside the array, which it then
-// enters sideways - added to `dose`. Density must be positive everywhere. On the GPU N is 1.
+// enters sideways - added to `dose`. Density must be positive everywhere. On the GPU N is 1. Lanes beside the array
+// compute with nothing released in a density of one: what has not yet entered stays zero, what has left is never stored.
 template <int N>
 CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const ConeGroup* groups, const ConeWeights* weights,
                           int count, int row, int lane, float* dose) {
-  constexpr int kAll = 2 * kTerms;
-  float carried[kAll][N], source[kAll][N];
-  for (int k = 0; k < kAll; ++k)
-    for (int i = 0; i < N; ++i) carried[k][i] = 0.f;
+  static_assert(N % kWide == 0, "lines are carried kWide at a time");
+  constexpr int kAll = 2 * kTerms, kBlocks = N / kWide;
+  Wide carried[kBlocks][kAll];
+  for (int q = 0; q < kBlocks; ++q)
+    for (int k = 0; k < kAll; ++k) carried[q][k] = Wide{};
   const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
+  bool some = false;  // of the lines has met energy
   for (int n = 0; n < c.slabs; ++n) {
     const int r = row + shift_of(c.row_shift, c.row_phase, n), l = lane + shift_of(c.lane_shift, c.lane_phase, n);
     if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
     const int slab = c.backwards ? c.slabs - 1 - n : n;
-    const int begin = l < 0 ? -l : 0, end = l + N > c.lanes ? c.lanes - l : N;
     const long base = slab * c.slab_stride + r * c.row_stride + l;
-    for (int k = 0; k < kAll; ++k)
-      for (int i = 0; i < N; ++i) source[k][i] = 0.f;
+    Wide source[kBlocks][kAll];
+    for (int q = 0; q < kBlocks; ++q)
+      for (int k = 0; k < kAll; ++k) source[q][k] = Wide{};
     for (int b = 0; b < count; ++b) {
       const short* hull = groups[b].hull + 2 * (static_cast<long>(slab) * c.rows + r);
-      const int from = hull[0] - l > begin ? hull[0] - l : begin, to = hull[1] - l < end ? hull[1] - l : end;
-      if (from >= to) continue;
-      const float* primary = groups[b].primary + base;
-      const float* scatter = groups[b].scatter + base;
-      const ConeWeights w = weights[b];
+      const int from = hull[0] - l, to = hull[1] - l;  // within the array as hulls are
+      if (from >= to || from >= N || to <= 0) continue;
+      some = true;
+      const ConeWeights& w = weights[b];
       const float ds = c.origin[0] + c.spacing[0] * static_cast<float>(slab) - groups[b].source[0];
       const float dr = c.origin[1] + c.spacing[1] * static_cast<float>(r) - groups[b].source[1];
       const float across2 = ds * ds + dr * dr, across = ds * c.direction[0] + dr * c.direction[1];
       const float first = c.origin[2] + c.spacing[2] * static_cast<float>(l) - groups[b].source[2];
-#ifndef __CUDACC__
-#pragma omp simd
-#endif
-      for (int i = from; i < to; ++i) {
-        const float dl = first + c.spacing[2] * static_cast<float>(i);
-        const float cosine = (across + dl * c.direction[2]) / std::sqrt(across2 + dl * dl);
-        float own[kAll];
-        for (int k = 0; k < kAll; ++k) own[k] = source[k][i];
-        release(w, cosine, primary[i], scatter[i], own);
-        for (int k = 0; k < kAll; ++k) source[k][i] = own[k];
+      const int last = to < N ? (to - 1) / kWide : kBlocks - 1;
+      for (int q = from > 0 ? from / kWide : 0; q <= last; ++q) {
+        const int at = q * kWide;
+        const Wide dl = count_up(first + c.spacing[2] * static_cast<float>(at), c.spacing[2]);
+        const Wide cosine = (across + dl * c.direction[2]) * inverse_root(across2 + dl * dl);
+        release(w, cosine, load(groups[b].primary + base + at, from - at, to - at, 0.f),
+                load(groups[b].scatter + base + at, from - at, to - at, 0.f), source[q]);
       }
     }
-    const float* rho = density + base;
-    float* out = dose + base;
-#ifndef __CUDACC__
-#pragma omp simd
-#endif
-    for (int i = begin; i < end; ++i) {
-      float in[kAll], own[kAll];
-      for (int k = 0; k < kAll; ++k) {
-        in[k] = carried[k][i];
-        own[k] = source[k][i] * rho[i];
-      }
-      const float stays = deposit(rho[i] * primary_length, own, in) + deposit(rho[i] * scatter_length, own + kTerms, in + kTerms);
-      out[i] += stays / rho[i];
-      for (int k = 0; k < kAll; ++k) carried[k][i] = in[k];
+    if (!some) continue;
+    for (int q = 0; q < kBlocks; ++q) {
+      const int at = q * kWide, begin = -l - at, end = c.lanes - l - at;
+      if (begin >= kWide || end <= 0) continue;
+      const Wide rho = load(density + base + at, begin, end, 1.f), per_rho = 1.f / rho;
+      for (int k = 0; k < kAll; ++k) source[q][k] *= rho;
+      const Wide stays = deposit(rho * primary_length, per_rho * (1.f / primary_length), source[q], carried[q]) +
+                         deposit(rho * scatter_length, per_rho * (1.f / scatter_length), source[q] + kTerms, carried[q] + kTerms);
+      add(dose + base + at, begin, end, stays * per_rho);
     }
   }
 }

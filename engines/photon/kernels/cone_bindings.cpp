@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "collapsed_cone.h"
+#include "grid_release.h"
 
 namespace nb = nanobind;
 using namespace couchside;
@@ -25,7 +26,7 @@ using Hulls = nb::ndarray<const short, nb::ndim<4>, nb::c_contig, nb::device::cp
 
 namespace {
 
-constexpr int kLanes = 64;  // lines that one loop carries side by side: 3 KiB of state, well inside the first cache
+constexpr int kSide = 64;  // lines that one loop carries side by side: 3 KiB of state, well inside the first cache
 
 void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
@@ -37,11 +38,8 @@ bool same_shape(const A& a, const B& b) {
 }
 
 // frame: isocentre, ex, ey, ez. raster: u0, v0, pitch. head: softening (3), extra distance, electron attenuation, step.
-void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float sad, In<3> maps, Vec3 raster,
-                    In<2> table, std::array<float, 6> head, Out<2> out, int threads) {
-  const long n = static_cast<long>(points.shape(0));
-  require(points.shape(1) == 3 && static_cast<long>(depth.shape(0)) == n, "points must be (n, 3) and depth (n,)");
-  require(out.shape(0) == points.shape(0) && out.shape(1) == kReleased, "out must be (n, 3)");
+ReleaseHead head_of(const std::array<Vec3, 4>& frame, float sad, const In<3>& maps, const Vec3& raster,
+                    const In<2>& table, const std::array<float, 6>& head) {
   require(maps.shape(2) == kInterleave && maps.shape(0) >= 2 && maps.shape(1) >= 2, "maps must be (nv, nu, 4)");
   require(table.shape(1) == 2 && table.shape(0) >= 2, "table must be (steps, 2)");
   Head h{};
@@ -58,11 +56,60 @@ void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float 
   h.electrons_per_mm = head[4];
   h.table_step = head[5];
   h.table_last = static_cast<int>(table.shape(0)) - 1;
-  const float *p = points.data(), *d = depth.data(), *m = maps.data(), *t = table.data();
+  return ReleaseHead{h, maps.data(), table.data()};
+}
+
+// Primary, scatter and electron dose released at points (n, 3) under radiological depths (n,), into out (n, 3).
+void release_energy(In<2> points, In<1> depth, std::array<Vec3, 4> frame, float sad, In<3> maps, Vec3 raster,
+                    In<2> table, std::array<float, 6> head, Out<2> out, int threads) {
+  const long n = static_cast<long>(points.shape(0));
+  require(points.shape(1) == 3 && static_cast<long>(depth.shape(0)) == n, "points must be (n, 3) and depth (n,)");
+  require(out.shape(0) == points.shape(0) && out.shape(1) == 3, "out must be (n, 3)");
+  const ReleaseHead h = head_of(frame, sad, maps, raster, table, head);
+  const BeamFrame& f = h.head.frame;
+  const float *p = points.data(), *d = depth.data();
   float* o = out.data();
   nb::gil_scoped_release release;
 #pragma omp parallel for schedule(static, 4096) num_threads(threads)
-  for (long i = 0; i < n; ++i) released(h, m, t, p + 3 * i, d[i], o + kReleased * i);
+  for (long i = 0; i < n; ++i) {
+    float u = 0.f, v = 0.f, w = 0.f;
+    for (int a = 0; a < 3; ++a) {
+      const float from = p[3 * i + a] - f.isocentre[a];
+      u += from * f.ex[a];
+      v += from * f.ey[a];
+      w += from * f.ez[a];
+    }
+    released(h.head, h.maps, h.table, u, v, f.sad - w, d[i], o[3 * i], o[3 * i + 1], o[3 * i + 2]);
+  }
+}
+
+// Adds what one beam releases in all voxels with matter to three arrays of the shape of density. False, with nothing
+// done, where the source lies so near to the lattice that rows of voxels cannot share their way.
+bool release_on_grid(In<3> density, Vec3 origin, Vec3 spacing, std::array<Vec3, 4> frame, float sad, In<3> maps,
+                     Vec3 raster, In<2> table, std::array<float, 6> head, Out<3> primary, Out<3> scatter,
+                     Out<3> electrons, int threads) {
+  require(same_shape(density, primary) && same_shape(density, scatter) && same_shape(density, electrons),
+          "density, primary, scatter and electrons must have one shape");
+  const ReleaseHead h = head_of(frame, sad, maps, raster, table, head);
+  Lattice lattice{};
+  for (int a = 0; a < 3; ++a) {
+    lattice.origin[a] = origin[a];
+    lattice.spacing[a] = spacing[a];
+    lattice.n[a] = static_cast<int>(density.shape(2 - a));
+  }
+  const RowView view = row_view(lattice, h.head.frame);
+  if (!rows_fit(view)) return false;
+  nb::gil_scoped_release release;
+  const std::vector<float> padded = padded_view(density.data(), view, threads);
+  const ReleaseSpace space{lattice, density.data(), padded.data()};
+  float *p = primary.data(), *s = scatter.data(), *e = electrons.data();
+#pragma omp parallel num_threads(threads)
+  {
+    RowRelease rows(view, space, h);
+#pragma omp for schedule(dynamic, 1)
+    for (int b = 0; b < view.n_b; ++b) rows.run(b, p, s, e);
+  }
+  return true;
 }
 
 // The lattice of one direction through an array whose axes are (0, 1, lane); lines step along the steeper of axes 0, 1.
@@ -148,8 +195,8 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
     starts(c.lanes, shift_of(c.lane_shift, c.lane_phase, c.slabs - 1), first_lane, last_lane);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
     for (int row = first_row; row < last_row; ++row)
-      for (int lane = first_lane; lane < last_lane; lane += kLanes)
-        cone_lines<kLanes>(c, rho, groups.data(), own.data(), count, row, lane, out);
+      for (int lane = first_lane; lane < last_lane; lane += kSide)
+        cone_lines<kSide>(c, rho, groups.data(), own.data(), count, row, lane, out);
   }
 }
 
@@ -157,10 +204,12 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
 
 void define_collapsed_cone(nb::module_& module) {
   module.attr("TERMS") = kTerms;
-  module.attr("RELEASED") = kReleased;
   module.attr("CONE_WEIGHTS") = kWeights;
   module.def("release_energy", &release_energy, nb::arg("points"), nb::arg("depth"), nb::arg("frame"), nb::arg("sad"),
              nb::arg("maps"), nb::arg("raster"), nb::arg("table"), nb::arg("head"), nb::arg("out"), nb::arg("threads"));
+  module.def("release_on_grid", &release_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
+             nb::arg("frame"), nb::arg("sad"), nb::arg("maps"), nb::arg("raster"), nb::arg("table"), nb::arg("head"),
+             nb::arg("primary"), nb::arg("scatter"), nb::arg("electrons"), nb::arg("threads"));
   module.def("transport", &transport, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"), nb::arg("primary"),
              nb::arg("scatter"), nb::arg("hulls"), nb::arg("sources"), nb::arg("directions"), nb::arg("weights"),
              nb::arg("first_exponents"), nb::arg("dose"), nb::arg("threads"));

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.grid import Grid
 from engines.photon import _kernels
 from engines.photon.convolution import THREADS
 from engines.photon.dose import FluenceOnRaster, Medium, box_corners_mm, projected_extent
@@ -18,14 +17,21 @@ from engines.photon.frame import BeamFrame
 from engines.photon.superposition.coarse import DoseGrid, dose_grid, refined
 from engines.photon.superposition.cones import DEGREE, cone_weights, cones
 from engines.photon.superposition.model import SuperpositionModel
-from engines.photon.superposition.terma import depth_tables, head_maps, raster_around, release
+from engines.photon.superposition.terma import Head, depth_tables, head_maps, raster_around
 
 DOSE_SPACING_MM = 3.0
 """Chosen: the voxel of most final doses; docs/superposition.md has the differences to 2 mm."""
-PITCH_MM = 1.0
+PITCH_MM, ARC_PITCH_MM, MANY_DIRECTIONS = 1.0, 2.0, 30
+"""Fluence raster, and that of more than so many exposures, whose errors in their penumbrae do not repeat (chosen)."""
 GROUP_DEG = 15.0
 """Beams whose sources lie within this angle share one direction of incidence, their weighted mean, when their released
 energy is handed to the cones (chosen: a full arc is then 24 groups; error in docs/superposition.md)."""
+WEAK, WEAK_DEG = 0.03, 60.0
+"""What a group releases below this share of its own maximum (leakage, head scatter beside the field) counts with the
+direction of all sources within this angle (chosen: cones then read few groups outside the fields; error in
+docs/superposition.md)."""
+NOTHING = 1e-5
+"""Energy below this share of the largest is not carried: tails of the source's Gaussian (chosen)."""
 SETS = 2
 """Sets of lines for each cone, which begin elsewhere in a voxel: lines keep to whole voxels, so that at a field's edge
 single voxels are off. A cube seen from 0 and 90
@@ -79,6 +85,8 @@ class SuperpositionDose:
         self.where: DoseGrid = dose_grid(medium, spacing_mm)
         self._cones, self._group_deg = cones(degree), group_deg
         self._tables = depth_tables(model)
+        where = self.where
+        self._matter = Medium(where.grid, np.where(where.filled, where.density, np.float32(0)))
 
     def calculate(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
         """Dose (z, y, x) of all exposures together on the medium's grid; zero in empty voxels."""
@@ -89,66 +97,45 @@ class SuperpositionDose:
     def on_dose_grid(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
         """The same on the coarser dose grid (`where.grid`), in air as well."""
         dose = np.zeros(self.where.grid.shape, np.float32)
-        groups: list[_Group] = []
-        for done, exposure in enumerate(exposures):
-            report(0.5 * done / len(exposures))
-            self._expose(exposure, groups, dose)
+        groups = self._expose(exposures, dose, report)
         report(0.5)
         if groups:
-            self._transport(groups, dose)
+            self._transport(groups, dose, exposures[0].frame.sad_mm)
         report(1.0)
         return dose
 
     def released(self, exposures: list[Exposure]) -> NDArray[np.float64]:
         """Energy released in the whole dose grid, as dose times relative density times mm3: (primary, scatter)."""
-        groups: list[_Group] = []
-        for exposure in exposures:
-            self._expose(exposure, groups, np.zeros(self.where.grid.shape, np.float32))
+        groups = self._expose(exposures, np.zeros(self.where.grid.shape, np.float32), lambda _: None)
         volume = float(np.prod(self.where.grid.spacing_mm))
         parts = [[(part * self.where.density).sum(dtype=np.float64) for part in (g.primary, g.scatter)] for g in groups]
         return np.asarray(np.sum(parts, axis=0) * volume, np.float64)
 
-    def _expose(self, exposure: Exposure, groups: list[_Group], dose: NDArray[np.float32]) -> None:
-        frame, spacing = exposure.frame, float(np.median(self.where.grid.spacing_mm))
-        extent = projected_extent([frame], box_corners_mm(self.where.grid))
-        raster = raster_around(extent, exposure.field_extent_mm, PITCH_MM)
-        fluence = exposure.draw(raster)
-        maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
-        seen = self._seen(frame, (raster.u_mm[0], raster.u_mm[-1], raster.v_mm[0], raster.v_mm[-1]))
-        points = self.where.grid.centres_mm(seen)
-        depth = self._medium.depth_mm(frame, points, threads=self._threads)
-        out = release(self._model, frame, raster, maps, points, depth, tables=self._tables, threads=self._threads)
-        group = _join(groups, frame, self._group_deg, self.where.grid)
-        group.primary.reshape(-1)[seen] += out[:, 0]
-        group.scatter.reshape(-1)[seen] += out[:, 1]
-        dose.reshape(-1)[seen] += out[:, 2]
-        weight = float(fluence.sum(dtype=np.float64))
-        group.source_sum += weight * frame.source_mm
-        group.weight += weight
-        group.rays.append(_rays(frame, exposure.field_extent_mm))
+    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[_Group]:
+        """Released energy by direction of incidence; the dose of contamination electrons is added to `electrons`."""
+        groups: list[_Group] = []
+        pitch_mm = ARC_PITCH_MM if len(exposures) > MANY_DIRECTIONS else PITCH_MM
+        corners, spacing = box_corners_mm(self.where.grid), float(np.median(self.where.grid.spacing_mm))
+        for done, exposure in enumerate(exposures):
+            report(0.5 * done / len(exposures))
+            frame = exposure.frame
+            raster = raster_around(projected_extent([frame], corners), exposure.field_extent_mm, pitch_mm)
+            fluence = exposure.draw(raster)
+            maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
+            reach_mm = _reach(frame.sad_mm, self._group_deg)
+            group = _join(groups, frame.source_mm, reach_mm, self.where.grid.shape)
+            head = Head(self._model, frame, raster, maps, self._tables)
+            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
+            weight = float(fluence.sum(dtype=np.float64))
+            group.source_sum += weight * frame.source_mm
+            group.weight += weight
+            group.rays.append(_rays(frame, exposure.field_extent_mm))
+        return groups
 
-    def _seen(self, frame: BeamFrame, extent_mm: tuple[float, ...]) -> NDArray[np.int64]:
-        """Flat indices of the voxels with matter that project into an extent of the isocentre plane."""
-        x, y, z = (
-            (axis - centre).astype(np.float32)
-            for axis, centre in zip(self.where.grid.axes_mm(), frame.isocentre_mm, strict=True)
-        )
-
-        def along(axis: NDArray[np.float64]) -> NDArray[np.float32]:
-            a = axis.astype(np.float32)
-            return np.asarray((z * a[2])[:, None, None] + ((y * a[1])[:, None] + x * a[0]))
-
-        distance = 1 - along(frame.ez) / np.float32(frame.sad_mm)
-        inside = self.where.filled & (distance > 0)
-        u0, u1, v0, v1 = (np.float32(e) for e in extent_mm)
-        for axis, low, high in ((frame.ex, u0, u1), (frame.ey, v0, v1)):
-            projected = along(axis)
-            inside &= (projected >= low * distance) & (projected <= high * distance)
-        return np.flatnonzero(inside)
-
-    def _transport(self, groups: list[_Group], dose: NDArray[np.float32]) -> None:
+    def _transport(self, narrow: list[_Group], dose: NDArray[np.float32], sad_mm: float) -> None:
         """Lines step along the steepest axis; where that is x, through arrays turned so that their lanes run along y:
         neighbouring lines then always lie side by side in memory."""
+        groups = _weak_apart(narrow, sad_mm)
         rays = np.stack([_spread(group.rays) for group in groups])
         weights = cone_weights(self._model.kernel, self._cones, rays)
         weights[..., 3:] /= SETS
@@ -156,6 +143,7 @@ class SuperpositionDose:
         steps = np.abs(self._cones.directions) / self.where.grid.spacing_mm
         along_x = steps.argmax(axis=1) == 0
         primary, scatter = np.stack([g.primary for g in groups]), np.stack([g.scatter for g in groups])
+        least = NOTHING * float(primary.max() + scatter.max())
         for chosen, axes in ((~along_x, (0, 1, 2)), (along_x, (0, 2, 1))):
             turned = np.zeros([dose.shape[a] for a in axes], np.float32)
             own = (0, *(a + 1 for a in axes))
@@ -167,7 +155,7 @@ class SuperpositionDose:
                 [self.where.grid.spacing_mm[a] for a in xyz],
                 energy[0],
                 energy[1],
-                _hulls((energy[0] > 0) | (energy[1] > 0)),
+                _hulls(energy[0] + energy[1] > least),
                 np.ascontiguousarray(sources[:, xyz], np.float32),
                 np.ascontiguousarray(np.tile(self._cones.directions[chosen][:, xyz], (SETS, 1)), np.float32),
                 np.ascontiguousarray(np.tile(weights[chosen], (SETS, 1, 1))),
@@ -178,15 +166,37 @@ class SuperpositionDose:
             dose += turned.transpose(np.argsort(axes))
 
 
-def _join(groups: list[_Group], frame: BeamFrame, within_deg: float, grid: Grid) -> _Group:
-    """The group that the frame's source belongs to, a new one if there is none."""
-    reach = 2 * frame.sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6
+def _join(groups: list[_Group], source_mm: NDArray[np.float64], reach_mm: float, shape: tuple[int, ...]) -> _Group:
+    """The group that a source belongs to, a new one if there is none."""
     for group in groups:
-        if np.linalg.norm(frame.source_mm - group.first_mm) <= reach:
+        if np.linalg.norm(source_mm - group.first_mm) <= reach_mm:
             return group
-    empty = [np.zeros(grid.shape, np.float32) for _ in range(2)]
-    groups.append(_Group(frame.source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
+    empty = [np.zeros(shape, np.float32) for _ in range(2)]
+    groups.append(_Group(source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
     return groups[-1]
+
+
+def _reach(sad_mm: float, within_deg: float) -> float:
+    return float(2 * sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6)
+
+
+def _weak_apart(groups: list[_Group], sad_mm: float) -> list[_Group]:
+    """The groups, and wide ones that have taken over their weak energy; as they are where that would not make fewer."""
+    wide: list[_Group] = []
+    for group in groups:
+        own = _join(wide, group.first_mm, _reach(sad_mm, WEAK_DEG), group.primary.shape)
+        own.rays += group.rays
+        own.source_sum += group.source_sum
+        own.weight += group.weight
+    if 2 * len(wide) > len(groups):
+        return groups
+    for group in groups:
+        own = _join(wide, group.first_mm, _reach(sad_mm, WEAK_DEG), group.primary.shape)
+        weak = group.primary < WEAK * group.primary.max()
+        for part, theirs in ((group.primary, own.primary), (group.scatter, own.scatter)):
+            np.add(theirs, part, out=theirs, where=weak)
+            part[weak] = 0.0
+    return groups + wide
 
 
 def _rays(frame: BeamFrame, field_mm: tuple[float, float, float, float]) -> NDArray[np.float64]:

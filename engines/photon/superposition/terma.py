@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -9,11 +11,14 @@ from scipy.special import ndtr
 from engines.errors import EngineError
 from engines.photon import _kernels
 from engines.photon.convolution import INTERLEAVE, THREADS
+from engines.photon.dose import Medium
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import LARGEST_RASTER, Raster
 from engines.photon.superposition.model import SuperpositionModel
 
 Array = NDArray[np.float64]
+Released = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Primary, scatter and electron dose, each (z, y, x)."""
 
 DEPTH_STEP_MM = 1.0
 LARGEST_DEPTH_MM = 1500.0
@@ -89,27 +94,42 @@ def _blurred(raster: Raster, fluence: NDArray[np.float32], sigma_mm: float, scal
     return np.asarray(along(raster.v_mm) @ fluence @ along(raster.u_mm).T, np.float32)
 
 
-def release(
-    model: SuperpositionModel,
-    frame: BeamFrame,
-    raster: Raster,
-    maps: NDArray[np.float32],
-    points_mm: NDArray[np.float32],
-    depth_mm: NDArray[np.float32],
-    *,
-    tables: NDArray[np.float32],
-    threads: int = THREADS,
-) -> NDArray[np.float32]:
-    """Primary, scatter and electron dose released (n, 3) at LPS points (n, 3) under radiological depths (n,)."""
-    out = np.empty((len(points_mm), _kernels.RELEASED), np.float32)
-    extra, electrons = model.extra_focal, model.contamination
-    head = [
-        *model.softening_per_deg,
-        extra.distance_mm if extra else 0.0,
-        electrons.attenuation_per_mm if electrons else 0.0,
-        DEPTH_STEP_MM,
-    ]
-    axes = [list(frame.isocentre_mm), frame.ex.tolist(), frame.ey.tolist(), frame.ez.tolist()]
-    placed = [raster.u0_mm, raster.v0_mm, raster.pitch_mm]
-    _kernels.release_energy(points_mm, depth_mm, axes, frame.sad_mm, maps, placed, tables, head, out, threads)
-    return out
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One beam's head as it is drawn on a raster: what `head_maps` gives, and the model's depth tables."""
+
+    model: SuperpositionModel
+    frame: BeamFrame
+    raster: Raster
+    maps: NDArray[np.float32]
+    tables: NDArray[np.float32]
+
+    def _numbers(self) -> tuple[list[list[float]], list[float], list[float]]:
+        """Frame, raster and head as the kernels take them."""
+        frame, raster, extra, electrons = self.frame, self.raster, self.model.extra_focal, self.model.contamination
+        axes = [list(frame.isocentre_mm), frame.ex.tolist(), frame.ey.tolist(), frame.ez.tolist()]
+        head = [
+            *self.model.softening_per_deg,
+            extra.distance_mm if extra else 0.0,
+            electrons.attenuation_per_mm if electrons else 0.0,
+            DEPTH_STEP_MM,
+        ]
+        return axes, [raster.u0_mm, raster.v0_mm, raster.pitch_mm], head
+
+    def release(self, matter: Medium, into: Released, *, threads: int = THREADS) -> None:
+        """Adds what is released in every voxel of `matter` that is not empty to three arrays (z, y, x) of its grid."""
+        axes, placed, head = self._numbers()
+        grid, sad = matter.grid, self.frame.sad_mm
+        done = _kernels.release_on_grid(
+            matter.density, list(grid.origin_mm), list(grid.spacing_mm), axes, sad, self.maps, placed, self.tables,
+            head, *into, threads,
+        )  # fmt: skip
+        if done:
+            return
+        index = np.flatnonzero(matter.density > 0)
+        points = np.ascontiguousarray(grid.centres_mm(index), np.float32)
+        depth = matter.depth_mm(self.frame, points, threads=threads)
+        out = np.empty((index.size, len(into)), np.float32)
+        _kernels.release_energy(points, depth, axes, sad, self.maps, placed, self.tables, head, out, threads)
+        for part, column in zip(into, out.T, strict=True):
+            part.reshape(-1)[index] += column
