@@ -19,7 +19,8 @@ from engines.photon.frame import BeamFrame
 Points = NDArray[np.float32]
 
 TOGETHER = 3
-"""Neighbouring intervals that share a direction (chosen: 0.11 instead of 0.28 CPU s an evaluation on OpenKBP 34, and as low a merit after as many)."""
+"""Neighbouring intervals that share a direction (chosen: 0.11 instead of 0.28 CPU s an evaluation on OpenKBP 34, and as
+low a merit after as many)."""
 
 
 def groups(arcs: tuple[Arc, ...]) -> tuple[NDArray[np.int64], tuple[BeamFrame, ...]]:
