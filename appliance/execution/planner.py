@@ -107,11 +107,13 @@ def _judge(tps: TreatmentPlanningSystem, goal_set: GoalSet, factor: float = 1.0)
 
 
 def _judge_scaled(tps: TreatmentPlanningSystem, goal_set: GoalSet, factor: float) -> tuple[_Candidate, float]:
-    """The candidate and its factor; once more with a better factor where the full grid shows that one would pay."""
+    """The candidate and its factor; once more with a better factor where the full grid shows that one would pay. Dose
+    is linear in monitor units, so what it would pay is known before the plan is calculated again."""
     candidate = _judge(tps, goal_set, factor)
-    again = factor * _factor(goal_set, candidate.judged)
-    if again == factor:
+    better = _factor(goal_set, candidate.judged)
+    if score(goal_set, scaled(goal_set, candidate.judged, better)) <= candidate.points + GAIN:
         return candidate, factor
+    again = factor * better
     other = _judge(tps, goal_set, again)
     return (other, again) if other.points > candidate.points else (candidate, factor)
 

@@ -41,7 +41,7 @@ class Aim:
         samples: Samples,
         external: str,
     ) -> None:
-        self.merit = Merit(objectives, regions, samples)
+        self.merit, self.points_mm = Merit(objectives, regions, samples), samples.points_mm
         self.dose_model, self._correction = dose_model, correction
         self._goal_set, self._regions, self._external = goal_set, regions, external
         self.dose_gy = np.zeros_like(correction)

@@ -84,7 +84,7 @@ def legal(left: Array, right: Array, limits: PathLimits) -> tuple[Array, Array]:
         for leaves, window in ((left, limits.window_a_mm), (right, limits.window_b_mm)):
             _meet_travel(leaves, limits.travel_mm)
             np.clip(leaves, *window, out=leaves)
-            leaves -= beyond_span(leaves, limits.span_mm)
+            np.subtract(leaves, beyond_span(leaves, limits.span_mm), out=leaves)
         if violation_mm(left, right, limits) <= ENOUGH_MM:
             break
     return _mixed(left, right, limits)
@@ -163,7 +163,7 @@ def penalty(left: Array, right: Array, limits: PathLimits) -> tuple[float, Array
         slope[:-1] -= 2 * over
         beyond = beyond_span(leaves, limits.span_mm)
         value += float((beyond * beyond).sum())
-        slope += 2 * beyond
+        np.add(slope, 2 * beyond, out=slope)
     if not limits.interdigitation:
         i, j = pairs_of_neighbours(limits).T
         for a, b in ((i, j), (j, i)):

@@ -14,6 +14,7 @@ from appliance.planning.arc_start import ArcStarter, arc_fields
 from appliance.planning.arcs import arc_sectors, plan_arcs
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead
+from appliance.planning.coarse_arc import CoarseArcs
 from appliance.planning.delivery_model import Delivery
 from appliance.planning.dose_model import DoseModel, planning_raster
 from appliance.planning.fluence_stage import FluenceStage
@@ -21,7 +22,7 @@ from appliance.planning.geometry import Arrangement, arrange, target_points_mm
 from appliance.planning.leakage import Leakage
 from appliance.planning.machine import Machine
 from appliance.planning.moving_field import MovingField
-from appliance.planning.moving_leaves import MovingLeaves, Starter
+from appliance.planning.moving_leaves import MovingLeaves, Rough, Starter
 from appliance.planning.sliding_start import SlidingStarter, sliding_fields
 from appliance.planning.step_and_shoot import StepAndShoot
 from engines.photon.beam_model import BeamModel
@@ -95,10 +96,16 @@ def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) 
     progress("geometry", 0.2)
     dose_model = setting.dose_model(frames, points_mm, raster)
     fields = arc_fields(arcs, sectors, arrangement, stage.beamlets, setting.machine)
-    return arrangement, stage, _moving(setting, fields, dose_model, ArcStarter(fields, sectors, setting.machine))
+    rough = CoarseArcs(arcs, lambda some, points: setting.dose_model(some, points, raster))
+    starter = ArcStarter(fields, sectors, setting.machine)
+    return arrangement, stage, _moving(setting, fields, dose_model, starter, rough)
 
 
-def _moving(setting: Setting, fields: tuple[MovingField, ...], dose_model: DoseModel, starter: Starter) -> MovingLeaves:
+def _moving(
+    setting: Setting, fields: tuple[MovingField, ...], dose_model: DoseModel, starter: Starter,
+    rough: Rough | None = None,
+) -> MovingLeaves:  # fmt: skip
     return MovingLeaves(
-        fields, dose_model, setting.machine, starter, collimation=setting.model.collimation, head=setting.head
-    )
+        fields, dose_model, setting.machine, starter, collimation=setting.model.collimation, head=setting.head,
+        rough=rough,
+    )  # fmt: skip

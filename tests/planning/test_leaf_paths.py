@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.planning.leaf_paths import PathLimits, legal, pairs_of_neighbours, penalty, violation_mm
+from appliance.planning.leaf_paths import PathLimits, beyond_span, legal, pairs_of_neighbours, penalty, violation_mm
 
 
 def limits(
@@ -64,3 +64,20 @@ def test_the_penalty_is_zero_on_legal_paths_and_its_slopes_are_right():
 
 def test_layers_have_no_common_neighbours():
     assert pairs_of_neighbours(limits(layers=(2, 3))).tolist() == [[0, 1], [2, 3], [3, 4]]
+
+
+def test_leaves_outside_the_span_are_those_furthest_from_the_rest():
+    """Leaves at 0, 0, 0 and 130 with a span of 100: the stretch begins at m and ends at m + 100, and the squared ways
+    3 m^2 + (30 - m)^2 are least at m = 7.5."""
+    bank = np.array([[0.0, 0.0, 0.0, 130.0], [0.0, 10.0, 99.0, 100.0]])
+    np.testing.assert_allclose(beyond_span(bank, 100.0), [[-7.5, -7.5, -7.5, 22.5], [0, 0, 0, 0]], atol=1e-6)
+
+
+def test_a_bank_may_stand_anywhere_in_a_wide_field_but_not_everywhere_at_once():
+    """All leaves at the right edge keep the span; one that stays at the left edge breaks it and is brought near."""
+    own = PathLimits(0.5, 40.0, (-110.0, 110.0), (-110.0, 110.0), 150.0, (6,), interdigitation=True)
+    left = np.full((4, 6), 80.0)
+    np.testing.assert_array_equal(legal(left, left + 20.0, own)[0], left)
+    left[:, 0] = -100.0
+    mended, _ = legal(left, left + 20.0, own)
+    assert np.ptp(mended, axis=1).max() == pytest.approx(150.0, abs=0.01)
