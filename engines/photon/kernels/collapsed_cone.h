@@ -119,9 +119,10 @@ CS_INLINE void released(const Head& head, const float* maps, const float* table,
   const float theta = degrees_of(std::sqrt(u * u + v * v) / away);
   const float softer = 1.f + theta * (head.softening[0] + theta * (head.softening[1] + theta * head.softening[2]));
   const float position = depth * softer / head.table_step, last = static_cast<float>(head.table_last - 1);
-  const float bounded = position < last ? position : last;
+  // Far off axis, beyond what the model checks, softening may fall below zero.
+  const float above = position > 0.f ? position : 0.f, bounded = above < last ? above : last;
   const int row = static_cast<int>(bounded);
-  const float over = position - static_cast<float>(row), t = over < 1.f ? over : 1.f;
+  const float over = above - static_cast<float>(row), t = over < 1.f ? over : 1.f;
   const float* low = table + 2 * row;
   const float far = (sad - head.extra_distance) / (away - head.extra_distance), open = inside ? 1.f : 0.f;
   const float total = open * (direct * near * near + extra * far * far);
