@@ -29,10 +29,10 @@ from engines.optimise import Outcome, minimise
 from engines.photon.beam_model import Collimation
 from engines.photon.moving import MovingFluence
 
-DEVELOP_BUDGETS = (30, 30, 60, 60)
+DEVELOP_BUDGETS = (30, 30, 60, 90)
 """Evaluations of the rounds of the first optimisation, each of which ends on a legal path: what a projection costs is
 then won back before the next."""
-MOVING_BUDGET = 60
+MOVING_BUDGET = 90
 """Evaluations of one `refine`."""
 TRAVEL_WEIGHT = 0.02
 """Merit of a square millimetre of travel or order broken, while optimising (chosen: leaves then end within a few tenths
