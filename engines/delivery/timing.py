@@ -133,7 +133,9 @@ def _with_gantry_s(turn_deg: Vector, others_s: Vector, gantry: AxisLimit, *, res
     """Seconds of each interval with the gantry's turn in it. others_s: what the other axes need at least."""
     way, acceleration = np.abs(turn_deg), gantry.acceleration
     with np.errstate(divide="ignore", invalid="ignore"):
-        cap = np.where(others_s > 0, np.minimum(gantry.speed, way / others_s), gantry.speed)
+        # Divided by no less than the gantry's own time: a dose of almost nothing must not overflow.
+        slowest_s = np.maximum(others_s, way / gantry.speed)
+        cap = np.divide(way, slowest_s, out=np.full_like(slowest_s, gantry.speed), where=slowest_s > 0)
     cap = np.where(way > 0, cap, 0.0)
     if acceleration is None:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -141,3 +141,10 @@ def test_mean_gantry_speeds_never_change_faster_than_the_gantry_accelerates(turn
     assert np.all(speed <= 6.0 * (1 + 1e-9))
     between = (made.seconds[:-1] + made.seconds[1:]) / 2
     assert np.all(np.abs(np.diff(speed)) <= 2.0 * between * (1 + 1e-6) + 1e-9)
+
+
+def test_a_dose_of_almost_nothing_takes_no_time_of_its_own():
+    """Beside a turn, the smallest number of monitor units that a float can hold is none."""
+    turn = np.array([0.0, 1.0, 3.0])
+    least, none = (beam_time(path(np.array([0.0, 0.0, mu]), turn), LIMITS).seconds for mu in (8e-308, 0.0))
+    np.testing.assert_allclose(least, none, rtol=1e-9)
