@@ -13,7 +13,6 @@ Array = NDArray[np.float64]
 
 FIELD_TOLERANCE_MM = 0.5
 """Two curves are of one field if their sides agree within this (chosen: below what a collimator repeats)."""
-REFERENCE_FIELD_MM = 100.0
 
 
 class Kind(StrEnum):

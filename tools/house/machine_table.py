@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from appliance.planning.machine import load_machine, machine_names
 from appliance.planning.machine_listing import collimator_words, rows_of
-from tools.house.report import Report
+from tools.house.generated import Generated
 
 DOCUMENT = "docs/machines.md"
-BEGIN, END = "<!-- machines: made by tools/check_house.py --write -->\n", "<!-- end of machines -->"
 
 
 def tables() -> str:
@@ -29,17 +26,11 @@ def tables() -> str:
     return "\n".join(parts)
 
 
-def _parts(root: Path) -> tuple[str, str, str]:
-    before, rest = (root / DOCUMENT).read_text("utf-8").split(BEGIN)
-    now, after = rest.split(END)
-    return before, now, after
-
-
-def write(root: Path) -> None:
-    before, _, after = _parts(root)
-    (root / DOCUMENT).write_text(before + BEGIN + tables() + END + after, "utf-8")
-
-
-def check(root: Path, report: Report) -> None:
-    if not (root / DOCUMENT).exists() or _parts(root)[1] != tables():
-        report.broken.append(f"{DOCUMENT}: its tables are not the machine files; run tools/check_house.py --write")
+_SECTION = Generated(
+    DOCUMENT,
+    begin="<!-- machines: made by tools/check_house.py --write -->\n",
+    end="<!-- end of machines -->",
+    made=tables,
+    stale="its tables are not the machine files",
+)
+write, check = _SECTION.write, _SECTION.check

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from appliance.session import ENDED, TABLE, State
-from tools.house.report import Report
+from tools.house.generated import Generated
 
 DOCUMENT = "docs/architecture.md"
-BEGIN, END = "<!-- state table: made by tools/check_house.py --write -->\n", "<!-- end of state table -->"
 
 
 def table() -> str:
@@ -20,19 +17,11 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _parts(root: Path) -> tuple[str, str, str]:
-    before, rest = (root / DOCUMENT).read_text("utf-8").split(BEGIN)
-    now, after = rest.split(END)
-    return before, now, after
-
-
-def write(root: Path) -> None:
-    before, _, after = _parts(root)
-    (root / DOCUMENT).write_text(before + BEGIN + table() + END + after, "utf-8")
-
-
-def check(root: Path, report: Report) -> None:
-    if not (root / DOCUMENT).exists() or _parts(root)[1] != table():
-        report.broken.append(
-            f"{DOCUMENT}: the state table is not that of the session; run tools/check_house.py --write"
-        )
+_SECTION = Generated(
+    DOCUMENT,
+    begin="<!-- state table: made by tools/check_house.py --write -->\n",
+    end="<!-- end of state table -->",
+    made=table,
+    stale="the state table is not that of the session",
+)
+write, check = _SECTION.write, _SECTION.check
