@@ -18,6 +18,9 @@ Vector = NDArray[np.float64]
 
 OPEN_MM = 1.0
 """Narrower gaps count as closed (chosen: above the smallest gap of dynamic leaves, below any aperture meant)."""
+ALIGNED_MM = 0.01
+"""Tips within it count as in line: LSV divides by their spread, so that rounding alone would change it (chosen: a
+hundredth of what leaf positions are accurate to)."""
 LONGEST_TRAVEL_MM = 1000.0
 """Normalisation of leaf travel in LTMCS (Masi et al. 2013)."""
 SMALL_MM = (2.0, 5.0, 10.0, 20.0)
@@ -157,7 +160,7 @@ def _bank(tips: Vector) -> float:
     if tips.size == 0:
         return 0.0
     span = float(np.ptp(tips))
-    if tips.size == 1 or span == 0:
+    if tips.size == 1 or span <= ALIGNED_MM:
         return 1.0
     return float((span - np.abs(np.diff(tips))).sum() / ((tips.size - 1) * span))
 
