@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -38,7 +38,7 @@ class Stay:
 
 @dataclass
 class Standing:
-    """Rebuilt from rows by `replay`; the session keeps it up to date with `apply` as it appends rows."""
+    """Rebuilt from rows by `replay`. A session that others look at meanwhile replaces it by `after` for each row."""
 
     session_id: str
     state: str = ""
@@ -48,6 +48,18 @@ class Standing:
     facts: dict[str, JsonValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
+
+    def after(self, row: AuditRow, follow: Follow) -> Standing:
+        """A new record with the row applied. This one stays as it is, so whoever holds it never sees half a step."""
+        grown = replace(
+            self,
+            artefacts=dict(self.artefacts),
+            facts=dict(self.facts),
+            notes=list(self.notes),
+            stays=list(self.stays),
+        )
+        grown.apply(row, follow)
+        return grown
 
     def apply(self, row: AuditRow, follow: Follow) -> None:
         """Raises AuditError if the row does not follow from those before it."""

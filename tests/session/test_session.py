@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from appliance.errors import (
     PlanningError,
 )
 from appliance.session import Session, State
+from appliance.session_artefacts import Artefacts
 from appliance.session_record import replay
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
@@ -104,6 +107,44 @@ def test_the_timeline_adds_up_from_the_log(desk: Desk) -> None:
     planning = next(entry for entry in timeline["stages"] if entry["stage"] == "planning")
     assert set(planning["steps"]) == {"open field"}
     assert timeline["last_object_to_export_s"] is None
+
+
+def test_whoever_sees_a_state_finds_its_timeline_and_its_facts(desk: Desk) -> None:
+    """A slow disk between row and timeline, and somebody who looks all the time."""
+
+    class SlowDisk(Artefacts):
+        def save(self, name: str, data: bytes) -> dict[str, str]:
+            if name == "timeline.json":
+                time.sleep(0.05)
+            return super().save(name, data)
+
+    session = desk.session()
+    session.files = SlowDisk(session.files.folder, desk.store, lambda: session.standing.artefacts)
+    seen: dict[str, str] = {}
+    facts: list[bool] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            standing = session.standing
+            if standing.state not in seen:
+                seen[standing.state] = json.loads((session.files.folder / "timeline.json").read_bytes())["state"]
+            if standing.state == State.IN_REVIEW:
+                facts.append("second_check_agrees" in standing.facts)
+            time.sleep(0.002)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    session.run()
+    session.approve(PHYSICIAN, PASSPHRASE)
+    session.run()
+    time.sleep(0.02)
+    over.set()
+    looking.join()
+    assert State.EXPORTED in seen
+    assert facts
+    assert all(facts)
+    assert [(state, told) for state, told in seen.items() if state != told] == []
 
 
 def test_no_patient_in_the_log(desk: Desk) -> None:
