@@ -119,9 +119,10 @@ class Session(Steps):
         self._fire(Event.PREDICT)
 
     def _plan(self) -> None:
-        plan, dose = self.stages.plan(*self.case(), timer := self._timer())
-        saved = self.files.save_plan(plan, dose)
-        self._fire(Event.PLAN, saved, {"plan_digest": plan.digest, "dose_digest": dose.digest}, steps=timer.seconds())
+        made = self.stages.plan(*self.case(), timer := self._timer())
+        facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
+        facts["plan_notes"] = list(made.notes)
+        self._fire(Event.PLAN, self.files.save_plan(made.plan, made.dose), facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -130,7 +131,9 @@ class Session(Steps):
         if not facts_of_plan.deliverable:
             raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
         second = self.stages.second_check(case, plan, dose, timer)
-        evaluation = replace(self.stages.evaluate(case, goal_set, dose, facts_of_plan), second_check=second)
+        evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
+        notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
+        evaluation = replace(evaluation, notes=notes, second_check=second)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)

@@ -80,6 +80,11 @@ class Standing:
             facts = row.data.get("facts")
             self.facts.update(facts if isinstance(facts, dict) else {})
 
+    def texts(self, fact: str) -> tuple[str, ...]:
+        """A fact that is a list of sentences; () where it was never stated."""
+        value = self.facts.get(fact)
+        return tuple(str(entry) for entry in value) if isinstance(value, list) else ()
+
     def summary(self) -> dict[str, JsonValue]:
         """For people and machines: no patient data, no identifiers but the session's own."""
         return {

@@ -22,6 +22,7 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     PlanFacts,
+    Planned,
     Received,
     SecondCheck,
     Shown,
@@ -55,7 +56,7 @@ class Stages:
     assemble: Callable[[Sequence[Received]], Case]
     choose_goals: Callable[[Case], bytes]
     goals_for_case: Callable[[Path, Case], GoalSet]
-    plan: Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]
+    plan: Callable[[Case, GoalSet, Progress], Planned]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
     second_check: Callable[[Case, Plan, CalculatedDose, Progress], SecondCheck]

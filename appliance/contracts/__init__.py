@@ -20,6 +20,7 @@ from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
+from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
@@ -54,6 +55,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanFacts",
+    "Planned",
     "PlanningState",
     "PredictedDose",
     "PrescribedTarget",

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from appliance.audit import verify
-from appliance.contracts import ExportSet
+from appliance.contracts import ExportSet, Planned
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -29,7 +29,7 @@ from appliance.session_artefacts import Artefacts
 from appliance.session_record import replay
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
-from .standin import slow_field
+from .standin import open_field, slow_field
 
 
 def reviewed(desk: Desk, **changed: object) -> Session:
@@ -175,6 +175,27 @@ def test_a_session_is_rebuilt_where_its_last_row_says(desk: Desk, state: State) 
     again.run()
     assert again.state is State.IN_REVIEW
     assert desk.states().count(state) == 1
+
+
+def test_what_the_planner_noted_is_judged_with_the_plan_after_a_restart(desk: Desk) -> None:
+    """Killed between planning and evaluation, the session is evaluated as if it had not been."""
+    note = "PTV D95% is missed because of dose-volume limit of Core"
+
+    def noting(*arguments: object) -> Planned:
+        return replace(open_field(*arguments), notes=(note,))  # type: ignore[arg-type]
+
+    def full(*_: object) -> None:
+        raise DiskFull("no room")
+
+    session = desk.session(replace(desk.stages, plan=noting, check_plan=full))  # type: ignore[arg-type]
+    with pytest.raises(DiskFull):
+        session.run()
+    assert session.state is State.EVALUATING
+    again = desk.reopen()
+    again.run()
+    assert again.files.evaluation().notes[-1] == note
+    assert note in json.loads((again.files.folder / "scorecard.json").read_bytes())["notes"]
+    assert note in (again.files.folder / "report.html").read_text("utf-8")
 
 
 def test_an_approval_holds_after_a_restart_and_the_same_files_are_sent_again(desk: Desk) -> None:
