@@ -130,7 +130,7 @@ class Session(Steps):
         facts_of_plan = self.stages.check_plan(plan)
         if not facts_of_plan.deliverable:
             raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
-        second = self.stages.second_check(case, plan, dose, timer)
+        second, second_dose = self.stages.second_check(case, plan, dose, timer)
         evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
         notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
         evaluation = replace(evaluation, notes=notes, second_check=second)
@@ -138,6 +138,7 @@ class Session(Steps):
         if note:
             self._note(note)
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
+        saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:
             saved |= self.files.save_scheduled(scheduled, self.stages.scorecard(scheduled))
         facts: Facts = {"evaluation_digest": evaluation.digest}
@@ -184,7 +185,10 @@ class Session(Steps):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
-            self._append(ARTEFACTS, {"artefacts": dict(self.files.save_export_set(export_set))})
+            saved = self.files.save_export_set(export_set)
+            if (second := self.files.second_dose()) is not None:
+                saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
+            self._append(ARTEFACTS, {"artefacts": dict(saved)})
         self.stages.send(self.files.export_set(), timer)
         report = self._write_report(self.files.evaluation(), self.files.scheduled())
         self._fire(Event.EXPORT, report, steps=timer.seconds())

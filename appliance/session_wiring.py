@@ -22,7 +22,7 @@ from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
-from appliance.export import read_back, send, write_export_set, write_unapproved_set
+from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.report import write_report
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
@@ -73,6 +73,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
+        write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
 

@@ -61,9 +61,11 @@ def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], Planned]:
     return plan
 
 
-def agreed(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> SecondCheck:
+def agreed(
+    case: Case, plan: Plan, dose: CalculatedDose, progress: Progress
+) -> tuple[SecondCheck, CalculatedDose | None]:
     """A dose made by hand agrees with no physics: what sessions do with a check that agrees is tried with this one."""
-    return SecondCheck(dose.algorithm, "stand-in", True, ("The stand-in agrees",), plan.digest, dose.digest)
+    return SecondCheck(dose.algorithm, "stand-in", True, ("The stand-in agrees",), plan.digest, dose.digest), None
 
 
 def stages_with(**changed: object) -> Callable[[Config, IdentityStore], Stages]:
