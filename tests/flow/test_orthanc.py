@@ -73,7 +73,7 @@ def test_orthanc_pushes_a_case_and_receives_the_approved_plan(
 
 
 def _compare(served: Served, orthanc: Orthanc, pushed: set[str], folder: Path) -> None:
-    """Every exported object but the second dose, which is kept, is in Orthanc, equal element by element; all of them are
+    """Every exported object is in Orthanc, equal element by element, except the second dose, which is kept. All are
     valid DICOM to an independent checker."""
     written = sorted((next((served.store / "sessions").iterdir()) / "export").glob("*.dcm"))
     exported = [path for path in written if path.name != SECOND_DOSE_FILE]
