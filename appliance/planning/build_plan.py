@@ -107,8 +107,8 @@ def delivery_order(segments: BeamSegments) -> NDArray[np.int64]:
 
 def _leaves(segments: BeamSegments, i: int, jaws: Jaws, machine: Machine) -> Tips:
     """Leaf positions of one segment; closed pairs stand behind the nearer X jaw, with the smallest gap, or as far out
-    as their banks reach. Where no jaw can cover them, pairs of the second layer stand at the other end, so that each
-    layer covers the gaps of the other."""
+    as their banks reach. Without X jaws pairs of a second layer stand at the other end, so that each layer covers the
+    gaps of the other; all closed pairs of a single layer are behind a Y jaw then (`segments.ajar`)."""
     left, right = segments.apertures.left_mm[i], segments.apertures.right_mm[i]
     gap = machine.mlc.minimum_gap_mm
     low, high = machine.mlc.closed_mm

@@ -36,6 +36,21 @@ def smallest_gap_mm(machine: Machine) -> float:
     return max(SMALLEST_GAP_MM, machine.mlc.minimum_gap_mm)
 
 
+def ajar(left: Vector, right: Vector, machine: Machine) -> tuple[Vector, Vector]:
+    """Segments (segments, pairs) without a closed pair between open ones, where no jaw and no second layer could cover
+    the gap that it keeps: it stands open by that gap amid its neighbours, where the optimiser sees it and moves it."""
+    if "X" in machine.jaws.axes or machine.mlc.lower_blocks:
+        return left, right
+    left, right, half = left.copy(), right.copy(), 0.5 * smallest_gap_mm(machine)
+    for low, high in zip(left, right, strict=True):
+        shown = np.flatnonzero(high > low)
+        if shown.size:
+            closed = np.setdiff1d(np.arange(shown[0], shown[-1]), shown)
+            middle = np.interp(closed, shown, 0.5 * (low + high)[shown])
+            low[closed], high[closed] = middle - half, middle + half
+    return left, right
+
+
 def jaws_of(left: Vector, right: Vector, machine: Machine) -> Vector:
     """Jaws (segments, 4) as x1, x2, y1, y2: around the open leaf pairs of each segment, or of the whole beam where the
     machine's jaws do not follow the segments; within the jaws' travel and not narrower than they may be."""
@@ -93,6 +108,7 @@ def sequence_beam(
     is_open = last > first
     left = np.where(is_open, zero_mm + first * width, 0.0)
     right = np.where(is_open, zero_mm + last * width, 0.0)
+    left, right = ajar(left, right, machine)
     field = (zero_mm, zero_mm + (stop - start) * width)
     apertures = Apertures(left, right, jaws_of(left, right, machine), result.weight)
     return BeamSegments(apertures, _windows(left, right, field, span, machine))
@@ -232,6 +248,7 @@ def priced(
     if best is None:
         return beam
     a = beam.apertures
-    left, right = np.vstack([a.left_mm, best[0]]), np.vstack([a.right_mm, best[1]])
+    new_left, new_right = ajar(best[0][None], best[1][None], machine)
+    left, right = np.vstack([a.left_mm, new_left]), np.vstack([a.right_mm, new_right])
     grown = Apertures(left, right, jaws_of(left, right, machine), np.append(a.mu, mu))
     return BeamSegments(grown, np.vstack([beam.window_mm, best[2]]))

@@ -78,7 +78,11 @@ def test_a_technique_that_the_machine_does_not_deliver_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("machine", "beam_model", "words"),
     [
-        ("dual_layer", "couchside_6mv", "6 MV FFF from 1000 mm.*'couchside_6mv' is 6 MV STANDARD.*to couchside_6mv_fff"),
+        (
+            "dual_layer",
+            "couchside_6mv",
+            "6 MV FFF from 1000 mm.*'couchside_6mv' is 6 MV STAND.*to couchside_6mv_fff",
+        ),
         ("mr_ring160", "couchside_6mv_fff", "7 MV FFF from 1435 mm.*none is shipped for it: commission"),
         ("millennium120", "couchside_6mv_fff", "6 MV STANDARD.*to couchside_6mv or generic_6mv"),
     ],
