@@ -79,7 +79,7 @@ def test_two_percent_is_the_limit() -> None:
 
 
 def test_a_slit_of_leaves_along_y_lies_where_its_leaves_are() -> None:
-    """20 mm along X and 140 mm along Y (the patient's axis, of which the image shows 80): of leaves along Y as of leaves
+    """20 mm along X and 140 mm along Y (the patient's axis, of which the image shows 80): leaves along Y as leaves
     along X. Turned the wrong way the slit would lie within the slices and miss nothing."""
     jaws = Jaws(-10.0, 10.0, -70.0, 70.0)
     borders = tuple(np.arange(-70.0, 71.0, 5.0).tolist())
