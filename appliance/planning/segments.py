@@ -36,18 +36,19 @@ def smallest_gap_mm(machine: Machine) -> float:
     return max(SMALLEST_GAP_MM, machine.mlc.minimum_gap_mm)
 
 
-def ajar(left: Vector, right: Vector, machine: Machine) -> tuple[Vector, Vector]:
+def ajar(left: Vector, right: Vector, window_mm: Vector, machine: Machine) -> tuple[Vector, Vector]:
     """Segments (segments, pairs) without a closed pair between open ones, where no jaw and no second layer could cover
-    the gap that it keeps: it stands open by that gap amid its neighbours, where the optimiser sees it and moves it."""
+    the gap that it keeps: it stands open by that gap at the nearer end of its window, where the optimiser sees it."""
     if "X" in machine.jaws.axes or machine.mlc.lower_blocks:
         return left, right
-    left, right, half = left.copy(), right.copy(), 0.5 * smallest_gap_mm(machine)
-    for low, high in zip(left, right, strict=True):
+    left, right, gap = left.copy(), right.copy(), smallest_gap_mm(machine)
+    for low, high, (start, end) in zip(left, right, window_mm, strict=True):
         shown = np.flatnonzero(high > low)
         if shown.size:
             closed = np.setdiff1d(np.arange(shown[0], shown[-1]), shown)
             middle = np.interp(closed, shown, 0.5 * (low + high)[shown])
-            low[closed], high[closed] = middle - half, middle + half
+            low[closed] = np.where(middle - start < end - middle, start, end - gap)
+            high[closed] = low[closed] + gap
     return left, right
 
 
@@ -108,10 +109,9 @@ def sequence_beam(
     is_open = last > first
     left = np.where(is_open, zero_mm + first * width, 0.0)
     right = np.where(is_open, zero_mm + last * width, 0.0)
-    left, right = ajar(left, right, machine)
-    field = (zero_mm, zero_mm + (stop - start) * width)
-    apertures = Apertures(left, right, jaws_of(left, right, machine), result.weight)
-    return BeamSegments(apertures, _windows(left, right, field, span, machine))
+    windows = _windows(left, right, (zero_mm, zero_mm + (stop - start) * width), span, machine)
+    left, right = ajar(left, right, windows, machine)
+    return BeamSegments(Apertures(left, right, jaws_of(left, right, machine), result.weight), windows)
 
 
 def _windows(left: Vector, right: Vector, field: tuple[float, float], span: float, machine: Machine) -> Vector:
@@ -248,7 +248,7 @@ def priced(
     if best is None:
         return beam
     a = beam.apertures
-    new_left, new_right = ajar(best[0][None], best[1][None], machine)
+    new_left, new_right = ajar(best[0][None], best[1][None], best[2][None], machine)
     left, right = np.vstack([a.left_mm, new_left]), np.vstack([a.right_mm, new_right])
     grown = Apertures(left, right, jaws_of(left, right, machine), np.append(a.mu, mu))
     return BeamSegments(grown, np.vstack([beam.window_mm, best[2]]))
