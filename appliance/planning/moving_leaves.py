@@ -72,7 +72,9 @@ class MovingLeaves:
         self._machine, self._starter, self._head = machine, starter, head
         self._rough = rough
         layers = leaf_layers(machine).borders_mm
-        self._drawers = [MovingFluence(dose_model.raster, layers, collimation, y_mm=f.y_mm) for f in fields]
+        self._drawers = [
+            MovingFluence(dose_model.raster, layers, collimation, y_mm=f.y_mm, active=f.active) for f in fields
+        ]
         self.paths: tuple[FieldPath, ...] = ()
         self.limits: tuple[FieldLimits, ...] = ()
 
