@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from appliance.config import PlanningConfig
 from appliance.errors import ModelError, PlanningError
 from appliance.planning.beam_models import BEAM_MODELS, load_calibrated
 from appliance.planning.final_dose import ENERGY_TOLERANCE_MV, SAD_TOLERANCE_MM
-from appliance.planning.machine import Machine
+from appliance.planning.machine import Machine, load_machine
 from engines.photon.beam_model import BeamModel
+
+
+def check_configured(planning: PlanningConfig) -> None:
+    """`check_plannable` for what a configuration names. Raises ModelError as well, for files that cannot be used."""
+    check_plannable(load_machine(planning.machine), planning.technique, load_calibrated(planning.beam_model)[0])
 
 
 def check_plannable(machine: Machine, technique: str, model: BeamModel) -> None:

@@ -16,6 +16,7 @@ from appliance.dicomio.files import save_durable
 from appliance.dicomio.plan import plan_dataset
 from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options, load_machine
 from appliance.planning.leaf_paths import legal
+from appliance.planning.machine import MACHINES
 from appliance.planning.moving_leaves import MovingLeaves
 from appliance.planning.moving_vector import FieldPath, MovingVector
 from appliance.planning.pieces import leaf_layers_mm, pieces
@@ -43,7 +44,10 @@ class Started:
 def started(request, tmp_path_factory: pytest.TempPathFactory) -> Started:
     machine, technique = request.param
     folder: Path = tmp_path_factory.mktemp(machine)
-    name = machine if request.param in PAIRS else with_every_technique(machine, folder)
+    return begun(machine if request.param in PAIRS else with_every_technique(machine, folder), technique, folder)
+
+
+def begun(name: str, technique: str, folder: Path) -> Started:
     config = PlanningConfig(
         machine=name, technique=technique, beam_model=beam_for(name, folder), algorithm="pencil_beam",
         beams=1 if technique == "vmat" else 3, dose_grid_mm=6.0, beamlet_mm=5.0, segments_per_beam=8,
@@ -176,6 +180,21 @@ def test_the_gradient_of_moving_layers_is_exact(started):
         return vector.gradient(at, delivery._slopes(at, weight))
 
     check_gradient(vector, delivery._drawn, gradient_of, 2)
+
+
+@pytest.mark.parametrize("technique", ["sliding_window", "vmat"])
+def test_leaves_that_are_slow_to_start_keep_the_lowest_dose_rate(technique, tmp_path):
+    """A tenth of the shipped acceleration: intervals last longer, and the least metersets are made for that."""
+    content = (MACHINES / "millennium120.toml").read_text("utf-8")
+    slow = tmp_path / "millennium120.toml"
+    slow.write_text(content.replace("leaf_acceleration_mm_s2 = 500.0", "leaf_acceleration_mm_s2 = 50.0"), "utf-8")
+    made = begun(str(slow), technique, tmp_path)
+    for seed in range(3):
+        scramble(made, seed)
+        plan = made.tps._delivery.plan()
+        facts, shipped = check_plan(plan, str(slow)), check_plan(plan, "millennium120")
+        assert facts.violations == ()
+        assert facts.delivery_time_s > shipped.delivery_time_s
 
 
 def test_machines_are_those_that_are_shipped():
