@@ -4,8 +4,8 @@ Beam models are loaded by the engine that uses them; machines, density tables an
 caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its
 `[[file]]` entries (`path` relative to models/, `sha256`) must match the file on disk. Failed if a file does not load,
 was altered or is missing, if a kind has no file at all, if the machine, beam model or density table named in the
-configuration is not there, or if they do not fit together as the caller's `together` says. A machine whose figures nobody
-has confirmed says so (its reader's `unconfirmed`).
+configuration is not there, or if they do not fit together as the caller's `together` says. A machine with figures that
+nobody has confirmed says so (its reader's `unconfirmed`).
 """
 
 from __future__ import annotations

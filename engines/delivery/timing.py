@@ -22,8 +22,8 @@ from engines.errors import EngineError
 Vector = NDArray[np.float64]
 AXES = ("dose", "leaves", "jaws", "collimator", "couch")
 LEAVES = AXES.index("leaves")
-ROUNDS = 40
-"""Times that leaves slow the others down and are asked again (chosen: arcs and sweeps of random leaves needed 12 at
+ROUNDS = 20
+"""Times that leaves slow the others down and are asked again (chosen: 300 random arcs and sweeps needed three at
 most); what is left then takes the time in which any leaf could turn round."""
 
 
