@@ -21,6 +21,7 @@ from appliance.commissioning.cone import CollapsedCone
 from appliance.commissioning.curves import Array, Curve, Kind, equivalent_square_mm, of_kind
 from appliance.commissioning.description import BeamDescription
 from appliance.commissioning.fit_axis import at_bound, fit_axis
+from appliance.commissioning.fit_pencil import fit_pencil
 from appliance.commissioning.fit_profile import TAILOR, fit_softening, fit_source_width
 from appliance.commissioning.model import Written, beam_model
 from appliance.commissioning.pencil import PencilBeam
@@ -107,9 +108,10 @@ def commission(
         written = beam_model(beam, description, tables.attenuation, tables.kernels)
     except EngineError as error:
         raise ModelError(f"the measurements lead to an impossible model ({error})") from error
-    judged = judge(written.model, measurements, setup, Part(progress, rounds / (rounds + 1), 1.0))
+    model = fit_pencil(written.model, curves)
+    judged = judge(model, measurements, setup, Part(progress, rounds / (rounds + 1), 1.0))
     progress("judged", 1.0)
-    return Commissioned(written.model, judged, _facts(beam, reach), _notes(beam, reach, measurements, written))
+    return Commissioned(model, judged, _facts(beam, reach), _notes(beam, reach, measurements, written))
 
 
 @dataclass(frozen=True)

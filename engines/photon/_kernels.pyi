@@ -25,6 +25,7 @@ def geometry_of_points(
     sad: float,
     m: float,
     beta: list[float],
+    softening: list[float],
     out: NDArray[np.float32],
     threads: int,
 ) -> None: ...
@@ -112,6 +113,7 @@ def add_on_grid(
     sad: float,
     m: float,
     beta: list[float],
+    softening: list[float],
     maps: NDArray[np.float32],
     u0: float,
     v0: float,

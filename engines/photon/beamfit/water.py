@@ -24,6 +24,7 @@ AZIMUTHS = 32
 PITCH_MM, BASIS_PITCH_MM = 1.0, 2.0
 """Rasters of whole profiles, and of a profile's knots, which are looked at inside the field only."""
 AROUND_MM = 80.0
+KERMA_DEPTHS_MM = np.arange(0.0, 1001.0, 5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +55,9 @@ class Water:
     def __init__(self, pencils: Pencils, head: Head, sad_mm: float) -> None:
         self.pencils, self.head, self.sad_mm = pencils, head, sad_mm
         self.rings = pencils.mix(head.fluence)
-        energy = head.fluence * pencils.energy_mev * pencils.collision_kerma
-        self._mu_per_mm = 0.1 * float(energy @ pencils.attenuation_cm2_g / energy.sum())
+        released = head.fluence * pencils.energy_mev * pencils.collision_kerma
+        kerma = np.exp(-0.1 * np.outer(KERMA_DEPTHS_MM, pencils.attenuation_cm2_g)) @ released
+        self._log_kerma = np.log(kerma / kerma[0])
         self._planes: dict[tuple[Field, float], tuple[Array, Array]] = {}
         self._kernels: dict[tuple[float, ...], NDArray[np.complex128]] = {}
         edges = pencils.radius_edges_mm
@@ -153,7 +155,13 @@ class Water:
         """What the greater attenuation of off-axis rays takes off by a depth."""
         angle = np.degrees(np.arctan(radius_mm / self.sad_mm))
         c1, c2, c3 = self.head.softening_per_deg
-        return np.asarray(np.exp(-self._mu_per_mm * depth_mm * (c1 * angle + c2 * angle**2 + c3 * angle**3)))
+        softer = 1.0 + c1 * angle + c2 * angle**2 + c3 * angle**3
+        return np.asarray(self.kerma(depth_mm * softer) / self.kerma(depth_mm))
+
+    def kerma(self, depth_mm: Array) -> Array:
+        """Primary collision kerma on the axis at depths (any shape), relative to depth 0, inverse square left out: the
+        beam hardens on its way, as in superposition/terma.py."""
+        return np.asarray(np.exp(np.interp(depth_mm, KERMA_DEPTHS_MM, self._log_kerma)))
 
     def _rings_at(self, depth_mm: Array) -> Array:
         """(n, R) at depths (n,), linear between the middles of the bins and above the first."""
