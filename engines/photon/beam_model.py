@@ -15,8 +15,8 @@ from engines.photon.superposition import model as superposition
 from engines.photon.superposition.model import ExtraFocal, SuperpositionModel
 
 
-WIDEST_TANGENT = 0.36
-"""Of 20 degrees off the axis: the corner of a 400 mm field lies at 16."""
+WIDEST_TANGENT = 0.3
+"""Of 17 degrees off the axis: the corner of a 400 mm field lies at 16."""
 
 
 LEAST_PROFILE = 0.01

@@ -20,8 +20,8 @@ from engines.photon.superposition.model import ExtraFocal
 Array = NDArray[np.float32]
 
 COARSE_SHARE = 0.25
-"""Fluence is summed over squares of this share of the blur's sigma before it is blurred (chosen: 0.02 % of the open
-field's head scatter at worst, and the work is that of a tenth of one of the three convolutions)."""
+"""Fluence is summed over squares of this share of the blur's sigma before it is blurred (chosen: off by 0.01 % of the
+open fluence at worst)."""
 
 
 class HeadScatter:
