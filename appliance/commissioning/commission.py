@@ -182,23 +182,31 @@ def cone_correction(
 
 def judge(model: BeamModel, measurements: Measurements, setup: Setup, tell: Part) -> tuple[Judged, ...]:
     """The collapsed cone's table and the pencil beam's, each with every curve that it can compute."""
+    algorithms: list[tuple[Algorithm, float]] = [(PencilBeam(model), gy_per_mu(model))]
+    if model.superposition is not None:
+        algorithms.insert(0, (_cone(model, measurements.curves), calibrate.gy_per_mu(model)))
+    made = []
+    for number, (algorithm, gy) in enumerate(algorithms):
+        part = Part(tell, number / len(algorithms), (number + 1) / len(algorithms))
+        made.append(judge_by(algorithm, gy, measurements, setup, part))
+    return tuple(made)
+
+
+def judge_by(
+    algorithm: Algorithm, gy: float, measurements: Measurements, setup: Setup, tell: Progress = silent
+) -> Judged:
+    """One algorithm's table. gy: its calibration, Gy per MU of unit fluence."""
     reference, curves = measurements.beam.reference, measurements.curves
     point = Curve(
         Kind.OUTPUT_FACTOR, reference.field_mm, reference.field_mm, reference.ssd_mm, reference.depth_mm, "Z",
         np.array([reference.depth_mm]), np.ones(1),
     )  # fmt: skip
-    made = []
-    algorithms: list[tuple[Algorithm, float]] = [(PencilBeam(model), gy_per_mu(model))]
-    if model.superposition is not None:
-        algorithms.insert(0, (_cone(model, curves), calibrate.gy_per_mu(model)))
-    for number, (algorithm, gy) in enumerate(algorithms):
-        compared: list[Comparison] = []
-        for done, curve in enumerate(curves):
-            tell(algorithm.name, (number + done / len(curves)) / len(algorithms))
-            compared += comparisons([curve], algorithm, setup, among=curves)
-        off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
-        made.append(Judged(algorithm.name, tuple(compared), mppg_table(compared, reference, off)))
-    return tuple(made)
+    compared: list[Comparison] = []
+    for done, curve in enumerate(curves):
+        tell(algorithm.name, done / len(curves))
+        compared += comparisons([curve], algorithm, setup, among=curves)
+    off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
+    return Judged(algorithm.name, tuple(compared), mppg_table(compared, reference, off))
 
 
 def _cone(model: BeamModel, curves: Sequence[Curve]) -> CollapsedCone:

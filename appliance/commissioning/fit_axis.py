@@ -2,10 +2,10 @@
 
 Residuals, each in units of what it may be off by: from the depth of the maximum on 0.5 % of the local dose, in the
 build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the surface is
-worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn to zero, the published
-spectrum: weakly the tilt, which depth doses determine, by as much as a residual its hardening, which they hardly tell
-from the tilt. Parameters that the data say nothing of (electrons without build-up data, how far electrons spread without
-a small detector's, head scatter without factors) stay where they start.
+worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn to zero, the
+published spectrum: weakly the tilt, which depth doses determine, by as much as a residual its hardening, which they
+hardly tell from the tilt. Parameters that the data say nothing of (electrons without build-up data, how far electrons
+spread without a small detector's, head scatter without factors) stay where they start.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ LOWER = AxisParameters(-2.0, -2.0, 0.0, 5.0, 0.0, 0.03, 10.0)
 UPPER = AxisParameters(2.0, 2.0, 0.25, 60.0, 0.8, 0.3, 200.0)
 SCALE = AxisParameters(0.3, 0.3, 0.05, 15.0, 0.1, 0.05, 40.0)
 TILT_PRIOR, HARDENING_PRIOR = 0.2, 1.0
-"""Residual of one SCALE away from the published spectrum. At 0.2 for both, hardening runs to its bound and the tilt after
-it, for 0.3 to 0.8 of a cost of 110 and 44 (shipped beams)."""
+"""Residual of one SCALE away from the published spectrum. At 0.2 for both, hardening runs to its bound and the tilt
+after it, for 0.3 to 0.8 of a cost of 110 and 44 (shipped beams)."""
 STEP = (1e-3,)
 SHALLOW_MM = 12.0
 SHALLOW_POINTS, SPREAD_POINTS, SPREAD_FIELDS = 2, 3, 3
 """Contaminant electrons are seen above that depth: by so many points of a curve that cover the detector, and how they
-spread by so many points in so many fields. Two points of a 6 mm chamber would make them as narrow as lateral equilibrium
-is: what is wrong there is not the electrons."""
+spread by so many points in so many fields. Two points of a 6 mm chamber would make them as narrow as lateral
+equilibrium is: what is wrong there is not the electrons."""
 TOLERANCE = 1e-4
 EVALUATIONS = 60
 """A fit that has not settled after as many Jacobians is at a bound or has nothing to fit (chosen)."""
@@ -88,10 +88,7 @@ def _determined(curves: Sequence[Curve], setup: Setup) -> list[str]:
     if len(of_kind(curves, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)) >= 3:
         names += ["head_weight", "head_sigma_mm"]
     points = np.array(
-        [
-            np.count_nonzero(_covered(c, setup) & (c.positions_mm < SHALLOW_MM))
-            for c in of_kind(curves, Kind.DEPTH_DOSE)
-        ]
+        [np.count_nonzero(_covered(c, setup) & (c.positions_mm < SHALLOW_MM)) for c in of_kind(curves, Kind.DEPTH_DOSE)]
     )
     if np.any(points >= SHALLOW_POINTS):
         names += ["electron_weight", "electron_attenuation_per_mm"]

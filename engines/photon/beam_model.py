@@ -14,7 +14,6 @@ from engines.errors import EngineError
 from engines.photon.superposition import model as superposition
 from engines.photon.superposition.model import ExtraFocal, SuperpositionModel
 
-
 WIDEST_TANGENT = 0.3
 """Of 17 degrees off the axis: the corner of a 400 mm field lies at 16."""
 
@@ -59,10 +58,10 @@ class Collimation:
 @dataclass(frozen=True, eq=False)
 class BeamModel:
     """Singular-value pencil-beam model (Bortfeld, Schlegel, Rhein 1993). attenuation and betas in 1/mm; profile: in-air
-    fluence relative to the axis at radius_mm on the isocentre plane. softening (s2, s4): off the axis radiological depths
-    count 1 + s2 t^2 + s4 t^4 times, t the tangent of the ray's angle to the axis; zeros for none. extra_focal: head
-    scatter as fluence of its own (head_scatter.py); None where kernels hold it or nothing does. superposition: what the
-    collapsed cone needs; None for a model that has a pencil beam only."""
+    fluence relative to the axis at radius_mm on the isocentre plane. softening (s2, s4): off the axis radiological
+    depths count 1 + s2 t^2 + s4 t^4 times, t the tangent of the ray's angle to the axis; zeros for none. extra_focal:
+    head scatter as fluence of its own (head_scatter.py); None where kernels hold it or nothing does. superposition:
+    what the collapsed cone needs; None for a model that has a pencil beam only."""
 
     name: str
     energy_mv: float

@@ -100,8 +100,8 @@ def head_scatter(model: BeamModel, raster: Raster) -> HeadScatter | None:
 class KernelMaps:
     """Linear operator from fluence (beams, nv, nu) to interleaved kernel maps (beams, nv, nu, 4), float32.
 
-    ssd_mm: source-surface distance of each beam's axis; chooses its kernel table. In-air profile and head scatter of the
-    beam model are part of the operator. The fourth channel is a pad and stays zero.
+    ssd_mm: source-surface distance of each beam's axis; chooses its kernel table. In-air profile and head scatter of
+    the beam model are part of the operator. The fourth channel is a pad and stays zero.
     """
 
     def __init__(self, model: BeamModel, raster: Raster, ssd_mm: tuple[float, ...], *, threads: int = THREADS) -> None:

@@ -1,9 +1,9 @@
 """Head scatter of the pencil beam: a second, wide source seen through the same aperture, as fluence of its own.
 
 The source is the collapsed cone's (superposition/model.py, ExtraFocal): for a Gaussian of sigma in a plane at z_f, an
-aperture at z_c and the isocentre at SAD, its fluence at u is that of the aperture, as projected from the target, blurred
-by sigma (1 - a) SAD / z_c and taken at a u SAD / z_c, with a = (z_c - z_f) / (SAD - z_f). A kernel cannot do that: it
-would show half of the source at a field's edge, where four fifths of it are seen in a 400 mm field.
+aperture at z_c and the isocentre at SAD, its fluence at u is that of the aperture, as projected from the target,
+blurred by sigma (1 - a) SAD / z_c and taken at a u SAD / z_c, with a = (z_c - z_f) / (SAD - z_f). A kernel cannot do
+that: it would show half of the source at a field's edge, where four fifths of it are seen in a 400 mm field.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ class HeadScatter:
 
 
 @lru_cache(maxsize=32)
-def _seen(
-    head: ExtraFocal, sad_mm: float, pitch_mm: float, first_mm: float, count: int
-) -> tuple[Array, Array]:
+def _seen(head: ExtraFocal, sad_mm: float, pitch_mm: float, first_mm: float, count: int) -> tuple[Array, Array]:
     """Along one axis of nodes from first_mm on: (count, squares) share of the source that each node sees through each
     coarse square, over the pixels in it; (squares, count) which pixels each square holds."""
     a = (head.collimator_mm - head.distance_mm) / (sad_mm - head.distance_mm)

@@ -4,8 +4,9 @@ Bortfeld, Schlegel, Rhein (Med Phys 20:311, 1993) write a pencil's dose as sum_i
 (exp(-m d) - exp(-b_i d)). For given m and b the w_i of every radius are a linear least squares over depth; m and b are
 chosen so that the doses of circular fields, in which clinical beams are measured, are met best (variable projection).
 Kernels are taken on the isocentre plane of one source-surface distance: a radius r at depth d lies at r / s there, s =
-(SSD + d) / SAD, so that the divergence of scatter is in the kernels. So are contaminant electrons, and that head scatter
-falls with the distance from a source of its own. Its fluence is not: head_scatter.py adds it to the aperture's.
+(SSD + d) / SAD, so that the divergence of scatter is in the kernels. So are contaminant electrons, and that head
+scatter falls with the distance from a source of its own. Its fluence is not: head_scatter.py adds it to the
+aperture's.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ FIELD_RADII_MM = np.array([5.0, 10.0, 17.0, 22.5, 40.0, 56.0, 84.0, 112.0, 150.0
 REFERENCE = 5
 """That of about 100 mm square."""
 FACTOR_WEIGHT = 3.0
-"""Of a miss between fields at FACTOR_MM against one in a depth dose, of which there are forty times as many (chosen)."""
+"""Of a miss between fields at FACTOR_MM against one in a depth dose, of which there are forty times as many
+(chosen)."""
 POWER = 1.5
 """Misses count with this power before they are squared: the largest ones most (chosen)."""
 START = (0.0041, 0.6, 0.1, 0.0085)

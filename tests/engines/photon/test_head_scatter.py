@@ -1,4 +1,4 @@
-"""Head scatter as fluence of its own and softer depths off the axis: against closed forms, point by point, transposed."""
+"""Head scatter as fluence of its own, softer depths off the axis: against closed forms, point by point, transposed."""
 
 from __future__ import annotations
 
