@@ -48,7 +48,7 @@ HEAD_DISTANCE_MM, COLLIMATOR_MM = 125.0, 450.0
 """Of the flattening filter (or what scatters instead) and of the collimator's lower parts, from the target (chosen: of
 the size of C-arm machines; the fitted width of the source absorbs most of what they are wrong by)."""
 SOURCE_FWHM_MM = 1.5
-ROUNDS, CONE_ROUNDS = 2, 2
+ROUNDS, CONE_ROUNDS = 2, 1
 
 
 @dataclass(frozen=True, eq=False)
