@@ -49,6 +49,8 @@ HEAD_DISTANCE_MM, COLLIMATOR_MM = 125.0, 450.0
 the size of C-arm machines; the fitted width of the source absorbs most of what they are wrong by)."""
 SOURCE_FWHM_MM = 1.5
 ROUNDS, CONE_ROUNDS = 2, 1
+STEADY_MM, FEWEST_STEADY = 10.0, 6
+"""Depth from which, and points by which, the correction of a depth dose is taken as a parabola (chosen)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,7 @@ def cone_correction(
     ratios: dict[str, tuple[Array, Array]] = {}
     for done, curve in enumerate(direct):
         tell("collapsed cone", 0.1 * done / len(direct))
-        ratios[key(curve)] = curve.positions_mm, cone.dose(curve) / plain.dose(curve)
+        ratios[key(curve)] = curve.positions_mm, _steady(curve, cone.dose(curve) / plain.dose(curve))
     side = np.array([c.field_x_mm for c in squares])
     order = np.argsort(side)
     for curve in factors:
@@ -178,6 +180,17 @@ def cone_correction(
             known = np.array([ratios[key(squares[i])][1][0] for i in same])
             ratios[key(curve)] = curve.positions_mm, np.array([np.interp(at, side[same], known)])
     return Correction(ratios)
+
+
+def _steady(curve: Curve, ratio: Array) -> Array:
+    """A depth dose's ratio (n,) without what changes from voxel to voxel: a parabola from STEADY_MM on. Lines of the
+    collapsed cone make single voxels of a narrow field deep in water differ by half a percent; a spectrum that follows
+    them ends at its bounds."""
+    deep = curve.positions_mm >= STEADY_MM
+    if curve.kind is not Kind.DEPTH_DOSE or np.count_nonzero(deep) < FEWEST_STEADY:
+        return ratio
+    course = np.polynomial.Polynomial.fit(curve.positions_mm[deep], ratio[deep], 2)
+    return np.where(deep, course(curve.positions_mm), ratio)
 
 
 def judge(model: BeamModel, measurements: Measurements, setup: Setup, tell: Part) -> tuple[Judged, ...]:
