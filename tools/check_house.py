@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.house import (  # noqa: E402
     beam_cards,
+    check_table,
     config_keys,
     error_keys,
     functions,
@@ -40,6 +41,7 @@ RULES = (
     state_table,
     machine_table,
     beam_cards,
+    check_table,
     readme,
 )
 
@@ -58,6 +60,7 @@ def main() -> int:
         state_table.write(ROOT)
         machine_table.write(ROOT)
         beam_cards.write(ROOT)
+        check_table.write(ROOT)
     report = check(ROOT)
     for line in report.notices:
         print(f"notice: {line}")

@@ -26,7 +26,7 @@ DEEP, BUILD_UP, FACTOR = 0.5, 3.0, 0.3
 LOWER = AxisParameters(-2.0, -2.0, 0.0, 5.0, 0.0, 0.03, 10.0)
 UPPER = AxisParameters(2.0, 2.0, 0.25, 60.0, 0.8, 0.3, 200.0)
 SCALE = AxisParameters(0.3, 0.3, 0.05, 15.0, 0.1, 0.05, 40.0)
-TILT_PRIOR, HARDENING_PRIOR = 0.2, 1.0
+TILT_PRIOR, HARDENING_PRIOR = 0.2, 3.0
 """Residual of one SCALE away from the published spectrum. At 0.2 for both, hardening runs to its bound and the tilt
 after it, for 0.3 to 0.8 of a cost of 110 and 44 (shipped beams)."""
 STEP = (1e-3,)

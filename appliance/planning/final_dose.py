@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,10 @@ class FinalDose:
         image: Image,
         external: VoxelSet | None,
         *,
-        beam_model: str = "couchside_6mv",
-        density: str = "generic_ct",
+        beam_model: str,
+        density: str,
+        algorithm: Algorithm,
         supports: tuple[VoxelSet, ...] = (),
-        algorithm: Algorithm = "pencil_beam",
         overrides: Overrides = (),
     ) -> None:
         load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
@@ -129,13 +129,13 @@ class FinalDose:
 
 
 class DoseOptions(TypedDict, total=False):
-    """What `FinalDose` may be told by keyword."""
+    """What `FinalDose` is told by keyword. What it needs has no default here: the configuration has the only one."""
 
-    beam_model: str
-    density: str
+    beam_model: Required[str]
+    density: Required[str]
+    algorithm: Required[Algorithm]
     supports: tuple[VoxelSet, ...]
     overrides: Overrides
-    algorithm: Algorithm
 
 
 def dose_options(planning: PlanningConfig, structures: Sequence[Structure]) -> DoseOptions:

@@ -8,6 +8,7 @@ import pytest
 
 from tools.house import (
     beam_cards,
+    check_table,
     config_keys,
     error_keys,
     functions,
@@ -33,6 +34,7 @@ RULES = (
     state_table,
     machine_table,
     beam_cards,
+    check_table,
     readme,
 )
 

@@ -21,7 +21,7 @@ WEAK = 0.03
 direction of a wide group (chosen: cones then read few groups outside the fields; error in docs/superposition.md)."""
 
 MOST_LINES = 4
-"""Sets of parallel lines for the cones that carry most primary energy: lines keep to whole voxels, so that at a
+"""Sets of parallel lines for the cones that carry most energy: lines keep to whole voxels, so that at a
 field's edge single voxels are off by what a few forward cones do (measured in docs/superposition.md)."""
 
 Volume = NDArray[np.float32]
@@ -47,10 +47,8 @@ class Part:
 
     def sets(self, weights: NDArray[np.float32], edges: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(cones,): sets of lines of each, by its share of what groups with edges release, were they equal: one up to
-        the mean share, MOST_LINES at most. Sets begin elsewhere in a voxel. Scatter is smooth enough with one. As
-        directions alone decide, dose is linear in the monitor units of each beam."""
-        if self.part:
-            return np.ones(len(weights), np.int64)
+        the mean share, MOST_LINES at most. Sets begin elsewhere in a voxel. As directions alone decide, dose is linear
+        in the monitor units of each beam."""
         carried = np.maximum(weights[:, edges, 3::3].sum(axis=(1, 2), dtype=np.float64), 0.0)
         return np.asarray(np.clip(np.ceil(carried / carried.mean()), 1, MOST_LINES), np.int64)
 
