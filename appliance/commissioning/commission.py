@@ -170,7 +170,7 @@ def cone_correction(
     ratios: dict[str, tuple[Array, Array]] = {}
     for done, curve in enumerate(direct):
         tell("collapsed cone", 0.1 * done / len(direct))
-        ratios[key(curve)] = curve.positions_mm, _steady(curve, cone.dose(curve) / plain.dose(curve))
+        ratios[key(curve)] = curve.positions_mm, steady(curve, cone.dose(curve) / plain.dose(curve))
     side = np.array([c.field_x_mm for c in squares])
     order = np.argsort(side)
     for curve in factors:
@@ -182,7 +182,7 @@ def cone_correction(
     return Correction(ratios)
 
 
-def _steady(curve: Curve, ratio: Array) -> Array:
+def steady(curve: Curve, ratio: Array) -> Array:
     """A depth dose's ratio (n,) without what changes from voxel to voxel: a parabola from STEADY_MM on. Lines of the
     collapsed cone make single voxels of a narrow field deep in water differ by half a percent; a spectrum that follows
     them ends at its bounds."""

@@ -3,8 +3,8 @@
 Residuals, each in units of what it may be off by: from the depth of the maximum on 0.5 % of the local dose, in the
 build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the surface is
 worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn to zero, the
-published spectrum: weakly the tilt, which depth doses determine, by as much as a residual its hardening, which they
-hardly tell from the tilt. Parameters that the data say nothing of (electrons without build-up data, how far electrons
+published spectrum: weakly the tilt, which depth doses determine, strongly the hardening, which they hardly tell from
+the tilt. Parameters that the data say nothing of (electrons without build-up data, how far electrons
 spread without a small detector's, head scatter without factors) stay where they start.
 """
 
