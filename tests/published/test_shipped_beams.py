@@ -66,7 +66,7 @@ def test_off_axis(beam: tuple[BeamModel, Measurements]) -> None:
     assert np.abs(made.modelled / made.measured - 1.0)[inside].max() * 100 < OFF_AXIS_PERCENT
 
 
-KNOWN_MISSES: set[tuple[str, str, str]] = set()
+KNOWN_MISSES = {("couchside_6mv", "collapsed cone", "5.6 Off axis, jaw-shaped fields, penumbra")}
 """(beam, algorithm, test) that a shipped beam is known to fail; its card says by how much."""
 
 
