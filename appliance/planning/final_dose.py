@@ -31,6 +31,8 @@ ARC_PITCH_MM = 2.0
 """The same for beams seen from more than MANY_DIRECTIONS (chosen: what one direction is wrong by in its penumbra, up to
 1.5 % of its own dose, does not repeat in the next)."""
 MANY_DIRECTIONS = 30
+ENERGY_TOLERANCE_MV = 0.5
+"""Beam qualities differ by 1 MV or more in name, or not at all."""
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
@@ -174,7 +176,7 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
 
 
 def _check(beam: Beam, model: BeamModel) -> None:
-    if abs(beam.energy_mv - model.energy_mv) > 0.5 or beam.fluence_mode != model.fluence_mode:
+    if abs(beam.energy_mv - model.energy_mv) > ENERGY_TOLERANCE_MV or beam.fluence_mode != model.fluence_mode:
         raise UnsupportedPlan(
             f"beam {beam.number} is {beam.energy_mv:g} MV {beam.fluence_mode}, but beam model '{model.name}' is "
             f"{model.energy_mv:g} MV {model.fluence_mode}; choose the beam model of this energy"
