@@ -29,6 +29,9 @@ SCALE = AxisParameters(0.3, 0.3, 0.05, 15.0, 0.1, 0.05, 40.0)
 TILT_PRIOR, HARDENING_PRIOR = 0.2, 3.0
 """Residual of one SCALE away from the published spectrum. At 0.2 for both, hardening runs to its bound and the tilt
 after it, for 0.3 to 0.8 of a cost of 110 and 44 (shipped beams)."""
+ELECTRONS_PER_MM, ELECTRON_PRIOR = 0.2, 1.0
+"""Contaminant electrons are drawn to this attenuation by a residual a SCALE (chosen: the flattened shipped beam ends
+there by itself): a beam with few of them has else any."""
 STEP = (1e-3,)
 SHALLOW_MM = 12.0
 SHALLOW_POINTS, SPREAD_POINTS, SPREAD_FIELDS = 2, 3, 3
@@ -104,7 +107,9 @@ def _covered(curve: Curve, setup: Setup) -> np.ndarray:
 
 def _residuals(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction) -> Array:
     axis = beam.axis
-    parts = [np.array([TILT_PRIOR * axis.tilt / SCALE.tilt, HARDENING_PRIOR * axis.hardening / SCALE.hardening])]
+    electrons = (axis.electron_attenuation_per_mm - ELECTRONS_PER_MM) / SCALE.electron_attenuation_per_mm
+    priors = (TILT_PRIOR * axis.tilt / SCALE.tilt, HARDENING_PRIOR * axis.hardening / SCALE.hardening)
+    parts = [np.array([*priors, ELECTRON_PRIOR * electrons])]
     for made in comparisons(curves, Superposed(beam, correction), setup):
         deep = DEEP if len(made.measured) > 1 else FACTOR
         allowed = np.where([region is Region.BUILD_UP for region in made.regions], BUILD_UP, deep)

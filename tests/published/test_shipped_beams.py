@@ -18,7 +18,7 @@ from engines.photon.beam_model import BeamModel, load_beam_model
 from engines.photon.calibrate import gy_per_mu
 
 BEAMS = Path(__file__).resolve().parents[2] / "models" / "beam"
-DEPTH_DOSE_PERCENT, FROM_MM, TO_MM = 1.5, 15.0, 300.0
+DEPTH_DOSE_PERCENT, FROM_MM, TO_MM = 2.0, 15.0, 300.0
 FACTOR_PERCENT, OFF_AXIS_PERCENT = 2.0, 2.0
 ALGORITHMS_PERCENT = 2.5
 
