@@ -18,7 +18,7 @@ from engines.photon.beam_model import BeamModel, load_beam_model
 from engines.photon.calibrate import gy_per_mu
 
 BEAMS = Path(__file__).resolve().parents[2] / "models" / "beam"
-DEPTH_DOSE_PERCENT, FROM_MM, TO_MM = 2.0, 15.0, 300.0
+DEPTH_DOSE_PERCENT, FROM_MM, TO_MM = 1.5, 15.0, 300.0
 FACTOR_PERCENT, OFF_AXIS_PERCENT = 2.0, 2.0
 ALGORITHMS_PERCENT = 2.5
 
@@ -66,7 +66,7 @@ def test_off_axis(beam: tuple[BeamModel, Measurements]) -> None:
     assert np.abs(made.modelled / made.measured - 1.0)[inside].max() * 100 < OFF_AXIS_PERCENT
 
 
-KNOWN_MISSES = {("couchside_6mv", "collapsed cone", "5.6 Off axis, jaw-shaped fields, penumbra")}
+KNOWN_MISSES: set[tuple[str, str, str]] = set()
 """(beam, algorithm, test) that a shipped beam is known to fail; its card says by how much."""
 
 
