@@ -22,7 +22,7 @@ from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import BeamPoint, DvhDifference, SecondCheck, TargetDifference
-from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
+from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
 
 __all__ = [
     "Approval",
@@ -41,6 +41,7 @@ __all__ = [
     "Evaluation",
     "ExportSet",
     "Finding",
+    "GoalConflict",
     "GoalResult",
     "GoalSet",
     "Identity",

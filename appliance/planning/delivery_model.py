@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -56,7 +57,16 @@ class Delivery(Protocol):
         """A gradient in the present fluence as one in the variables."""
         ...
 
+    @property
+    def mu(self) -> float:
+        """Monitor units of one fraction."""
+        ...
+
     def scale(self, factor: float) -> None: ...
+
+    def remember(self) -> Callable[[], None]:
+        """A way back to the present state."""
+        ...
 
     def plan(self) -> Plan:
         """The plan as it is exported, rounded to what a plan states."""

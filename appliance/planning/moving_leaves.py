@@ -99,6 +99,18 @@ class MovingLeaves:
         vector = MovingVector(self.fields, self.limits, self.paths)
         return vector.gradient(self.paths, self._slopes(self.paths, by_fluence))
 
+    @property
+    def mu(self) -> float:
+        return float(sum(path.mu.sum() for path in self.paths))
+
+    def remember(self) -> Callable[[], None]:
+        paths, limits = self.paths, self.limits
+
+        def back() -> None:
+            self.paths, self.limits = paths, limits
+
+        return back
+
     def scale(self, factor: float) -> None:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +82,18 @@ class StepAndShoot:
         vector = SegmentVector(self._segments, self._machine, 0.0)
         parts = [self._drawer.adjoint(b.apertures, g) for b, g in zip(self._segments, by_fluence, strict=True)]
         return vector.gradient(self._segments, parts)
+
+    @property
+    def mu(self) -> float:
+        return float(sum(beam.apertures.mu.sum() for beam in self._segments))
+
+    def remember(self) -> Callable[[], None]:
+        segments = self._segments
+
+        def back() -> None:
+            self._segments = segments
+
+        return back
 
     def scale(self, factor: float) -> None:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)

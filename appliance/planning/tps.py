@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
-from appliance.contracts import CalculatedDose, Case, GoalSet, Objectives, Plan, PlanningState, StructureKind
+from appliance.contracts import (
+    CalculatedDose,
+    Case,
+    GoalConflict,
+    GoalSet,
+    Objectives,
+    Plan,
+    PlanningState,
+    StructureKind,
+)
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
-from appliance.planning.conflicts import Pull, conflicts, in_words
+from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.machine import check_plannable, load_machine
@@ -120,7 +131,7 @@ class PhotonTps:
         self._correction = self._dose - self._delivery.dose_model.forward(self._delivery.fluence())
         values = goal_values(self.goal_set.goals, self._full, full)
         hottest = hottest_gy(self._full, self.case.external.tg263, full)
-        return PlanningState(values, float("nan"), hottest, 0, "full")
+        return PlanningState(values, float("nan"), hottest, 0, "full", self._delivery.mu)
 
     def _watch(self, full_gy: NDArray[np.float32]) -> None:
         """Samples from now on also the voxels that are too hot and were not looked at: an optimiser hides hot spots
@@ -147,9 +158,21 @@ class PhotonTps:
             self._final = plan, dose
         return self._final
 
-    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
-        """One sentence for each missed goal that other objectives stand against, in the plan as it is."""
-        if not self._sequenced:
+    def remember(self) -> Callable[[], PlanningState]:
+        leaves, final = self._delivery.remember(), self._final
+
+        def back() -> PlanningState:
+            leaves()
+            self._final = final
+            self._dose = self._delivery.dose_model.forward(self._delivery.fluence()) + self._correction
+            return self._state(float("nan"), 0, "remembered")
+
+        return back
+
+    def conflicts(self, objectives: Objectives) -> tuple[GoalConflict, ...]:
+        """One for each missed goal that other objectives stand against, in the fluence or plan as it is."""
+        stage = self._delivery if self._sequenced else self._fluence
+        if not self._sequenced and self._fluence.values is None:
             return ()
         goals, values = self.goal_set.goals, goal_values(self.goal_set.goals, self._regions, self._dose)
         missed = frozenset(
@@ -157,16 +180,12 @@ class PhotonTps:
         )
         if not missed:
             return ()
-        model, delivery = self._delivery.dose_model, self._delivery
         slopes = Merit(objectives, self._regions, self.samples).slopes(self._dose)
-        pulls = [Pull(objective, delivery.in_variables(model.adjoint(slope))) for objective, slope in slopes]
-        return tuple(
-            f"{goals[found.goal]} is missed: it stands against "
-            + " and ".join(f"{in_words(o)} (cosine {cosine:.2f})" for o, cosine in found.against)
-            for found in conflicts(pulls, missed)
-        )
+        pulls = [Pull(objective, stage.in_variables(stage.dose_model.adjoint(slope))) for objective, slope in slopes]
+        return tuple(told(found, goals) for found in conflicts(pulls, missed))
 
     def _state(self, merit: float, iterations: int, stage: str) -> PlanningState:
         values = goal_values(self.goal_set.goals, self._regions, self._dose)
         hottest = hottest_gy(self._regions, self.case.external.tg263, self._dose)
-        return PlanningState(values, merit, hottest, iterations, stage)
+        mu = self._delivery.mu if self._sequenced else float("nan")
+        return PlanningState(values, merit, hottest, iterations, stage, mu)

@@ -1,0 +1,90 @@
+"""The last stage: lower organ doses and fewer monitor units, as low as reasonably achievable, without losing a goal.
+
+Goals are limits, and a planner who has met them goes on. In every round each organ's objective asks for a little less
+than it has, targets and hot spots are held to their goals with a reserve, and monitor units are scaled to what coverage
+needs. Ends after its rounds, each of which is bounded by the evaluations of one `refine`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from appliance.contracts import Objective, ObjectiveKind, Objectives, PlanningState
+from appliance.contracts.progress import Progress
+from appliance.execution.meeting import GAIN, Met
+from appliance.execution.normalise import scaled
+from appliance.execution.operator import Candidate, Operator
+from appliance.execution.rules import Rules
+from appliance.execution.score import is_organ
+
+SPARING_ROUNDS = 4
+STEP = 0.04
+"""Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
+RESERVE = 0.002
+"""Goals are held with this room (relative): half of what estimate and true dose were seen to differ by after a round
+(chosen)."""
+REPAIRS = 2
+"""Full calculations at most after the first of the result, where that shows a goal as lost that was counted as met."""
+
+
+def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
+    """The best candidate after at most `rounds` rounds, judged by a true dose."""
+    best, objectives, step = met.best, met.objectives, STEP
+    state = best.back() if rounds else best.state
+    state = best.state
+    for number in range(rounds):
+        progress("planner: sparing", number / rounds)
+        objectives = wishes(met.rules, objectives, state, step)
+        state = operator.refine(objectives)
+        factor = operator.factor(state, room=RESERVE, worth=GAIN)
+        wanted = scaled(operator.goal_set, state, factor)
+        if operator.score(wanted, room=RESERVE) > operator.score(best.state, room=_reserve(best)) + GAIN:
+            best = operator.kept(state, factor)
+        else:
+            step /= 2
+    progress("planner: final dose", 1.0)
+    return _proven(operator, best, met.best)
+
+
+def wishes(rules: Rules, objectives: Objectives, state: PlanningState, step: float) -> Objectives:
+    """Objectives of the next round: the planner's habits for targets, helpers and hot spots; organs below what they
+    have."""
+    adjusted = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=RESERVE)
+    wished = []
+    for objective, first in zip(adjusted, rules.first, strict=True):
+        value = state.goal_values[objective.goal] if objective.goal >= 0 else math.nan
+        if math.isnan(value) or not is_organ(rules.goal_set, rules.goal_set.goals[objective.goal]):
+            wished.append(objective)
+        else:
+            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal].unit, step))
+    return tuple(wished)
+
+
+def _lower(first: Objective, value: float, unit: str, step: float) -> Objective:
+    if unit == "Gy":
+        return replace(first, dose_gy=value * (1 - step))
+    if first.kind is ObjectiveKind.DVH_MAX and unit == "%":
+        return replace(first, volume_percent=min(first.volume_percent, value * (1 - step)))
+    return first
+
+
+def _reserve(candidate: Candidate) -> float:
+    return 0.0 if candidate.judged else RESERVE
+
+
+def _proven(operator: Operator, best: Candidate, before: Candidate) -> Candidate:
+    """`best` by a true dose, scaled again where that shows that it pays; `before` where that is better by its own."""
+    proven = operator.true(best)
+    for _ in range(REPAIRS):
+        factor = operator.factor(proven.state, room=0.0, worth=GAIN)
+        if factor == 1.0:
+            break
+        again = operator.true(operator.kept(operator.estimated(operator.tps.normalise(1.0)), factor))
+        if operator.score(again.state) <= operator.score(proven.state):
+            break
+        proven = again
+    if operator.score(before.state) > operator.score(proven.state) + GAIN:
+        earlier = operator.true(before)
+        if operator.score(earlier.state) > operator.score(proven.state):
+            return earlier
+    return proven
