@@ -10,11 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isnan
 
-from appliance.contracts import CalculatedDose, GoalSet, Objectives, Plan, PlanningState, TreatmentPlanningSystem
+from appliance.contracts import (
+    CalculatedDose,
+    GoalSet,
+    Objective,
+    ObjectiveKind,
+    Objectives,
+    Plan,
+    PlanningState,
+    TreatmentPlanningSystem,
+)
 from appliance.execution.normalise import best_factor, scaled
 from appliance.execution.rules import hot_shortfall, shortfall
 from appliance.execution.score import score
 
+MOST_OFF = 0.03
+"""Objectives are moved by at most this share of their dose."""
 NORMALISE_FROM = 0.0002
 """A change of monitor units below this is not worth making."""
 
@@ -45,8 +56,19 @@ class Operator:
         return Candidate(judged, self.tps.remember(), judged=True)
 
     def refine(self, objectives: Objectives) -> PlanningState:
-        """One more round of optimisation; the state is an estimate."""
-        return self.estimated(self.tps.refine(objectives))
+        """One more round of optimisation; the state is an estimate. Objectives speak of true doses, so what the TPS is
+        asked is moved by what its figures are off."""
+        return self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
+
+    def _as_seen(self, objective: Objective) -> Objective:
+        """Mean doses are left as they are: the rules move those by what the estimate shows."""
+        if objective.goal < 0 or objective.kind is ObjectiveKind.MEAN_DOSE or self._judged is None:
+            return objective
+        if self._sampled is None or self.goal_set.goals[objective.goal].unit != "Gy":
+            return objective
+        off_gy = self._judged.goal_values[objective.goal] - self._sampled.goal_values[objective.goal]
+        most_gy = MOST_OFF * objective.dose_gy
+        return objective if isnan(off_gy) else replace(objective, dose_gy=objective.dose_gy - clip(off_gy, most_gy))
 
     def estimated(self, sampled: PlanningState) -> PlanningState:
         """What the full grid will show: the TPS's own figures moved by what they were off when last compared."""
@@ -97,3 +119,7 @@ class Operator:
             number in besides or isnan(value) or shortfall(goal, value) + room <= 0
             for number, (goal, value) in enumerate(zip(self.goal_set.goals, state.goal_values, strict=True))
         )
+
+
+def clip(value: float, most: float) -> float:
+    return min(max(value, -most), most)

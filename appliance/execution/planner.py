@@ -76,4 +76,5 @@ def _plan_fluence(operator: Operator, rules: Rules, progress: Progress) -> tuple
                 break
             rules = rules.giving_up(hopeless, state.goal_values[hopeless])
         objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=FLUENCE_ROOM)
-    return rules, objectives
+    # What was pushed against a goal that is given up was pushed too far: apertures would start stiff.
+    return rules, rules.afresh() if rules.given_up else objectives

@@ -24,8 +24,9 @@ LARGEST_SHIFT, LOWEST_MEAN = 0.02, 0.97
 """The dose asked of a mean moves by at most this share of the limit a round, and never below this share of it."""
 HELPER_RELAX = 0.7
 """Helpers without a goal weigh this much less after each round that misses one."""
-GIVEN_UP_ROOM = 1.05
-"""A goal that is given up asks for no less than this multiple of what was reached then (chosen)."""
+GIVEN_UP_ROOM, GIVEN_UP_WEIGHT = 1.05, 0.25
+"""A goal that is given up asks for this multiple of what was reached then, with this share of its first weight (chosen:
+enough to cost no more than it must; without any weight a parotid gland rose by 8 Gy where 1 Gy was needed)."""
 RELEASE_FROM = 0.004
 """Goals met with more room than this are released."""
 
@@ -54,13 +55,24 @@ class Rules:
     first: Objectives
     given_up: frozenset[int] = frozenset()
 
+    yielded: Objectives = ()
+    """What is asked of the goals given up."""
+
     def giving_up(self, goal: int, value: float) -> Rules:
-        """From now on without that goal: its objectives ask for a little more than the value reached, at their first
-        weight."""
-        first = tuple(
-            replace(o, dose_gy=max(o.dose_gy, value * GIVEN_UP_ROOM)) if o.goal == goal else o for o in self.first
+        """From now on little is asked of that goal, whose value is known."""
+        less = tuple(
+            replace(o, dose_gy=max(o.dose_gy, value * GIVEN_UP_ROOM), weight=o.weight * GIVEN_UP_WEIGHT)
+            for o in self.first
+            if o.goal == goal
         )
-        return replace(self, first=first, given_up=self.given_up | {goal})
+        return replace(self, given_up=self.given_up | {goal}, yielded=(*self.yielded, *less))
+
+    def afresh(self) -> Objectives:
+        """First weights again."""
+        return tuple(self._yielded(first) if first.goal in self.given_up else first for first in self.first)
+
+    def _yielded(self, first: Objective) -> Objective:
+        return next(o for o in self.yielded if (o.goal, o.kind) == (first.goal, first.kind))
 
     def adjust(
         self, objectives: Objectives, values: tuple[float, ...], hottest_gy: float, *, room: float
@@ -74,7 +86,7 @@ class Rules:
         changed = []
         for objective, first in zip(objectives, self.first, strict=True):
             if objective.goal in self.given_up:
-                changed.append(first)
+                changed.append(self._yielded(first))
             elif objective.goal >= 0:
                 goal = self.goal_set.goals[objective.goal]
                 changed.append(_push(objective, first, goal, shortfall(goal, values[objective.goal]) + room))

@@ -10,7 +10,7 @@ from appliance.execution.rules import hot_shortfall, shortfall
 PRIORITY_POINTS = {1: 10.0, 2: 5.0, 3: 2.0}
 PARTIAL_UNTIL = 0.10
 """A goal missed by more than this share of its limit earns nothing; closer misses earn up to half (chosen)."""
-HOT_POINTS = 5.0
+HOT_POINTS = 10.0
 ROOM_POINTS, MOST_ROOM = 0.02, 0.5
 """Credit for room beyond a goal, in units of its points (chosen: never worth a goal)."""
 SPARED_POINTS = 0.5

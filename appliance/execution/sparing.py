@@ -14,7 +14,7 @@ from appliance.contracts.progress import Progress
 from appliance.execution.meeting import GAIN, Met
 from appliance.execution.normalise import scaled
 from appliance.execution.operator import Candidate, Operator
-from appliance.execution.rules import Rules
+from appliance.execution.rules import Rules, shortfall
 from appliance.execution.score import is_organ
 
 SPARING_ROUNDS = 4
@@ -23,6 +23,9 @@ STEP = 0.04
 RESERVE = 0.002
 """Goals are held with this room (relative): half of what estimate and true dose were seen to differ by after a round
 (chosen)."""
+NEAR, RECLAIMS = 0.06, 2
+"""Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
+may have what their own goals leave them meanwhile."""
 REPAIRS = 2
 """Full calculations at most after the first of the result, where that shows a goal as lost that was counted as met."""
 
@@ -30,11 +33,17 @@ REPAIRS = 2
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
     """The best candidate after at most `rounds` rounds, judged by a true dose."""
     best, objectives, step = met.best, met.objectives, STEP
-    state = best.back() if rounds else best.state
+    if rounds:
+        best.back()
     state = best.state
-    for number in range(rounds):
-        progress("planner: sparing", number / rounds)
-        objectives = wishes(met.rules, objectives, state, step)
+    for number in range(rounds + RECLAIMS if rounds else 0):
+        progress("planner: sparing", number / (rounds + RECLAIMS))
+        if number < rounds:
+            objectives = wishes(met.rules, objectives, state, step)
+        elif near_misses(met.rules, state):
+            objectives = reclaiming(met.rules, objectives, state)
+        else:
+            break
         state = operator.refine(objectives)
         factor = operator.factor(state, room=RESERVE, worth=GAIN)
         wanted = scaled(operator.goal_set, state, factor)
@@ -44,6 +53,26 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
             step /= 2
     progress("planner: final dose", 1.0)
     return _proven(operator, best, met.best)
+
+
+def near_misses(rules: Rules, state: PlanningState) -> frozenset[int]:
+    """Organs' goals that are missed by a little."""
+    goals = zip(rules.goal_set.goals, state.goal_values, strict=True)
+    return frozenset(
+        i for i, (goal, v) in enumerate(goals) if is_organ(rules.goal_set, goal) and 0 < shortfall(goal, v) < NEAR
+    )
+
+
+def reclaiming(rules: Rules, objectives: Objectives, state: PlanningState) -> Objectives:
+    """Full weight on the organs' goals nearly met; of other organs only their goals are asked."""
+    near, goals = near_misses(rules, state), rules.goal_set.goals
+    adjusted = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=RESERVE)
+    return tuple(
+        first
+        if o.goal in near or (o.goal >= 0 and o.goal not in rules.given_up and is_organ(rules.goal_set, goals[o.goal]))
+        else o
+        for o, first in zip(adjusted, rules.first, strict=True)
+    )
 
 
 def wishes(rules: Rules, objectives: Objectives, state: PlanningState, step: float) -> Objectives:

@@ -23,6 +23,10 @@ REFINE_BUDGET = 40
 MU_ROOM = 1.05
 """Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
 
+MU_WEIGHT = 0.005
+"""Merit of a monitor unit of a fraction (chosen: a goal missed by 0.1 Gy outweighs a hundred; a second of beam at the
+usual 600 MU a minute costs 0.05)."""
+
 
 class Delivery(Protocol):
     """Variables of a deliverable plan, with its fluence per direction of `dose_model` and the exact gradient of that.

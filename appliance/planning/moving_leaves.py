@@ -18,7 +18,7 @@ from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.build_plan import PlanHead
-from appliance.planning.delivery_model import MERIT_SCALE, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_WEIGHT, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
@@ -158,9 +158,9 @@ class MovingLeaves:
             slopes = []
             for field, path, own, mend in zip(self.fields, paths, self._slopes(paths, by_fluence), mends, strict=True):
                 seconds, by_mu = self._seconds(path, field)
-                value += SECOND_WEIGHT * seconds
+                value += SECOND_WEIGHT * seconds + MU_WEIGHT * float(path.mu.sum())
                 left, right = own.left_mm + TRAVEL_WEIGHT * mend.left_mm, own.right_mm + TRAVEL_WEIGHT * mend.right_mm
-                slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu))
+                slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu + MU_WEIGHT))
             return value, vector.gradient(paths, slopes)
 
         outcome = minimise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead, build_plan
-from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, MU_WEIGHT, REFINE_BUDGET, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.machine import Machine
@@ -138,7 +139,9 @@ class StepAndShoot:
             parts = [
                 self._drawer.adjoint(beam.apertures, gradient) for beam, gradient in zip(beams, by_fluence, strict=True)
             ]
-            return value, vector.gradient(beams, parts)
+            slopes = [replace(part, mu=part.mu + MU_WEIGHT) for part in parts]
+            value += MU_WEIGHT * sum(float(beam.apertures.mu.sum()) for beam in beams)
+            return value, vector.gradient(beams, slopes)
 
         outcome = minimise(
             evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,

@@ -11,6 +11,7 @@ from appliance.config import PlanningConfig
 from appliance.contracts import (
     CalculatedDose,
     Case,
+    Comparator,
     GoalConflict,
     GoalSet,
     Objectives,
@@ -32,8 +33,9 @@ from appliance.planning.techniques import Setting, technique_of
 from appliance.planning.template import initial_objectives
 
 WATCHED_SHARE, MOST_WATCHED = 0.97, 2000
-"""Unsampled voxels above this share of the hot-spot limit become samples, at most so many at a time (chosen: 3 % is
-what later rounds move a hot spot by; 2000 more voxels cost under 5 % of an evaluation)."""
+"""Unsampled voxels above this share of the hot-spot limit become samples, and those of a target below its goal's dose
+over this share; at most so many at a time (chosen: 3 % is what later rounds move a hot spot by; 2000 more voxels cost
+under 5 % of an evaluation)."""
 
 
 class PhotonTps:
@@ -134,14 +136,28 @@ class PhotonTps:
         return PlanningState(values, float("nan"), hottest, 0, "full", self._delivery.mu)
 
     def _watch(self, full_gy: NDArray[np.float32]) -> None:
-        """Samples from now on also the voxels that are too hot and were not looked at: an optimiser hides hot spots
-        where it is not watched."""
+        """Samples from now on also the voxels that are too hot or too cold and were not looked at: an optimiser hides
+        what it is asked to avoid where it is not watched."""
         hot = np.flatnonzero(full_gy > WATCHED_SHARE * hot_limit_gy(self.goal_set))
-        new = np.setdiff1d(hot, self.samples.index).astype(np.int64)
+        self._sample(hot, full_gy, np.ones(full_gy.size, np.bool_), sign=-1)
+        for goal in self.goal_set.goals:
+            found = self._full.get(goal.structure) if goal.comparator is Comparator.AT_LEAST else None
+            if found is not None and goal.unit == "Gy":
+                target = np.zeros(full_gy.size, np.bool_)
+                target[found[0]] = True
+                self._sample(np.flatnonzero(target & (full_gy < goal.limit / WATCHED_SHARE)), full_gy, target, sign=1)
+
+    def _sample(
+        self, wanted: NDArray[np.int64], full_gy: NDArray[np.float32], within: NDArray[np.bool_], *, sign: int
+    ) -> None:
+        """Adds of the wanted voxels those not sampled yet, the coldest (sign 1) or hottest (-1) first. Samples within
+        the same region that are as cold or hot stand for themselves from now on."""
+        new = np.setdiff1d(wanted, self.samples.index).astype(np.int64)
         if not new.size:
             return
-        new = np.sort(new[np.argsort(-full_gy[new], kind="stable")[:MOST_WATCHED]])
-        whole = full_gy[self.samples.index] >= full_gy[new].min()
+        new = np.sort(new[np.argsort(sign * full_gy[new], kind="stable")[:MOST_WATCHED]])
+        own = self.samples.index
+        whole = within[own] & (sign * full_gy[own] <= (sign * full_gy[new]).max())
         points_mm = self.case.image.grid.centres_mm(new)
         self.samples, order = self.samples.added(new, whole)
         self._delivery.dose_model.add(points_mm, order)
