@@ -43,7 +43,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         try:
             with device_errors():
                 tps = PhotonTps(case, goal_set, planning, progress)
-                made = plan_case(tps, goal_set, progress, note=notes.append)
+                made = plan_case(tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append)
             conflicts[made[0].digest] = tuple(notes)
             return made
         except EngineError as error:

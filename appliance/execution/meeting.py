@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from appliance.contracts import Objectives, PlanningState
 from appliance.contracts.progress import Progress
 from appliance.execution.concede import goal_to_give_up
-from appliance.execution.normalise import WORTH, scaled
+from appliance.execution.normalise import scaled
 from appliance.execution.operator import Candidate, Operator
 from appliance.execution.rules import Rules
 
@@ -51,7 +51,7 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
             rules, idle = further, 0
         objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=ROOM)
         state, idle = operator.refine(objectives), idle + 1
-        factor = operator.factor(state, room=0.0, worth=WORTH)
+        factor = operator.factor(state)
         if operator.score(scaled(operator.goal_set, state, factor)) <= operator.score(best.state) + GAIN:
             continue
         best, idle = operator.kept(state, factor), 0

@@ -109,8 +109,10 @@ class Operator:
     def score(self, state: PlanningState, *, room: float = 0.0) -> float:
         return score(self.goal_set, state, room=room)
 
-    def factor(self, state: PlanningState, *, room: float, worth: float) -> float:
-        found = best_factor(self.goal_set, state, room=room, worth=worth)
+    def factor(self, state: PlanningState, *, room: float = 0.0) -> float:
+        """What to scale monitor units by. Down only where that meets more: lower organ doses at the price of what a
+        target has above its goal are no gain."""
+        found = best_factor(self.goal_set, state, room=room)
         return found if abs(found - 1) > NORMALISE_FROM else 1.0
 
     def satisfied(self, state: PlanningState, room: float, *, besides: frozenset[int] = frozenset()) -> bool:

@@ -31,11 +31,14 @@ REPAIRS = 2
 
 
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
-    """The best candidate after at most `rounds` rounds, judged by a true dose."""
+    """The best candidate after at most `rounds` rounds, judged by a true dose. Without rounds where a goal that was not
+    given up is missed: effort belongs there first."""
     best, objectives, step = met.best, met.objectives, STEP
+    state = best.state
+    if not operator.satisfied(state, 0.0, besides=met.rules.given_up):
+        rounds = 0
     if rounds:
         best.back()
-    state = best.state
     for number in range(rounds + RECLAIMS if rounds else 0):
         progress("planner: sparing", number / (rounds + RECLAIMS))
         if number < rounds:
@@ -45,7 +48,7 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
         else:
             break
         state = operator.refine(objectives)
-        factor = operator.factor(state, room=RESERVE, worth=GAIN)
+        factor = operator.factor(state, room=RESERVE)
         wanted = scaled(operator.goal_set, state, factor)
         if operator.score(wanted, room=RESERVE) > operator.score(best.state, room=_reserve(best)) + GAIN:
             best = operator.kept(state, factor)
@@ -105,7 +108,7 @@ def _proven(operator: Operator, best: Candidate, before: Candidate) -> Candidate
     """`best` by a true dose, scaled again where that shows that it pays; `before` where that is better by its own."""
     proven = operator.true(best)
     for _ in range(REPAIRS):
-        factor = operator.factor(proven.state, room=0.0, worth=GAIN)
+        factor = operator.factor(proven.state)
         if factor == 1.0:
             break
         again = operator.true(operator.kept(operator.estimated(operator.tps.normalise(1.0)), factor))
