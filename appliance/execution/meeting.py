@@ -15,11 +15,12 @@ ROUNDS = 12
 """Rounds at most (chosen: with those after a goal was given up; without that, eight were rarely used)."""
 ROOM = 0.003
 """Goals are wanted with this room (relative), because the last step moves on from an estimate."""
-IDLE_ROUNDS = 3
-"""After so many rounds in a row without a better candidate a goal is given up, or planning stops (chosen: weights
-double in that time, so a fourth would only repeat them)."""
-GAIN = 0.01
-"""A better candidate scores more by this (chosen: far below the points of a goal)."""
+IDLE_ROUNDS = 2
+"""After so many rounds in a row without progress a goal is given up, or planning stops (chosen: weights quadruple in
+that time, so a third would only repeat them)."""
+GAIN, PROGRESS = 0.01, 0.25
+"""A better candidate scores more by GAIN (chosen: far below the points of a goal); one that is progress, by PROGRESS: a
+first-priority goal's shortfall of 0.5 %, or a tenth of what the lightest goal is worth."""
 TRUE_DOSES = 3
 """At most so many full calculations in this stage, the first of which is of the first apertures."""
 
@@ -52,9 +53,10 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
         objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=ROOM)
         state, idle = operator.refine(objectives), idle + 1
         factor = operator.factor(state)
-        if operator.score(scaled(operator.goal_set, state, factor)) <= operator.score(best.state) + GAIN:
+        gain = operator.score(scaled(operator.goal_set, state, factor)) - operator.score(best.state)
+        if gain <= GAIN:
             continue
-        best, idle = operator.kept(state, factor), 0
+        best, idle = operator.kept(state, factor), 0 if gain > PROGRESS else idle
         if operator.satisfied(best.state, 0.0, besides=rules.given_up) and operator.true_doses < TRUE_DOSES:
             best = operator.true(best)
             state = best.state

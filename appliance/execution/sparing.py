@@ -18,7 +18,7 @@ from appliance.execution.rules import Rules, shortfall
 from appliance.execution.score import is_organ
 
 SPARING_ROUNDS = 4
-STEP = 0.04
+STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
 RESERVE = 0.002
 """Goals are held with this room (relative): half of what estimate and true dose were seen to differ by after a round
