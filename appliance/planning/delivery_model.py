@@ -23,9 +23,9 @@ REFINE_BUDGET = 40
 MU_ROOM = 1.05
 """Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
 
-MU_WEIGHT = 0.005
-"""Merit of a monitor unit of a fraction (chosen: a goal missed by 0.1 Gy outweighs a hundred; a second of beam at the
-usual 600 MU a minute costs 0.05)."""
+MU_WEIGHT = 0.02
+"""Merit of a monitor unit of a fraction (chosen: a goal missed by 0.2 Gy outweighs two hundred; a second of beam at the
+usual 600 MU a minute costs 0.2)."""
 
 
 class Delivery(Protocol):
