@@ -15,9 +15,9 @@ ROOM_POINTS, MOST_ROOM = 0.02, 0.5
 """Credit for room beyond a goal, in units of its points (chosen: never worth a goal)."""
 SPARED_POINTS = 0.5
 """The same for an organ: half its dose is worth a quarter of a first-priority goal's points at most (chosen)."""
-MU_POINTS = 0.1
+MU_POINTS = 0.3
 """Cost of one monitor unit for each cGy of a fraction's highest prescription (chosen: a tenth of a C-shape's monitor
-units is worth as much as 1 % of its core's dose)."""
+units is worth as much as 4 % of its core's dose)."""
 CGY_PER_GY = 100.0
 
 

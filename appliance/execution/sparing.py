@@ -26,8 +26,9 @@ RESERVE = 0.002
 NEAR, RECLAIMS = 0.06, 2
 """Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
 may have what their own goals leave them meanwhile."""
-REPAIRS = 2
-"""Full calculations at most after the first of the result, where that shows a goal as lost that was counted as met."""
+REPAIRS, REPAIR_STEP, LOST = 2, 0.01, 0.5
+"""Full calculations at most after the first of the result, where that shows a goal as lost that was counted as met: a
+score lower by LOST, which is less than any goal is worth; and what organs are asked to be lowered by meanwhile."""
 
 
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
@@ -55,7 +56,7 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
         else:
             step /= 2
     progress("planner: final dose", 1.0)
-    return _proven(operator, best, met.best)
+    return _proven(operator, best, met, objectives)
 
 
 def near_misses(rules: Rules, state: PlanningState) -> frozenset[int]:
@@ -104,19 +105,23 @@ def _reserve(candidate: Candidate) -> float:
     return 0.0 if candidate.judged else RESERVE
 
 
-def _proven(operator: Operator, best: Candidate, before: Candidate) -> Candidate:
-    """`best` by a true dose, scaled again where that shows that it pays; `before` where that is better by its own."""
+def _proven(operator: Operator, best: Candidate, met: Met, objectives: Objectives) -> Candidate:
+    """`best` by a true dose; mended where that shows a goal as lost that was counted as met, by its monitor units or
+    else by one more round. What was there before sparing where that is better after all."""
     proven = operator.true(best)
     for _ in range(REPAIRS):
+        if operator.score(proven.state) > operator.score(best.state) - LOST:
+            break
         factor = operator.factor(proven.state)
         if factor == 1.0:
-            break
-        again = operator.true(operator.kept(operator.estimated(operator.tps.normalise(1.0)), factor))
+            state = operator.refine(wishes(met.rules, objectives, proven.state, REPAIR_STEP))
+            again = operator.true(operator.kept(state, operator.factor(state, room=RESERVE)))
+        else:
+            again = operator.true(operator.kept(proven.state, factor))
         if operator.score(again.state) <= operator.score(proven.state):
             break
         proven = again
-    if operator.score(before.state) > operator.score(proven.state) + GAIN:
-        earlier = operator.true(before)
-        if operator.score(earlier.state) > operator.score(proven.state):
-            return earlier
+    if operator.score(met.best.state) > operator.score(proven.state) + GAIN:
+        earlier = operator.true(met.best)
+        return earlier if operator.score(earlier.state) > operator.score(proven.state) else proven
     return proven
