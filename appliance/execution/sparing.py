@@ -35,24 +35,23 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
     """The best candidate after at most `rounds` rounds, judged by a true dose. Without rounds where a goal that was not
     given up is missed: effort belongs there first."""
     best, objectives, step = met.best, met.objectives, STEP
-    state = best.state
-    if not operator.satisfied(state, 0.0, besides=met.rules.given_up):
+    if not operator.satisfied(best.state, 0.0, besides=met.rules.given_up):
         rounds = 0
     if rounds:
         best.back()
+    state = wanted = best.state
     for number in range(rounds + RECLAIMS if rounds else 0):
         progress("planner: sparing", number / (rounds + RECLAIMS))
         if number < rounds:
             objectives = wishes(met.rules, objectives, state, step)
-        elif near_misses(met.rules, state):
-            objectives = reclaiming(met.rules, objectives, state)
+        elif near_misses(met.rules, wanted):
+            objectives = reclaiming(met.rules, objectives, state, near_misses(met.rules, wanted))
         else:
             break
         state = operator.refine(objectives)
-        factor = operator.factor(state, room=RESERVE)
-        wanted = scaled(operator.goal_set, state, factor)
+        wanted = scaled(operator.goal_set, state, operator.factor(state, room=RESERVE))
         if operator.score(wanted, room=RESERVE) > operator.score(best.state, room=_reserve(best)) + GAIN:
-            best = operator.kept(state, factor)
+            best = operator.kept(state, operator.factor(state, room=RESERVE))
         else:
             step /= 2
     progress("planner: final dose", 1.0)
@@ -67,9 +66,9 @@ def near_misses(rules: Rules, state: PlanningState) -> frozenset[int]:
     )
 
 
-def reclaiming(rules: Rules, objectives: Objectives, state: PlanningState) -> Objectives:
+def reclaiming(rules: Rules, objectives: Objectives, state: PlanningState, near: frozenset[int]) -> Objectives:
     """Full weight on the organs' goals nearly met; of other organs only their goals are asked."""
-    near, goals = near_misses(rules, state), rules.goal_set.goals
+    goals = rules.goal_set.goals
     adjusted = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=RESERVE)
     return tuple(
         first

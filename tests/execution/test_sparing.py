@@ -55,6 +55,6 @@ def test_winning_back_asks_for_the_missed_goal_and_of_others_for_their_goals_alo
     rules = RULES.giving_up(1, 10.5)
     now = state(20.1, 10.3, 12.0, 21.0)
     spared = wishes(rules, FIRST, now, 0.1)
-    asked = reclaiming(rules, spared, now)
+    asked = reclaiming(rules, spared, now, near_misses(rules, now))
     assert asked[1] == FIRST[1]
     assert asked[2] == FIRST[2]
