@@ -22,8 +22,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from engines.photon.superposition.cones import cones  # noqa: E402
-from engines.photon.superposition.dose import SETS, Exposure, SuperpositionDose  # noqa: E402
+from engines.photon.superposition.cones import DEGREE, cones  # noqa: E402
+from engines.photon.superposition.dose import SuperpositionDose  # noqa: E402
+from engines.photon.superposition.incidence import Exposure  # noqa: E402
 from engines.photon.superposition.model import ExtraFocal  # noqa: E402
 from tests.engines.photon.superposition.cases import box, point_source, square  # noqa: E402
 
@@ -62,14 +63,21 @@ def bandwidth_gb_s() -> float:
 
 
 def main() -> int:
+    half = VOXELS * MM / 2
+    engine = SuperpositionDose(point_source(), box((half, half, half), MM))
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     run("9 beams", np.arange(9) * 40.0, repeats)
     run("arc of 180", np.arange(180) * 2.0, 1)
     run("arc of 180, head scatter and leakage", np.arange(180) * 2.0, 1, head=True)
-    sweeps = SETS * len(cones().directions)
-    moved = sweeps * VOXELS**3 * 12 / 1e9  # density read, dose read and written
+    grids = [where.density.size for where in (engine.where, engine.scatter_grid)]
+    moved = (
+        sum(12 * len(cones(DEGREE).directions) * size for size in grids) / 1e9
+    )  # density read, dose read and written
     speed = bandwidth_gb_s()
-    print(f"{sweeps} sweeps move at least {moved:.1f} GB; at {speed:.1f} GB/s that is {moved / speed:.2f} s")
+    print(
+        f"sweeps through {grids[0]} and {grids[1]} voxels move at least {moved:.1f} GB; at {speed:.1f} GB/s that is "
+        f"{moved / speed:.2f} s"
+    )
     return 0
 
 

@@ -36,9 +36,9 @@ from engines.photon.calibrate import square_field  # noqa: E402
 from engines.photon.dose import Medium  # noqa: E402
 from engines.photon.frame import beam_frame  # noqa: E402
 from engines.photon.raster import Raster  # noqa: E402
-from engines.photon.superposition.cones import cones  # noqa: E402
-from engines.photon.superposition.dose import SETS, SuperpositionDose  # noqa: E402
-from engines.photon.superposition.dose import Exposure as StillExposure  # noqa: E402
+from engines.photon.superposition.cones import DEGREE, cones  # noqa: E402
+from engines.photon.superposition.dose import SuperpositionDose  # noqa: E402
+from engines.photon.superposition.incidence import Exposure as StillExposure  # noqa: E402
 
 GOAL_MS = 10.0
 CONE_MM, FIELD_MM = 3.0, 100.0
@@ -66,17 +66,19 @@ def traffic(n: int, beams: int, raster: Raster) -> tuple[dict[str, float], dict[
 def cone_traffic(voxels: int, groups: int, exposures: int) -> tuple[dict[str, float], float, float]:
     """({part: bytes}, bytes of the sweeps where all cones swept at once share what they read, operations of the sweeps)
     of one collapsed-cone dose, if every direction of incidence releases energy in every voxel (with head scatter and
-    leakage nearly so: the field and 120 mm around it). Operations counted in cone_lines: about 130 a voxel and sweep
-    for deposition, 70 for each direction of incidence."""
-    v, sweeps = float(voxels), SETS * len(cones().directions)
+    leakage nearly so: the field and 120 mm around it). Primary goes twice through each cone on average (sets of lines),
+    scatter once through the voxels of its own grid, twice as wide. Operations counted in cone_lines: about 65 a voxel
+    and sweep for deposition, 40 for each direction of incidence."""
+    v, sweeps = float(voxels), 3.0 * len(cones(DEGREE).directions)
+    swept = (2 + 1 / 8) / 3 * v  # mean over sweeps
     moved = {
-        "released energy": exposures * v * (4 + 4 + 16 + 8),
-        "turning and hulls": v * groups * (16 + 2 * 8),
-        "sweeps": sweeps * v * (4 + 8 + 8 * groups),
-        "sum of slots": 2 * v * (8 * SLOTS + 8),
+        "released energy": exposures * v * (4 + 4 + 16 + 8) + exposures * v * (4 + 4 + 4),
+        "turning and hulls": (1 + 1 / 8) * v * groups * (8 + 2 * 4),
+        "sweeps": sweeps * swept * (4 + 8 + 4 * groups),
+        "sum of slots": 2 * (1 + 1 / 8) * v * (4 * SLOTS + 8),
     }
-    shared = sweeps * v * 8 + sweeps / SLOTS * v * (4 + 8 * groups)
-    return moved, shared, sweeps * v * (130.0 + 70.0 * groups)
+    shared = sweeps * swept * 8 + sweeps / SLOTS * swept * (4 + 4 * groups)
+    return moved, shared, sweeps * swept * (65.0 + 40.0 * groups)
 
 
 def print_cone_floor(name: str, voxels: int, groups: int, exposures: int) -> None:

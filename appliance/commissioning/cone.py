@@ -16,7 +16,8 @@ from engines.photon.beam_model import Collimation
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
 from engines.photon.raster import Raster
-from engines.photon.superposition.dose import Exposure, SuperpositionDose
+from engines.photon.superposition.dose import SuperpositionDose
+from engines.photon.superposition.incidence import Exposure
 from engines.photon.superposition.model import SuperpositionModel
 
 SPACING_MM, AXIS_SPACING_MM = 2.5, 4.0
@@ -134,5 +135,5 @@ class CollapsedCone:
             opening = rows.T @ raster.coverage("u", np.array([-x]), np.array([x]))
             return np.asarray(self._jaw + (1.0 - self._jaw) * opening, np.float32)
 
-        engine = SuperpositionDose(self._model, medium, spacing_mm=SPACING_MM)
+        engine = SuperpositionDose(self._model, medium, spacing_mm=max(SPACING_MM, tank.across_mm))
         return engine.calculate([Exposure(frame, draw, (-x, x, -y, y))])

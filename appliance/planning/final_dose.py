@@ -23,7 +23,7 @@ from engines.photon.aperture import ApertureFluence
 from engines.photon.backend.protocol import DoseSum
 from engines.photon.beam_model import BeamModel
 from engines.photon.raster import Raster
-from engines.photon.superposition.dose import Exposure
+from engines.photon.superposition.incidence import Exposure
 
 FINAL_PITCH_MM = 1.0
 """Fluence raster of the final dose: 0.6 % of the maximum at worst in the penumbra against 0.5 mm (tests/engines)."""

@@ -13,7 +13,7 @@ from appliance.planning.compute import backend
 from engines.errors import DeviceError, EngineError
 from engines.photon.beam_model import BeamModel
 from engines.photon.dose import Medium
-from engines.photon.superposition.dose import Exposure
+from engines.photon.superposition.incidence import Exposure
 
 Report = Callable[[float], None]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.grid import Grid
-from engines.photon.backend.cone_energy import ReleasedEnergy
+from engines.photon.backend.cone_energy import Launcher, PartEnergy
 from engines.photon.backend.device import Buffer, Device, filled
 from engines.photon.backend.parameters import CONE_GROUP, Launch, blocks, pack
 from engines.photon.backend.points import FLOAT
@@ -20,40 +19,30 @@ keeps 135,000 threads of this kernel's 64 registers. It decides the order of sum
 SHORT, HULL_ENDS = 2, 2
 
 Axes = tuple[int, int, int]
-Launcher = Callable[[str, Sequence[Launch]], None]
-"""Launches a named part of the work: a benchmark also takes its time."""
 
 
 @dataclass(frozen=True, eq=False)
 class AxisOrder:
-    """The dose grid with its axes in one order (a, b, lane), and the cones that go through it so: numbers (n,) of all
-    sets of lines, and their directions (n, 3) along these axes, sorted so that neighbours travel alike: they are swept
-    at once, and what one reads of a slab the next finds in a cache."""
+    """A dose grid with its axes in one order (a, b, lane), and which of the cones go through it so."""
 
     axes: Axes
     shape: Axes
     origin_mm: tuple[float, float, float]
     spacing_mm: tuple[float, float, float]
-    numbers: NDArray[np.int32]
-    directions: NDArray[np.float32]
+    chosen: NDArray[np.bool_]
     density: Buffer
-    resident: tuple[Buffer, Buffer]
-    """Directions and numbers."""
 
     @staticmethod
-    def of(device: Device, grid: Grid, density: NDArray[np.float32], axes: Axes, xyz: NDArray[np.float64]) -> AxisOrder:
-        """density (z, y, x), above zero everywhere; xyz (n, 3): directions in LPS. Inside Device.run."""
+    def of(
+        device: Device, grid: Grid, density: NDArray[np.float32], axes: Axes, chosen: NDArray[np.bool_]
+    ) -> AxisOrder:
+        """density (z, y, x), above zero everywhere. Inside Device.run."""
         turned = np.ascontiguousarray(density.transpose(axes))
         a, b, c = (2 - axis for axis in axes)
-        unsorted, (origin, spacing) = xyz[:, (a, b, c)], (grid.origin_mm, grid.spacing_mm)
-        slab = (np.abs(unsorted[:, :2]) / (spacing[a], spacing[b])).argmax(axis=1)
-        travel = 2 * slab + (np.take_along_axis(unsorted, slab[:, None], axis=1)[:, 0] < 0)
-        numbers = np.argsort(travel, kind="stable").astype(np.int32)
-        directions = np.ascontiguousarray(unsorted[numbers], np.float32)
+        origin, spacing = grid.origin_mm, grid.spacing_mm
         return AxisOrder(
             axes, (turned.shape[0], turned.shape[1], turned.shape[2]), (origin[a], origin[b], origin[c]),
-            (spacing[a], spacing[b], spacing[c]), numbers, directions, filled(device, turned),
-            (filled(device, directions), filled(device, numbers)),
+            (spacing[a], spacing[b], spacing[c]), chosen, filled(device, turned),
         )  # fmt: skip
 
     @property
@@ -61,9 +50,30 @@ class AxisOrder:
         return self.axes != (0, 1, 2)
 
 
-def most_lines(order: AxisOrder) -> NDArray[np.int64]:
-    """(cones,): at least as many lines as `starts_of` of collapsed_cone.h finds for each; one of room for rounding."""
-    steep = np.abs(order.directions) / np.asarray(order.spacing_mm, np.float32)
+@dataclass(frozen=True, eq=False)
+class SortedLines:
+    """Sets of lines through an order of axes: what each is called on the CPU (n,), directions (n, 3) along the order's
+    axes and weights (n, groups, CONE_WEIGHTS). Sorted so that neighbours travel alike: they are swept at once, and what
+    one reads of a slab the next finds in a cache."""
+
+    numbers: NDArray[np.int32]
+    directions: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    @staticmethod
+    def of(order: AxisOrder, xyz: NDArray[np.float64], weights: NDArray[np.float32]) -> SortedLines:
+        """xyz (n, 3): directions in LPS."""
+        unsorted = xyz[:, [2 - axis for axis in order.axes]]
+        slab = (np.abs(unsorted[:, :2]) / order.spacing_mm[:2]).argmax(axis=1)
+        travel = 2 * slab + (np.take_along_axis(unsorted, slab[:, None], axis=1)[:, 0] < 0)
+        numbers = np.argsort(travel, kind="stable").astype(np.int32)
+        directions = np.ascontiguousarray(unsorted[numbers], np.float32)
+        return SortedLines(numbers, directions, np.ascontiguousarray(weights[numbers]))
+
+
+def most_lines(order: AxisOrder, directions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(sets,): at least as many lines as `starts_of` of collapsed_cone.h finds for each; one of room for rounding."""
+    steep = np.abs(directions) / np.asarray(order.spacing_mm, np.float32)
     first = steep[:, 0] >= steep[:, 1]
     slab, row = np.where(first, steep[:, 0], steep[:, 1]), np.where(first, steep[:, 1], steep[:, 0])
     a, b, lanes = order.shape
@@ -73,37 +83,30 @@ def most_lines(order: AxisOrder) -> NDArray[np.int64]:
 
 
 class ConeSweep:
-    """Energy of all groups through one order of axes. Made inside Device.run; its buffers are scratch that the launches
-    refer to, and must live as long."""
+    """One part's energy of all groups through one order of axes. Made inside Device.run; its buffers are scratch that
+    the launches refer to, and must live as long."""
 
-    def __init__(self, device: Device, order: AxisOrder, released: ReleasedEnergy, slots: Buffer) -> None:
+    def __init__(self, device: Device, order: AxisOrder, released: PartEnergy, slots: Buffer) -> None:
         self._device, self._order, self._released, self._slots = device, order, released, slots
         rows, self._voxels = order.shape[0] * order.shape[1], int(np.prod(order.shape))
         self._hulls = [Buffer(device, SHORT * HULL_ENDS * rows * released.groups) for _ in range(2)]
         self._energy = Buffer(device, released.energy.nbytes) if order.is_turned else released.energy
 
-    def run(
-        self,
-        weights: NDArray[np.float32],
-        sources_mm: NDArray[np.float64],
-        exponents: tuple[float, float],
-        launch: Launcher,
-    ) -> None:
-        """Adds to the dose what all groups send along the order's cones. weights (cones, groups, CONE_WEIGHTS) in
-        the order of their numbers, sources_mm (groups, 3) as x, y, z, exponents_per_mm of primary and scatter."""
+    def run(self, own: SortedLines, sources_mm: NDArray[np.float64], exponent_per_mm: float, launch: Launcher) -> None:
+        """Adds to the dose what all groups send along these lines; sources_mm (groups, 3) as x, y, z, exponent_per_mm
+        of the part's first term."""
         order, device = self._order, self._device
         launch("turning and hulls", self._prepared())
         held = [filled(device, record.view(np.uint8)) for record in self._group_records(sources_mm)]
-        held.append(filled(device, weights[order.numbers]))
+        held += [filled(device, own.weights), filled(device, own.directions), filled(device, own.numbers)]
         fields = {
             "density": order.density.address, "by_first": held[0].address, "by_second": held[1].address,
-            "weights": held[2].address, "directions": order.resident[0].address,
-            "number": order.resident[1].address, "slots": self._slots.address,
-            "origin": order.origin_mm, "spacing": order.spacing_mm,
-            "exponent": exponents, "shape": order.shape, "group_count": self._released.groups,
+            "weights": held[2].address, "directions": held[3].address, "number": held[4].address,
+            "slots": self._slots.address, "origin": order.origin_mm, "spacing": order.spacing_mm,
+            "exponent": exponent_per_mm, "shape": order.shape, "group_count": self._released.groups,
         }  # fmt: skip
         device.clear(self._slots.address, self._slots.nbytes)
-        lines, sweeps = most_lines(order), []
+        lines, sweeps = most_lines(order, own.directions), []
         for first in range(0, len(lines), SLOTS):
             count = min(SLOTS, len(lines) - first)
             grid = (blocks(int(lines[first : first + count].max())), count, 1)
@@ -118,8 +121,8 @@ class ConeSweep:
         order, groups, made = self._order, self._released.groups, []
         if order.is_turned:
             fields = {"in": self._released.energy.address, "out": self._energy.address, "shape": self._unturned()}
-            turn = pack("turn_lanes", **fields, images=2 * groups)
-            made.append(Launch("turn_lanes", (blocks(self._voxels), 2 * groups, 1), turn))
+            turn = pack("turn_lanes", **fields, images=groups)
+            made.append(Launch("turn_lanes", (blocks(self._voxels), groups, 1), turn))
         hulls = pack(
             "find_hulls", energy=self._energy.address, by_first=self._hulls[0].address,
             by_second=self._hulls[1].address, shape=order.shape, group_count=groups,
@@ -141,8 +144,7 @@ class ConeSweep:
             records = np.zeros(self._released.groups, CONE_GROUP)
             number = np.arange(self._released.groups, dtype=np.uint64)
             records["source"] = sources_mm[:, axes]
-            records["primary"] = self._energy.address + 2 * image * number
-            records["scatter"] = records["primary"] + np.uint64(image)
+            records["energy"] = self._energy.address + image * number
             records["hull"] = hulls.address + SHORT * HULL_ENDS * rows * number
             made.append(records)
         return made

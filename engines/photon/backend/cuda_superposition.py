@@ -11,24 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import DeviceError
-from engines.photon.backend.cone_energy import DeviceMatter, ReleasedEnergy
-from engines.photon.backend.cone_sweep import HULL_ENDS, SHORT, SLOTS, AxisOrder, ConeSweep, Launcher
+from engines.photon.backend.cone_energy import DeviceMatter, Launcher, PartEnergy, ReleasedEnergy
+from engines.photon.backend.cone_sweep import HULL_ENDS, SHORT, SLOTS, AxisOrder, ConeSweep, SortedLines
 from engines.photon.backend.device import Buffer, Device, fetched
 from engines.photon.backend.parameters import Launch
 from engines.photon.backend.points import FLOAT
 from engines.photon.dose import Medium
-from engines.photon.superposition.dose import (
-    SETS,
-    Exposure,
-    Incidence,
-    Report,
-    SuperpositionDose,
-    join,
-    reach,
-    take_over,
-    wide_groups,
-)
+from engines.photon.superposition.coarse import refined
+from engines.photon.superposition.dose import Report, SuperpositionDose
+from engines.photon.superposition.incidence import Exposure, Incidence, Sight, join, reach, wide_groups
 from engines.photon.superposition.model import SuperpositionModel
+from engines.photon.superposition.sweep import Part
 from engines.photon.superposition.terma import Head
 
 MEMORY_SHARE = 0.9
@@ -46,14 +39,14 @@ class CudaSuperposition(SuperpositionDose):
         device.run(self._place)
 
     def _place(self) -> None:
-        where = self.where
-        self._placed = DeviceMatter(self._device, self._matter, self._tables)
-        self._ways: list[tuple[NDArray[np.bool_], AxisOrder]] = []
-        for chosen, axes in self._orders():
-            directions = np.tile(self._cones.directions[chosen], (SETS, 1))
-            if len(directions):
-                order = AxisOrder.of(self._device, where.grid, where.density, axes, directions)
-                self._ways.append((chosen, order))
+        self._placed = DeviceMatter(self._device, self._matter, self.scatter_grid, self._tables)
+        self._ways = [self._ways_of(part) for part in (self._primary, self._scatter)]
+
+    def _ways_of(self, part: Part) -> list[AxisOrder]:
+        grid, density = part.where.grid, part.where.density
+        return [
+            AxisOrder.of(self._device, grid, density, axes, chosen) for chosen, axes in part.orders() if chosen.any()
+        ]
 
     def on_dose_grid(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
         """Dose (z, y, x) on the coarser dose grid (`where.grid`), in air as well."""
@@ -62,10 +55,12 @@ class CudaSuperposition(SuperpositionDose):
     def released(self, exposures: list[Exposure]) -> NDArray[np.float64]:
         """Energy released in the whole dose grid, as dose times relative density times mm3: (primary, scatter)."""
         energy, _ = self._expose_on_device(exposures, lambda _: None, self._launch)
-        shape = (energy.groups, 2, *self.where.grid.shape)
-        parts = self._device.run(lambda: fetched(self._device, energy.energy, shape))
-        volume = float(np.prod(self.where.grid.spacing_mm))
-        return np.asarray((parts * self.where.density).sum(axis=(0, 2, 3, 4), dtype=np.float64) * volume)
+        made = []
+        for own, where in ((energy.primary, self.where), (energy.scatter, self.scatter_grid)):
+            shape = (own.groups, *where.grid.shape)
+            every = self._device.run(partial(fetched, self._device, own.energy, shape))
+            made.append(self._imparted(every.sum(axis=0), where))
+        return np.array(made)
 
     def kernel_seconds(self, exposures: list[Exposure]) -> dict[str, float]:
         """Device time of each part of one calculation, without transfers and without what the CPU draws."""
@@ -83,30 +78,31 @@ class CudaSuperposition(SuperpositionDose):
     def _calculate(self, exposures: list[Exposure], report: Report, launch: Launcher) -> NDArray[np.float32]:
         if not exposures:
             return np.zeros(self.where.grid.shape, np.float32)
-        energy, groups = self._expose_on_device(exposures, report, launch)
+        energy, sight = self._expose_on_device(exposures, report, launch)
         report(0.5)
-        weights, sources_mm = self._weights(groups)
-        dose = self._device.run(partial(self._swept, energy, weights, sources_mm, launch))
+        coarse, fine = self._device.run(partial(self._swept, energy, sight, launch))
         report(1.0)
-        return dose
+        return np.asarray(fine + refined(coarse, self.scatter_grid, self.where.grid), np.float32)
 
     def _expose_on_device(
         self, exposures: list[Exposure], report: Report, launch: Launcher
-    ) -> tuple[ReleasedEnergy, list[Incidence]]:
+    ) -> tuple[ReleasedEnergy, Sight]:
         groups: list[Incidence] = []
-        # Groups know their sources only: their energy lies on the device.
-        joined = [join(groups, e.frame.source_mm, reach(e.frame.sad_mm, self._group_deg), (0, 0, 0)) for e in exposures]
-        wide, of = wide_groups(groups, exposures[0].frame.sad_mm)
-        energy = self._device.run(partial(self._room_for, len(groups) + len(wide)))
+        nothing = ((0, 0, 0), (0, 0, 0))  # groups know their sources only: their energy lies on the device
+        joined = [join(groups, e.frame.source_mm, reach(e.frame.sad_mm, self._group_deg), nothing) for e in exposures]
+        sad_mm = exposures[0].frame.sad_mm
+        energy = self._device.run(partial(self._room_for, len(groups) + len(wide_groups(groups, sad_mm)[0])))
         for group, (head, exposure, weight) in zip(joined, self._heads(exposures, report), strict=True):
             group.count(exposure, weight)
             self._device.run(partial(self._release, energy, head, groups.index(group), launch))
-        take_over(groups, wide, of)
-        self._device.run(partial(energy.hand_over, [len(groups) + number for number in of], launch))
-        return energy, groups + wide
+        wide, of = wide_groups(groups, sad_mm)
+        for part in (energy.primary, energy.scatter):
+            self._device.run(partial(part.hand_over, [len(groups) + number for number in of], launch))
+        return energy, Sight.of(groups, wide)
 
     def _room_for(self, groups: int) -> ReleasedEnergy:
-        needed, free = bytes_needed(self.where.grid.shape, groups), self._device.free_bytes()
+        needed = bytes_needed(self.where.grid.shape, self.scatter_grid.grid.shape, groups)
+        free = self._device.free_bytes()
         if needed > MEMORY_SHARE * free:
             raise DeviceError(
                 f"this dose needs {needed / 2**30:.2f} GiB of device memory and {free / 2**30:.2f} GiB are free on "
@@ -115,27 +111,38 @@ class CudaSuperposition(SuperpositionDose):
         return ReleasedEnergy(self._device, self._placed, groups)
 
     def _release(self, energy: ReleasedEnergy, head: Head, group: int, launch: Launcher) -> None:
-        launch("released energy", (energy.expose(head, group),))
+        launch("released energy", energy.expose(head, group))
 
     def _swept(
+        self, energy: ReleasedEnergy, sight: Sight, launch: Launcher
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Doses of scatter and primary, each on its own grid."""
+        slots = Buffer(self._device, FLOAT * SLOTS * self.where.grid.size)
+        parts = ((self._scatter, energy.scatter, 1), (self._primary, energy.primary, 0))
+        coarse, fine = (self._dose_of(p, e, self._ways[n], slots, sight, launch) for p, e, n in parts)
+        return coarse, fine
+
+    def _dose_of(
         self,
-        energy: ReleasedEnergy,
-        weights: NDArray[np.float32],
-        sources_mm: NDArray[np.float64],
+        part: Part,
+        energy: PartEnergy,
+        ways: list[AxisOrder],
+        slots: Buffer,
+        sight: Sight,
         launch: Launcher,
     ) -> NDArray[np.float32]:
-        kernel = self._model.kernel
-        exponents = (kernel.primary_exponent_per_mm, kernel.scatter_exponent_per_mm)
-        slots = Buffer(self._device, FLOAT * SLOTS * self.where.grid.size)
-        for chosen, order in self._ways:
-            own = np.ascontiguousarray(np.tile(weights[chosen], (SETS, 1, 1)))
-            ConeSweep(self._device, order, energy, slots).run(own, sources_mm, exponents, launch)
-        return fetched(self._device, energy.dose, self.where.grid.shape)
+        weights = part.weights(sight.rays)
+        sets = part.sets(weights, sight.edges)
+        for order in ways:
+            lines = SortedLines.of(order, *part.lines(weights, sets, order.chosen))
+            ConeSweep(self._device, order, energy, slots).run(lines, sight.sources_mm, part.exponent_per_mm, launch)
+        return fetched(self._device, energy.dose, part.where.grid.shape)
 
 
-def bytes_needed(shape: tuple[int, int, int], groups: int) -> int:
-    """Device memory of a calculation on a dose grid (z, y, x) beside what a CudaSuperposition always holds: energy as
-    it is and turned, slots, dose and depth, hulls of the longest rows' ends; without the maps of one head."""
-    voxels = int(np.prod(shape))
-    rows = voxels // min(shape)
-    return FLOAT * voxels * (4 * groups + SLOTS + 2) + 2 * SHORT * HULL_ENDS * rows * groups
+def bytes_needed(shape: tuple[int, int, int], scatter_shape: tuple[int, int, int], groups: int) -> int:
+    """Device memory of a calculation on dose grids (z, y, x) beside what a CudaSuperposition always holds: energy as it
+    is and turned, slots, dose, depth and scatter not yet pooled, hulls of the longest rows' ends; without the maps of
+    one head."""
+    fine, coarse = int(np.prod(shape)), int(np.prod(scatter_shape))
+    rows = fine // min(shape) + coarse // min(scatter_shape)
+    return FLOAT * (fine * (2 * groups + SLOTS + 3) + coarse * (2 * groups + 1)) + 2 * SHORT * HULL_ENDS * rows * groups

@@ -67,11 +67,15 @@ HEAD = _struct(
     + [(name, np.float32) for name in ("extra_distance", "electrons_per_mm", "table_step")]
     + [("table_last", np.int32)]
 )
-CONE_GROUP = _struct([("source", np.float32, 3), *((name, POINTER) for name in ("primary", "scatter", "hull"))])
+CONE_GROUP = _struct([("source", np.float32, 3), *((name, POINTER) for name in ("energy", "hull"))])
 SHAPE = ("shape", np.int32, 3)
 RELEASE = _struct(
-    [(name, POINTER) for name in ("density", "maps", "table", "depth", "energy", "electrons")]
+    [(name, POINTER) for name in ("density", "maps", "table", "depth", "primary", "scatter", "electrons")]
     + [("lattice", LATTICE), ("head", HEAD), ("source", np.float32, 3)]
+)
+POOL = _struct(
+    [(name, POINTER) for name in ("fine", "density", "coarse_density", "energy")]
+    + [(name, np.int32, 3) for name in ("fine_shape", "shape", "first", "factor")]
 )
 HULL = _struct(
     [
@@ -88,7 +92,7 @@ HAND_OVER = _struct(
 TURN = _struct([("in", POINTER), ("out", POINTER), SHAPE, ("images", np.int32)])
 SWEEP = _struct(
     [(name, POINTER) for name in ("density", "by_first", "by_second", "weights", "directions", "number", "slots")]
-    + [("origin", np.float32, 3), ("spacing", np.float32, 3), ("exponent", np.float32, 2), SHAPE]
+    + [("origin", np.float32, 3), ("spacing", np.float32, 3), ("exponent", np.float32), SHAPE]
     + [(name, np.int32) for name in ("group_count", "first", "count")]
 )
 SLOT = _struct([("slots", POINTER), ("dose", POINTER), SHAPE, ("slot_count", np.int32), ("turned", np.int32)])
@@ -109,6 +113,7 @@ OF_KERNEL: dict[str, np.dtype[np.void]] = {
     "spread": WEIGH,
     "combine": WEIGH,
     "release_energy": RELEASE,
+    "pool_energy": POOL,
     "find_greatest": GREATEST,
     "hand_over": HAND_OVER,
     "find_hulls": HULL,

@@ -14,8 +14,8 @@ from engines.photon.beam_model import BeamModel
 from engines.photon.dose import FluenceOnRaster, Medium
 from engines.photon.frame import BeamFrame
 from engines.photon.raster import Raster
-from engines.photon.superposition.dose import Exposure as StillExposure
 from engines.photon.superposition.dose import Report
+from engines.photon.superposition.incidence import Exposure as StillExposure
 from engines.photon.superposition.model import SuperpositionModel
 
 

@@ -12,7 +12,7 @@ from engines.photon.beam_model import BeamModel, Collimation, LateralKernels
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
 from engines.photon.raster import Raster
-from engines.photon.superposition.dose import Exposure as StillExposure
+from engines.photon.superposition.incidence import Exposure as StillExposure
 from engines.photon.superposition.model import (
     PRIMARY_EXPONENT_PER_MM,
     SCATTER_EXPONENT_PER_MM,

@@ -3,7 +3,7 @@
 //
 // Collapsed cone: Ahnesjo, Med Phys 16:577 (1989). Primary and scatter kernel are sums of exponentials whose exponents do
 // not depend on the polar angle (lambda_k = lambda_0 * 2^k), so energy of all beams that crosses a voxel along one cone
-// travels together and a cone is swept once for all beams.
+// travels together and a cone is swept once for all beams. Each part, primary and scatter, has a grid and cones of its own.
 #pragma once
 #include <cmath>
 
@@ -58,8 +58,8 @@ inline void add(float* to, int begin, int end, Wide what) {
 }
 #endif
 
-constexpr int kTerms = 3;      // exponentials of the primary and of the scatter kernel
-constexpr int kWeights = 1 + 2 + 2 * kTerms * 3;  // of one cone and beam group, see ConeWeights
+constexpr int kTerms = 3;                     // exponentials of the kernel of primary or scatter
+constexpr int kWeights = 1 + 2 + kTerms * 3;  // of one cone and beam group, see ConeWeights
 
 // ---- Energy released ------------------------------------------------------------------------------------------------
 
@@ -145,24 +145,22 @@ struct ConeLattice {
   float length;                     // of the line in one slab, mm
   float origin[3], spacing[3];      // of voxel (0, 0, 0) along slab, row, lane, mm
   float direction[3];               // unit vector along slab, row, lane
-  float first_exponent[2];          // lambda_0 of primary and scatter, 1/mm
+  float first_exponent;             // lambda_0 of the part, 1/mm
 };
 
-// A group of beams that share one source position (slab, row, lane; mm), with the primary and scatter energy that they
-// release in each voxel. hull[2 * (slab * rows + row)]: first lane that is released anything, and one past the last.
+// A group of beams that share one source position (slab, row, lane; mm), with the energy of the part that they release in
+// each voxel. hull[2 * (slab * rows + row)]: first lane that is released anything, and one past the last.
 struct ConeGroup {
   float source[3];
-  const float* primary;
-  const float* scatter;
+  const float* energy;
   const short* hull;
 };
 
-// Weights of one cone and group: the cosine about which they are expanded, its smallest and largest difference, then for
-// primary and scatter each term's three coefficients of the quadratic in (cosine - centre).
+// Weights of one cone and group: the cosine about which they are expanded, its smallest and largest difference, then each
+// term's three coefficients of the quadratic in (cosine - centre).
 struct ConeWeights {
   float centre, low, high;
-  float primary[kTerms][3];
-  float scatter[kTerms][3];
+  float term[kTerms][3];
 };
 static_assert(sizeof(ConeWeights) == kWeights * sizeof(float), "ConeWeights is read from a float array");
 
@@ -181,7 +179,7 @@ CS_INLINE float spread_of(float step, int i) {
 // The lattice of cone number `cone` with unit vector w through an array whose axes are (0, 1, lane): lines step along the
 // steeper of axes 0 and 1. Neither may be less steep than the lanes.
 CS_INLINE ConeLattice lattice_of(const int shape[3], const float origin[3], const float spacing[3], const float w[3],
-                                 const float exponents[2], int cone) {
+                                 float first_exponent, int cone) {
   const bool first = std::fabs(w[0]) / spacing[0] >= std::fabs(w[1]) / spacing[1];
   const float along = first ? w[0] : w[1], across = first ? w[1] : w[0];
   const float slab_mm = first ? spacing[0] : spacing[1], row_mm = first ? spacing[1] : spacing[0];
@@ -209,8 +207,7 @@ CS_INLINE ConeLattice lattice_of(const int shape[3], const float origin[3], cons
   c.direction[0] = along;
   c.direction[1] = across;
   c.direction[2] = w[2];
-  c.first_exponent[0] = exponents[0];
-  c.first_exponent[1] = exponents[1];
+  c.first_exponent = first_exponent;
   return c;
 }
 
@@ -224,16 +221,13 @@ CS_INLINE ConeStarts starts_of(const ConeLattice& c) {
   return ConeStarts{row > 0 ? -row : 0, c.rows - (row < 0 ? row : 0), lane > 0 ? -lane : 0, c.lanes - (lane < 0 ? lane : 0)};
 }
 
-// Energy that a group releases into the cone's terms (primary, then scatter) in one voxel.
-CS_INLINE void release(const ConeWeights& w, Wide cosine, Wide primary, Wide scatter, Wide out[2 * kTerms]) {
+// Energy that a group releases into the cone's terms in one voxel.
+CS_INLINE void release(const ConeWeights& w, Wide cosine, Wide energy, Wide out[kTerms]) {
   const Wide t = least(largest(cosine - w.centre, w.low), w.high);
-  for (int k = 0; k < kTerms; ++k) {
-    out[k] += primary * (w.primary[k][0] + t * (w.primary[k][1] + t * w.primary[k][2]));
-    out[kTerms + k] += scatter * (w.scatter[k][0] + t * (w.scatter[k][1] + t * w.scatter[k][2]));
-  }
+  for (int k = 0; k < kTerms; ++k) out[k] += energy * (w.term[k][0] + t * (w.term[k][1] + t * w.term[k][2]));
 }
 
-// One voxel of a line for the terms of one part: `carried` is what arrives and then what leaves, `own` what is released;
+// One voxel of a line: `carried` is what arrives and then what leaves, `own` what is released;
 // x is the smallest exponent times the radiological length, inverse one over it. Energy is released evenly along the
 // line's piece and attenuated exponentially; what is not deposited goes on, so nothing is lost. Returns what is
 // deposited. g = 1 - exp(-x) by its series at x / 4 and 1 - e^2 = g (2 - g), which has no cancellation at small x.
@@ -260,20 +254,20 @@ template <int N>
 CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const ConeGroup* groups, const ConeWeights* weights,
                           int count, int row, int lane, float* dose) {
   static_assert(N % kWide == 0, "lines are carried kWide at a time");
-  constexpr int kAll = 2 * kTerms, kBlocks = N / kWide;
-  Wide carried[kBlocks][kAll];
+  constexpr int kBlocks = N / kWide;
+  Wide carried[kBlocks][kTerms];
   for (int q = 0; q < kBlocks; ++q)
-    for (int k = 0; k < kAll; ++k) carried[q][k] = Wide{};
-  const float primary_length = c.length * c.first_exponent[0], scatter_length = c.length * c.first_exponent[1];
+    for (int k = 0; k < kTerms; ++k) carried[q][k] = Wide{};
+  const float length = c.length * c.first_exponent, per_length = 1.f / length;
   bool some = false;  // of the lines has met energy
   for (int n = 0; n < c.slabs; ++n) {
     const int r = row + shift_of(c.row_shift, c.row_phase, n), l = lane + shift_of(c.lane_shift, c.lane_phase, n);
     if (r < 0 || r >= c.rows || l + N <= 0 || l >= c.lanes) continue;
     const int slab = c.backwards ? c.slabs - 1 - n : n;
     const long base = slab * c.slab_stride + r * c.row_stride + l;
-    Wide source[kBlocks][kAll];
+    Wide source[kBlocks][kTerms];
     for (int q = 0; q < kBlocks; ++q)
-      for (int k = 0; k < kAll; ++k) source[q][k] = Wide{};
+      for (int k = 0; k < kTerms; ++k) source[q][k] = Wide{};
     for (int b = 0; b < count; ++b) {
       const short* hull = groups[b].hull + 2 * (static_cast<long>(slab) * c.rows + r);
       const int from = hull[0] - l, to = hull[1] - l;  // within the array as hulls are
@@ -289,8 +283,7 @@ CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const Cone
         const int at = q * kWide;
         const Wide dl = count_up(first + c.spacing[2] * static_cast<float>(at), c.spacing[2]);
         const Wide cosine = (across + dl * c.direction[2]) * inverse_root(across2 + dl * dl);
-        release(w, cosine, load(groups[b].primary + base + at, from - at, to - at, 0.f),
-                load(groups[b].scatter + base + at, from - at, to - at, 0.f), source[q]);
+        release(w, cosine, load(groups[b].energy + base + at, from - at, to - at, 0.f), source[q]);
       }
     }
     if (!some) continue;
@@ -298,9 +291,8 @@ CS_INLINE void cone_lines(const ConeLattice& c, const float* density, const Cone
       const int at = q * kWide, begin = -l - at, end = c.lanes - l - at;
       if (begin >= kWide || end <= 0) continue;
       const Wide rho = load(density + base + at, begin, end, 1.f), per_rho = 1.f / rho;
-      for (int k = 0; k < kAll; ++k) source[q][k] *= rho;
-      const Wide stays = deposit(rho * primary_length, per_rho * (1.f / primary_length), source[q], carried[q]) +
-                         deposit(rho * scatter_length, per_rho * (1.f / scatter_length), source[q] + kTerms, carried[q] + kTerms);
+      for (int k = 0; k < kTerms; ++k) source[q][k] *= rho;
+      const Wide stays = deposit(rho * length, per_rho * per_length, source[q], carried[q]);
       add(dose + base + at, begin, end, stays * per_rho);
     }
   }

@@ -112,24 +112,22 @@ bool release_on_grid(In<3> density, Vec3 origin, Vec3 spacing, std::array<Vec3, 
   return true;
 }
 
-// Adds to dose (a, b, c) what all groups send along each direction (directions, 3), given in the array's axes.
-// primary, scatter (groups, a, b, c); hulls: lanes that are released anything, as (groups, a, b, 2); sources (groups, 3);
-// weights (directions, groups, 21).
-void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> scatter, Hulls hulls, In<2> sources,
-               In<2> directions, In<3> weights, std::array<float, 2> first_exponents, Out<3> dose, int threads) {
+// Adds to dose (a, b, c) what all groups send along each direction (directions, 3), given in the array's axes. energy:
+// one array (a, b, c) a group; hulls: lanes that are released anything, as (groups, a, b, 2); sources (groups, 3);
+// weights (directions, groups, CONE_WEIGHTS).
+void transport(In<3> density, Vec3 origin, Vec3 spacing, std::vector<In<3>> energy, Hulls hulls, In<2> sources,
+               In<2> directions, In<3> weights, float first_exponent, Out<3> dose, int threads) {
   const int shape[3] = {static_cast<int>(density.shape(0)), static_cast<int>(density.shape(1)),
                         static_cast<int>(density.shape(2))};
-  const long size = static_cast<long>(density.size()), rows = static_cast<long>(shape[0]) * shape[1];
-  const int count = static_cast<int>(primary.shape(0)), cones = static_cast<int>(directions.shape(0));
+  const long rows = static_cast<long>(shape[0]) * shape[1];
+  const int count = static_cast<int>(energy.size()), cones = static_cast<int>(directions.shape(0));
   require(same_shape(density, dose), "dose must have the shape of density");
-  require(primary.shape(1) == density.shape(0) && primary.shape(2) == density.shape(1) &&
-              primary.shape(3) == density.shape(2) && scatter.size() == primary.size(),
-          "released energy must be (groups, a, b, c)");
+  for (const auto& one : energy) require(same_shape(density, one), "each group's energy must have the shape of density");
   require(hulls.size() == static_cast<size_t>(2 * count * rows), "hulls must be (groups, a, b, 2)");
-  require(sources.shape(0) == primary.shape(0) && sources.shape(1) == 3, "sources must be (groups, 3)");
-  require(directions.shape(1) == 3 && weights.shape(0) == directions.shape(0) &&
-              weights.shape(1) == primary.shape(0) && weights.shape(2) == kWeights,
-          "weights must be (directions, groups, 21)");
+  require(sources.shape(0) == energy.size() && sources.shape(1) == 3, "sources must be (groups, 3)");
+  require(directions.shape(1) == 3 && weights.shape(0) == directions.shape(0) && weights.shape(1) == energy.size() &&
+              weights.shape(2) == kWeights,
+          "weights must be (directions, groups, CONE_WEIGHTS)");
   const float* rho = density.data();
   float* out = dose.data();
   nb::gil_scoped_release release;
@@ -141,14 +139,13 @@ void transport(In<3> density, Vec3 origin, Vec3 spacing, In<4> primary, In<4> sc
                     2 * sizeof(short));
   for (int cone = 0; cone < cones; ++cone) {
     const float* w = directions.data() + 3 * cone;
-    const ConeLattice c = lattice_of(shape, origin.data(), spacing.data(), w, first_exponents.data(), cone);
+    const ConeLattice c = lattice_of(shape, origin.data(), spacing.data(), w, first_exponent, cone);
     const bool second = c.slab_axis == 1;
     std::vector<ConeGroup> groups(count);
     for (int g = 0; g < count; ++g) {
       const float* s = sources.data() + 3 * g;
       const short* own = (second ? turned.data() : hulls.data()) + 2 * g * rows;
-      groups[g] = ConeGroup{{second ? s[1] : s[0], second ? s[0] : s[1], s[2]}, primary.data() + g * size,
-                            scatter.data() + g * size, own};
+      groups[g] = ConeGroup{{second ? s[1] : s[0], second ? s[0] : s[1], s[2]}, energy[g].data(), own};
     }
     std::vector<ConeWeights> own(count);
     std::memcpy(own.data(), weights.data() + static_cast<long>(cone) * count * kWeights, count * sizeof(ConeWeights));
@@ -170,7 +167,7 @@ void define_collapsed_cone(nb::module_& module) {
   module.def("release_on_grid", &release_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
              nb::arg("frame"), nb::arg("sad"), nb::arg("maps"), nb::arg("raster"), nb::arg("table"), nb::arg("head"),
              nb::arg("primary"), nb::arg("scatter"), nb::arg("electrons"), nb::arg("threads"));
-  module.def("transport", &transport, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"), nb::arg("primary"),
-             nb::arg("scatter"), nb::arg("hulls"), nb::arg("sources"), nb::arg("directions"), nb::arg("weights"),
-             nb::arg("first_exponents"), nb::arg("dose"), nb::arg("threads"));
+  module.def("transport", &transport, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"), nb::arg("energy"),
+             nb::arg("hulls"), nb::arg("sources"), nb::arg("directions"), nb::arg("weights"), nb::arg("first_exponent"),
+             nb::arg("dose"), nb::arg("threads"));
 }

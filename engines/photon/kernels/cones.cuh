@@ -48,9 +48,32 @@ __global__ void __launch_bounds__(256) release_energy(const __grid_constant__ Re
   }
   float primary, scatter, electrons;
   released(p.head, p.maps, p.table, u, v, along, depth, primary, scatter, electrons);
-  p.energy[thread] += primary;
-  p.energy[voxels + thread] += scatter;
+  p.primary[thread] += primary;
+  p.scatter[thread] += scatter;
   p.electrons[thread] += electrons;
+}
+
+// Grid: (coarse voxels / 256). Every fine voxel lies in one coarse voxel at most.
+__global__ void __launch_bounds__(256) pool_energy(const __grid_constant__ PoolParams p) {
+  const long long thread = this_thread();
+  if (thread >= size_of(p.shape)) return;
+  int zyx[3], begin[3], end[3];
+  place_of(static_cast<int>(thread), p.shape, zyx);
+  for (int a = 0; a < 3; ++a) {
+    const int first = p.first[a] + zyx[a] * p.factor[a], last = first + p.factor[a];
+    begin[a] = first > 0 ? first : 0;
+    end[a] = last < p.fine_shape[a] ? last : p.fine_shape[a];
+  }
+  float sum = 0.f;
+  for (int z = begin[0]; z < end[0]; ++z)
+    for (int y = begin[1]; y < end[1]; ++y)
+      for (int x = begin[2]; x < end[2]; ++x) {
+        const int at = (z * p.fine_shape[1] + y) * p.fine_shape[2] + x;
+        sum += p.fine[at] * p.density[at];
+        p.fine[at] = 0.f;
+      }
+  const float held = static_cast<float>(p.factor[0] * p.factor[1] * p.factor[2]);
+  p.energy[thread] += sum / (held * p.coarse_density[thread]);
 }
 
 // Grid: (images), 256 threads: the largest value of each image of energy.
@@ -74,12 +97,10 @@ __global__ void __launch_bounds__(256) hand_over(const __grid_constant__ HandOve
   const long long i = this_thread();
   if (i >= p.voxels) return;
   for (int g = 0; g < p.group_count; ++g) {
-    float* own = p.energy + 2ll * g * p.voxels + i;
-    if (!(own[0] < p.least[g])) continue;
-    float* wide = p.energy + 2ll * p.wide[g] * p.voxels + i;
-    wide[0] += own[0];
-    wide[p.voxels] += own[p.voxels];
-    own[0] = own[p.voxels] = 0.f;
+    float* own = p.energy + g * p.voxels + i;
+    if (!(*own < p.least[g])) continue;
+    p.energy[p.wide[g] * p.voxels + i] += *own;
+    *own = 0.f;
   }
 }
 
@@ -88,11 +109,10 @@ __global__ void __launch_bounds__(256) find_hulls(const __grid_constant__ HullPa
   const long long thread = this_thread(), rows = static_cast<long long>(p.shape[0]) * p.shape[1];
   if (thread >= rows) return;
   const long long voxels = size_of(p.shape), group = blockIdx.y;
-  const float* primary = p.energy + group * 2 * voxels + thread * p.shape[2];
-  const float* scatter = primary + voxels;
+  const float* row = p.energy + group * voxels + thread * p.shape[2];
   int first = 0, last = p.shape[2];
-  while (last > 0 && !(primary[last - 1] + scatter[last - 1] > p.least)) --last;
-  while (first < last && !(primary[first] + scatter[first] > p.least)) ++first;
+  while (last > 0 && !(row[last - 1] > p.least)) --last;
+  while (first < last && !(row[first] > p.least)) ++first;
   const long long a = thread / p.shape[1], b = thread % p.shape[1];
   short* one = p.by_first + 2 * (group * rows + thread);
   short* other = p.by_second + 2 * (group * rows + b * p.shape[0] + a);

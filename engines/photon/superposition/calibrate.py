@@ -11,7 +11,8 @@ from engines.photon.beam_model import BeamModel
 from engines.photon.calibrate import square_field
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
-from engines.photon.superposition.dose import Exposure, SuperpositionDose
+from engines.photon.superposition.dose import SuperpositionDose
+from engines.photon.superposition.incidence import Exposure
 
 VOXEL_MM = 3.0
 BESIDE_MM, BEHIND_MM = 90.0, 110.0

@@ -38,7 +38,7 @@ class Cones:
 
 
 @lru_cache(maxsize=8)
-def cones(degree: int = DEGREE) -> Cones:
+def cones(degree: int) -> Cones:
     directions, weights = lebedev_rule(degree)
     turn = Rotation.from_euler("xyz", TURN_DEG, degrees=True).as_matrix()
     return Cones(np.ascontiguousarray((turn @ directions).T), weights)
@@ -61,25 +61,25 @@ def smoothed(kernel: ExponentialKernel, half_angle_deg: float) -> Array:
     return np.stack([(part * per_sr[:, None])[bins].mean(axis=(1, 2)) for part in (kernel.primary, kernel.scatter)])
 
 
-def cone_weights(kernel: ExponentialKernel, chosen: Cones, rays: Array) -> NDArray[np.float32]:
-    """What `transport` takes, (cones, groups, CONE_WEIGHTS), for groups of beams with sample rays (groups, samples, 3)
-    - unit vectors from the source to where the group releases energy. Each cone's share of each term is a quadratic of
-    the cosine between ray and cone, fitted over the rays; before, what all cones together lack of each term's energy
-    along a ray, or have too much, is shared out to them in proportion, so that energy is conserved."""
-    table = smoothed(kernel, SMOOTHING_DEG)
+def cone_weights(kernel: ExponentialKernel, part: int, chosen: Cones, rays: Array) -> NDArray[np.float32]:
+    """What `transport` takes, (cones, groups, CONE_WEIGHTS), of the kernel's primary (part 0) or scatter (1), for
+    groups of beams with sample rays (groups, samples, 3) - unit vectors from the source to where energy is released.
+    Each cone's share of each term is a quadratic of the cosine between ray and cone, fitted over the rays; before, what
+    all cones together lack of each term's energy along a ray, or have too much, is shared out to them in proportion,
+    so that energy is conserved."""
+    table = smoothed(kernel, SMOOTHING_DEG)[part]
     cosine = np.einsum("cx,gsx->cgs", chosen.directions, rays)
     position = np.rad2deg(np.arccos(np.clip(cosine, -1, 1))) / TABLE_STEP_DEG
-    low = np.minimum(position.astype(int), table.shape[1] - 2)
-    t = (position - low)[None, ..., None]
-    shares = (table[:, low] * (1 - t) + table[:, low + 1] * t) * chosen.solid_angles[:, None, None, None]
-    wanted = np.stack([kernel.primary.sum(axis=0), kernel.scatter.sum(axis=0)])[:, None, None, None, :]
+    low = np.minimum(position.astype(int), table.shape[0] - 2)
+    t = (position - low)[..., None]
+    shares = (table[low] * (1 - t) + table[low + 1] * t) * chosen.solid_angles[:, None, None, None]
     size = np.abs(shares)
-    shares += (wanted - shares.sum(axis=1, keepdims=True)) * size / size.sum(axis=1, keepdims=True)
+    wanted = (kernel.primary, kernel.scatter)[part].sum(axis=0)
+    shares += (wanted - shares.sum(axis=0, keepdims=True)) * size / size.sum(axis=0, keepdims=True)
     centre = cosine.mean(axis=2)
     apart = cosine - centre[..., None]
     powers = np.stack([np.ones_like(apart), apart, apart**2], axis=-1)
-    fitted = np.einsum("cgps,kcgst->cgktp", np.linalg.pinv(powers, rcond=1e-6), shares)
-    flat = fitted.reshape(*centre.shape, 2 * TERMS * 3)
+    fitted = np.einsum("cgps,cgst->cgtp", np.linalg.pinv(powers, rcond=1e-6), shares)
     head = np.stack([centre, apart.min(axis=2), apart.max(axis=2)], axis=-1)
-    out = np.concatenate([head, flat], axis=-1)
+    out = np.concatenate([head, fitted.reshape(*centre.shape, TERMS * 3)], axis=-1)
     return np.ascontiguousarray(out, np.float32)

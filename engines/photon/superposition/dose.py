@@ -1,79 +1,43 @@
 """Collapsed-cone dose of any number of beams in one medium: released energy is gathered by direction of incidence, then
-each cone is swept once for all of them."""
+each cone is swept once for all of them; primary energy on a fine grid, scatter on a coarse one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.photon import _kernels
 from engines.photon.convolution import THREADS
-from engines.photon.dose import FluenceOnRaster, Medium, box_corners_mm, projected_extent
-from engines.photon.frame import BeamFrame
-from engines.photon.superposition.coarse import DoseGrid, dose_grid, refined
-from engines.photon.superposition.cones import DEGREE, cone_weights, cones
+from engines.photon.dose import Medium, box_corners_mm, projected_extent
+from engines.photon.superposition.coarse import DoseGrid, dose_grid, pooled, refined
+from engines.photon.superposition.cones import DEGREE, cones
+from engines.photon.superposition.incidence import Exposure, Incidence, Sight, join, reach, wide_groups
 from engines.photon.superposition.model import SuperpositionModel
+from engines.photon.superposition.sweep import Part, transport, weak_apart
 from engines.photon.superposition.terma import Head, depth_tables, head_maps, raster_around
 
-DOSE_SPACING_MM = 3.0
-"""Chosen: the voxel of most final doses; docs/superposition.md has the differences to 2 mm."""
+DOSE_SPACING_MM = 2.5
+"""Chosen: voxels in which primary energy is carried; docs/superposition.md has the differences to others."""
+SCATTER_SPACING_MM = 6.0
+"""The same for scatter, which starts out smooth: against voxels of 2 mm 0.07 % of the maximum root mean square (same
+place)."""
 PITCH_MM, ARC_PITCH_MM, MANY_DIRECTIONS = 1.0, 2.0, 30
 """Fluence raster, and that of more than so many exposures, whose errors in their penumbrae do not repeat (chosen)."""
 GROUP_DEG = 15.0
 """Beams whose sources lie within this angle share one direction of incidence, their weighted mean, when their released
 energy is handed to the cones (chosen: a full arc is then 24 groups; error in docs/superposition.md)."""
-WEAK, WEAK_DEG = 0.03, 60.0
-"""What a group releases below this share of its own maximum (leakage, head scatter beside the field) counts with the
-direction of all sources within this angle (chosen: cones then read few groups outside the fields; error in
-docs/superposition.md)."""
-NOTHING = 1e-5
-"""Energy below this share of the largest is not carried: tails of the source's Gaussian (chosen)."""
-SETS = 2
-"""Sets of lines for each cone, which begin elsewhere in a voxel: lines keep to whole voxels, so that at a field's edge
-single voxels are off. A cube seen from 0 and 90
-degrees differs by 9, 4 and 4 % of the maximum at worst for one, two and three sets."""
-RAYS = 5
-"""Along each side of the field: 25 rays sample the angles between beam and cones."""
-RAY_MARGIN_MM = 20.0
 
 Report = Callable[[float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Exposure:
-    """Still fluence from one direction: `draw` gives it on a raster as (nv, nu), 1 where one unit is open. Beyond
-    field_extent_mm (u_min, u_max, v_min, v_max) there is at most leakage."""
-
-    frame: BeamFrame
-    draw: FluenceOnRaster
-    field_extent_mm: tuple[float, float, float, float]
-
-
-@dataclass(eq=False)
-class Incidence:
-    """Exposures that share one direction of incidence: where their sources are, on average, and what they release."""
-
-    first_mm: NDArray[np.float64]
-    primary: NDArray[np.float32]
-    scatter: NDArray[np.float32]
-    source_sum: NDArray[np.float64]
-    weight: float
-    rays: list[NDArray[np.float64]]
-
-    def count(self, exposure: Exposure, weight: float) -> None:
-        self.source_sum += weight * exposure.frame.source_mm
-        self.weight += weight
-        self.rays.append(_rays(exposure.frame, exposure.field_extent_mm))
+Volume = NDArray[np.float32]
 
 
 class SuperpositionDose:
     """Doses of one beam model in one medium, in the model's own units (see calibrate.py for Gy per MU).
 
-    spacing_mm: dose voxels are the widest groups of image voxels not above it. degree: of the Lebedev rule of cones.
+    spacing_mm: dose voxels are the widest groups of image voxels not above it; image voxels above coarse.SPLIT_ABOVE_MM
+    are cut. scatter_mm: the same for scatter, of dose voxels. degree: of the Lebedev rule of cones.
     Raises EngineError for a medium that is not finite or holds no matter."""
 
     def __init__(
@@ -82,6 +46,7 @@ class SuperpositionDose:
         medium: Medium,
         *,
         spacing_mm: float = DOSE_SPACING_MM,
+        scatter_mm: float = SCATTER_SPACING_MM,
         degree: int = DEGREE,
         group_deg: float = GROUP_DEG,
         threads: int = THREADS,
@@ -89,20 +54,23 @@ class SuperpositionDose:
         if not np.isfinite(medium.density).all() or not (medium.density > 0).any():
             raise EngineError("density must be finite and above zero somewhere")
         self._model, self._medium, self._threads = model, medium, threads
-        self.where: DoseGrid = dose_grid(medium, spacing_mm)
-        self._cones, self._group_deg = cones(degree), group_deg
-        self._tables = depth_tables(model)
-        where = self.where
-        self._matter = Medium(where.grid, np.where(where.filled, where.density, np.float32(0)))
+        self.where: DoseGrid = dose_grid(medium, spacing_mm, split=True)
+        self._matter = Medium(self.where.grid, np.where(self.where.filled, self.where.density, np.float32(0)))
+        self.scatter_grid: DoseGrid = dose_grid(self._matter, scatter_mm)
+        self._group_deg, self._tables = group_deg, depth_tables(model)
+        self._primary, self._scatter = (
+            Part(model.kernel, number, where, cones(degree))
+            for number, where in enumerate((self.where, self.scatter_grid))
+        )
 
-    def calculate(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
+    def calculate(self, exposures: list[Exposure], report: Report = lambda _: None) -> Volume:
         """Dose (z, y, x) of all exposures together on the medium's grid; zero in empty voxels."""
         dose = refined(self.on_dose_grid(exposures, report), self.where, self._medium.grid)
         dose[self._medium.density <= 0] = 0.0
         return dose
 
-    def on_dose_grid(self, exposures: list[Exposure], report: Report = lambda _: None) -> NDArray[np.float32]:
-        """The same on the coarser dose grid (`where.grid`), in air as well."""
+    def on_dose_grid(self, exposures: list[Exposure], report: Report = lambda _: None) -> Volume:
+        """The same on the dose grid (`where.grid`), its primary in air as well."""
         dose = np.zeros(self.where.grid.shape, np.float32)
         groups = self._expose(exposures, dose, report)
         report(0.5)
@@ -114,19 +82,38 @@ class SuperpositionDose:
     def released(self, exposures: list[Exposure]) -> NDArray[np.float64]:
         """Energy released in the whole dose grid, as dose times relative density times mm3: (primary, scatter)."""
         groups = self._expose(exposures, np.zeros(self.where.grid.shape, np.float32), lambda _: None)
-        volume = float(np.prod(self.where.grid.spacing_mm))
-        parts = [[(part * self.where.density).sum(dtype=np.float64) for part in (g.primary, g.scatter)] for g in groups]
-        return np.asarray(np.sum(parts, axis=0) * volume, np.float64)
+        return np.array(
+            [
+                self._imparted(sum(g.primary for g in groups), self.where),
+                self._imparted(sum(g.scatter for g in groups), self.scatter_grid),
+            ]
+        )
 
-    def _expose(self, exposures: list[Exposure], electrons: NDArray[np.float32], report: Report) -> list[Incidence]:
+    @staticmethod
+    def _imparted(energy: Volume | int, where: DoseGrid) -> float:
+        return float((energy * where.density).sum(dtype=np.float64) * np.prod(where.grid.spacing_mm))
+
+    def _expose(self, exposures: list[Exposure], electrons: Volume, report: Report) -> list[Incidence]:
         """Released energy by direction of incidence; the dose of contamination electrons is added to `electrons`."""
         groups: list[Incidence] = []
+        shapes = (self.where.grid.shape, self.scatter_grid.grid.shape)
+        fine, last = np.zeros(shapes[0], np.float32), None
         for head, exposure, weight in self._heads(exposures, report):
             reach_mm = reach(exposure.frame.sad_mm, self._group_deg)
-            group = join(groups, exposure.frame.source_mm, reach_mm, self.where.grid.shape)
-            head.release(self._matter, (group.primary, group.scatter, electrons), threads=self._threads)
+            group = join(groups, exposure.frame.source_mm, reach_mm, shapes)
+            if last is not None and group is not last:
+                self._pool(fine, last)
+            head.release(self._matter, (group.primary, fine, electrons), threads=self._threads)
             group.count(exposure, weight)
+            last = group
+        if last is not None:
+            self._pool(fine, last)
         return groups
+
+    def _pool(self, fine: Volume, into: Incidence) -> None:
+        """Scatter of the fine grid goes to a group's coarse one."""
+        into.scatter += pooled(fine, self._matter.density, self.scatter_grid)
+        fine[:] = 0.0
 
     def _heads(self, exposures: list[Exposure], report: Report) -> Iterator[tuple[Head, Exposure, float]]:
         """Each exposure with its head, drawn, and the fluence of all its pixels together."""
@@ -140,107 +127,13 @@ class SuperpositionDose:
             maps = head_maps(self._model, raster, fluence, frame.sad_mm, sampling_mm=spacing)
             yield Head(self._model, frame, raster, maps, self._tables), exposure, float(fluence.sum(dtype=np.float64))
 
-    def _weights(self, groups: list[Incidence]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Weights (cones, groups, CONE_WEIGHTS) of one of SETS sets of lines, and sources (groups, 3), x y z mm."""
-        rays = np.stack([_spread(group.rays) for group in groups])
-        weights = cone_weights(self._model.kernel, self._cones, rays)
-        weights[..., 3:] /= SETS
-        return weights, np.array([g.source_sum / g.weight if g.weight > 0 else g.first_mm for g in groups])
-
-    def _orders(self) -> tuple[tuple[NDArray[np.bool_], tuple[int, int, int]], ...]:
-        """Which cones go through the grid with its axes in which order. Lines step along the steepest axis; where that
-        is x, through arrays turned so that their lanes run along y: neighbouring lines then always lie side by side in
-        memory."""
-        along_x = (np.abs(self._cones.directions) / self.where.grid.spacing_mm).argmax(axis=1) == 0
-        return (~along_x, (0, 1, 2)), (along_x, (0, 2, 1))
-
-    def _transport(self, narrow: list[Incidence], dose: NDArray[np.float32], sad_mm: float) -> None:
-        groups = _weak_apart(narrow, sad_mm)
-        weights, sources = self._weights(groups)
-        primary, scatter = np.stack([g.primary for g in groups]), np.stack([g.scatter for g in groups])
-        least = NOTHING * float(primary.max() + scatter.max())
-        for chosen, axes in self._orders():
-            turned = np.zeros([dose.shape[a] for a in axes], np.float32)
-            own = (0, *(a + 1 for a in axes))
-            xyz = [2 - a for a in axes]
-            energy = [np.ascontiguousarray(part.transpose(own)) for part in (primary, scatter)]
-            _kernels.transport(
-                np.ascontiguousarray(self.where.density.transpose(axes)),
-                [self.where.grid.origin_mm[a] for a in xyz],
-                [self.where.grid.spacing_mm[a] for a in xyz],
-                energy[0],
-                energy[1],
-                _hulls(energy[0] + energy[1] > least),
-                np.ascontiguousarray(sources[:, xyz], np.float32),
-                np.ascontiguousarray(np.tile(self._cones.directions[chosen][:, xyz], (SETS, 1)), np.float32),
-                np.ascontiguousarray(np.tile(weights[chosen], (SETS, 1, 1))),
-                [self._model.kernel.primary_exponent_per_mm, self._model.kernel.scatter_exponent_per_mm],
-                turned,
-                self._threads,
-            )
-            dose += turned.transpose(np.argsort(axes))
-
-
-def join(groups: list[Incidence], source_mm: NDArray[np.float64], reach_mm: float, shape: tuple[int, ...]) -> Incidence:
-    """The group that a source belongs to, a new one with arrays of that shape if there is none."""
-    for group in groups:
-        if np.linalg.norm(source_mm - group.first_mm) <= reach_mm:
-            return group
-    empty = [np.zeros(shape, np.float32) for _ in range(2)]
-    groups.append(Incidence(source_mm, empty[0], empty[1], np.zeros(3), 0.0, []))
-    return groups[-1]
-
-
-def reach(sad_mm: float, within_deg: float) -> float:
-    """Distance in mm of two sources that are seen within an angle from the isocentre."""
-    return float(2 * sad_mm * np.sin(np.deg2rad(within_deg) / 2) + 1e-6)
-
-
-def wide_groups(groups: list[Incidence], sad_mm: float) -> tuple[list[Incidence], list[int]]:
-    """(groups for weak energy, which of them each group hands its own to); none where that would not make fewer."""
-    wide: list[Incidence] = []
-    own = [join(wide, group.first_mm, reach(sad_mm, WEAK_DEG), group.primary.shape) for group in groups]
-    if 2 * len(wide) > len(groups):
-        return [], []
-    return wide, [wide.index(one) for one in own]
-
-
-def take_over(groups: list[Incidence], wide: list[Incidence], of: list[int]) -> None:
-    """Wide groups learn the sources and rays of those that hand energy to them."""
-    for group, number in zip(groups, of, strict=False):
-        wide[number].rays += group.rays
-        wide[number].source_sum += group.source_sum
-        wide[number].weight += group.weight
-
-
-def _weak_apart(groups: list[Incidence], sad_mm: float) -> list[Incidence]:
-    """The groups, and wide ones that have taken over their weak energy."""
-    wide, of = wide_groups(groups, sad_mm)
-    take_over(groups, wide, of)
-    for group, number in zip(groups, of, strict=False):
-        weak = group.primary < WEAK * group.primary.max()
-        for part, theirs in ((group.primary, wide[number].primary), (group.scatter, wide[number].scatter)):
-            np.add(theirs, part, out=theirs, where=weak)
-            part[weak] = 0.0
-    return groups + wide
-
-
-def _rays(frame: BeamFrame, field_mm: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """Unit vectors (RAYS^2, 3) from the source through the field and a margin around it."""
-    u = np.linspace(field_mm[0] - RAY_MARGIN_MM, field_mm[1] + RAY_MARGIN_MM, RAYS)
-    v = np.linspace(field_mm[2] - RAY_MARGIN_MM, field_mm[3] + RAY_MARGIN_MM, RAYS)
-    rays = u[None, :, None] * frame.ex + v[:, None, None] * frame.ey - frame.sad_mm * frame.ez
-    return np.asarray(rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
-
-
-def _spread(rays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """First, middle and last exposure's rays: as many for each group, whatever its number of exposures."""
-    return np.concatenate([rays[0], rays[len(rays) // 2], rays[-1]])
-
-
-def _hulls(some: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """(groups, a, b, 2): first lane with energy and one past the last; an empty row gives 0, 0."""
-    lanes = some.shape[-1]
-    any_lane = some.any(axis=-1)
-    first, last = some.argmax(axis=-1), lanes - some[..., ::-1].argmax(axis=-1)
-    return np.ascontiguousarray(np.stack([first, np.where(any_lane, last, first)], axis=-1), np.int16)
+    def _transport(self, groups: list[Incidence], dose: Volume, sad_mm: float) -> None:
+        wide, of = wide_groups(groups, sad_mm)
+        sight = Sight.of(groups, wide)
+        primary, scatter = ([g.primary for g in groups], [g.scatter for g in groups])
+        groups.clear()  # their arrays are large, and emptied on the way
+        coarse = transport(self._scatter, list(weak_apart(scatter, of)), sight, self._threads)
+        dose += refined(coarse, self.scatter_grid, self.where.grid)
+        energy = list(weak_apart(primary, of))
+        primary.clear()
+        dose += transport(self._primary, energy, sight, self._threads)

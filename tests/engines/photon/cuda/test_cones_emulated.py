@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from engines.errors import DeviceError
 from engines.grid import Grid
-from engines.photon.backend.cone_sweep import SLOTS, AxisOrder, most_lines
+from engines.photon.backend.cone_sweep import SLOTS, AxisOrder, SortedLines, most_lines
 from engines.photon.backend.cuda_dose import CudaBackend
 from engines.photon.backend.cuda_superposition import CudaSuperposition, bytes_needed
 from engines.photon.calibrate import square_field
 from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
-from engines.photon.superposition.dose import SETS, Exposure, SuperpositionDose
+from engines.photon.superposition.dose import SuperpositionDose
+from engines.photon.superposition.incidence import Exposure
+from engines.photon.superposition.sweep import MOST_LINES
 from tests.golden.superposition import STORED, exposures, medium, model, solve_on_device
 from tests.golden.test_superposition import TOLERANCE
 
@@ -109,13 +111,17 @@ def test_the_order_of_threads_does_not_show(device):
 
 
 def test_only_heads_go_up_and_only_the_dose_comes_down(device):
+    """And of each set of lines its number, direction and weights."""
     engine = CudaSuperposition(device, model(), medium())
     before = device.copied_bytes
     dose = engine.on_dose_grid(exposures())
     heads = sum(head.maps.nbytes for head, _, _ in engine._heads(exposures(), lambda _: None))
-    groups, cones = 2, len(engine._cones.directions)
-    weights, records, maxima = 4 * 21 * cones * SETS * groups, 2 * 2 * 40 * groups, 2 * 4 * groups
-    assert device.copied_bytes - before == dose.nbytes + heads + weights + records + maxima
+    groups, coarse = 2, 4 * engine.scatter_grid.grid.size
+    records, maxima = 2 * 2 * 2 * 32 * groups, 2 * 4 * groups
+    rest = device.copied_bytes - before - dose.nbytes - coarse - heads - records - maxima
+    a_set = 4 * (12 * groups + 3 + 1)
+    assert rest % a_set == 0
+    assert 2 * 110 <= rest // a_set <= (1 + MOST_LINES) * 110
 
 
 @pytest.mark.parametrize("shape", [(5, 40, 9), (40, 5, 12), (8, 9, 40)])
@@ -126,8 +132,9 @@ def test_there_is_a_thread_for_every_line(device, shape):
     lanes_last[np.abs(lanes_last).argmax(axis=1) == 0] *= (0.1, 1.0, 1.0)  # x, along which lanes lie, is not steepest
     lanes_last /= np.linalg.norm(lanes_last, axis=1, keepdims=True)
     grid = Grid((0.0, 0.0, 0.0), (2.0, 2.0, 2.0), shape)
-    order = AxisOrder.of(device, grid, np.ones(shape, np.float32), (0, 1, 2), lanes_last)
-    for w, bound in zip(order.directions.astype(float), most_lines(order), strict=True):
+    order = AxisOrder.of(device, grid, np.ones(shape, np.float32), (0, 1, 2), np.ones(60, np.bool_))
+    lines = SortedLines.of(order, lanes_last, np.zeros((60, 1, 12), np.float32))
+    for w, bound in zip(lines.directions.astype(float), most_lines(order, lines.directions), strict=True):
         slab = 0 if abs(w[0]) >= abs(w[1]) else 1
         row = 1 - slab
         worst = 0
@@ -156,10 +163,10 @@ def test_memory_goes_back_and_the_estimate_is_not_low(library):
     engine.on_dose_grid(exposures())
     gc.collect()
     assert sum(block.size - 2 * device.GUARD for block in device.blocks.values()) == stays
-    small = 2 * (4 * 21 * 110 * SETS + 80) + max(
+    small = 2 * (4 * 14 * 110 * MOST_LINES + 80) + max(
         h.maps.nbytes for h, _, _ in engine._heads(exposures(), lambda _: None)
     )
-    wanted = bytes_needed(engine.where.grid.shape, 2)
+    wanted = bytes_needed(engine.where.grid.shape, engine.scatter_grid.grid.shape, 2)
     assert 0.8 * wanted < most[0] - stays <= wanted + small
     del engine
     gc.collect()

@@ -23,7 +23,7 @@ DTYPES = {
     "SortParams": parameters.SORT, "CellSumParams": parameters.CELL_SUM, "NodeParams": parameters.NODE,
     "GradientParams": parameters.GRADIENT, "MultiplyParams": parameters.MULTIPLY, "WeighParams": parameters.WEIGH,
     "Head": parameters.HEAD, "ConeGroup": parameters.CONE_GROUP, "ReleaseParams": parameters.RELEASE,
-    "GreatestParams": parameters.GREATEST, "HandOverParams": parameters.HAND_OVER,
+    "PoolParams": parameters.POOL, "GreatestParams": parameters.GREATEST, "HandOverParams": parameters.HAND_OVER,
     "HullParams": parameters.HULL, "TurnParams": parameters.TURN, "SweepParams": parameters.SWEEP,
     "SlotParams": parameters.SLOT,
 }  # fmt: skip

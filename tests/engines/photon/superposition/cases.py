@@ -15,7 +15,8 @@ from engines.photon.frame import beam_frame
 from engines.photon.photon_data import load_attenuation, load_spectrum
 from engines.photon.point_kernels import load_point_kernels
 from engines.photon.raster import Raster
-from engines.photon.superposition.dose import Exposure, SuperpositionDose
+from engines.photon.superposition.dose import SuperpositionDose
+from engines.photon.superposition.incidence import Exposure
 from engines.photon.superposition.kernel import from_data
 from engines.photon.superposition.model import SuperpositionModel
 

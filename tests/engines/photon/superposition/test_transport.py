@@ -12,7 +12,7 @@ LAMBDA = 0.25 * 2.0 ** np.arange(3)
 
 
 def sweep(density, released, direction, *, term=0, threads=1):
-    """Primary energy of one group, all of it in one term of one cone; dose (a, b, c)."""
+    """Energy of one group, all of it in one term of one cone; dose (a, b, c)."""
     weights = np.zeros((1, 1, _kernels.CONE_WEIGHTS), np.float32)
     weights[0, 0, 1:3] = (-2.0, 2.0)
     weights[0, 0, 3 + 3 * term] = 1.0
@@ -20,8 +20,8 @@ def sweep(density, released, direction, *, term=0, threads=1):
     dose = np.zeros(density.shape, np.float32)
     w = np.asarray(direction, float) / np.linalg.norm(direction)
     _kernels.transport(
-        density, [0.0] * 3, [MM] * 3, released[None], np.zeros_like(released)[None], hulls,
-        np.full((1, 3), -500.0, np.float32), w[None].astype(np.float32), weights, [0.25, 0.005], dose, threads,
+        density, [0.0] * 3, [MM] * 3, [released], hulls,
+        np.full((1, 3), -500.0, np.float32), w[None].astype(np.float32), weights, 0.25, dose, threads,
     )  # fmt: skip
     return dose
 
@@ -94,6 +94,5 @@ def test_arrays_that_do_not_fit_are_refused():
         hulls = np.zeros((1, 2, 2, 2), np.int16)
         two = np.zeros((1, 3), np.float32)
         _kernels.transport(
-            a, [0.0] * 3, [1.0] * 3, a[None], a[None], hulls, two, two, np.zeros((1, 1, 5), np.float32), [0.25, 0.005],
-            a.copy(), 1,
+            a, [0.0] * 3, [1.0] * 3, [a], hulls, two, two, np.zeros((1, 1, 5), np.float32), 0.25, a.copy(), 1,
         )  # fmt: skip
