@@ -18,7 +18,7 @@ from engines.optimise import Outcome
 REFINE_TOLERANCE = 1e-3
 MERIT_SCALE = 5.0
 """Tolerances are relative to at least this merit: a goal missed by 0.2 Gy at its first weight (chosen)."""
-REFINE_BUDGET = 40
+REFINE_BUDGET = 80
 """Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
 MU_ROOM = 1.05
 """Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
