@@ -32,30 +32,39 @@ score lower by LOST, which is less than any goal is worth; and what organs are a
 
 
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
-    """The best candidate after at most `rounds` rounds, judged by a true dose. Without rounds where a goal that was not
-    given up is missed: effort belongs there first."""
-    best, objectives, step = met.best, met.objectives, STEP
-    if not operator.satisfied(best.state, 0.0, besides=met.rules.given_up):
-        rounds = 0
-    if rounds:
-        best.back()
-    state = wanted = best.state
-    for number in range(rounds + RECLAIMS if rounds else 0):
+    """The best candidate after at most `rounds` rounds and what they won back, judged by a true dose. Without rounds
+    where a goal that was not given up is missed: effort belongs there first."""
+    rules = met.rules
+    if not rounds or not operator.satisfied(met.best.state, 0.0, besides=rules.given_up):
+        return _proven(operator, met.best, met.best, rules, met.objectives)
+    met.best.back()
+    best, objectives, step, state = met.best, met.objectives, STEP, met.best.state
+    for number in range(rounds):
         progress("planner: sparing", number / (rounds + RECLAIMS))
-        if number < rounds:
-            objectives = wishes(met.rules, objectives, state, step)
-        elif near_misses(met.rules, wanted):
-            objectives = reclaiming(met.rules, objectives, state, near_misses(met.rules, wanted))
-        else:
-            break
+        objectives = wishes(rules, objectives, state, step)
         state = operator.refine(objectives)
-        wanted = scaled(operator.goal_set, state, operator.factor(state, room=RESERVE))
-        if operator.score(wanted, room=RESERVE) > operator.score(best.state, room=_reserve(best)) + GAIN:
-            best = operator.kept(state, operator.factor(state, room=RESERVE))
-        else:
-            step /= 2
-    progress("planner: final dose", 1.0)
-    return _proven(operator, best, met, objectives)
+        best, better = _better(operator, state, best)
+        step = step if better else step / 2
+    progress("planner: final dose", rounds / (rounds + RECLAIMS))
+    proven = _proven(operator, best, met.best, rules, objectives)
+    best, state = proven, proven.state
+    for number in range(RECLAIMS):
+        if not (near := near_misses(rules, best.state)):
+            break
+        progress("planner: winning back", (rounds + number) / (rounds + RECLAIMS))
+        objectives = reclaiming(rules, objectives, state, near)
+        state = operator.refine(objectives)
+        best, _ = _better(operator, state, best)
+    return proven if best is proven else _proven(operator, best, proven, rules, objectives)
+
+
+def _better(operator: Operator, state: PlanningState, best: Candidate) -> tuple[Candidate, bool]:
+    """The plan as it stands, with what its monitor units should be scaled by, if it scores better with a reserve."""
+    factor = operator.factor(state, room=RESERVE)
+    wanted = scaled(operator.goal_set, state, factor)
+    if operator.score(wanted, room=RESERVE) > operator.score(best.state, room=_reserve(best)) + GAIN:
+        return operator.kept(state, factor), True
+    return best, False
 
 
 def near_misses(rules: Rules, state: PlanningState) -> frozenset[int]:
@@ -104,23 +113,25 @@ def _reserve(candidate: Candidate) -> float:
     return 0.0 if candidate.judged else RESERVE
 
 
-def _proven(operator: Operator, best: Candidate, met: Met, objectives: Objectives) -> Candidate:
+def _proven(operator: Operator, best: Candidate, before: Candidate, rules: Rules, objectives: Objectives) -> Candidate:
     """`best` by a true dose; mended where that shows a goal as lost that was counted as met, by its monitor units or
-    else by one more round. What was there before sparing where that is better after all."""
+    else by one more round. `before` where that is better after all. The TPS stands at what is returned."""
     proven = operator.true(best)
     for _ in range(REPAIRS):
         if operator.score(proven.state) > operator.score(best.state) - LOST:
             break
         factor = operator.factor(proven.state)
         if factor == 1.0:
-            state = operator.refine(wishes(met.rules, objectives, proven.state, REPAIR_STEP))
+            state = operator.refine(wishes(rules, objectives, proven.state, REPAIR_STEP))
             again = operator.true(operator.kept(state, operator.factor(state, room=RESERVE)))
         else:
             again = operator.true(operator.kept(proven.state, factor))
-        if operator.score(again.state) <= operator.score(proven.state):
+        if operator.score(again.state) > operator.score(proven.state):
+            proven = again
+        else:
             break
-        proven = again
-    if operator.score(met.best.state) > operator.score(proven.state) + GAIN:
-        earlier = operator.true(met.best)
-        return earlier if operator.score(earlier.state) > operator.score(proven.state) else proven
+    if operator.score(before.state) > operator.score(proven.state) + GAIN:
+        earlier = operator.true(before)
+        proven = earlier if operator.score(earlier.state) > operator.score(proven.state) else proven
+    proven.back()
     return proven
