@@ -20,6 +20,8 @@ from appliance.execution.score import is_organ
 SPARING_ROUNDS = 4
 STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
+IDLE_ROUNDS = 2
+"""The stage ends after so many rounds in a row that gained nothing."""
 RESERVE = 0.002
 """Goals are held with this room (relative): half of what estimate and true dose were seen to differ by after a round
 (chosen)."""
@@ -38,13 +40,16 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
     if not rounds or not operator.satisfied(met.best.state, 0.0, besides=rules.given_up):
         return _proven(operator, met.best, met.best, rules, met.objectives)
     met.best.back()
-    best, objectives, step, state = met.best, met.objectives, STEP, met.best.state
+    best, objectives, state = met.best, met.objectives, met.best.state
+    step, idle = STEP, 0
     for number in range(rounds):
+        if idle == IDLE_ROUNDS:
+            break
         progress("planner: sparing", number / (rounds + RECLAIMS))
         objectives = wishes(rules, objectives, state, step)
         state = operator.refine(objectives)
         best, better = _better(operator, state, best)
-        step = step if better else step / 2
+        step, idle = (step, 0) if better else (step / 2, idle + 1)
     progress("planner: final dose", rounds / (rounds + RECLAIMS))
     proven = _proven(operator, best, met.best, rules, objectives)
     best, state = proven, proven.state

@@ -11,7 +11,7 @@ import pytest
 from appliance.contracts import CalculatedDose, GoalConflict, Objective, ObjectiveKind, Objectives, Plan, PlanningState
 from appliance.errors import SessionStopped
 from appliance.execution import plan_case
-from appliance.execution.sparing import SPARING_ROUNDS
+from appliance.execution.sparing import IDLE_ROUNDS, SPARING_ROUNDS
 from engines.grid import Grid
 
 from ..planning.cases import goal, goal_set, legal_plan
@@ -102,13 +102,13 @@ def test_it_stops_as_soon_as_every_goal_is_met():
     tps = ScriptedTps((GOOD,))
     assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
     assert tps.calls.count("fluence") == 1
-    assert tps.calls.count("refine") == SPARING_ROUNDS
+    assert tps.calls.count("refine") == IDLE_ROUNDS
 
 
 def test_it_refines_until_the_goals_are_met():
     tps = ScriptedTps((COLD, COLD, GOOD, WORSE))
     assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
-    assert tps.calls.count("refine") == 2 + SPARING_ROUNDS
+    assert tps.calls.count("refine") == 2 + IDLE_ROUNDS
 
 
 def test_a_later_round_never_makes_the_result_worse():
@@ -202,3 +202,10 @@ def test_sparing_can_be_left_out():
     plan_case(tps, GOALS, sparing_rounds=0)
     assert tps.calls.count("refine") == 0
     assert tps.calls.count("judge") == 1
+
+
+def test_sparing_ends_after_its_rounds_however_much_it_gains():
+    ever_better = tuple((20.5, 9.0 - 0.5 * i, 21.5) for i in range(12))
+    tps = ScriptedTps(ever_better)
+    plan_case(tps, GOALS)
+    assert tps.calls.count("refine") == SPARING_ROUNDS
