@@ -21,8 +21,9 @@ that time, so a third would only repeat them)."""
 GAIN, PROGRESS = 0.01, 0.25
 """A better candidate scores more by GAIN (chosen: far below the points of a goal); one that is progress, by PROGRESS: a
 first-priority goal's shortfall of 0.5 %, or a tenth of what the lightest goal is worth."""
-TRUE_DOSES = 3
-"""At most so many full calculations in this stage, the first of which is of the first apertures."""
+TRUE_DOSES = 2
+"""At most so many full calculations in this stage: of the first apertures, and of the first that meet the goals by
+their estimate."""
 
 
 @dataclass(frozen=True, eq=False)
