@@ -118,14 +118,14 @@ class PlanningError(CouchsideError):
 
 class MachineLimitViolated(PlanningError):
     key = "planning.machine_limit"
-    template = "The plan breaks a machine limit: {reason}. Relax the goals or plan for another machine"
+    template = "The plan breaks a machine limit: {reason}. Plan again within its limits, or name the machine meant"
 
 
 class UnsupportedPlan(PlanningError):
     key = "planning.unsupported"
     template = (
-        "This plan cannot be computed by this release: {reason}. It computes photon beams with collimator and couch "
-        "at rest, shaped by jaws and a multileaf collimator"
+        "This plan cannot be computed by this release: {reason}. It computes photon beams, static or arcs, with "
+        "collimator and couch at rest, shaped by jaws, a multileaf collimator or both"
     )
 
 
@@ -137,7 +137,10 @@ class ModelError(CouchsideError):
 
 class DeviceUnavailable(CouchsideError):
     key = "device"
-    template = "The compute device cannot be used: {reason}. With --device cpu everything is computed without it"
+    template = (
+        "The compute device cannot be used: {reason}. With --device cpu everything is computed without it, and "
+        "with planning.device 'cpu' where a command has no such option"
+    )
     exit_code = 14
 
 

@@ -119,9 +119,10 @@ class Session(Steps):
         self._fire(Event.PREDICT)
 
     def _plan(self) -> None:
-        plan, dose = self.stages.plan(*self.case(), timer := self._timer())
-        saved = self.files.save_plan(plan, dose)
-        self._fire(Event.PLAN, saved, {"plan_digest": plan.digest, "dose_digest": dose.digest}, steps=timer.seconds())
+        made = self.stages.plan(*self.case(), timer := self._timer())
+        facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
+        facts["plan_notes"] = list(made.notes)
+        self._fire(Event.PLAN, self.files.save_plan(made.plan, made.dose), facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -129,12 +130,15 @@ class Session(Steps):
         facts_of_plan = self.stages.check_plan(plan)
         if not facts_of_plan.deliverable:
             raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
-        second = self.stages.second_check(case, plan, dose, timer)
-        evaluation = replace(self.stages.evaluate(case, goal_set, dose, facts_of_plan), second_check=second)
+        second, second_dose = self.stages.second_check(case, plan, dose, timer)
+        evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
+        notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
+        evaluation = replace(evaluation, notes=notes, second_check=second)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
+        saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:
             saved |= self.files.save_scheduled(scheduled, self.stages.scorecard(scheduled))
         facts: Facts = {"evaluation_digest": evaluation.digest}
@@ -181,7 +185,10 @@ class Session(Steps):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
-            self._append(ARTEFACTS, {"artefacts": dict(self.files.save_export_set(export_set))})
+            saved = self.files.save_export_set(export_set)
+            if (second := self.files.second_dose()) is not None:
+                saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
+            self._append(ARTEFACTS, {"artefacts": dict(saved)})
         self.stages.send(self.files.export_set(), timer)
         report = self._write_report(self.files.evaluation(), self.files.scheduled())
         self._fire(Event.EXPORT, report, steps=timer.seconds())

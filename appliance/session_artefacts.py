@@ -3,7 +3,8 @@
 received.json    the objects the case is made of        plan.json, dose.npz    the plan and its dose
 goals.toml       the goal file, byte for byte           evaluation.json        what the reviewer was shown
 scorecard.json, timeline.json, report.html              for other programs and for people
-scheduled.json   the scheduled plan on today's anatomy  approval.json, export.json, export/*.dcm
+second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
+scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Artefacts:
         """For a file that a stage wrote itself."""
         return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest()}
 
+    def record_path(self, path: Path) -> dict[str, str]:
+        """The same, by the file's place."""
+        return self.record(str(path.relative_to(self.folder)))
+
     def load(self, name: str) -> bytes:
         try:
             data = (self.folder / name).read_bytes()
@@ -81,6 +86,13 @@ class Artefacts:
 
     def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
+
+    def save_second_dose(self, dose: CalculatedDose) -> dict[str, str]:
+        return self.save("second-dose.npz", _dose_bytes(dose))
+
+    def second_dose(self) -> CalculatedDose | None:
+        """The independent dose that the plan's was compared with, where there was one."""
+        return _dose_from_bytes(self.load("second-dose.npz")) if self.has("second-dose.npz") else None
 
     def plan(self) -> Plan:
         return Plan.from_json(self.load("plan.json"))

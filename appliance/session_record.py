@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -13,7 +13,8 @@ from appliance.errors import AuditError
 
 OPENED, TRANSITION, ARTEFACTS, NOTE = "session.opened", "session.transition", "session.artefacts", "session.note"
 
-PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "report.html", "approval.json")
+PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "report.html", "approval.json",
+              "second-dose.npz")  # fmt: skip
 """Made anew with every plan; so are the files under export/ and those of the scheduled plan."""
 
 ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq")
@@ -38,7 +39,7 @@ class Stay:
 
 @dataclass
 class Standing:
-    """Rebuilt from rows by `replay`; the session keeps it up to date with `apply` as it appends rows."""
+    """Rebuilt from rows by `replay`. A session that others look at meanwhile replaces it by `after` for each row."""
 
     session_id: str
     state: str = ""
@@ -48,6 +49,18 @@ class Standing:
     facts: dict[str, JsonValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
+
+    def after(self, row: AuditRow, follow: Follow) -> Standing:
+        """A new record with the row applied. This one stays as it is, so whoever holds it never sees half a step."""
+        grown = replace(
+            self,
+            artefacts=dict(self.artefacts),
+            facts=dict(self.facts),
+            notes=list(self.notes),
+            stays=list(self.stays),
+        )
+        grown.apply(row, follow)
+        return grown
 
     def apply(self, row: AuditRow, follow: Follow) -> None:
         """Raises AuditError if the row does not follow from those before it."""
@@ -67,6 +80,11 @@ class Standing:
             self.artefacts.update(_texts(row.data.get("artefacts")))
             facts = row.data.get("facts")
             self.facts.update(facts if isinstance(facts, dict) else {})
+
+    def texts(self, fact: str) -> tuple[str, ...]:
+        """A fact that is a list of sentences; () where it was never stated."""
+        value = self.facts.get(fact)
+        return tuple(str(entry) for entry in value) if isinstance(value, list) else ()
 
     def summary(self) -> dict[str, JsonValue]:
         """For people and machines: no patient data, no identifiers but the session's own."""

@@ -22,6 +22,7 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     PlanFacts,
+    Planned,
     Received,
     SecondCheck,
     Shown,
@@ -48,17 +49,17 @@ class WriteReport(Protocol):
 class Stages:
     """In the order of the flow. `choose_goals` returns the bytes of the goal file, which the session keeps a copy of;
     `goals_for_case` reads such a copy. `second_check` calculates the plan's dose again by an independent algorithm and
-    compares. `scheduled` judges the plan that was made for the reference anatomy on today's,
-    or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
-    the export set of a plan that nobody approved, which `send` refuses."""
+    compares; `write_second_dose` puts that dose beside the export set. `scheduled` judges the plan that was made for
+    the reference anatomy on today's, or returns None with a sentence why that cannot be done ('' where there is no such
+    plan). `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses."""
 
     assemble: Callable[[Sequence[Received]], Case]
     choose_goals: Callable[[Case], bytes]
     goals_for_case: Callable[[Path, Case], GoalSet]
-    plan: Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]
+    plan: Callable[[Case, GoalSet, Progress], Planned]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
-    second_check: Callable[[Case, Plan, CalculatedDose, Progress], SecondCheck]
+    second_check: Callable[[Case, Plan, CalculatedDose, Progress], tuple[SecondCheck, CalculatedDose | None]]
     scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, str]]
     scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]
     write_report: WriteReport
@@ -67,4 +68,5 @@ class Stages:
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
     write_proposal: Callable[[Case, Plan, CalculatedDose, Path], ExportSet]
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
+    write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
     send: Callable[[ExportSet, Progress], None]

@@ -35,7 +35,7 @@ class Steps:
 
     def __init__(self, standing: Standing, workplace: Workplace, follow: Follow) -> None:
         self.id, self.standing, self._work, self._follow = standing.session_id, standing, workplace, follow
-        self.files = workplace.artefacts(standing)
+        self.files = workplace.artefacts(self.id, lambda: self.standing.artefacts)
         self._lock = threading.RLock()
         self._stop: tuple[str, str] | None = None
         self.error: CouchsideError | None = None
@@ -105,12 +105,17 @@ class Steps:
             self._append(TRANSITION, data, more.get("actor", "system"))
             if to not in self._stage_of:
                 self.forget_images()
-        self._work.tell(self.standing, self.files)
+        self._work.tell(self.standing)
 
     def _append(self, event: str, data: Facts, actor: str = "system") -> None:
+        """The row, then the timeline that it changes, and only then is the session what it says: who sees a state finds
+        the timeline of that state."""
         with self._lock:
             row = self._work.audit.append(event, session_id=self.id, actor=actor, data=data)
-            self.standing.apply(row, self._follow)
+            standing = self.standing.after(row, self._follow)
+            if event == TRANSITION:
+                self._work.write_timeline(standing, self.files)
+            self.standing = standing
 
     def _note(self, note: str) -> None:
         self._append(NOTE, {"note": note})

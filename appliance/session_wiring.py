@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from appliance.contracts import (
     ExportSet,
     GoalSet,
     Plan,
-    PlanFacts,
+    Planned,
 )
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
-from appliance.export import read_back, send, write_export_set, write_unapproved_set
+from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.report import write_report
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
@@ -36,25 +35,19 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
     planning = config.planning
     select_device(planning.device)
 
-    conflicts: dict[str, tuple[str, ...]] = {}
-
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         notes: list[str] = []
         try:
             with device_errors():
                 tps = PhotonTps(case, goal_set, planning, progress)
-                made = plan_case(tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append)
-            conflicts[made[0].digest] = tuple(notes)
-            return made
+                made, dose = plan_case(
+                    tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append
+                )
+            return Planned(made, dose, tuple(notes))
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"
             ) from error
-
-    def judged(case: Case, goal_set: GoalSet, dose: CalculatedDose, facts: PlanFacts) -> Evaluation:
-        """With what the planner noted about this plan, if it was made in this process."""
-        evaluation = evaluate(case, goal_set, dose, facts)
-        return replace(evaluation, notes=(*evaluation.notes, *conflicts.get(dose.plan_digest, ())))
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
@@ -68,7 +61,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
         plan=plan,
         check_plan=lambda made: check_plan(made, planning.machine),
-        evaluate=judged,
+        evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
@@ -82,6 +75,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
+        write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,22 +31,24 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class Workplace:
     """`store` is the root that received objects are kept in; sessions are under `store`/sessions. `changed` is told
-    after each transition, when its row is on the disk."""
+    after each transition, when its row is on the disk and the session shows it."""
 
     audit: AuditLog
     store: Path
     progress: Progress = silent
     changed: Callable[[Standing], None] = lambda _: None
 
-    def artefacts(self, standing: Standing) -> Artefacts:
-        return Artefacts(self.store / "sessions" / standing.session_id, self.store, lambda: standing.artefacts)
+    def artefacts(self, session_id: str, known: Callable[[], Mapping[str, str]]) -> Artefacts:
+        return Artefacts(self.store / "sessions" / session_id, self.store, known)
 
-    def tell(self, standing: Standing, files: Artefacts) -> None:
+    def write_timeline(self, standing: Standing, files: Artefacts) -> None:
         """timeline.json is made from the log and can be made again, so a full disk does not undo the transition."""
         try:
             files.save("timeline.json", as_json(timeline(standing)))
         except NodeError as error:
             _log.warning("timeline.json was not written", session=standing.session_id, reason=error.key)
+
+    def tell(self, standing: Standing) -> None:
         _log.info("session", session=standing.session_id, state=standing.state)
         self.changed(standing)
 

@@ -49,8 +49,9 @@ def doses(points: int, spacing_mm: float = 1.5) -> dict[str, object]:
 
     import numpy as np
 
+    from appliance.config import PlanningConfig
     from appliance.contracts import Beam, ControlPoint, Image, Jaws, Plan
-    from appliance.planning import calculate_dose, load_machine
+    from appliance.planning import calculate_dose, dose_options, load_machine
     from engines.grid import Grid, VoxelSet
 
     machine = load_machine("millennium120")
@@ -73,8 +74,9 @@ def doses(points: int, spacing_mm: float = 1.5) -> dict[str, object]:
     body = np.broadcast_to(np.hypot(x[None, None, :], y[None, :, None]) < 105, grid.shape)
     image = Image(grid, np.where(body, 0, -1000).astype(np.int16))
     outline = VoxelSet.from_dense(body.astype(np.float32))
-    first = calculate_dose(plan((0.0, 0.0, 0.0), 100.0), image, outline)
-    second = calculate_dose(replace(plan((2.0, 0.0, 1.2), 102.5)), image, outline)
+    options = dose_options(PlanningConfig(algorithm="pencil_beam", density="generic_ct"), ())
+    first = calculate_dose(plan((0.0, 0.0, 0.0), 100.0), image, outline, **options)
+    second = calculate_dose(replace(plan((2.0, 0.0, 1.2), 102.5)), image, outline, **options)
     return {"grid": grid, "reference": first.dose_gy, "evaluated": second.dose_gy}
 
 

@@ -1,7 +1,7 @@
 """Moving-leaf plans of one case: seconds, goals, monitor units, complexity and delivery time.
 
     ./build.sh bench vmat_speed --study DICOM_DIR [--site openkbp] [--technique vmat|sliding_window|step_and_shoot]
-                                [--beams N] [--runs N]
+                                [--beams N] [--runs N] [--machine NAME --beam-model NAME] [--algorithm NAME]
     ./build.sh bench vmat_speed --case c-shape [--technique ...]
 
 A case is a folder of DICOM (CT and RTSTRUCT; `couchside import-openkbp` makes one of a packed patient) or a built-in
@@ -86,8 +86,14 @@ def main() -> int:
     parser.add_argument("--technique", default="vmat", choices=("vmat", "sliding_window", "step_and_shoot"))
     parser.add_argument("--beams", type=int, default=0)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--machine", default=PlanningConfig().machine)
+    parser.add_argument("--beam-model", default=PlanningConfig().beam_model)
+    parser.add_argument("--algorithm", default=PlanningConfig().algorithm, choices=("collapsed_cone", "pencil_beam"))
     arguments = parser.parse_args()
-    planning = PlanningConfig(technique=arguments.technique, beams=arguments.beams)
+    planning = PlanningConfig(
+        technique=arguments.technique, beams=arguments.beams, machine=arguments.machine,
+        beam_model=arguments.beam_model, algorithm=arguments.algorithm,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="couchside-bench-") as scratch:
         folder = arguments.study
         if folder is None:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.house import (  # noqa: E402
+    check_table,
     config_keys,
     error_keys,
     functions,
@@ -28,7 +29,19 @@ from tools.house import (  # noqa: E402
 )
 from tools.house.report import Report  # noqa: E402
 
-RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, machine_table, readme)
+RULES = (
+    sizes,
+    functions,
+    words,
+    paths,
+    weights,
+    config_keys,
+    error_keys,
+    state_table,
+    machine_table,
+    check_table,
+    readme,
+)
 
 
 def check(root: Path) -> Report:
@@ -44,6 +57,7 @@ def main() -> int:
         error_keys.write(ROOT)
         state_table.write(ROOT)
         machine_table.write(ROOT)
+        check_table.write(ROOT)
     report = check(ROOT)
     for line in report.notices:
         print(f"notice: {line}")

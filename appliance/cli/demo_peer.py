@@ -18,11 +18,13 @@ from pydicom.uid import (
     RTStructureSetStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from appliance.contracts.progress import Progress
 from appliance.dicomio.files import write_durable
 from appliance.errors import NodeError
+from appliance.export.sending import answer_to
 
 pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
 
@@ -32,6 +34,11 @@ KINDS = (CTImageStorage, RTStructureSetStorage, RTPlanStorage, RTDoseStorage)
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
 MAXIMUM_PDU = 131072
 STORED, REFUSED = 0x0000, 0xC000
+ANSWER_S = 30.0
+"""For the answer to one object (chosen: our node answers a slice in milliseconds, on a busy machine in seconds)."""
+ATTEMPTS = 3
+"""Associations in which an object may stay without an answer (chosen: a lost answer is rare, two in a row are no
+accident)."""
 
 
 class ReceivingPeer:
@@ -72,24 +79,39 @@ class ReceivingPeer:
             self._server.shutdown()
 
 
-def push(files: Sequence[Path], port: int, called_ae: str, progress: Progress) -> None:
-    """Sends every file in one association. Raises NodeError if the node does not take them all."""
+def push(files: Sequence[Path], port: int, called_ae: str, progress: Progress, *, answer_s: float = ANSWER_S) -> None:
+    """Sends every file, in a new association from where no answer came. Raises NodeError if one is refused, or if
+    `ATTEMPTS` associations were not enough."""
+    waiting = list(files)
     entity = AE(ae_title=AE_TITLE)
     entity.maximum_pdu_size = MAXIMUM_PDU
+    entity.dimse_timeout = answer_s
     for kind in KINDS:
         entity.add_requested_context(kind, SYNTAXES)
-    association = entity.associate("127.0.0.1", port, ae_title=called_ae)
-    if not association.is_established:
-        raise NodeError(f"it did not accept the association of {AE_TITLE}")
+    for _ in range(ATTEMPTS):
+        association = entity.associate("127.0.0.1", port, ae_title=called_ae)
+        if not association.is_established:
+            raise NodeError(f"it did not accept the association of {AE_TITLE}")
+        _push_round(association, waiting, len(files), progress)
+        if not waiting:
+            progress("pushing the case over DICOM", 1.0)
+            return
+    raise NodeError(f"it gave no answer to {waiting[0].name}, {ATTEMPTS} times")
+
+
+def _push_round(association: Association, waiting: list[Path], total: int, progress: Progress) -> None:
+    """Takes each file that was stored off `waiting`; ends early where no answer comes."""
     try:
-        for number, path in enumerate(files):
-            progress("pushing the case over DICOM", number / len(files))
-            status = association.send_c_store(path)
-            if status.get("Status") != STORED:
-                raise NodeError(f"it answered {path.name} with status 0x{int(status.get('Status', 0)):04X}")
+        while waiting:
+            progress("pushing the case over DICOM", 1 - len(waiting) / total)
+            status = answer_to(association, waiting[0])
+            if status is None:
+                return
+            if status != STORED:
+                raise NodeError(f"it answered {waiting[0].name} with status 0x{status:04X}")
+            waiting.pop(0)
     finally:
         association.release()
-    progress("pushing the case over DICOM", 1.0)
 
 
 def same_objects(sent: Sequence[Path], folder: Path) -> bool:

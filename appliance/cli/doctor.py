@@ -10,7 +10,7 @@ from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
 from appliance.evaluation import load_goal_set
 from appliance.health import Status, run_checks
-from appliance.planning import load_density, load_machine
+from appliance.planning import check_configured, load_density, load_machine
 
 FAILED_CHECK = 1
 
@@ -24,7 +24,8 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
             "machines": lambda path: load_machine(path.stem),
             "density": lambda path: load_density(path.stem),
         }
-        found = run_checks(settings(config, store), readers=readers)
+        configured = settings(config, store)
+        found = run_checks(configured, readers=readers, together=lambda: check_configured(configured.planning))
     worst = max((check.status for check in found), key=lambda status: status.rank)
     rows = [(check.title, check.status.value, check.sentence) for check in found]
     document = {"status": worst.value, "checks": [asdict(check) for check in found]}

@@ -16,6 +16,7 @@ from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, setti
 from appliance.cli.output import progress, result
 from appliance.cli.results import copy_results, load, publish, scorecard_table, staged
 from appliance.config import Config
+from appliance.contracts import SECOND_DOSE_FILE
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
 from appliance.session_wiring import real_stages
@@ -51,13 +52,16 @@ def replan(
         tell("writing", 1.0)
         written = write_proposal(session, staging)
         copy_results(session, staging)
+        files = [path.name for path in written.files] + [
+            SECOND_DOSE_FILE for path in staging.iterdir() if path.name == SECOND_DOSE_FILE
+        ]
         publish(staging, out)
         summary = session.standing.summary()
     document = {
         "out": str(out),
         "session": summary,
         "approved": False,
-        "files": [path.name for path in written.files],
+        "files": files,
         "scorecard": load(out / "scorecard.json"),
         "timeline": load(out / "timeline.json"),
     }

@@ -15,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from appliance.cli.output import table
+from appliance.contracts import SECOND_DOSE_FILE
 from appliance.dicomio.files import sync_folder, write_durable
 from appliance.errors import WriteFailed
 from appliance.session import Session
@@ -56,7 +57,7 @@ def staged(out: Path) -> Iterator[Path]:
 def publish(staging: Path, out: Path) -> None:
     """Moves the files into `out`. A result file of an earlier run that this one lacks is taken away."""
     try:
-        for name in COPIED:
+        for name in (*COPIED, SECOND_DOSE_FILE):
             if not (staging / name).exists():
                 (out / name).unlink(missing_ok=True)
         for path in sorted(staging.iterdir()):

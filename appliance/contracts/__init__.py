@@ -20,11 +20,13 @@ from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
+from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
-from appliance.contracts.second_check import BeamPoint, DvhDifference, SecondCheck, TargetDifference
+from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
 
 __all__ = [
+    "SECOND_DOSE_FILE",
     "Approval",
     "Beam",
     "BeamPoint",
@@ -55,6 +57,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanFacts",
+    "Planned",
     "PlanningState",
     "PredictedDose",
     "PrescribedTarget",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SECOND_DOSE_FILE = "RD_second.dcm"
+"""Name of the second dose's RTDOSE, beside the export set of its plan."""
+
 
 @dataclass(frozen=True)
 class TargetDifference:
@@ -45,7 +48,8 @@ class SecondCheck:
     nothing is compared and nothing agrees. gamma_*: of the plan's dose against the second as reference, inside the
     patient. point_mm (LPS) and point_difference_percent: all beams together at the check point. beams is () where the
     plan's dose is not known beam by beam. plan_digest, dose_digest: of what was checked; secondary_digest: of the
-    second dose, which is not kept. sentences: what a person should know, the reasons first where `agrees` is False."""
+    second dose; secondary_file: name of its RTDOSE, which is written beside the plan's and not sent. sentences: what a
+    person should know, the reasons first where `agrees` is False."""
 
     primary: str
     secondary: str
@@ -63,6 +67,7 @@ class SecondCheck:
     point_difference_percent: float = 0.0
     beams: tuple[BeamPoint, ...] = ()
     structures: tuple[DvhDifference, ...] = ()
+    secondary_file: str = ""
 
     @property
     def available(self) -> bool:

@@ -19,11 +19,12 @@ def second_section(check: SecondCheck | None) -> str:
 
 
 def _figures(check: SecondCheck) -> str:
+    kept = f" ({text(check.secondary_file)})" if check.secondary_file else ""
     caption = (
-        f"The plan's dose ({text(check.primary)}) against {text(check.secondary)} {short(check.secondary_digest)}, "
-        f"both calculated by Couchside. Gamma {text(check.gamma_criteria)}: {check.gamma_pass_percent:.1f} % of "
-        f"{check.gamma_points} points pass, mean {check.gamma_mean:.2f}. For each structure the one of D2%, D50%, D98% "
-        "and mean that differs most."
+        f"The plan's dose ({text(check.primary)}) against {text(check.secondary)} {short(check.secondary_digest)}"
+        f"{kept}, both calculated by Couchside. Gamma {text(check.gamma_criteria)}: {check.gamma_pass_percent:.1f} % "
+        f"of {check.gamma_points} points pass, mean {check.gamma_mean:.2f}. For each structure the one of D2%, D50%, "
+        "D98% and mean that differs most."
     )
     rows = [
         [

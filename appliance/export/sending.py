@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
+from pathlib import Path
 from time import monotonic, sleep
 
 import pydicom
@@ -186,19 +187,30 @@ def _store(association: Association, item: _Object, peer: PeerConfig) -> None:
             f"{_peer_name(peer)} does not take objects such as the {item.name}. Allow this kind of object there, or "
             f"choose another peer. {NOTHING_LOST}"
         )
-    if not association.is_established:
-        raise _TryAgainError("the association broke off")
-    status = association.send_c_store(item.dataset)
-    if "Status" not in status:
+    status = answer_to(association, item.dataset)
+    if status is None:
         raise _TryAgainError("the association broke off or timed out")
-    outcome = judge(int(status.Status))
+    outcome = judge(status)
     if outcome is Outcome.TRY_AGAIN:
-        raise _TryAgainError(f"it is out of resources, status 0x{status.Status:04X}")
+        raise _TryAgainError(f"it is out of resources, status 0x{status:04X}")
     if outcome is Outcome.REFUSED:
         raise ExportError(
-            f"{_peer_name(peer)} refused the {item.name} with status 0x{status.Status:04X}. Look into the peer's log "
+            f"{_peer_name(peer)} refused the {item.name} with status 0x{status:04X}. Look into the peer's log "
             f"for the reason. {NOTHING_LOST}"
         )
+
+
+def answer_to(association: Association, item: Dataset | Path) -> int | None:
+    """The status that one C-STORE is answered with; None where no answer came, which says nothing about the object.
+
+    No answer also means that pynetdicom lost it: its own thread may take an answer off the queue that the sending one
+    waits for (pynetdicom 3.0.4, `Association._run_reactor`: it says that it is paused before it is). Seen under load.
+    """
+    try:
+        status = association.send_c_store(item)
+    except RuntimeError:  # it broke off since the last answer
+        return None
+    return int(status.Status) if "Status" in status else None
 
 
 def judge(status: int) -> Outcome:

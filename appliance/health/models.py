@@ -3,8 +3,9 @@
 Beam models are loaded by the engine that uses them; machines, density tables and goal sets by the readers that the
 caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its
 `[[file]]` entries (`path` relative to models/, `sha256`) must match the file on disk. Failed if a file does not load,
-was altered or is missing, if a kind has no file at all, or if the machine, beam model or density table named in the
-configuration is not there. A machine whose figures nobody has confirmed says so (its reader's `unconfirmed`).
+was altered or is missing, if a kind has no file at all, if the machine, beam model or density table named in the
+configuration is not there, or if they do not fit together as the caller's `together` says. A machine with figures that
+nobody has confirmed says so (its reader's `unconfirmed`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ KINDS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def check(config: Config, *, readers: Mapping[str, Reader] | None = None, folder: Path = MODELS) -> Finding:
+def unknown() -> None:
+    """Stands in where nobody can say whether what is configured fits together."""
+
+
+def check(
+    config: Config,
+    *,
+    readers: Mapping[str, Reader] | None = None,
+    together: Callable[[], None] = unknown,
+    folder: Path = MODELS,
+) -> Finding:
     chosen = {"beam": load_beam_model, **(readers or {})}
     problems: list[str] = []
     detail: dict[str, JsonValue] = {}
@@ -55,6 +66,10 @@ def check(config: Config, *, readers: Mapping[str, Reader] | None = None, folder
     detail |= {"registered_files": registered, "problems": list(problems), "unconfirmed_figures": list(unconfirmed)}
     if problems:
         return Finding(Status.FAILED, f"Model files cannot be trusted: {'; '.join(problems)}. Reinstall them.", detail)
+    try:
+        together()
+    except CouchsideError as error:
+        return Finding(Status.FAILED, f"What the configuration names does not fit together. {error}", detail)
     counts = ", ".join(f"{len(list((folder / kind).glob(pattern)))} {title}" for kind, pattern, title in KINDS)
     seal = f"{registered} match their registered SHA-256" if registered else "no registry to compare them with"
     machine = config.planning.machine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.config import Config
@@ -24,12 +24,17 @@ CHECKS: tuple[Check, ...] = (
 
 
 def run_checks(
-    config: Config, *, readers: Mapping[str, models.Reader] | None = None, checks: Sequence[Check] = CHECKS
+    config: Config,
+    *,
+    readers: Mapping[str, models.Reader] | None = None,
+    together: Callable[[], None] = models.unknown,
+    checks: Sequence[Check] = CHECKS,
 ) -> tuple[CheckResult, ...]:
     """One result a check, in order; never raises. `readers`: the loaders of the stages by folder of models/ (machines,
     density, guidelines), handed in by the caller because health and the stages do not import each other; without
-    them those files are only parsed."""
-    bound = partial(models.check, readers=readers or {})
+    them those files are only parsed. `together`: raises if the configured machine, technique and beam model do not
+    fit each other."""
+    bound = partial(models.check, readers=readers or {}, together=together)
     return tuple(
         _run(Check(c.key, c.title, bound, c.timeout_s) if c.run is models.check else c, config) for c in checks
     )

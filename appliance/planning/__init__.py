@@ -8,6 +8,7 @@ from appliance.planning.final_dose import calculate_dose, dose_options
 from appliance.planning.limits import check_plan
 from appliance.planning.machine import Machine, load_machine, machine_names
 from appliance.planning.on_image import misplaced_isocentres, missing_anatomy, source_mm
+from appliance.planning.plannable import check_configured
 from appliance.planning.tps import PhotonTps
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Machine",
     "PhotonTps",
     "calculate_dose",
+    "check_configured",
     "check_plan",
     "device_errors",
     "dose_options",

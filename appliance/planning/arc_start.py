@@ -14,7 +14,7 @@ from appliance.planning.beamlets import Beamlets
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
-from appliance.planning.moving_field import FieldLimits, MovingField, limits_of
+from appliance.planning.moving_field import FieldLimits, MovingField, limits_of, waiting
 from appliance.planning.moving_vector import FieldPath
 from appliance.planning.segments import FIELD_ROOM_MM, JAW_MARGIN_MM
 from appliance.planning.timing import SECONDS_PER_MINUTE
@@ -54,10 +54,8 @@ def arc_fields(
 
 def field_extent(beams: list[int], beamlets: Beamlets, machine: Machine) -> dict[str, Any]:
     """The part of MovingField that follows from where targets lie in the fluence of `beams`."""
-    borders = machine.mlc.boundaries_mm
-    first, last = used_rows([beamlets.rows_of(beam) for beam in beams])
-    active = np.zeros(borders.size - 1, np.bool_)
-    active[first:last] = True
+    layers = beamlets.layers
+    active = layers.pairs_of(used_rows([beamlets.rows_of(beam) for beam in beams]))
     used = np.flatnonzero(np.any([(beamlets.cells[beam] >= 0).any(axis=0) for beam in beams], axis=0))
     low, high = ((c - beamlets.columns) * beamlets.width_mm for c in (used[0], used[-1] + 1))
     mlc, jaws = machine.mlc, machine.jaws
@@ -66,13 +64,13 @@ def field_extent(beams: list[int], beamlets: Beamlets, machine: Machine) -> dict
         max(low - room, mlc.position_min_mm, jaws.x1_mm[0] + JAW_MARGIN_MM),
         min(high + room, mlc.position_max_mm, jaws.x2_mm[1] - JAW_MARGIN_MM),
     )
-    y1 = min(float(borders[first]), jaws.y1_mm[1])
-    y2 = max(float(borders[last]), jaws.y2_mm[0])
+    y1 = min(float(layers.low_mm[active].min()), jaws.y1_mm[1])
+    y2 = max(float(layers.high_mm[active].max()), jaws.y2_mm[0])
     return {
         "active": active,
         "y_mm": (y1, y2),
         "reach_mm": (round(reach[0], 1), round(reach[1], 1)),
-        "layers": (borders.size - 1,),
+        "layers": layers.counts,
     }
 
 
@@ -127,20 +125,22 @@ class _Keys:
         if not used.size:
             return
         start, stop = int(used[0]), int(used[-1]) + 1
-        width, borders = beamlets.width_mm, beamlets.boundaries_mm
+        width = beamlets.width_mm
+        smallest = max(1, int(np.ceil(LEAST_OPENING_MM / width)))
         found = sequence_fluence(
             fluence[:, start:stop],
-            np.diff(borders) / np.diff(borders).min(),
+            beamlets.layers.heights,
             segments=min(OPENINGS, sector.last - sector.first),
             window=stop - start,
-            smallest=max(1, int(np.ceil(LEAST_OPENING_MM / width))),
+            smallest=smallest,
         )
         if not len(found.weight):
             return
         zero_mm = (start - beamlets.columns) * width
-        is_open = found.last > found.first
-        left = np.where(is_open, zero_mm + found.first * width, np.nan)
-        right = np.where(is_open, zero_mm + found.last * width, np.nan)
+        first, last = beamlets.layers.cover(found.first, found.last, stop - start, smallest)
+        is_open = last > first
+        left = np.where(is_open, zero_mm + first * width, np.nan)
+        right = np.where(is_open, zero_mm + last * width, np.nan)
         order = np.argsort(np.nanmean(0.5 * (left + right), axis=1))[:: self._sweep]
         self._sweep = -self._sweep
         parts = np.array_split(np.arange(sector.first, sector.last), len(order))
@@ -154,11 +154,10 @@ class _Keys:
         """Left and right (points, pairs) between the keys; a pair that is closed at one waits half-way between where it
         is open before and after."""
         points, gap = np.arange(self.field.intervals + 1, dtype=np.float64), limits.paths.gap_mm
+        closed_left, closed_right = waiting(limits.paths)
         place = np.array(self._place)
         keys_left, keys_right = np.array(self._left), np.array(self._right)
-        middle = 0.5 * sum(limits.paths.safe_mm)
-        left = np.full((points.size, self.field.active.size), middle - gap / 2)
-        right = left + gap
+        left, right = np.tile(closed_left, (points.size, 1)), np.tile(closed_right, (points.size, 1))
         for pair in np.flatnonzero(self.field.active):
             is_open = ~np.isnan(keys_left[:, pair])
             if not is_open.any():

@@ -55,10 +55,11 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig, spared: tupl
     intervals = int(np.ceil((high - low) / ARC_STEP_DEG - 1e-9))
     turn = (high - low) / intervals
     turned = collimator_deg(case, machine, spared)
+    back_turned = -turned if machine.collimator.reaches(-turned) else turned
     arcs = []
     for number in range(config.beams or 1):
         back = number % 2 == 1
-        collimator = (-turned if back else turned) % FULL_TURN_DEG
+        collimator = (back_turned if back else turned) % FULL_TURN_DEG
         start, step = (high, -turn) if back else (low, turn)
         angles = [start + step * i for i in range(intervals + 1)]
         frames = tuple(
@@ -99,7 +100,8 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
     return Arrangement(isocentre, tuple(angles), arcs[0].collimator_deg, tuple(frames)), tuple(sectors)
 
 
-def used_rows(open_rows: list[NDArray[np.bool_]]) -> tuple[int, int]:
-    """First and last (exclusive) leaf pair that faces a target from any of the directions."""
+def used_rows(open_rows: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """(rows,) true from the first to the last row that faces a target from any of the directions."""
     used = np.flatnonzero(np.any(open_rows, axis=0))
-    return int(used[0]), int(used[-1]) + 1
+    row = np.arange(open_rows[0].size)
+    return np.asarray((row >= used[0]) & (row <= used[-1]))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.planning.geometry import Arrangement
+from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from engines.photon.raster import Raster
 
@@ -16,7 +17,8 @@ MARGIN_MM = 6.0
 class Beamlets:
     """Layout of beamlets: `variables` of them over all beams, each one leaf row high and `width_mm` wide.
 
-    Rows follow the machine's leaf pairs; column c of a beam covers u in [c, c + 1) * width_mm.
+    Rows follow the machine's leaf pairs (of two layers the rows that a pair of each covers); column c of a beam covers
+    u in [c, c + 1) * width_mm.
     """
 
     def __init__(
@@ -27,7 +29,8 @@ class Beamlets:
         targets_mm: NDArray[np.float32],
         width_mm: float,
     ) -> None:
-        self.boundaries_mm = machine.mlc.boundaries_mm
+        self.layers = leaf_layers(machine)
+        self.boundaries_mm = self.layers.row_borders_mm
         self.width_mm, self.raster = width_mm, raster
         self.columns = int(np.ceil(machine.mlc.position_max_mm / width_mm))
         pixel_row = np.searchsorted(self.boundaries_mm, raster.v_mm) - 1
@@ -88,10 +91,10 @@ class Beamlets:
         return np.asarray(total, np.float64)
 
     def map_of(self, beam: int, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(leaf pairs, columns) of one beam's fluence, zero where no beamlet is."""
+        """(rows, columns) of one beam's fluence, zero where no beamlet is."""
         cells = self.cells[beam]
         return np.where(cells >= 0, np.asarray(values, np.float64)[np.maximum(cells, 0)], 0.0)
 
     def rows_of(self, beam: int) -> NDArray[np.bool_]:
-        """(leaf pairs,) true for the pairs that face a target of one beam."""
+        """(rows,) true for the rows that face a target of one beam."""
         return np.asarray((self.cells[beam] >= 0).any(axis=1))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
 from appliance.planning.build_plan import JAW_DECIMALS, LEAF_DECIMALS, MU_DECIMALS, PlanHead
+from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.moving_field import MovingField, trajectory
 from appliance.planning.moving_vector import FieldPath
@@ -37,6 +38,8 @@ def build_moving_plan(
                     dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
                     leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
                     control_points=points,
+                    lower_boundaries_mm=tuple(float(b) for b in machine.mlc.lower_boundaries_mm),
+                    jaw_axes=machine.jaw_axes,
                 )
             )
     return Plan(head.label, tuple(beams), head.fractions, head.patient_position, head.technique)
@@ -52,6 +55,7 @@ def _points(field: MovingField, path: FieldPath, machine: Machine, parts: int) -
     left, right = path.left_mm.round(LEAF_DECIMALS), path.right_mm.round(LEAF_DECIMALS)
     x_mm = trajectory(left, right, path.mu, field, machine).x_mm
     total = np.concatenate([[0.0], np.cumsum(path.mu / parts)]).round(MU_DECIMALS)
+    layers = leaf_layers(machine).parts
     return tuple(
         ControlPoint(
             float(total[i]),
@@ -59,8 +63,7 @@ def _points(field: MovingField, path: FieldPath, machine: Machine, parts: int) -
             field.collimator_deg,
             0.0,
             _jaws(x_mm[i], field, machine),
-            tuple(float(v) for v in left[i]),
-            tuple(float(v) for v in right[i]),
+            *(tuple(tips[i, own].tolist()) for own in layers for tips in (left, right)),
         )
         for i in range(len(left))
     )

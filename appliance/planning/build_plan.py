@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
 from appliance.planning.geometry import Arrangement
+from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.segments import PARK_MM, BeamSegments
 
@@ -16,6 +17,10 @@ SPLIT_ROOM = 0.9
 """Split beams are filled to this share of the largest meterset on average, by exposures of at most the rest of it."""
 LEAF_DECIMALS, MU_DECIMALS, JAW_DECIMALS = 2, 3, 1
 """0.01 mm, 0.001 MU and 0.1 mm: what the exported RTPLAN carries, so that the plan reads back unchanged."""
+
+Vector = NDArray[np.float64]
+Tips = tuple[tuple[float, ...], ...]
+"""Of one control point: bank A and B of the layer nearer to the source, then of the other, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machin
                     dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
                     leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
                     control_points=_control_points(segments, exposures, gantry_deg, arrangement, machine),
+                    lower_boundaries_mm=tuple(float(b) for b in machine.mlc.lower_boundaries_mm),
                     jaw_axes=machine.jaw_axes,
                 )
             )
@@ -77,10 +83,10 @@ def _control_points(
     total = 0.0
     for segment, mu in exposures:
         jaws = _jaws(segments, segment, machine)
-        leaf_a, leaf_b = _leaves(segments, segment, jaws, machine)
+        tips = _leaves(segments, segment, jaws, machine)
         for dose in (0.0, mu):
             total = round(total + dose, MU_DECIMALS)
-            points.append(ControlPoint(total, gantry_deg, arrangement.collimator_deg, 0.0, jaws, leaf_a, leaf_b))
+            points.append(ControlPoint(total, gantry_deg, arrangement.collimator_deg, 0.0, jaws, *tips))
     return tuple(points)
 
 
@@ -99,20 +105,30 @@ def delivery_order(segments: BeamSegments) -> NDArray[np.int64]:
     return np.argsort(middle, kind="stable")
 
 
-def _leaves(
-    segments: BeamSegments, i: int, jaws: Jaws, machine: Machine
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _leaves(segments: BeamSegments, i: int, jaws: Jaws, machine: Machine) -> Tips:
     """Leaf positions of one segment; closed pairs stand behind the nearer X jaw, with the smallest gap, or as far out
-    as their banks reach."""
+    as their banks reach. Without X jaws pairs of a second layer stand at the other end, so that each layer covers the
+    gaps of the other; all closed pairs of a single layer are behind a Y jaw then (`segments.ajar`)."""
     left, right = segments.apertures.left_mm[i], segments.apertures.right_mm[i]
-    is_open = right > left
     gap = machine.mlc.minimum_gap_mm
     low, high = machine.mlc.closed_mm
     at_x1 = min(max(jaws.x1_mm - PARK_MM + gap / 2, low), high)
     at_x2 = min(max(jaws.x2_mm + PARK_MM - 1.5 * gap, low), high)
-    # At X1 unless the bank could not span from there to the segment's far leaves: one side keeps travel short.
-    furthest = right[is_open].max() if is_open.any() else at_x1
-    parked_a = at_x1 if furthest - at_x1 <= machine.mlc.bank_span_max_mm else at_x2
-    a = np.where(is_open, left, parked_a).round(LEAF_DECIMALS)
-    b = np.where(is_open, right, parked_a + gap).round(LEAF_DECIMALS)
-    return tuple(float(v) for v in a), tuple(float(v) for v in b)
+    tips: list[tuple[float, ...]] = []
+    for number, own in enumerate(leaf_layers(machine).parts):
+        is_open = right[own] > left[own]
+        sides = (at_x2, at_x1) if number and "X" not in machine.jaws.axes else (at_x1, at_x2)
+        parked = _parked(left[own][is_open], right[own][is_open], sides, machine.mlc.bank_span_max_mm)
+        tips += [
+            tuple(np.where(is_open, left[own], parked).round(LEAF_DECIMALS).tolist()),
+            tuple(np.where(is_open, right[own], parked + gap).round(LEAF_DECIMALS).tolist()),
+        ]
+    return tuple(tips)
+
+
+def _parked(left: Vector, right: Vector, sides: tuple[float, float], span_mm: float) -> float:
+    """The first side, unless the bank could not span from there to the segment's far leaves: one side keeps travel
+    short."""
+    first = sides[0]
+    furthest = max(float(np.abs(leaves - first).max(initial=0.0)) for leaves in (left, right))
+    return first if furthest <= span_mm else sides[1]

@@ -1,8 +1,8 @@
-"""One layer of leaves along X for every collimator: what dose engines and metrics compute with.
+"""One layer of leaves along X for every collimator: what metrics and geometric checks compute with.
 
 Leaves that travel along Y are leaves along X of a collimator turned by 90 degrees. Of two stacked layers the opening is
-what both leave open; its rows lie between the borders of both. That is exact for what is open. What leaks is less: two
-closed leaves over each other absorb more than one, of which the engines know nothing.
+what both leave open; its rows lie between the borders of both. That is exact for what is open. For dose, where two
+closed leaves over each other absorb more than one, see `pieces.leaf_layers_mm` and engines/photon/leaf_rows.py.
 """
 
 from __future__ import annotations

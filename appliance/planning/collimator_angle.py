@@ -24,17 +24,21 @@ CLEARLY = 0.8
 def collimator_deg(case: Case, machine: Machine, spared: tuple[str, ...]) -> float:
     """The candidate with the fewest rows that face target on both sides of an organ, among those that leave the field
     no wider than a bank may span; the last where none does. spared: names of organs with goals; others do not count.
+    Of a collimator that reaches none of them the angle nearest to 0.
 
     Raises PlanningError without a target."""
     targets = target_points_mm(case)
+    candidates = [angle for angle in CANDIDATES_DEG if machine.collimator.reaches(angle)]
+    if not candidates:
+        return machine.collimator.still_deg
     organs = [
         case.image.grid.centres_mm(s.voxels.index)
         for s in case.structures
         if s.kind is StructureKind.ORGAN and s.tg263 in spared and not s.voxels.empty
     ]
     organ = np.concatenate(organs) if organs else np.zeros((0, 3), np.float32)
-    best, fewest = CANDIDATES_DEG[-1], np.inf
-    for angle in CANDIDATES_DEG:
+    best, fewest = candidates[-1], np.inf
+    for angle in candidates:
         frames = [
             beam_frame(
                 isocentre_of(case),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ ARC_PITCH_MM = 2.0
 """The same for beams seen from more than MANY_DIRECTIONS (chosen: what one direction is wrong by in its penumbra, up to
 1.5 % of its own dose, does not repeat in the next)."""
 MANY_DIRECTIONS = 30
+ENERGY_TOLERANCE_MV = 0.5
+"""Beam qualities differ by 1 MV or more in name, or not at all."""
 SAD_TOLERANCE_MM = 1.0
 """Chosen: 0.2 % of dose by the inverse square; machines differ by centimetres or not at all."""
 
@@ -52,10 +54,10 @@ class FinalDose:
         image: Image,
         external: VoxelSet | None,
         *,
-        beam_model: str = "couchside_6mv",
-        density: str = "generic_ct",
+        beam_model: str,
+        density: str,
+        algorithm: Algorithm,
         supports: tuple[VoxelSet, ...] = (),
-        algorithm: Algorithm = "pencil_beam",
         overrides: Overrides = (),
     ) -> None:
         load = load_superposition if algorithm == "collapsed_cone" else load_calibrated
@@ -129,13 +131,13 @@ class FinalDose:
 
 
 class DoseOptions(TypedDict, total=False):
-    """What `FinalDose` may be told by keyword."""
+    """What `FinalDose` is told by keyword. What it needs has no default here: the configuration has the only one."""
 
-    beam_model: str
-    density: str
+    beam_model: Required[str]
+    density: Required[str]
+    algorithm: Required[Algorithm]
     supports: tuple[VoxelSet, ...]
     overrides: Overrides
-    algorithm: Algorithm
 
 
 def dose_options(planning: PlanningConfig, structures: Sequence[Structure]) -> DoseOptions:
@@ -174,7 +176,7 @@ def _exposure(piece: Piece, beam: Beam, model: BeamModel) -> Exposure:
 
 
 def _check(beam: Beam, model: BeamModel) -> None:
-    if abs(beam.energy_mv - model.energy_mv) > 0.5 or beam.fluence_mode != model.fluence_mode:
+    if abs(beam.energy_mv - model.energy_mv) > ENERGY_TOLERANCE_MV or beam.fluence_mode != model.fluence_mode:
         raise UnsupportedPlan(
             f"beam {beam.number} is {beam.energy_mv:g} MV {beam.fluence_mode}, but beam model '{model.name}' is "
             f"{model.energy_mv:g} MV {model.fluence_mode}; choose the beam model of this energy"

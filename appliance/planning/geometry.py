@@ -38,10 +38,18 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
     # One decimal: what a gantry can be set to and a plan can state.
     # In the order of a gantry that turns from just past 180 through 0 to 180, which it cannot cross.
     angles = sorted({round(angle % 360.0, 1) for angle in angles}, key=lambda angle: (angle - 180.0) % 360.0 or 360.0)
+    collimator = machine.collimator.still_deg
     frames = tuple(
-        beam_frame(isocentre, angle, sad_mm=machine.sad_mm, patient_position=case.patient_position) for angle in angles
+        beam_frame(
+            isocentre,
+            angle,
+            collimator_deg=collimator,
+            sad_mm=machine.sad_mm,
+            patient_position=case.patient_position,
+        )
+        for angle in angles
     )
-    return Arrangement(isocentre, tuple(angles), 0.0, frames)
+    return Arrangement(isocentre, tuple(angles), collimator, frames)
 
 
 def isocentre_of(case: Case) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from appliance.errors import ModelError, PlanningError
+from appliance.errors import ModelError
 from appliance.planning.machine_parts import Axis, DoseRate, Gantry, JawRange, Mlc, Part
 
 MACHINES = Path(__file__).resolve().parents[2] / "models" / "machines"
@@ -19,11 +19,13 @@ UNCONFIRMED = "unconfirmed"
 LABELS = frozenset({"format", "name", "title", "treatment_machine", "sources"})
 """Keys that are names, not figures."""
 SECONDS_A_MINUTE = 60.0
+Technique = Literal["step_and_shoot", "sliding_window", "vmat"]
 
 
 class Machine(Part):
-    """One treatment machine with one beam quality. sources: for each figure, by its dotted key or its section, where it
-    comes from; a file with a figure without source, or a source without figure, is refused."""
+    """One treatment machine with one beam quality. techniques: what it delivers. sources: for each figure, by its
+    dotted key or its section, where it comes from; a file with a figure without source, or a source without figure, is
+    refused."""
 
     format: Literal["couchside-machine-1"]
     name: str = Field(min_length=1)
@@ -32,6 +34,7 @@ class Machine(Part):
     sad_mm: float = Field(gt=500, lt=2000)
     energy_mv: float = Field(gt=0)
     fluence_mode: Literal["STANDARD", "FFF"]
+    techniques: tuple[Technique, ...] = Field(min_length=1)
     mlc: Mlc
     jaws: JawRange
     gantry: Gantry
@@ -86,15 +89,6 @@ class Machine(Part):
         if len(self.jaws.axes) == 2:
             return "XY"
         return self.jaws.axes[0] if self.jaws.axes else ""
-
-
-def check_plannable(machine: Machine) -> None:
-    """Raises PlanningError for a collimator that plans of this release cannot be made for."""
-    if machine.mlc.leaf_axis != "X" or machine.mlc.lower_blocks:
-        raise PlanningError(
-            f"plans are made for one layer of leaves along X, which {machine.title} does not have; its plans can be "
-            "read, checked and calculated"
-        )
 
 
 def machine_names() -> tuple[str, ...]:

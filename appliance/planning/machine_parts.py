@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Range = tuple[float, float]
+FULL_TURN_DEG = 360.0
 BORDER_TOLERANCE_MM = 1e-6
 """Blocks of leaves follow each other to this; chosen, because borders are written to a micrometre at best."""
 
@@ -157,6 +158,16 @@ class Axis(Part):
     @property
     def turns(self) -> bool:
         return self.range_deg[0] < self.range_deg[1]
+
+    @property
+    def still_deg(self) -> float:
+        """The angle nearest to 0 that it reaches."""
+        return min(max(0.0, self.range_deg[0]), self.range_deg[1])
+
+    def reaches(self, angle_deg: float) -> bool:
+        """Whether it can stand at an IEC angle."""
+        low, high = self.range_deg
+        return low + (angle_deg - low) % FULL_TURN_DEG <= high
 
     @model_validator(mode="after")
     def _possible(self) -> Axis:

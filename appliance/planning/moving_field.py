@@ -78,6 +78,16 @@ def limits_of(field: MovingField, machine: Machine, mean_mu: float, step_s: floa
     return FieldLimits(paths, least_mu, max(most_mu, 2 * least_mu))
 
 
+def waiting(limits: PathLimits) -> tuple[Array, Array]:
+    """(left, right) (pairs,) of pairs with nothing to open, closed to their gap: one layer in the middle of the field,
+    behind the jaws across the leaves; two layers at opposite ends of it, each before the gap of the other."""
+    low, high = max(limits.window_a_mm[0], limits.window_b_mm[0]), min(limits.window_a_mm[1], limits.window_b_mm[1])
+    middle = 0.5 * sum(limits.safe_mm) - 0.5 * limits.gap_mm
+    places = (middle,) if len(limits.layers) == 1 else (low, high - limits.gap_mm)
+    left = np.repeat(places, limits.layers)
+    return left, left + limits.gap_mm
+
+
 def trajectory(left: Array, right: Array, mu: Array, field: MovingField, machine: Machine) -> Trajectory:
     """With the X jaws JAW_MARGIN_MM outside the outermost active leaves of each control point, or of all of them where
     the machine's jaws do not move."""

@@ -20,11 +20,13 @@ from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.build_plan import PlanHead
 from appliance.planning.delivery_model import MERIT_SCALE, MU_WEIGHT, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
+from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
 from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
 from appliance.planning.moving_vector import FieldPath, MovingVector
 from appliance.planning.timing import SECONDS_PER_MINUTE
+from appliance.planning.turned import as_delivered
 from engines.optimise import Outcome, minimise
 from engines.photon.beam_model import Collimation
 from engines.photon.moving import MovingFluence
@@ -69,8 +71,10 @@ class MovingLeaves:
         self.dose_model, self.fields = dose_model, fields
         self._machine, self._starter, self._head = machine, starter, head
         self._rough = rough
-        layers = (machine.mlc.boundaries_mm,)
-        self._drawers = [MovingFluence(dose_model.raster, layers, collimation, y_mm=f.y_mm) for f in fields]
+        layers = leaf_layers(machine).borders_mm
+        self._drawers = [
+            MovingFluence(dose_model.raster, layers, collimation, y_mm=f.y_mm, active=f.active) for f in fields
+        ]
         self.paths: tuple[FieldPath, ...] = ()
         self.limits: tuple[FieldLimits, ...] = ()
 
@@ -115,7 +119,7 @@ class MovingLeaves:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
 
     def plan(self) -> Plan:
-        return build_moving_plan(self.fields, self.paths, self._machine, head=self._head)
+        return as_delivered(build_moving_plan(self.fields, self.paths, self._machine, head=self._head), self._machine)
 
     def _drawn(self, paths: tuple[FieldPath, ...]) -> NDArray[np.float32]:
         raster = self.dose_model.raster

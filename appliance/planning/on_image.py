@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Image, Plan
+from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
 from appliance.planning.pieces import check_axes, frame_at
 from engines.grid import Grid, VoxelSet
 
@@ -17,6 +18,8 @@ BODY_HU = -500
 tissue, 0; lung at a border counts as cut too where it is inflated less than half)."""
 RAYS_ALONG = 5
 """Rays across the opening of each leaf pair, ends included (chosen: an end of the field is never missed)."""
+ROWS_WITHOUT_LEAVES = 10
+"""Rows of rays through a field that jaws alone make (chosen)."""
 UPSTREAM_MM, STEP_MM = 400.0, 5.0
 """How far before the isocentre plane a ray is followed, and in which steps (chosen: no body is thicker there, no
 cut narrower)."""
@@ -105,21 +108,18 @@ def _share(beam: Beam, point: ControlPoint, plan: Plan, grid: Grid, body: NDArra
 
 
 def _rays(beam: Beam, point: ControlPoint) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(u, v) on the isocentre plane and the area that each ray stands for, of the open field."""
-    jaws = point.jaws
-    along, across = ((jaws.x1_mm, jaws.x2_mm), (jaws.y1_mm, jaws.y2_mm))
-    if beam.leaf_axis == "Y":
-        along, across = across, along
-    borders = beam.leaf_boundaries_mm or tuple(np.linspace(*across, 11))
-    pairs = len(borders) - 1
-    left, right = (point.leaf_a_mm or (along[0],) * pairs), (point.leaf_b_mm or (along[1],) * pairs)
-    places = []
-    for (low, high), a, b in zip(pairwise(borders), left, right, strict=True):
-        start, end = max(a, along[0]), min(b, along[1])
-        bottom, top = max(low, across[0]), min(high, across[1])
-        if end > start and top > bottom:
-            step = (end - start) * (top - bottom) / RAYS_ALONG
-            places += [(x, (bottom + top) / 2, step) for x in np.linspace(start, end, RAYS_ALONG)]
-    rows = np.array(places).reshape(-1, 3)
-    first, second = (rows[:, 1], rows[:, 0]) if beam.leaf_axis == "Y" else (rows[:, 0], rows[:, 1])
-    return first, second, rows[:, 2]
+    """(u, v) on the isocentre plane, in the axes of `frame_at`, and the area that each ray stands for, of the open
+    field."""
+    left, right, (x1, x2, y1, y2) = single_layer(beam, positions_of(beam, point))
+    borders = row_boundaries_mm(beam)
+    if not beam.leaf_boundaries_mm:
+        borders = np.linspace(y1, y2, ROWS_WITHOUT_LEAVES + 1)
+        left, right = np.repeat(left, ROWS_WITHOUT_LEAVES), np.repeat(right, ROWS_WITHOUT_LEAVES)
+    start, end = np.maximum(left, x1), np.minimum(right, x2)
+    low, high = np.maximum(borders[:-1], y1), np.minimum(borders[1:], y2)
+    is_open = (end > start) & (high > low)
+    start, end, low, high = start[is_open], end[is_open], low[is_open], high[is_open]
+    u = np.linspace(start, end, RAYS_ALONG).T
+    v = np.broadcast_to((0.5 * (low + high))[:, None], u.shape)
+    area = np.broadcast_to(((end - start) * (high - low) / RAYS_ALONG)[:, None], u.shape)
+    return u.ravel(), v.ravel(), area.ravel()

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.planning.beamlets import Beamlets
+from appliance.planning.leaf_layers import LeafLayers, leaf_layers
 from appliance.planning.machine import Machine
 from engines.photon.aperture import Apertures
 from engines.photon.raster import Raster
-from engines.sequencing import longest_gain, sequence_fluence
+from engines.sequencing import sequence_fluence
 
 SMALLEST_GAP_MM = 5.0
 """An open leaf pair is at least this wide (chosen: smaller gaps make output depend on leaf calibration)."""
@@ -30,17 +31,38 @@ MOST_UNEQUAL = 10.0
 Vector = NDArray[np.float64]
 
 
+def smallest_gap_mm(machine: Machine) -> float:
+    """What a pair that is open in a still aperture opens at least."""
+    return max(SMALLEST_GAP_MM, machine.mlc.minimum_gap_mm)
+
+
+def ajar(left: Vector, right: Vector, window_mm: Vector, machine: Machine) -> tuple[Vector, Vector]:
+    """Segments (segments, pairs) without a closed pair between open ones, where no jaw and no second layer could cover
+    the gap that it keeps: it stands open by that gap at the nearer end of its window, where the optimiser sees it."""
+    if "X" in machine.jaws.axes or machine.mlc.lower_blocks:
+        return left, right
+    left, right, gap = left.copy(), right.copy(), smallest_gap_mm(machine)
+    for low, high, (start, end) in zip(left, right, window_mm, strict=True):
+        shown = np.flatnonzero(high > low)
+        if shown.size:
+            closed = np.setdiff1d(np.arange(shown[0], shown[-1]), shown)
+            middle = np.interp(closed, shown, 0.5 * (low + high)[shown])
+            low[closed] = np.where(middle - start < end - middle, start, end - gap)
+            high[closed] = low[closed] + gap
+    return left, right
+
+
 def jaws_of(left: Vector, right: Vector, machine: Machine) -> Vector:
     """Jaws (segments, 4) as x1, x2, y1, y2: around the open leaf pairs of each segment, or of the whole beam where the
     machine's jaws do not follow the segments; within the jaws' travel and not narrower than they may be."""
     is_open = right > left
     if not machine.jaws.tracking:
         is_open = np.broadcast_to(is_open.any(axis=0), is_open.shape)
-    limits, borders = machine.jaws, machine.mlc.boundaries_mm
+    limits, layers = machine.jaws, leaf_layers(machine)
     x1 = np.where(right > left, left, np.inf).min(axis=1, initial=np.inf) - JAW_MARGIN_MM
     x2 = np.where(right > left, right, -np.inf).max(axis=1, initial=-np.inf) + JAW_MARGIN_MM
-    y1 = np.where(is_open, borders[:-1], np.inf).min(axis=1, initial=np.inf)
-    y2 = np.where(is_open, borders[1:], -np.inf).max(axis=1, initial=-np.inf)
+    y1 = np.where(is_open, layers.low_mm, np.inf).min(axis=1, initial=np.inf)
+    y2 = np.where(is_open, layers.high_mm, -np.inf).max(axis=1, initial=-np.inf)
     if not machine.jaws.tracking:
         x1, x2 = np.full_like(x1, x1.min(initial=np.inf)), np.full_like(x2, x2.max(initial=-np.inf))
     small = limits.minimum_opening_mm
@@ -70,24 +92,26 @@ def sequence_beam(
     width = beamlets.width_mm
     used = np.flatnonzero(fluence.any(axis=0))
     if used.size == 0:
-        none = np.zeros((0, fluence.shape[0]))
+        none = np.zeros((0, beamlets.layers.pairs))
         return BeamSegments(Apertures(none, none, np.zeros((0, 4)), np.zeros(0)), np.zeros((0, 2)))
     start, stop = int(used[0]), int(used[-1]) + 1
     span = machine.mlc.bank_span_max_mm - PARK_MM - JAW_MARGIN_MM - 2.0
+    smallest = max(1, int(np.ceil(smallest_gap_mm(machine) / width)))
     result = sequence_fluence(
         fluence[:, start:stop],
-        np.diff(beamlets.boundaries_mm) / np.diff(beamlets.boundaries_mm).min(),
+        beamlets.layers.heights,
         segments=segments,
         window=int((span - FIELD_ROOM_MM) // width),
-        smallest=max(1, int(np.ceil(SMALLEST_GAP_MM / width))),
+        smallest=smallest,
     )
     zero_mm = (start - beamlets.columns) * width
-    is_open = result.last > result.first
-    left = np.where(is_open, zero_mm + result.first * width, 0.0)
-    right = np.where(is_open, zero_mm + result.last * width, 0.0)
-    field = (zero_mm, zero_mm + (stop - start) * width)
-    apertures = Apertures(left, right, jaws_of(left, right, machine), result.weight)
-    return BeamSegments(apertures, _windows(left, right, field, span, machine))
+    first, last = beamlets.layers.cover(result.first, result.last, stop - start, smallest)
+    is_open = last > first
+    left = np.where(is_open, zero_mm + first * width, 0.0)
+    right = np.where(is_open, zero_mm + last * width, 0.0)
+    windows = _windows(left, right, (zero_mm, zero_mm + (stop - start) * width), span, machine)
+    left, right = ajar(left, right, windows, machine)
+    return BeamSegments(Apertures(left, right, jaws_of(left, right, machine), result.weight), windows)
 
 
 def _windows(left: Vector, right: Vector, field: tuple[float, float], span: float, machine: Machine) -> Vector:
@@ -105,7 +129,7 @@ class SegmentVector:
     """Packs MU, centre and width of every open leaf pair of every segment into one vector with simple bounds."""
 
     def __init__(self, beams: tuple[BeamSegments, ...], machine: Machine, minimum_mu: float) -> None:
-        self.beams, self._machine = beams, machine
+        self.beams, self._machine, self._gap_mm = beams, machine, smallest_gap_mm(machine)
         every_mu = np.concatenate([b.apertures.mu for b in beams])
         self.mu_unit = float(every_mu.mean())
         self._open = [b.is_open for b in beams]
@@ -120,12 +144,12 @@ class SegmentVector:
             low = np.broadcast_to(beam.window_mm[:, :1], a.left_mm.shape)[is_open]
             high = np.broadcast_to(beam.window_mm[:, 1:], a.left_mm.shape)[is_open]
             left, right = a.left_mm[is_open], a.right_mm[is_open]
-            half = SMALLEST_GAP_MM / 2
+            half = self._gap_mm / 2
             start += [a.mu / self.mu_unit, (left + right) / (2 * unit_mm), (right - left) / unit_mm]
             lower += [
                 np.full(a.mu.shape, self._minimum_mu / self.mu_unit),
                 (low + half) / unit_mm,
-                SMALLEST_GAP_MM / unit_mm,
+                self._gap_mm / unit_mm,
             ]
             upper += [np.full(a.mu.shape, np.inf), (high - half) / unit_mm, (high - low) / unit_mm]
         return np.concatenate(start), np.concatenate(lower), np.concatenate(upper)
@@ -198,28 +222,33 @@ def prune(beam: BeamSegments, minimum_mu: float) -> BeamSegments:
     return BeamSegments(kept, beam.window_mm[keep])
 
 
-def priced(beam: BeamSegments, price: NDArray[np.float64], raster: Raster, mu: float, machine: Machine) -> BeamSegments:
-    """The beam with one more aperture of `mu`: the one whose opening lowers the merit fastest, found exactly.
+def priced(
+    beam: BeamSegments, price: NDArray[np.float64], raster: Raster, mu: float, *, machine: Machine, layers: LeafLayers
+) -> BeamSegments:
+    """The beam with one more aperture of `mu`: the one whose opening lowers the merit fastest, found exactly for one
+    layer of leaves, and for two as LeafLayers.best finds it.
 
-    price: (pairs, nu), the merit's gradient in the fluence summed over each leaf row, 0 where a pair may not open. This
+    price: (rows, nu), the merit's gradient in the fluence summed over each row, 0 where it may not open. This
     is the pricing step of column generation (Romeijn et al., SIAM J Optim 15:838, 2005). Unchanged where no opening
     would help."""
     pitch = raster.pitch_mm
-    left_of = raster.u_mm - 0.5 * pitch
+    left_of, gap_mm = raster.u_mm - 0.5 * pitch, smallest_gap_mm(machine)
     best_gain, best = 0.0, None
     for window in np.unique(beam.window_mm, axis=0):
         inside = (left_of >= window[0] - 1e-6) & (left_of + pitch <= window[1] + 1e-6)
-        if inside.sum() * pitch <= SMALLEST_GAP_MM:
+        if inside.sum() * pitch <= gap_mm:
             continue
-        gain, first, last = longest_gain(-price[:, inside], int(np.ceil(SMALLEST_GAP_MM / pitch)))
-        if float(gain.sum()) > best_gain:
+        first, last = layers.best(-price[:, inside], int(np.ceil(gap_mm / pitch)))
+        gain = layers.gain(-price[:, inside], first, last)
+        if gain > best_gain:
             start = float(left_of[inside][0])
             is_open = last > first
             left, right = np.where(is_open, start + first * pitch, 0.0), np.where(is_open, start + last * pitch, 0.0)
-            best_gain, best = float(gain.sum()), (left, right, window)
+            best_gain, best = gain, (left, right, window)
     if best is None:
         return beam
     a = beam.apertures
-    left, right = np.vstack([a.left_mm, best[0]]), np.vstack([a.right_mm, best[1]])
+    new_left, new_right = ajar(best[0][None], best[1][None], best[2][None], machine)
+    left, right = np.vstack([a.left_mm, new_left]), np.vstack([a.right_mm, new_right])
     grown = Apertures(left, right, jaws_of(left, right, machine), np.append(a.mu, mu))
     return BeamSegments(grown, np.vstack([beam.window_mm, best[2]]))

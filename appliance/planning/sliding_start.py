@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.planning.arc_start import field_extent
+from appliance.planning.arcs import used_rows
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
-from appliance.planning.moving_field import FieldLimits, MovingField, limits_of
+from appliance.planning.moving_field import FieldLimits, MovingField, limits_of, waiting
 from appliance.planning.moving_vector import FieldPath
 from appliance.planning.timing import SECONDS_PER_MINUTE
 from engines.sequencing import positions, sweep
@@ -59,17 +60,19 @@ class SlidingStarter:
         speed = SPEED_SHARE * self._machine.mlc.leaf_speed_mm_s
         used = np.flatnonzero((beamlets.cells[self._fields.index(field)] >= 0).any(axis=0))
         start, stop = int(used[0]), int(used[-1]) + 1
-        part = fluence[field.active][:, start:stop]
+        rows = used_rows([beamlets.rows_of(self._fields.index(field))])
+        part = fluence[rows][:, start:stop]
         right_passes, left_passes = sweep(part, mu_per_column=beamlets.width_mm / speed * rate)
         total = float(left_passes.max())
         mu = np.full(field.intervals, total / field.intervals)
         at = np.linspace(0.0, total, field.intervals + 1)
         limits = limits_of(field, self._machine, float(mu[0]), total / field.intervals / rate)
-        middle = 0.5 * sum(limits.paths.safe_mm)
-        left = np.full((field.intervals + 1, field.active.size), middle - 0.5 * limits.paths.gap_mm)
-        right = left + limits.paths.gap_mm
         zero_mm = (start - beamlets.columns) * beamlets.width_mm
-        left[:, field.active] = zero_mm + positions(left_passes, at) * beamlets.width_mm
-        right[:, field.active] = zero_mm + positions(right_passes, at) * beamlets.width_mm
+        low, high = np.full((at.size, rows.size), np.inf), np.full((at.size, rows.size), -np.inf)
+        low[:, rows] = zero_mm + positions(left_passes, at) * beamlets.width_mm
+        high[:, rows] = zero_mm + positions(right_passes, at) * beamlets.width_mm
+        closed_left, closed_right = waiting(limits.paths)
+        left, right = beamlets.layers.around(low, high)
+        left, right = np.where(field.active, left, closed_left), np.where(field.active, right, closed_right)
         left, right = legal(left, right, limits.paths)
         return FieldPath(left, right, np.clip(mu, limits.least_mu, limits.most_mu)), limits

@@ -18,8 +18,10 @@ from appliance.planning.build_plan import PlanHead, build_plan
 from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, MU_WEIGHT, REFINE_BUDGET, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
+from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
+from appliance.planning.turned import as_delivered
 from engines.optimise import Outcome, minimise
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import Collimation
@@ -43,7 +45,8 @@ class StepAndShoot:
     ) -> None:  # fmt: skip
         self.dose_model = dose_model
         self._arrangement, self._machine, self._config, self._head = arrangement, machine, config, head
-        self._drawer = ApertureFluence(dose_model.raster, machine.mlc.boundaries_mm, collimation)
+        self._layers = leaf_layers(machine)
+        self._drawer = ApertureFluence(dose_model.raster, self._layers.borders_mm, collimation)
         self._segments: tuple[BeamSegments, ...] = ()
         self._beamlets: Beamlets | None = None
 
@@ -100,7 +103,8 @@ class StepAndShoot:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)
 
     def plan(self) -> Plan:
-        return build_plan(self._arrangement, self._segments, self._machine, head=self._head)
+        plan = build_plan(self._arrangement, self._segments, self._machine, head=self._head)
+        return as_delivered(plan, self._machine)
 
     def _prune(self, minimum_mu: float) -> None:
         pruned = tuple(prune(beam, minimum_mu) for beam in self._segments)
@@ -124,7 +128,11 @@ class StepAndShoot:
             price = self._drawer.row_gradient(gradient) * self._beamlets.rows_of(number)[:, None]
             room = len(beam.apertures.mu) < self._config.segments_per_beam
             raster = self.dose_model.raster
-            beams.append(priced(beam, price, raster, NEW_SHARE * mean_mu, self._machine) if room else beam)
+            beams.append(
+                priced(beam, price, raster, NEW_SHARE * mean_mu, machine=self._machine, layers=self._layers)
+                if room
+                else beam
+            )
             grown = grown or len(beams[-1].apertures.mu) > len(beam.apertures.mu)
         self._segments = tuple(beams)
         return grown

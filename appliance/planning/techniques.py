@@ -65,7 +65,8 @@ def technique_of(setting: Setting, points_mm: NDArray[np.float32], progress: Pro
 def _stage(setting: Setting, arrangement: Arrangement, dose_model: DoseModel) -> FluenceStage:
     targets = target_points_mm(setting.case)
     beamlets = Beamlets(arrangement, setting.machine, dose_model.raster, targets, setting.config.beamlet_mm)
-    leakage = Leakage(beamlets, setting.machine, setting.model.collimation.leaf_transmission)
+    behind_all = setting.model.collimation.leaf_transmission ** len(beamlets.layers.counts)
+    leakage = Leakage(beamlets, setting.machine, behind_all)
     return FluenceStage(dose_model, beamlets, leakage, setting.scale)
 
 

@@ -26,11 +26,13 @@ from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose, dose_options
-from appliance.planning.machine import check_plannable, load_machine
+from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
+from appliance.planning.plannable import check_plannable
 from appliance.planning.sampling import sample_case
 from appliance.planning.techniques import Setting, technique_of
 from appliance.planning.template import initial_objectives
+from appliance.planning.turned import as_planned
 
 WATCHED_SHARE, MOST_WATCHED = 0.97, 2000
 """Unsampled voxels above this share of the hot-spot limit become samples, and those of a target below its goal's dose
@@ -48,8 +50,8 @@ class PhotonTps:
         self.case, self.goal_set, self.config, self._progress = case, goal_set, config, progress
         progress("geometry", 0.0)
         self.machine = load_machine(config.machine)
-        check_plannable(self.machine)
         self.model, gy_per_mu = load_calibrated(config.beam_model)
+        check_plannable(self.machine, config.technique, self.model)
         self.samples = sample_case(case, config.dose_grid_mm)
         self._regions, self._full = Regions(case, self.samples), FullGrid(case)
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
@@ -60,7 +62,7 @@ class PhotonTps:
             case=case,
             goal_set=goal_set,
             config=config,
-            machine=self.machine,
+            machine=as_planned(self.machine),
             model=self.model,
             space=medium(case.image, case.external.voxels, table, supports, overrides=overrides),
             scale=gy_per_mu * goal_set.fractions,

@@ -120,8 +120,8 @@ inline float linear_bound(const Box& box, const Terms& terms, float* x) {
   return flat_minimum(box, gradient, offset, rest, x);
 }
 
-// How far |x|^2 + d(x)^2 is from convex: its Hessian is at least 2 (1 - bend) everywhere in the box. d's own Hessian has
-// no diagonal, and |d| is largest at a corner.
+// How far |x|^2 + d(x)^2 is from convex: its Hessian is at least 2 (1 - bend) everywhere in the box. d's own Hessian
+// has no diagonal, and |d| is largest at a corner.
 inline float bend_of(const Box& box, const Terms& terms) {
   float highest = 0.f, row[3] = {0.f, 0.f, 0.f};
   for (float value : box.corner) highest = std::max(highest, std::fabs(value));

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.layers import merged_rows
 from engines.photon.beam_model import Collimation
 from engines.photon.leaf_rows import leaf_rows
 from engines.photon.raster import Raster
@@ -60,7 +61,8 @@ class ApertureFluence:
         layers = layers_mm if isinstance(layers_mm, tuple) else (layers_mm,)
         self._rows = leaf_rows(layers, collimation)
         self._across = self._rows.coverage(raster) * self._rows.factor[:, None].astype(np.float32)
-        self._pairs = raster.coverage("v", layers[0][:-1], layers[0][1:])
+        borders = layers[0] if len(layers) == 1 else merged_rows(*(layer.tolist() for layer in layers)).boundaries_mm
+        self._bare_rows = raster.coverage("v", borders[:-1], borders[1:])
         self._border_mm = raster.u0_mm - 0.5 * raster.pitch_mm
 
     def _pixels(self, u_mm: Array) -> Array:
@@ -163,9 +165,9 @@ class ApertureFluence:
         return Apertures(left, right, by_jaws, by_mu)
 
     def row_gradient(self, gradient: NDArray[np.float32]) -> Array:
-        """(pairs, nu) sum of a fluence gradient (nv, nu) over each leaf's height: what opening a leaf of the first
-        layer there changes, leaves being what they are without tongue and groove."""
-        return np.asarray(self._pairs @ gradient, np.float64)
+        """(rows, nu) sum of a fluence gradient (nv, nu) over each leaf's height (of two layers the height that one pair
+        of each covers): what opening it there changes, leaves being what they are without tongue and groove."""
+        return np.asarray(self._bare_rows @ gradient, np.float64)
 
 
 def _by_pair(by_row: Array, pair: NDArray[np.int64], shape: tuple[int, ...]) -> Array:

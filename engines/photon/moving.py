@@ -50,11 +50,15 @@ class MovingFluence:
         collimation: Collimation,
         *,
         y_mm: tuple[float, float],
+        active: NDArray[np.bool_] | None = None,
         threads: int = THREADS,
     ) -> None:
+        """active (pairs,): pairs that may open; None: all. A row of others alone is taken as closed, though a gap that
+        only one layer covers lets a little through (0.5 mm of leaf transmission)."""
         self.raster, self.collimation, self._threads = raster, collimation, threads
         rows = leaf_rows(layers_mm, collimation)
-        seen = np.flatnonzero((rows.high_mm > y_mm[0] + 1e-9) & (rows.low_mm < y_mm[1] - 1e-9))
+        opens = np.ones(rows.low_mm.size, np.bool_) if active is None else active[rows.members].any(axis=1)
+        seen = np.flatnonzero(opens & (rows.high_mm > y_mm[0] + 1e-9) & (rows.low_mm < y_mm[1] - 1e-9))
         self.rows = LeafRows(
             rows.members[seen], rows.low_mm[seen], rows.high_mm[seen], rows.factor[seen], rows.behind, rows.pairs
         )

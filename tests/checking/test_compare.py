@@ -13,7 +13,7 @@ from appliance.contracts import CalculatedDose, Case, SecondCheck, StructureKind
 from appliance.errors import EvaluationError
 from appliance.planning import calculate_dose
 
-from ..planning.cases import cylinder_case, legal_plan
+from ..planning.cases import PENCIL, cylinder_case, legal_plan
 
 PLAN = legal_plan()
 
@@ -25,7 +25,7 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def dose(case: Case) -> CalculatedDose:
-    return calculate_dose(PLAN, case.image, case.external.voxels, per_beam=True)
+    return calculate_dose(PLAN, case.image, case.external.voxels, per_beam=True, **PENCIL)
 
 
 def second(

@@ -45,6 +45,7 @@ def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[st
     out, document = replanned
     assert {path.name for path in out.iterdir()} == {
         "RP.dcm",
+        "RD_second.dcm",
         "RD.dcm",
         "RS.dcm",
         "scorecard.json",

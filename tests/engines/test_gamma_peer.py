@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Plan
 from appliance.planning import calculate_dose
+from appliance.planning.final_dose import DoseOptions
 from engines.gamma import GammaCriteria, gamma_index
 from engines.grid import Grid, resample
 
@@ -43,12 +44,13 @@ def _moved(plan: Plan) -> Plan:
     )
 
 
+GENERIC: DoseOptions = {"beam_model": "generic_6mv", "density": "generic_ct", "algorithm": "pencil_beam"}
+
+
 @pytest.fixture(scope="module")
 def doses() -> tuple[Dose, Dose]:
     case, plan = cylinder_case(4.0), legal_plan()
-    first, second = (
-        calculate_dose(p, case.image, case.external.voxels, beam_model="generic_6mv") for p in (plan, _moved(plan))
-    )
+    first, second = (calculate_dose(p, case.image, case.external.voxels, **GENERIC) for p in (plan, _moved(plan)))
     return (first.dose_gy, first.grid), (second.dose_gy, second.grid)
 
 

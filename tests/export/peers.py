@@ -111,9 +111,10 @@ class Orthanc:
 
 
 class ScriptedPeer:
-    """Answers the n-th C-STORE with the n-th of `answers` (an int: status; None: aborts), then with success."""
+    """Answers the n-th C-STORE with the n-th of `answers` (an int: status; a float: success after so many seconds;
+    None: aborts), then with success."""
 
-    def __init__(self, *answers: int | None, syntax: str = IMPLICIT, takes: tuple[str, ...] = ()) -> None:
+    def __init__(self, *answers: float | None, syntax: str = IMPLICIT, takes: tuple[str, ...] = ()) -> None:
         self.answers = list(answers)
         self.calls: list[str] = []
         self.echoes = 0
@@ -126,6 +127,9 @@ class ScriptedPeer:
         answer = self.answers.pop(0) if self.answers else 0x0000
         if answer is None:
             event.assoc.abort()
+            return 0x0000
+        if isinstance(answer, float):
+            time.sleep(answer)
             return 0x0000
         return answer
 

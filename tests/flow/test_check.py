@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -160,6 +161,55 @@ def falling(dataset: Dataset) -> None:
     points_of(dataset)[0].CumulativeMetersetWeight = 0.4
 
 
+def with_setup_beam(dataset: Dataset) -> None:
+    """A setup beam of another isocentre."""
+    other = copy.deepcopy(beam_of(dataset))
+    other.BeamNumber, other.BeamName, other.TreatmentDeliveryType = 2, "AP", "SETUP"
+    other.ControlPointSequence[0].IsocenterPosition = [1.0, -10.0, 0.0]
+    dataset.BeamSequence.append(other)
+
+
+def second_beam(**first_point: object) -> Callable[[Dataset], None]:
+    """A copy of the first beam, with values of its own in its first control point."""
+
+    def add(dataset: Dataset) -> None:
+        put(TableTopVerticalPosition=10, TableTopLongitudinalPosition=20, TableTopLateralPosition=0)(
+            points_of(dataset)[0]
+        )
+        other = copy.deepcopy(beam_of(dataset))
+        other.BeamNumber = 2
+        put(**first_point)(other.ControlPointSequence[0])
+        dataset.BeamSequence.append(other)
+
+    return add
+
+
+def other_prescription(dataset: Dataset) -> None:
+    item = Dataset()
+    item.ReferencedDoseReferenceNumber, item.TargetPrescriptionDose = 1, 6.0
+    dataset.FractionGroupSequence[0].ReferencedDoseReferenceSequence = [item]
+
+
+def metal(folder: Path) -> None:
+    """A cube of 4096 HU in the middle of three slices."""
+    paths = sorted(slices(folder / "ct"), key=lambda path: float(pydicom.dcmread(path).ImagePositionPatient[2]))
+    for path in paths[len(paths) // 2 - 1 : len(paths) // 2 + 2]:
+        with edited(path) as dataset:
+            stored = dataset.pixel_array.copy()
+            row, column = stored.shape[0] // 2, stored.shape[1] // 2
+            stored[row - 2 : row + 3, column - 2 : column + 3] = 4096 - int(dataset.RescaleIntercept)
+            dataset.PixelData = stored.tobytes()
+
+
+def shallow_dose(dataset: Dataset) -> None:
+    """Only its frames up to the middle."""
+    count = int(dataset.NumberOfFrames) // 2
+    size = int(dataset.Rows) * int(dataset.Columns) * 2
+    dataset.NumberOfFrames = count
+    dataset.GridFrameOffsetVector = list(dataset.GridFrameOffsetVector)[:count]
+    dataset.PixelData = dataset.PixelData[: count * size]
+
+
 SPOILT: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "another patient's dose": (on_dose(put(PatientID="OTHER")), "identity.same-person", "stop", "PatientID"),
     "another study": (on_plan(put(StudyInstanceUID=generate_uid())), "identity.same-study", "warn", "Study"),
@@ -234,6 +284,26 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
         on_plan(lambda d: setattr(d.FractionGroupSequence[0], "NumberOfFractionsPlanned", 100)),
         "prescription.fractions", "warn", "100 fractions",
     ),
+    "a plan of the machine's own": (on_plan(put(PlanIntent="MACHINE_QA")), "status.intent", "stop", "MACHINE_QA"),
+    "beams of one name": (on_plan(second_beam()), "beams.names", "warn", "2 beams are called b1"),
+    "three monitor units": (
+        on_plan(lambda d: setattr(d.FractionGroupSequence[0].ReferencedBeamSequence[0], "BeamMeterset", 3)),
+        "beams.smallest-meterset", "warn", "beam 1 has 3.00 MU",
+    ),
+    "two prescriptions": (
+        on_plan(other_prescription), "prescription.references", "warn", "prescribes 5 Gy, the fraction group 6 Gy",
+    ),
+    "prescribed to no structure": (
+        on_plan(lambda d: setattr(d.DoseReferenceSequence[0], "ReferencedROINumber", 77)),
+        "prescription.references", "warn", "ROI 77",
+    ),
+    "setup beam elsewhere": (on_plan(with_setup_beam), "setup.fields-place", "warn", "beam 2 (AP)"),
+    "table tops that differ": (
+        on_plan(second_beam(TableTopVerticalPosition=15)), "setup.couch-position", "warn", "beam 2",
+    ),
+    "tilted couch": (on_point(TableTopPitchAngle=2.0), "setup.couch-position", "warn", "TableTopPitchAngle of 2"),
+    "metal": (metal, "images.hounsfield", "warn", "above 2500 HU"),
+    "half a dose grid": (on_dose(shallow_dose), "dose.cut-off", "warn", "inside the body"),
     "relative dose": (on_dose(put(DoseUnits="RELATIVE")), "dose.kind", "stop", "RELATIVE"),
     "dose of one fraction": (
         on_dose(lambda d: setattr(d, "DoseGridScaling", float(d.DoseGridScaling) / 5)), "dose.maximum", "stop", "of 5",

@@ -28,6 +28,7 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
         "RP.dcm",
         "RD.dcm",
         "RS.dcm",
+        "RD_second.dcm",
         "scorecard.json",
         "scheduled-scorecard.json",
         "timeline.json",

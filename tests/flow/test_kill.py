@@ -13,6 +13,7 @@ from pynetdicom import AE
 
 from appliance.audit import AuditLog, verify
 from appliance.cli.demo_peer import KINDS, SYNTAXES, ReceivingPeer, push, same_objects
+from appliance.contracts import SECOND_DOSE_FILE
 from appliance.contracts.progress import silent
 from appliance.errors import NodeError
 
@@ -97,7 +98,10 @@ def _die_and_finish(served: Served, small: SmallCase, wanted: set[str]) -> list[
     assert moves == list(STATES[1:])  # no stage was recorded twice, none was left out
     _check_store(served, len(small.files))
     session = next((served.store / "sessions").iterdir())
-    assert same_objects(sorted((session / "export").glob("*.dcm")), served.store.parent / "peer")
+    made, arrived = set((session / "export").glob("*.dcm")), served.store.parent / "peer"
+    kept = session / "export" / SECOND_DOSE_FILE
+    assert kept in made and not (arrived / SECOND_DOSE_FILE).exists()
+    assert same_objects(sorted(made - {kept}), arrived)
     return served.died_in
 
 

@@ -11,6 +11,7 @@ import pytest
 from appliance.config import Config, PlanningConfig
 from appliance.errors import ModelError
 from appliance.health import Status, models
+from appliance.planning import check_configured
 
 
 @pytest.fixture
@@ -100,3 +101,18 @@ def test_an_unreadable_registry_fails(folder: Path, content: str) -> None:
     (folder / "registry.toml").write_text(content)
     finding = models.check(Config(), folder=folder)
     assert (finding.status, "registry.toml" in finding.sentence) == (Status.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("planning", "words"),
+    [
+        ({"machine": "dual_layer"}, "couchside_6mv_fff"),
+        ({"machine": "mr_ring160", "technique": "vmat"}, "does not deliver VMAT"),
+    ],
+)
+def test_a_machine_that_does_not_fit_its_beam_model_or_technique_fails(planning, words) -> None:
+    config = Config(planning=PlanningConfig(**planning))
+    finding = models.check(config, together=lambda: check_configured(config.planning))
+    assert (finding.status, words in finding.sentence) == (Status.FAILED, True)
+    fitting = PlanningConfig(machine="dual_layer", beam_model="couchside_6mv_fff", technique="vmat")
+    assert models.check(Config(planning=fitting), together=lambda: check_configured(fitting)).status is Status.OK

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.house import (
+    check_table,
     config_keys,
     error_keys,
     functions,
@@ -21,7 +22,19 @@ from tools.house import (
 from tools.house.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (sizes, functions, words, paths, weights, config_keys, error_keys, state_table, machine_table, readme)
+RULES = (
+    sizes,
+    functions,
+    words,
+    paths,
+    weights,
+    config_keys,
+    error_keys,
+    state_table,
+    machine_table,
+    check_table,
+    readme,
+)
 
 
 @pytest.fixture

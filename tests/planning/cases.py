@@ -24,12 +24,17 @@ from appliance.contracts import (
     Structure,
     StructureKind,
 )
+from appliance.planning.final_dose import DoseOptions
 from appliance.planning.machine import load_machine
 from engines.grid import Grid, VoxelSet
 
 BORDERS_MM = tuple(float(b) for b in load_machine("millennium120").mlc.boundaries_mm)
 PAIRS = len(BORDERS_MM) - 1
 SOURCE = SourceObject("1.2", "1.2.3", "1.2.4", "CT", Path("none"), "0" * 64)
+
+
+PENCIL: DoseOptions = {"beam_model": "couchside_6mv", "density": "generic_ct", "algorithm": "pencil_beam"}
+"""What tests of doses calculate with unless they name something else: the faster algorithm."""
 
 
 def structure(number: int, name: str, kind: StructureKind, share: NDArray[np.floating]) -> Structure:

@@ -11,7 +11,7 @@ from appliance.contracts import Beam, ControlPoint, Jaws
 from appliance.planning import calculate_dose
 from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
 
-from .cases import plan, water_box
+from .cases import PENCIL, plan, water_box
 
 JAWS = Jaws(-30.0, 25.0, -20.0, 15.0)
 
@@ -41,10 +41,10 @@ def test_the_dose_of_leaves_along_y_is_that_of_the_turned_collimator():
     along_y = beam_of(two(a, b), borders, leaf_axis="Y")
     turned_jaws = Jaws(JAWS.y1_mm, JAWS.y2_mm, -JAWS.x2_mm, -JAWS.x1_mm)
     turned = beam_of(two(a[::-1], b[::-1], collimator=90.0, jaws=turned_jaws), borders)
-    doses = [calculate_dose(plan(one), water_box(), None).dose_gy for one in (along_y, turned)]
+    doses = [calculate_dose(plan(one), water_box(), None, **PENCIL).dose_gy for one in (along_y, turned)]
     np.testing.assert_allclose(doses[0], doses[1], atol=1e-6)
     # and not that of leaves along X
-    along_x = calculate_dose(plan(beam_of(two(a, b), borders)), water_box(), None).dose_gy
+    along_x = calculate_dose(plan(beam_of(two(a, b), borders)), water_box(), None, **PENCIL).dose_gy
     assert np.abs(along_x - doses[0]).max() > 0.1 * doses[0].max()
 
 
@@ -84,7 +84,7 @@ def test_the_dose_of_stacked_leaves_is_near_that_of_their_common_opening():
     made = stacked()
     left, right, _ = single_layer(made, positions_of(made, made.control_points[0]))
     merged = beam_of(two(tuple(left), tuple(right)), tuple(row_boundaries_mm(made)))
-    doses = [calculate_dose(plan(one), water_box(), None).dose_gy for one in (made, merged)]
+    doses = [calculate_dose(plan(one), water_box(), None, **PENCIL).dose_gy for one in (made, merged)]
     assert float(np.abs(doses[0] - doses[1]).max()) < 0.03 * float(doses[1].max())
 
 

@@ -17,14 +17,14 @@ from appliance.planning.final_dose import FinalDose
 from engines.grid import Grid, VoxelSet
 from engines.photon.beam_model import save_beam_model
 
-from .cases import PAIRS, SQUARE, beam, leaves, plan, point, segment, water_box
+from .cases import PAIRS, PENCIL, SQUARE, beam, leaves, plan, point, segment, water_box
 
 OPEN = leaves(-60.0, 60.0)
 MIDDLE = 31
 
 
 def dose_of(made: Plan, image: Image | None = None, **options) -> NDArray[np.float32]:
-    return calculate_dose(made, image or water_box(), None, **options).dose_gy
+    return calculate_dose(made, image or water_box(), None, **(PENCIL | options)).dose_gy
 
 
 def open_field(mu: float = 100.0, jaws: Jaws = SQUARE) -> Plan:
@@ -57,7 +57,7 @@ def test_dose_is_proportional_to_mu_and_fractions():
 
 
 def test_the_dose_is_bound_to_its_plan():
-    made = calculate_dose(open_field(), water_box(), None)
+    made = calculate_dose(open_field(), water_box(), None, **PENCIL)
     assert made.plan_digest == open_field().digest
     assert made.beam_model == "couchside_6mv"
     assert made.dose_gy.shape == water_box().grid.shape
@@ -128,11 +128,11 @@ def test_two_segments_are_the_sum_of_each():
 def test_each_beam_alone_adds_up_to_the_plan():
     turned = tuple(replace(p, gantry_deg=90.0) for p in segment(0, 70, *OPEN))
     made = plan(beam(*segment(0, 60, *OPEN)), beam(*turned, number=2))
-    result = calculate_dose(made, water_box(), None, per_beam=True)
+    result = calculate_dose(made, water_box(), None, per_beam=True, **PENCIL)
     assert len(result.beam_dose_gy) == 2
     np.testing.assert_allclose(sum(result.beam_dose_gy), result.dose_gy, atol=1e-5)
     np.testing.assert_allclose(result.beam_dose_gy[0], dose_of(plan(made.beams[0])), atol=1e-5)
-    assert calculate_dose(made, water_box(), None).beam_dose_gy == ()
+    assert calculate_dose(made, water_box(), None, **PENCIL).beam_dose_gy == ()
 
 
 def sliding(start: tuple[float, float], end: tuple[float, float], mu: float) -> Plan:
@@ -229,7 +229,7 @@ def test_outside_the_outline_there_is_neither_dose_nor_matter():
     inside = np.zeros(image.grid.shape, bool)
     inside[:, 20:, :] = True
     outline = VoxelSet.from_dense(inside.astype(np.float32))
-    dose = calculate_dose(open_field(), image, outline).dose_gy
+    dose = calculate_dose(open_field(), image, outline, **PENCIL).dose_gy
     assert not dose[:, :20].any()
     # The water in front is gone: the dose just inside builds up again.
     assert dose[MIDDLE, 20, MIDDLE] < 0.5 * dose[MIDDLE, 24, MIDDLE]
@@ -237,7 +237,7 @@ def test_outside_the_outline_there_is_neither_dose_nor_matter():
 
 def test_the_same_anatomy_again_gives_the_same_dose():
     """Depths kept from the first plan serve the next: also for another gantry and for the first one again."""
-    final = FinalDose(water_box(), None)
+    final = FinalDose(water_box(), None, **PENCIL)
     side = plan(beam(*(replace(p, gantry_deg=270.0) for p in segment(0, 80, *leaves(-20, 30)))))
     for made in (open_field(), side, open_field(50.0), side):
         assert np.array_equal(final.calculate(made).dose_gy, dose_of(made))

@@ -148,9 +148,10 @@ def test_a_jaw_only_beam_needs_no_leaves():
 
 
 def test_delivery_time_by_hand():
-    # Beam 1: 50 MU at 600 MU/min = 5 s; leaves 20 mm at 25 mm/s = 0.8 s; 30 MU = 3 s. Gantry 90 deg at 6 deg/s = 15 s
+    # Beam 1: 50 MU at 600 MU/min = 5 s; leaves 20 mm at 25 mm/s = 0.8 s and 25/500 s more from and
+    # to rest; 30 MU = 3 s. Gantry 90 deg at 6 deg/s = 15 s
     # and 3 s more to get up to speed at 2 deg/s2 and down again. Beam 2: 80 MU = 8 s.
-    assert delivery_time_s(legal_plan(), load_machine("millennium120")) == pytest.approx(5 + 0.8 + 3 + 18 + 8)
+    assert delivery_time_s(legal_plan(), load_machine("millennium120")) == pytest.approx(5 + 0.85 + 3 + 18 + 8)
 
 
 def test_a_slower_dose_rate_of_the_beam_counts_and_a_faster_one_does_not():

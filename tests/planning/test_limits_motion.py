@@ -126,9 +126,9 @@ def test_a_broken_beam_leaves_the_other_beams_checked():
 
 
 def test_facts_of_a_legal_plan_state_seconds_and_complexity():
-    """Beam 1: 50 + 30 MU at 10 MU/s and 20 mm at 25 mm/s; beam 2: 80 MU."""
+    """Beam 1: 50 + 30 MU at 10 MU/s, and 20 mm at 25 mm/s from rest to rest at 500 mm/s2; beam 2: 80 MU."""
     facts = check_plan(legal_plan())
-    assert facts.beam_seconds == pytest.approx((8.8, 8.0))
+    assert facts.beam_seconds == pytest.approx((8.85, 8.0))
     assert facts.beam_on_seconds == pytest.approx((8.0, 8.0))
     # leaves in line, so MCS is the mean opening over the widest: 1.0 of beam 2; beam 1 opens 50 then 45 of 65 mm
     assert facts.mcs == pytest.approx((80 * (50 / 80 * 50 / 65 + 30 / 80 * 45 / 65) + 80 * 1.0) / 160)

@@ -76,3 +76,34 @@ def test_the_outline_decides_where_there_is_one() -> None:
 
 def test_two_percent_is_the_limit() -> None:
     assert [Missing(1, 0, share).is_serious for share in (0.0199, 0.0201)] == [False, True]
+
+
+def test_a_slit_of_leaves_along_y_lies_where_its_leaves_are() -> None:
+    """20 mm along X and 140 mm along Y (the patient's axis, of which the image shows 80): leaves along Y as leaves
+    along X. Turned the wrong way the slit would lie within the slices and miss nothing."""
+    jaws = Jaws(-10.0, 10.0, -70.0, 70.0)
+    borders = tuple(np.arange(-70.0, 71.0, 5.0).tolist())
+    along_x = beam(*(point(mu, jaws, (-10.0,) * 28, (10.0,) * 28) for mu in (0.0, 100.0)), borders_mm=borders)
+    narrow = tuple(np.arange(-20.0, 21.0, 5.0).tolist())
+    along_y = beam(*(point(mu, jaws, (-70.0,) * 8, (70.0,) * 8) for mu in (0.0, 100.0)), borders_mm=narrow)
+    shares = [missing_anatomy(plan(one), WATER, None)[0].share for one in (along_x, replace(along_y, leaf_axis="Y"))]
+    assert shares[0] == pytest.approx(1 - 80 / 140, abs=0.06)  # as of rows of 5 mm
+    assert shares[1] == pytest.approx(1 - 80 / 140, abs=0.06)  # as of five rays a leaf: 0, 35 and 70 mm from the middle
+
+
+def test_of_two_layers_the_rays_go_through_what_both_leave_open() -> None:
+    """The upper layer opens 140 mm along the patient, the lower one only the 40 mm in the middle."""
+    jaws = Jaws(-140.0, 140.0, -140.0, 140.0)
+    borders = np.arange(-70.0, 71.0, 10.0)
+    lower = borders[:-1] + 5.0
+    shown = np.abs(lower[:-1] + 5.0) < 20.0
+    a, b = np.where(shown, -10.0, -130.0), np.where(shown, 10.0, -129.5)
+    points = [
+        replace(point(mu, jaws, (-10.0,) * 14, (10.0,) * 14), lower_a_mm=tuple(a), lower_b_mm=tuple(b))
+        for mu in (0.0, 100.0)
+    ]
+    stacked = replace(beam(*points, borders_mm=tuple(borders)), lower_boundaries_mm=tuple(lower))
+    assert missing_anatomy(plan(stacked), WATER, None) == ()
+    open_lower = [replace(p, lower_a_mm=(-10.0,) * 13, lower_b_mm=(10.0,) * 13) for p in points]
+    [found] = missing_anatomy(plan(replace(stacked, control_points=tuple(open_lower))), WATER, None)
+    assert found.is_serious

@@ -13,7 +13,7 @@ import numpy as np
 
 from appliance.approval import IdentityStore
 from appliance.config import Config
-from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan, SecondCheck
+from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan, Planned, SecondCheck
 from appliance.contracts.progress import Progress
 from appliance.planning import load_machine
 from appliance.session_stages import Stages
@@ -23,7 +23,7 @@ DOSE_GY = 20.5
 """Everywhere in the body, so that the small case's first goal is met and its second is not."""
 
 
-def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
     machine = load_machine("millennium120")
     pairs = len(machine.mlc.boundaries_mm) - 1
     jaws = Jaws(-30.0, 30.0, -20.0, 20.0)
@@ -45,13 +45,13 @@ def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan,
     dose_gy = np.float32(DOSE_GY) * case.external.voxels.mask(case.image.grid.shape).astype(np.float32)
     dose = CalculatedDose(case.image.grid, dose_gy, plan.digest, "made by hand", "none")
     progress("open field", 1.0)
-    return plan, dose
+    return Planned(plan, dose)
 
 
-def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], tuple[Plan, CalculatedDose]]:
+def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], Planned]:
     """The same, after working for a while, as a planner does."""
 
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Plan, CalculatedDose]:
+    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             progress("thinking", 0.1)
@@ -61,9 +61,11 @@ def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], tuple[Plan
     return plan
 
 
-def agreed(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> SecondCheck:
+def agreed(
+    case: Case, plan: Plan, dose: CalculatedDose, progress: Progress
+) -> tuple[SecondCheck, CalculatedDose | None]:
     """A dose made by hand agrees with no physics: what sessions do with a check that agrees is tried with this one."""
-    return SecondCheck(dose.algorithm, "stand-in", True, ("The stand-in agrees",), plan.digest, dose.digest)
+    return SecondCheck(dose.algorithm, "stand-in", True, ("The stand-in agrees",), plan.digest, dose.digest), None
 
 
 def stages_with(**changed: object) -> Callable[[Config, IdentityStore], Stages]:

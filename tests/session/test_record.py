@@ -43,10 +43,11 @@ def test_replay_follows_every_walk_through_the_table(events: list[Event]) -> Non
 def test_a_replay_cut_anywhere_and_continued_is_the_whole_replay(events: list[Event], cut: int) -> None:
     rows, _ = walk(events)
     cut = 1 + cut % len(rows)
-    standing = replay(rows[:cut], next_state)["s-1"]
+    standing = before = replay(rows[:cut], next_state)["s-1"]
     for later in rows[cut:]:
-        standing.apply(later, next_state)
+        standing = standing.after(later, next_state)
     assert standing == replay(rows, next_state)["s-1"]
+    assert before == replay(rows[:cut], next_state)["s-1"], "a record that somebody holds was changed"
 
 
 def test_planning_again_forgets_the_plan_before_and_keeps_what_it_was_made_from() -> None:

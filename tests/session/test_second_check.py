@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
+import pydicom
 import pytest
 
 from appliance.approval import verify_approval
+from appliance.case import read_dose
 from appliance.config import PlanningConfig
-from appliance.contracts import Approval, CalculatedDose, Case, Plan, SecondCheck
+from appliance.contracts import SECOND_DOSE_FILE, Approval, CalculatedDose, Case, Plan, SecondCheck
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
 from appliance.session import Session, State
@@ -22,9 +25,9 @@ from .standin import agreed
 WHY = "the lung was outlined too large; measured in the phantom"
 
 
-def disagreed(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> SecondCheck:
-    found = agreed(case, plan, dose, progress)
-    return replace(found, agrees=False, sentences=("91.0 % of 9 points pass, below the tolerance limit",))
+def disagreed(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> tuple[SecondCheck, None]:
+    found, _ = agreed(case, plan, dose, progress)
+    return replace(found, agrees=False, sentences=("91.0 % of 9 points pass, below the tolerance limit",)), None
 
 
 def doubted(desk: Desk) -> Session:
@@ -93,12 +96,47 @@ def test_the_real_check_says_what_it_lacks_or_compares(desk: Desk) -> None:
     session = desk.session()
     session.run()
     case, plan, dose = session.case()[0], session.files.plan(), session.files.dose()
-    found = second_check(PlanningConfig(), case, plan, dose, lambda step, done: None)
+    found, none = second_check(PlanningConfig(), case, plan, dose, lambda step, done: None)
     assert not found.agrees and found.sentences[0]
+    assert (none is None) is not found.available
     by_cone = replace(dose, algorithm="Couchside collapsed cone 1")
-    compared = second_check(PlanningConfig(), case, plan, by_cone, lambda step, done: None)
+    compared, second = second_check(PlanningConfig(), case, plan, by_cone, lambda step, done: None)
     assert compared.available and not compared.agrees and "pencil beam" in compared.secondary
     assert compared.gamma_pass_percent < 50.0
+    assert second is not None and second.digest == compared.secondary_digest
     empty = VoxelSet(case.external.voxels.index[:0], case.external.voxels.fraction[:0])
     nowhere = replace(case, structures=tuple(replace(item, voxels=empty) for item in case.structures))
-    assert not second_check(PlanningConfig(), nowhere, plan, by_cone, lambda step, done: None).available
+    assert not second_check(PlanningConfig(), nowhere, plan, by_cone, lambda step, done: None)[0].available
+
+
+def test_the_second_dose_is_kept_named_and_written_beside_the_export_set_but_not_sent(desk: Desk) -> None:
+    """It survives a restart before the export, references the exported plan, and is what the check compared with."""
+
+    def halved(case: Case, plan: Plan, dose: CalculatedDose, progress: Progress) -> tuple[SecondCheck, CalculatedDose]:
+        second = replace(dose, dose_gy=dose.dose_gy * np.float32(0.5), algorithm="another")
+        found, _ = agreed(case, plan, dose, progress)
+        named = replace(found, secondary_digest=second.digest, secondary_file=SECOND_DOSE_FILE)
+        return named, second
+
+    stages = replace(desk.stages, second_check=halved)
+    session = desk.session(stages)
+    session.run()
+    session.approve(PHYSICIAN, PASSPHRASE)
+    again = desk.reopen(stages)
+    again.run()
+    assert again.state is State.EXPORTED
+    [sent] = desk.sent
+    assert SECOND_DOSE_FILE not in [path.name for path in sent]
+    check = again.files.evaluation().second_check
+    second = again.files.second_dose()
+    assert check is not None and second is not None
+    assert (check.secondary_file, check.secondary_digest) == (SECOND_DOSE_FILE, second.digest)
+    written = pydicom.dcmread(again.files.folder / "export" / SECOND_DOSE_FILE)
+    first = pydicom.dcmread(sent[1])
+    assert written.SOPInstanceUID != first.SOPInstanceUID
+    assert written.ReferencedRTPlanSequence == first.ReferencedRTPlanSequence
+    assert written.SeriesDescription == "Second calculation, another"
+    grid, dose_gy = read_dose(again.files.folder / "export" / SECOND_DOSE_FILE)
+    assert dose_gy.max() == pytest.approx(0.5 * read_dose(sent[1])[1].max(), rel=1e-4)
+    assert grid.spacing_mm == second.grid.spacing_mm
+    assert "export/RD_second.dcm" in again.standing.artefacts

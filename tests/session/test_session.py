@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pydicom
 import pytest
 
 from appliance.audit import verify
-from appliance.contracts import ExportSet
+from appliance.contracts import ExportSet, Planned
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -23,10 +25,11 @@ from appliance.errors import (
     PlanningError,
 )
 from appliance.session import Session, State
+from appliance.session_artefacts import Artefacts
 from appliance.session_record import replay
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
-from .standin import slow_field
+from .standin import open_field, slow_field
 
 
 def reviewed(desk: Desk, **changed: object) -> Session:
@@ -106,6 +109,44 @@ def test_the_timeline_adds_up_from_the_log(desk: Desk) -> None:
     assert timeline["last_object_to_export_s"] is None
 
 
+def test_whoever_sees_a_state_finds_its_timeline_and_its_facts(desk: Desk) -> None:
+    """A slow disk between row and timeline, and somebody who looks all the time."""
+
+    class SlowDisk(Artefacts):
+        def save(self, name: str, data: bytes) -> dict[str, str]:
+            if name == "timeline.json":
+                time.sleep(0.05)
+            return super().save(name, data)
+
+    session = desk.session()
+    session.files = SlowDisk(session.files.folder, desk.store, lambda: session.standing.artefacts)
+    seen: dict[str, str] = {}
+    facts: list[bool] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            standing = session.standing
+            if standing.state not in seen:
+                seen[standing.state] = json.loads((session.files.folder / "timeline.json").read_bytes())["state"]
+            if standing.state == State.IN_REVIEW:
+                facts.append("second_check_agrees" in standing.facts)
+            time.sleep(0.002)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    session.run()
+    session.approve(PHYSICIAN, PASSPHRASE)
+    session.run()
+    time.sleep(0.02)
+    over.set()
+    looking.join()
+    assert State.EXPORTED in seen
+    assert facts
+    assert all(facts)
+    assert [(state, told) for state, told in seen.items() if state != told] == []
+
+
 def test_no_patient_in_the_log(desk: Desk) -> None:
     session = reviewed(desk)
     session.approve(PHYSICIAN, PASSPHRASE)
@@ -134,6 +175,27 @@ def test_a_session_is_rebuilt_where_its_last_row_says(desk: Desk, state: State) 
     again.run()
     assert again.state is State.IN_REVIEW
     assert desk.states().count(state) == 1
+
+
+def test_what_the_planner_noted_is_judged_with_the_plan_after_a_restart(desk: Desk) -> None:
+    """Killed between planning and evaluation, the session is evaluated as if it had not been."""
+    note = "PTV D95% is missed because of dose-volume limit of Core"
+
+    def noting(*arguments: object) -> Planned:
+        return replace(open_field(*arguments), notes=(note,))  # type: ignore[arg-type]
+
+    def full(*_: object) -> None:
+        raise DiskFull("no room")
+
+    session = desk.session(replace(desk.stages, plan=noting, check_plan=full))  # type: ignore[arg-type]
+    with pytest.raises(DiskFull):
+        session.run()
+    assert session.state is State.EVALUATING
+    again = desk.reopen()
+    again.run()
+    assert again.files.evaluation().notes[-1] == note
+    assert note in json.loads((again.files.folder / "scorecard.json").read_bytes())["notes"]
+    assert note in (again.files.folder / "report.html").read_text("utf-8")
 
 
 def test_an_approval_holds_after_a_restart_and_the_same_files_are_sent_again(desk: Desk) -> None:

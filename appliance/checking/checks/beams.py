@@ -11,6 +11,8 @@ from appliance.contracts import Severity
 
 ISOCENTRE_TOLERANCE_MM = 0.1
 """Isocentres of one plan that differ by less are one (chosen: what positions are written to, times ten)."""
+SMALLEST_MU = 5.0
+"""Chosen: below it the end effect of the dose monitor is no longer small (AAPM TG-142 tests linearity from 5 MU on)."""
 
 
 @check("beams.readable", "Every treatment beam can be computed", Severity.STOP, source=TG_275)
@@ -139,3 +141,24 @@ def kinds(material: Material) -> Said:
         modifiers = (("NumberOfWedges", "wedge"), ("NumberOfBlocks", "block"), ("NumberOfCompensators", "compensator"))
         wrong += [f"{where(beam)} has a {what}" for keyword, what in modifiers if (number(beam, keyword) or 0) > 0]
     return verdict(wrong, "photons, without wedge, block and compensator")
+
+
+@check("beams.names", "Every beam has a name of its own", Severity.WARN, source=MPPG_11A)
+def names(material: Material) -> Said:
+    """Whoever reads a name at the machine must know which beam it is: setup beams count too."""
+    beams = items(material.objects.plan, "BeamSequence")
+    named = [text(beam, "BeamName").casefold() for beam in beams]
+    wrong = [f"{where(beam)} has no name" for beam, name in zip(beams, named, strict=True) if not name]
+    twice = sorted({name for name in named if name and named.count(name) > 1})
+    wrong += [f"{named.count(name)} beams are called {name}" for name in twice]
+    return verdict(wrong, ", ".join(text(beam, "BeamName") for beam in beams))
+
+
+@check("beams.smallest-meterset", "No beam has so few monitor units that output is uncertain", Severity.WARN,
+       source=f"{TG_275}; {CHOSEN}")  # fmt: skip
+def smallest_meterset(material: Material) -> Said:
+    if material.plan is None:
+        return not_tested(material.why_no("plan"))
+    beams = material.plan.beams
+    wrong = [f"beam {beam.number} has {beam.mu:.2f} MU" for beam in beams if beam.mu < SMALLEST_MU]
+    return verdict(wrong, f"at least {min(beam.mu for beam in beams):.1f} MU each" if beams else "there is no beam")

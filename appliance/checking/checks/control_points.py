@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from math import isfinite
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from appliance.checking.attributes import items, number, numbers, text, treated, where
 from appliance.checking.material import Material
 from appliance.checking.registry import CHOSEN, TG_275, Said, check, not_tested, passed, verdict
-from appliance.contracts import Severity
+from appliance.contracts import Beam, ControlPoint, Severity
+from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
 
 DICOM_BEAMS = "DICOM PS3.3 C.8.8.14"
 FIRST = ("GantryAngle", "BeamLimitingDeviceAngle", "PatientSupportAngle", "IsocenterPosition", "NominalBeamEnergy")
@@ -131,17 +133,19 @@ def jaws_over_leaves(material: Material) -> Said:
         return not_tested(material.why_no("plan"))
     wrong, points = [], 0
     for beam in material.plan.beams:
-        if beam.leaf_axis != "X" or not beam.leaf_boundaries_mm:
+        if not beam.leaf_boundaries_mm:
             continue
-        for mu, point in beam.segments():
-            points += 1
-            rows = zip(pairwise(beam.leaf_boundaries_mm), point.leaf_a_mm, point.leaf_b_mm, strict=True)
-            jaws = point.jaws
-            is_open = any(
-                min(b, jaws.x2_mm) > max(a, jaws.x1_mm) and min(high, jaws.y2_mm) > max(low, jaws.y1_mm)
-                for (low, high), a, b in rows
-            )
-            if not is_open:
-                at = beam.control_points.index(point)
+        for at, (before, after) in enumerate(pairwise(beam.control_points)):
+            mu = after.cumulative_mu - before.cumulative_mu
+            points += mu > 0
+            if mu > 0 and not (_is_open(beam, before) or _is_open(beam, after)):
                 wrong.append(f"beam {beam.number}, control point {at}: {mu:.1f} MU through a closed field")
-    return verdict(wrong, f"{points} segments are open") if points else not_tested("no beam has leaves along X")
+    return verdict(wrong, f"{points} segments are open") if points else not_tested("no beam has leaves")
+
+
+def _is_open(beam: Beam, point: ControlPoint) -> bool:
+    left, right, (x1, x2, y1, y2) = single_layer(beam, positions_of(beam, point))
+    borders = row_boundaries_mm(beam)
+    along = np.minimum(right, x2) > np.maximum(left, x1)
+    across = np.minimum(borders[1:], y2) > np.maximum(borders[:-1], y1)
+    return bool(np.any(along & across))

@@ -11,6 +11,8 @@ from appliance.contracts import Severity, StructureKind
 
 LARGEST_SPACING_MM = 3.0
 """Dose grids of IMRT and VMAT plans: 3 mm or finer (AAPM TG-218 compares at 2 mm; MPPG 5.b asks for 3 mm or less)."""
+CUT_PERCENT = 10.0
+"""Of the maximum (chosen: the threshold below which gamma, too, does not look)."""
 HOT_PERCENT = 150.0
 """Of the highest prescription; chosen, because beyond it the dose is of another prescription or in another unit."""
 
@@ -87,3 +89,32 @@ def maximum(material: Material) -> Said:
 
 COLD_PERCENT = 95.0
 """A maximum below this share of the prescription is of one fraction or of another plan (chosen)."""
+
+
+@check("dose.cut-off", "The dose grid ends where there is little dose, or outside the body", Severity.WARN,
+       source=f"{MPPG_11A} (dose grid)")  # fmt: skip
+def cut_off(material: Material) -> Said:
+    """Highest dose on the six faces of the grid inside the outline; faces at the border of the image are left out,
+    where there is nothing to be missed."""
+    external = next((s for s in material.structures if s.kind is StructureKind.EXTERNAL), None)
+    if material.dose is None or material.image is None or external is None:
+        return not_tested("it needs dose, image and outline")
+    image, grid, dose_gy = material.image.grid, material.dose.grid, material.dose.dose_gy
+    body, highest_gy = external.voxels.mask(image.shape), float(dose_gy.max())
+    at = [
+        np.rint((axis - start) / step).astype(int)
+        for axis, start, step in zip(grid.axes_mm(), image.origin_mm, image.spacing_mm, strict=True)
+    ][::-1]
+    worst = 0.0
+    for axis in range(3):
+        for end in (0, -1):
+            if not 0 < at[axis][end] < image.shape[axis] - 1:
+                continue
+            index = [one[[end]] if number_ == axis else one for number_, one in enumerate(at)]
+            inside = [(one >= 0) & (one < count) for one, count in zip(index, image.shape, strict=True)]
+            face = np.take(dose_gy, [end], axis=axis)[np.ix_(*inside)]
+            there = body[np.ix_(*(one[ok] for one, ok in zip(index, inside, strict=True)))]
+            worst = max(worst, float(face[there].max(initial=0.0)))
+    percent = 100.0 * worst / highest_gy if highest_gy > 0 else 0.0
+    told = f"at most {percent:.1f} % of the maximum on its borders inside the body"
+    return passed(told) if percent <= CUT_PERCENT else found(told)

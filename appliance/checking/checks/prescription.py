@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from appliance.checking.attributes import items, number, numbers, text
 from appliance.checking.material import Material
@@ -15,6 +16,8 @@ USUAL_FRACTIONS, USUAL_GY = (1, 50), (0.5, 34.0)
 treatment (34 Gy) to hyperfractionation."""
 BEAM_DOSE_PERCENT = 5.0
 """Sum of the beams' stated doses against the calculated dose at their point: the 5 % of MPPG 11.a again."""
+SAME_GY = 0.005
+"""Doses written twice are one up to this (chosen: half of the 0.01 Gy that systems show)."""
 COVERED = 0.90
 """Median of a prescribed target, of its prescription (chosen: less is no plan for that prescription)."""
 
@@ -92,3 +95,38 @@ def beam_doses(material: Material) -> Said:
 @check("prescription.intent", "The plan is what the physician's intent asks for", Severity.WARN, source=TG_275)
 def intent(material: Material) -> Said:
     return not_tested("no RT Physician Intent object is read by this release")
+
+
+@check("prescription.references", "Prescription, fractions and targets fit each other", Severity.WARN,
+       source=f"{MPPG_11A}; DICOM PS3.3 C.8.8.10")  # fmt: skip
+def dose_references(material: Material) -> Said:
+    """The dose references, what the fraction group says of them, and the structures they name."""
+    plan = material.objects.plan
+    known = {text(item, "DoseReferenceNumber"): item for item in items(plan, "DoseReferenceSequence")}
+    wrong = [sentence for number_, item in known.items() for sentence in _reference(number_, item, material)]
+    if len(known) != len(items(plan, "DoseReferenceSequence")):
+        wrong.append("two dose references have one number")
+    for group in items(plan, "FractionGroupSequence"):
+        for item in items(group, "ReferencedDoseReferenceSequence"):
+            named = text(item, "ReferencedDoseReferenceNumber")
+            there, here = number(known.get(named), "TargetPrescriptionDose"), number(item, "TargetPrescriptionDose")
+            if named not in known:
+                wrong.append(f"the fraction group names dose reference {named or 'none'}, which is not there")
+            elif there is not None and here is not None and abs(there - here) > SAME_GY:
+                wrong.append(f"dose reference {named} prescribes {there:g} Gy, the fraction group {here:g} Gy for it")
+    if not known:
+        return found("the plan has no dose reference: what is prescribed is not in it")
+    return verdict(wrong, f"{len(known)} dose references, {len(_prescribed(material))} of them prescribe a target")
+
+
+def _reference(name: str, item: Dataset, material: Material) -> list[str]:
+    wrong, dose = [], number(item, "TargetPrescriptionDose")
+    low, high = number(item, "TargetMinimumDose"), number(item, "TargetMaximumDose")
+    if text(item, "DoseReferenceType") == "TARGET" and (dose is None or dose <= 0):
+        wrong.append(f"dose reference {name} is a target without a prescribed dose")
+    if dose is not None and ((low is not None and low > dose) or (high is not None and high < dose)):
+        wrong.append(f"dose reference {name} prescribes {dose:g} Gy outside its own minimum and maximum")
+    rois = {text(roi, "ROINumber") for roi in items(material.objects.structures, "StructureSetROISequence")}
+    if (roi := text(item, "ReferencedROINumber")) and rois and roi not in rois:
+        wrong.append(f"dose reference {name} is of ROI {roi}, which the structure set does not hold")
+    return wrong

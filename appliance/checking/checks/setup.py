@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from pydicom.dataset import Dataset
 
-from appliance.checking.attributes import is_treated, items, number, text, treated, where
+from appliance.checking.attributes import is_treated, items, number, numbers, text, treated, where
 from appliance.checking.material import Material
 from appliance.checking.registry import MPPG_11A, TG_275, Said, check, found, not_tested, passed, verdict
 from appliance.contracts import Severity, StructureKind
@@ -12,6 +13,9 @@ from appliance.contracts import Severity, StructureKind
 SSD_TOLERANCE_MM = 5.0
 """Stated against measured on the CT's outline; chosen, because setup readings differ by that much."""
 OUTLINE_STEP_MM = 1.0
+TILTS = ("TableTopPitchAngle", "TableTopRollAngle", "TableTopEccentricAngle")
+TILT_DEG = 0.05
+"""Chosen: half of what couches show."""
 
 
 @check("setup.tolerance-table", "Every beam refers to a tolerance table", Severity.WARN, source=MPPG_11A)
@@ -97,3 +101,46 @@ def fields(material: Material) -> Said:
         return found(f"{', '.join(silent)} do not say whether they treat; they were taken to", Severity.WARN)
     treating = sum(map(is_treated, beams))
     return passed(f"{treating} treatment and {len(beams) - treating} other beams")
+
+
+@check("setup.fields-place", "Setup beams are of the treatment's isocentre and machine", Severity.WARN, source=TG_275)
+def fields_place(material: Material) -> Said:
+    beams = items(material.objects.plan, "BeamSequence")
+    setups = [beam for beam in beams if text(beam, "TreatmentDeliveryType") == "SETUP"]
+    if not setups:
+        return not_tested("there is no setup beam")
+    machines, isocentres = ({look(b) for b in treated(material.objects.plan)} for look in (_machine, _isocentre))
+    wrong = [f"{where(beam)} is for another machine" for beam in setups if _machine(beam) not in machines]
+    wrong += [f"{where(beam)} has another isocentre" for beam in setups if _isocentre(beam) not in isocentres]
+    return verdict(wrong, f"{len(setups)} setup beams")
+
+
+def _machine(beam: Dataset) -> str:
+    return text(beam, "TreatmentMachineName")
+
+
+def _isocentre(beam: Dataset) -> tuple[float, ...]:
+    """To 0.1 mm."""
+    points = items(beam, "ControlPointSequence")
+    return tuple(round(value, 1) for value in numbers(points[0] if points else None, "IsocenterPosition"))
+
+
+@check("setup.couch-position", "The couch stands level and where the isocentre asks", Severity.WARN, source=MPPG_11A)
+def couch_position(material: Material) -> Said:
+    """Beams of one isocentre and one couch angle have one table top; how it stands in the room is not known here."""
+    wrong: list[str] = []
+    tops: dict[tuple[object, ...], tuple[float | None, ...]] = {}
+    for beam in treated(material.objects.plan):
+        first = next(iter(items(beam, "ControlPointSequence")), None)
+        tilted = [keyword for keyword in TILTS if abs(number(first, keyword) or 0.0) > TILT_DEG]
+        wrong += [f"{where(beam)} has a {keyword} of {number(first, keyword):g} degrees" for keyword in tilted]
+        stated = tuple(number(first, f"TableTop{axis}Position") for axis in ("Vertical", "Longitudinal", "Lateral"))
+        if None in stated:
+            continue
+        place = (_isocentre(beam), number(first, "PatientSupportAngle"))
+        if (other := tops.setdefault(place, stated)) != stated:
+            wrong.append(f"{where(beam)} states another table top position than the beams before ({other})")
+    if not tops and not wrong:
+        return not_tested("no beam states where the table top is")
+    told = "; ".join(", ".join(f"{value:g}" for value in stated if value is not None) for stated in tops.values())
+    return verdict(wrong, f"vertical, longitudinal, lateral: {told} mm")

@@ -9,6 +9,10 @@ from appliance.checking.material import Material
 from appliance.checking.registry import MPPG_11A, TG_275, Said, check, found, not_tested, passed, verdict
 from appliance.contracts import Severity
 
+PATIENT_INTENTS = ("CURATIVE", "PALLIATIVE", "PROPHYLACTIC")
+MACHINE_INTENTS = ("VERIFICATION", "MACHINE_QA", "SERVICE")
+"""Defined terms of Plan Intent (PS3.3 C.8.8.9); RESEARCH, which Couchside writes, is neither."""
+
 
 @check("status.same-uid-other-bytes", "No UID stands for two contents", Severity.STOP, source="DICOM PS3.5, 9")
 def same_uid_other_bytes(material: Material) -> Said:
@@ -24,6 +28,16 @@ def approval(material: Material) -> Said:
     if not reviewer or not text(plan, "ReviewDate"):
         return found("it is APPROVED, but reviewer or review date are missing")
     return passed("APPROVED, with reviewer and date")
+
+
+@check("status.intent", "The plan is meant to treat", Severity.WARN, source=f"{TG_275}; DICOM PS3.3 C.8.8.9")
+def intent(material: Material) -> Said:
+    stated = text(material.objects.plan, "PlanIntent")
+    if stated in MACHINE_INTENTS:
+        return found(f"its PlanIntent is {stated}: it is no plan for a patient", Severity.STOP)
+    if stated not in PATIENT_INTENTS:
+        return found(f"its PlanIntent is {stated or 'not stated'}")
+    return passed(f"its PlanIntent is {stated}")
 
 
 @check("status.structures-approval", "The structure set is not rejected", Severity.STOP, source=TG_275)

@@ -86,8 +86,8 @@ class ConeSweep:
     """One part's energy of all groups through one order of axes. Made inside Device.run; its buffers are scratch that
     the launches refer to, and must live as long."""
 
-    def __init__(self, device: Device, order: AxisOrder, released: PartEnergy, slots: Buffer) -> None:
-        self._device, self._order, self._released, self._slots = device, order, released, slots
+    def __init__(self, device: Device, order: AxisOrder, released: PartEnergy, dose: Buffer, slots: Buffer) -> None:
+        self._device, self._order, self._released, self._dose, self._slots = device, order, released, dose, slots
         rows, self._voxels = order.shape[0] * order.shape[1], int(np.prod(order.shape))
         self._hulls = [Buffer(device, SHORT * HULL_ENDS * rows * released.groups) for _ in range(2)]
         self._energy = Buffer(device, released.energy.nbytes) if order.is_turned else released.energy
@@ -112,7 +112,7 @@ class ConeSweep:
             grid = (blocks(int(lines[first : first + count].max())), count, 1)
             sweeps.append(Launch("sweep_cones", grid, pack("sweep_cones", **fields, first=first, count=count)))
         launch("sweeps", sweeps)
-        sums = {"slots": self._slots.address, "dose": self._released.dose.address, "shape": self._unturned()}
+        sums = {"slots": self._slots.address, "dose": self._dose.address, "shape": self._unturned()}
         made = pack("add_slots", **sums, slot_count=SLOTS, turned=int(order.is_turned))
         launch("sum of slots", (Launch("add_slots", (blocks(self._voxels), 1, 1), made),))
         device.synchronise()

@@ -17,11 +17,11 @@ from engines.photon.backend.device import Buffer, Device, fetched
 from engines.photon.backend.parameters import Launch
 from engines.photon.backend.points import FLOAT
 from engines.photon.dose import Medium
-from engines.photon.superposition.coarse import refined
-from engines.photon.superposition.dose import Report, SuperpositionDose
-from engines.photon.superposition.incidence import Exposure, Incidence, Sight, join, reach, wide_groups
+from engines.photon.superposition.coarse import DoseGrid, refined
+from engines.photon.superposition.dose import ALL, Report, SuperpositionDose, imparted
+from engines.photon.superposition.incidence import EMPTY, Exposure, Incidence, Sight, join, reach, wide_groups
 from engines.photon.superposition.model import SuperpositionModel
-from engines.photon.superposition.sweep import Part
+from engines.photon.superposition.sweep import WEAK, Part
 from engines.photon.superposition.terma import Head
 
 MEMORY_SHARE = 0.9
@@ -39,7 +39,7 @@ class CudaSuperposition(SuperpositionDose):
         device.run(self._place)
 
     def _place(self) -> None:
-        self._placed = DeviceMatter(self._device, self._matter, self.scatter_grid, self._tables)
+        self._placed = DeviceMatter(self._device, self._matter, self._wide_matter, self.scatter_grid, self._tables)
         self._ways = [self._ways_of(part) for part in (self._primary, self._scatter)]
 
     def _ways_of(self, part: Part) -> list[AxisOrder]:
@@ -55,12 +55,14 @@ class CudaSuperposition(SuperpositionDose):
     def released(self, exposures: list[Exposure]) -> NDArray[np.float64]:
         """Energy released in the whole dose grid, as dose times relative density times mm3: (primary, scatter)."""
         energy, _ = self._expose_on_device(exposures, lambda _: None, self._launch)
-        made = []
-        for own, where in ((energy.primary, self.where), (energy.scatter, self.scatter_grid)):
-            shape = (own.groups, *where.grid.shape)
-            every = self._device.run(partial(fetched, self._device, own.energy, shape))
-            made.append(self._imparted(every.sum(axis=0), where))
-        return np.array(made)
+        every = ((energy.primary, self.where), (energy.far, self.scatter_grid), (energy.scatter, self.scatter_grid))
+        near, far, scatter = (self._imparted_by(part, where) for part, where in every)
+        return np.array([near + far, scatter])
+
+    def _imparted_by(self, part: PartEnergy, where: DoseGrid) -> float:
+        shape = (part.groups, *where.grid.shape)
+        energy = self._device.run(partial(fetched, self._device, part.energy, shape))
+        return imparted(energy.sum(axis=0), where)
 
     def kernel_seconds(self, exposures: list[Exposure]) -> dict[str, float]:
         """Device time of each part of one calculation, without transfers and without what the CPU draws."""
@@ -88,16 +90,16 @@ class CudaSuperposition(SuperpositionDose):
         self, exposures: list[Exposure], report: Report, launch: Launcher
     ) -> tuple[ReleasedEnergy, Sight]:
         groups: list[Incidence] = []
-        nothing = ((0, 0, 0), (0, 0, 0))  # groups know their sources only: their energy lies on the device
-        joined = [join(groups, e.frame.source_mm, reach(e.frame.sad_mm, self._group_deg), nothing) for e in exposures]
         sad_mm = exposures[0].frame.sad_mm
+        # Groups know their sources only: their energy lies on the device.
+        joined = [join(groups, e.frame.source_mm, reach(sad_mm, self._group_deg), EMPTY, EMPTY) for e in exposures]
         energy = self._device.run(partial(self._room_for, len(groups) + len(wide_groups(groups, sad_mm)[0])))
-        for group, (head, exposure, weight) in zip(joined, self._heads(exposures, report), strict=True):
+        for group, (heads, exposure, weight) in zip(joined, self._heads(exposures, report), strict=True):
             group.count(exposure, weight)
-            self._device.run(partial(self._release, energy, head, groups.index(group), launch))
+            self._device.run(partial(self._release, energy, heads, groups.index(group), launch))
         wide, of = wide_groups(groups, sad_mm)
-        for part in (energy.primary, energy.scatter):
-            self._device.run(partial(part.hand_over, [len(groups) + number for number in of], launch))
+        for part, share in ((energy.primary, WEAK), (energy.scatter, WEAK), (energy.far, ALL)):
+            self._device.run(partial(part.hand_over, [len(groups) + number for number in of], share, launch))
         return energy, Sight.of(groups, wide)
 
     def _room_for(self, groups: int) -> ReleasedEnergy:
@@ -110,33 +112,40 @@ class CudaSuperposition(SuperpositionDose):
             )
         return ReleasedEnergy(self._device, self._placed, groups)
 
-    def _release(self, energy: ReleasedEnergy, head: Head, group: int, launch: Launcher) -> None:
-        launch("released energy", energy.expose(head, group))
+    def _release(self, energy: ReleasedEnergy, heads: tuple[Head, Head], group: int, launch: Launcher) -> None:
+        launch("released energy", energy.expose(*heads, group))
 
     def _swept(
         self, energy: ReleasedEnergy, sight: Sight, launch: Launcher
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Doses of scatter and primary, each on its own grid."""
+        """Doses of the coarse and of the fine grid."""
         slots = Buffer(self._device, FLOAT * SLOTS * self.where.grid.size)
-        parts = ((self._scatter, energy.scatter, 1), (self._primary, energy.primary, 0))
-        coarse, fine = (self._dose_of(p, e, self._ways[n], slots, sight, launch) for p, e, n in parts)
-        return coarse, fine
+        fine, coarse = self._ways
+        self._sweep(self._scatter, energy.scatter, energy.scatter.dose, coarse, slots, sight, launch)
+        self._sweep(self._far, energy.far, energy.scatter.dose, coarse, slots, sight, launch)
+        self._sweep(self._primary, energy.primary, energy.primary.dose, fine, slots, sight, launch)
+        return (
+            fetched(self._device, energy.scatter.dose, self.scatter_grid.grid.shape),
+            fetched(self._device, energy.primary.dose, self.where.grid.shape),
+        )
 
-    def _dose_of(
+    def _sweep(
         self,
         part: Part,
         energy: PartEnergy,
+        dose: Buffer,
         ways: list[AxisOrder],
         slots: Buffer,
         sight: Sight,
         launch: Launcher,
-    ) -> NDArray[np.float32]:
+    ) -> None:
         weights = part.weights(sight.rays)
         sets = part.sets(weights, sight.edges)
         for order in ways:
             lines = SortedLines.of(order, *part.lines(weights, sets, order.chosen))
-            ConeSweep(self._device, order, energy, slots).run(lines, sight.sources_mm, part.exponent_per_mm, launch)
-        return fetched(self._device, energy.dose, part.where.grid.shape)
+            ConeSweep(self._device, order, energy, dose, slots).run(
+                lines, sight.sources_mm, part.exponent_per_mm, launch
+            )
 
 
 def bytes_needed(shape: tuple[int, int, int], scatter_shape: tuple[int, int, int], groups: int) -> int:
@@ -145,4 +154,4 @@ def bytes_needed(shape: tuple[int, int, int], scatter_shape: tuple[int, int, int
     one head."""
     fine, coarse = int(np.prod(shape)), int(np.prod(scatter_shape))
     rows = fine // min(shape) + coarse // min(scatter_shape)
-    return FLOAT * (fine * (2 * groups + SLOTS + 3) + coarse * (2 * groups + 1)) + 2 * SHORT * HULL_ENDS * rows * groups
+    return FLOAT * (fine * (2 * groups + SLOTS + 3) + coarse * (4 * groups + 3)) + 2 * SHORT * HULL_ENDS * rows * groups

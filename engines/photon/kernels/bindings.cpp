@@ -182,9 +182,9 @@ void leaf_rows_adjoint(In<3> edges, In<3> gradient, Out<3> slopes, Out<2> seen, 
 
 // Adds one beam's dose, times scale, to the wanted voxels of a lattice whose density is given. False, with nothing
 // done, where the source lies so near to the lattice that rows of voxels cannot share their way.
-bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
-                 Vec3 beta, In<4> maps, float u0, float v0, float pitch, Wanted wanted, float scale, Out<3> dose,
-                 int threads) {
+bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad,
+                 float m, Vec3 beta, In<4> maps, float u0, float v0, float pitch, Wanted wanted, float scale,
+                 Out<3> dose, int threads) {
   check_maps(maps.shape(0), maps.shape(3), 1, kGeometry);
   Lattice lattice{};
   for (int a = 0; a < 3; ++a) {

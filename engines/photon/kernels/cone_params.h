@@ -39,7 +39,7 @@ struct GreatestParams {
   long long voxels;
 };
 
-// Group g gives its energy where it is below least[g] to group wide[g].
+// Group g gives its energy where it is not above least[g] to group wide[g].
 struct HandOverParams {
   float* energy;  // (groups, voxels), the wide ones behind the others
   const float* least;

@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(256) hand_over(const __grid_constant__ HandOve
   if (i >= p.voxels) return;
   for (int g = 0; g < p.group_count; ++g) {
     float* own = p.energy + g * p.voxels + i;
-    if (!(*own < p.least[g])) continue;
+    if (!(*own <= p.least[g])) continue;
     p.energy[p.wide[g] * p.voxels + i] += *own;
     *own = 0.f;
   }

@@ -1,5 +1,5 @@
-// Energy that one beam releases in every voxel of a lattice that holds matter, row by row: neither points nor depths are
-// stored. CPU only; the GPU runs `released` of collapsed_cone.h voxel by voxel.
+// Energy that one beam releases in every voxel of a lattice that holds matter, row by row: neither points nor depths
+// are stored. CPU only; the GPU runs `released` of collapsed_cone.h voxel by voxel.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,8 @@
 
 namespace couchside {
 
-// One head, and the lattice with its density: as it is, and as padded_view gives it. Voxels without matter are left out.
+// One head, and the lattice with its density: as it is, and as padded_view gives it. Voxels without matter are left
+// out.
 struct ReleaseSpace {
   Lattice lattice;
   const float* density;
@@ -65,7 +66,8 @@ class RowRelease {
     index[view_.s] = slab, index[view_.a] = 0, index[view_.b] = b;
     Row row{0.f, 0.f, f.sad, view_.mm_a * f.ex[view_.a], view_.mm_a * f.ey[view_.a], -view_.mm_a * f.ez[view_.a]};
     for (int i = 0; i < 3; ++i) {
-      const float p = space_.lattice.origin[i] + space_.lattice.spacing[i] * static_cast<float>(index[i]) - f.isocentre[i];
+      const float p =
+          space_.lattice.origin[i] + space_.lattice.spacing[i] * static_cast<float>(index[i]) - f.isocentre[i];
       row.u += p * f.ex[i];
       row.v += p * f.ey[i];
       row.along -= p * f.ez[i];

@@ -1,5 +1,5 @@
-// The open time of one leaf row while its two leaves move, for one control-point interval: written once for CPU and GPU.
-// Positions are in pixels from the raster's left border; pixel i spans [i, i + 1).
+// The open time of one leaf row while its two leaves move, for one control-point interval: written once for CPU and
+// GPU. Positions are in pixels from the raster's left border; pixel i spans [i, i + 1).
 #pragma once
 
 #include "photon_math.h"
@@ -29,7 +29,8 @@ CS_INLINE void swept_slopes(float x, float a, float b, float& by_a, float& by_b)
   by_a = -t - by_b;
 }
 
-// Adds `weight` times the share of (pixel, interval) beyond an edge that moves from `start` to `end`, up to pixel `stop`.
+// Adds `weight` times the share of (pixel, interval) beyond an edge that moves from `start` to `end`, up to pixel
+// `stop`.
 CS_INLINE void add_edge(float* row, int stop, float start, float end, float weight) {
   const float a = start < end ? start : end, b = start < end ? end : start;
   int i = static_cast<int>(a);

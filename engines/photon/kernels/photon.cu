@@ -1,6 +1,6 @@
-// GPU face of the photon kernels. The arithmetic is that of photon_math.h, which the CPU build compiles too; here are only
-// the loops, laid out for a GPU. Written in plain CUDA C++, so that tests compile this very file for the host as well
-// (tests/engines/photon/cuda/emulation). docs/gpu.md tells layout, memory and determinism.
+// GPU face of the photon kernels. The arithmetic is that of photon_math.h, which the CPU build compiles too; here are
+// only the loops, laid out for a GPU. Written in plain CUDA C++, so that tests compile this very file for the host as
+// well (tests/engines/photon/cuda/emulation). docs/gpu.md tells layout, memory and determinism.
 //
 // Every kernel is deterministic: floats are added in an order that is fixed by the problem, and the only atomic
 // operations count integers.
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(256) place_gradient(const __grid_constant__ Gr
   if (i < p.n) p.points[i].w = p.gradient[i];
 }
 
-// --- Sorting the points of each beam by raster cell: once for a set of points, a stable counting sort ------------------
+// --- Sorting the points of each beam by raster cell: once for a set of points, a stable counting sort ----------------
 
 // Grid: (points / 256, beams of the group). Counts are integers: any order of adding gives the same.
 __global__ void __launch_bounds__(256) count_cells(const __grid_constant__ SortParams p) {

@@ -142,7 +142,8 @@ CS_INLINE void radiological_depth(const float* density, const Lattice& g, const 
       const float b0 = qb[i] + slope_b[i] * start, b1 = qb[i] + slope_b[i] * end;
       const float fa0 = std::floor(a0), fa1 = std::floor(a1), fb0 = std::floor(b0), fb1 = std::floor(b1);
       // Where in the slab the ray changes cell along a and b (1: it does not).
-      const float cross_a = ((fa0 > fa1 ? fa0 : fa1) - a0) / (a1 - a0), cross_b = ((fb0 > fb1 ? fb0 : fb1) - b0) / (b1 - b0);
+      const float cross_a = ((fa0 > fa1 ? fa0 : fa1) - a0) / (a1 - a0);
+      const float cross_b = ((fb0 > fb1 ? fb0 : fb1) - b0) / (b1 - b0);
       const float at_a = fa0 != fa1 ? cross_a : 1.f, at_b = fb0 != fb1 ? cross_b : 1.f;
       const float lo = at_a < at_b ? at_a : at_b, hi = at_a < at_b ? at_b : at_a;
       // Cells are read at the middle of the three stretches: a ray that grazes a cell border at the end of a slab, as
@@ -152,7 +153,8 @@ CS_INLINE void radiological_depth(const float* density, const Lattice& g, const 
       s = s < 0 ? 0 : (s > last_s ? last_s : s);
       const int base = s * stride_s;
       const float near = density[base + cell(a0 + da * m0, last_a) * stride_a + cell(b0 + db * m0, last_b) * stride_b];
-      const float middle = density[base + cell(a0 + da * m1, last_a) * stride_a + cell(b0 + db * m1, last_b) * stride_b];
+      const float middle =
+          density[base + cell(a0 + da * m1, last_a) * stride_a + cell(b0 + db * m1, last_b) * stride_b];
       const float far = density[base + cell(a0 + da * m2, last_a) * stride_a + cell(b0 + db * m2, last_b) * stride_b];
       sum[i] += (end - start) * (lo * near + (hi - lo) * middle + (1.f - hi) * far);
     }
@@ -161,7 +163,8 @@ CS_INLINE void radiological_depth(const float* density, const Lattice& g, const 
 }
 
 // Projection of `point` to the isocentre plane and its depth factors, (SAD/r)^2 included: u, v, c_1..c_3.
-CS_INLINE void voxel_geometry(const BeamFrame& b, const Attenuation& att, const float point[3], float depth, float* out) {
+CS_INLINE void voxel_geometry(const BeamFrame& b, const Attenuation& att, const float point[3], float depth,
+                              float* out) {
   float p[3], u = 0.f, v = 0.f, w = 0.f;
   for (int a = 0; a < 3; ++a) {
     p[a] = point[a] - b.isocentre[a];
@@ -211,7 +214,8 @@ CS_INLINE float gather(const float* maps, const Raster& r, const float* geometry
   const float* m10 = m00 + static_cast<long>(r.nu) * kInterleave;
   float sum = 0.f;
   for (int i = 0; i < kKernels; ++i)
-    sum += geometry[2 + i] * (w[0] * m00[i] + w[1] * m00[kInterleave + i] + w[2] * m10[i] + w[3] * m10[kInterleave + i]);
+    sum +=
+        geometry[2 + i] * (w[0] * m00[i] + w[1] * m00[kInterleave + i] + w[2] * m10[i] + w[3] * m10[kInterleave + i]);
   return sum;
 }
 

@@ -1,5 +1,5 @@
-// Radiological depths of the voxels of a lattice under one beam, row by row: voxels of a row share the slabs and the rows
-// of cells that their rays cross, so that nothing is traced or stored voxel by voxel. CPU only; the GPU runs
+// Radiological depths of the voxels of a lattice under one beam, row by row: voxels of a row share the slabs and the
+// rows of cells that their rays cross, so that nothing is traced or stored voxel by voxel. CPU only; the GPU runs
 // photon_math.h. Depths are exact, as those of radiological_depth there.
 #pragma once
 #include <algorithm>
@@ -84,7 +84,8 @@ class RowDepths {
     const float fixed = view_.mm_s * view_.mm_s + slope_b * slope_b;
     for (int i = low; i < high; i += kLanes) {
       const Lanes slope = (count_from(static_cast<float>(i + 0.5 - view_.source_a))) * per_last;
-      const Lanes sum = block(slope, last, static_cast<float>(i + 0.5 - view_.source_a) * per_last), along = slope * view_.mm_a;
+      const Lanes sum = block(slope, last, static_cast<float>(i + 0.5 - view_.source_a) * per_last);
+      const Lanes along = slope * view_.mm_a;
       for (int j = 0; j < kLanes; ++j) depth_[i + j] = sum[j] * std::sqrt(fixed + along[j] * along[j]);
     }
     return depth_.data();
@@ -158,7 +159,8 @@ class RowDepths {
       const Whole near = __builtin_convertvector(at + 0.5f * share * way, Whole);
       const Whole far = __builtin_convertvector(at + (0.5f + 0.5f * share) * way, Whole);
       const int low = cell[0] < next_cell[0] ? cell[0] : next_cell[0];
-      const Lanes rho_near = look_up(w.cells + low, near - (none + low)), rho_far = look_up(w.cells + low, far - (none + low));
+      const Lanes rho_near = look_up(w.cells + low, near - (none + low));
+      const Lanes rho_far = look_up(w.cells + low, far - (none + low));
       sum += w.length * (rho_far + share * (rho_near - rho_far));
       at = next;
       cell = next_cell;

@@ -1,4 +1,5 @@
-// Helpers that the compiler turns into vector code on the CPU. Not for the GPU: photon_math.h is the arithmetic of both.
+// Helpers that the compiler turns into vector code on the CPU. Not for the GPU: photon_math.h is the arithmetic of
+// both.
 #pragma once
 #include <cstdint>
 #include <cstring>

@@ -18,6 +18,7 @@ RAY_MARGIN_MM = 20.0
 
 Vector = NDArray[np.float64]
 Shape = tuple[int, int, int]
+EMPTY: Shape = (0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +33,13 @@ class Exposure:
 
 @dataclass(eq=False)
 class Incidence:
-    """Exposures that share one direction of incidence: where their sources are, on average, and what they release
-    (primary and scatter, each (z, y, x) of its own grid)."""
+    """Exposures that share one direction of incidence: where their sources are, on average, and what they release:
+    primary near fields on the fine grid, scatter and what primary is far from fields on the coarse one, (z, y, x)."""
 
     first_mm: Vector
     primary: NDArray[np.float32]
     scatter: NDArray[np.float32]
+    far: NDArray[np.float32]
     source_sum: Vector
     weight: float
     rays: list[Vector]
@@ -52,13 +54,13 @@ class Incidence:
         return self.source_sum / self.weight if self.weight > 0 else self.first_mm
 
 
-def join(groups: list[Incidence], source_mm: Vector, reach_mm: float, shapes: tuple[Shape, Shape]) -> Incidence:
+def join(groups: list[Incidence], source_mm: Vector, reach_mm: float, fine: Shape, coarse: Shape) -> Incidence:
     """The group that a source belongs to, a new one with arrays of these shapes if there is none."""
     for group in groups:
         if np.linalg.norm(source_mm - group.first_mm) <= reach_mm:
             return group
-    primary, scatter = (np.zeros(shape, np.float32) for shape in shapes)
-    groups.append(Incidence(source_mm, primary, scatter, np.zeros(3), 0.0, []))
+    primary, scatter, far = (np.zeros(shape, np.float32) for shape in (fine, coarse, coarse))
+    groups.append(Incidence(source_mm, primary, scatter, far, np.zeros(3), 0.0, []))
     return groups[-1]
 
 
@@ -71,8 +73,7 @@ def wide_groups(groups: list[Incidence], sad_mm: float) -> tuple[list[Incidence]
     """(groups for weak energy, which know the sources and rays of those that hand energy to them; which of them each
     group hands its own to); none where that would not make fewer."""
     wide: list[Incidence] = []
-    nothing = (0, 0, 0)
-    own = [join(wide, group.first_mm, reach(sad_mm, WEAK_DEG), (nothing, nothing)) for group in groups]
+    own = [join(wide, group.first_mm, reach(sad_mm, WEAK_DEG), EMPTY, EMPTY) for group in groups]
     if 2 * len(wide) > len(groups):
         return [], []
     for group, one in zip(groups, own, strict=True):

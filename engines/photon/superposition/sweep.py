@@ -102,15 +102,15 @@ def transport(part: Part, energy: list[Volume], sight: Sight, threads: int) -> V
     return dose
 
 
-def weak_apart(energy: Sequence[Volume], wide_of: Sequence[int]) -> Iterator[Volume]:
+def weak_apart(energy: Sequence[Volume], wide_of: Sequence[int], share: float = WEAK) -> Iterator[Volume]:
     """Each group's energy without its weak parts, then what the wide groups have taken over: group i hands over to
-    number wide_of[i]; without wide groups all is as it was."""
+    number wide_of[i] what is below a share of its maximum; without wide groups all is as it was."""
     if not wide_of:
         yield from energy
         return
     wide = [np.zeros_like(energy[0]) for _ in range(max(wide_of) + 1)]
     for own, number in zip(energy, wide_of, strict=True):
-        weak = own < WEAK * own.max()
+        weak = own <= share * own.max()
         np.add(wide[number], own, out=wide[number], where=weak)
         own[weak] = 0.0
         yield own

@@ -25,6 +25,9 @@ LARGEST_DEPTH_MM = 1500.0
 REACH_MM = 120.0
 """Released energy is followed this far beyond the field's edge on the isocentre plane; head scatter further out is
 below 0.2 % of the axis (chosen)."""
+NEAR_MM, RAMP_MM = 6.0, 12.0
+"""What lies within this of the field's edge is near it, and the width over which near fades into far (chosen: penumbrae
+end within NEAR_MM, and voxels of scatter are half as wide as the ramp)."""
 SHARPEST = 0.4
 """Standard deviation of the sharpest edge that voxels sample, in voxels: its place then depends on where their centres
 happen to lie, by 0.25 mm from one side to the other at 3 mm (0.46 with 0.3; 0.13 with 0.5, which blurs more)."""
@@ -102,6 +105,28 @@ def _blurred(raster: Raster, fluence: NDArray[np.float32], sigma_mm: float, scal
         return np.diff(ndtr((edges[None, :] - scale * centre_mm[:, None]) / sigma_mm), axis=1).astype(np.float32)
 
     return np.asarray(along(raster.v_mm) @ fluence @ along(raster.u_mm).T, np.float32)
+
+
+def near_and_far(
+    raster: Raster, maps: NDArray[np.float32], field_extent_mm: tuple[float, float, float, float]
+) -> tuple[tuple[Raster, NDArray[np.float32]], NDArray[np.float32]]:
+    """Maps (nv, nu, 4) cut in two that add up: what lies in and around the field, on the part of the raster that it
+    needs, and the rest. Between, one fades into the other over RAMP_MM, so that neither gets an edge."""
+    u, v = (
+        np.interp(at, [low - NEAR_MM - RAMP_MM, low - NEAR_MM, high + NEAR_MM, high + NEAR_MM + RAMP_MM], [0, 1, 1, 0])
+        for at, low, high in ((raster.u_mm, *field_extent_mm[:2]), (raster.v_mm, *field_extent_mm[2:]))
+    )
+    window = (v[:, None] * u[None, :]).astype(np.float32)[..., None]
+    (row, below), (column, beyond) = (_support(w) for w in (v, u))
+    part = Raster(raster.u_mm[column], raster.v_mm[row], raster.pitch_mm, beyond - column, below - row)
+    near = np.ascontiguousarray((maps * window)[row:below, column:beyond])
+    return (part, near), np.ascontiguousarray(maps * (1 - window))
+
+
+def _support(window: Array) -> tuple[int, int]:
+    """First node, and one past the last, between which a window is not zero."""
+    inside = np.flatnonzero(window)
+    return max(int(inside[0]) - 1, 0), min(int(inside[-1]) + 2, window.size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,6 +105,41 @@ def test_leaves_with_an_acceleration_start_from_rest_only_where_they_move_alone(
     np.testing.assert_allclose(made.seconds, [4.5, 4.0])
 
 
+def quick(acceleration: float | None = 50.0) -> MotionLimits:
+    return replace(LIMITS, leaves=AxisLimit(25.0, acceleration))
+
+
+def test_a_leaf_that_turns_round_takes_the_time_to_do_so():
+    """25 mm to and 25 mm fro with the beam on: 1 s each at 25 mm/s, as 50 mm/s of change at 50 mm/s2 take just the
+    second between the middles. 4 mm to and fro: both T, 2 x 4 / T = 50 T, T = 0.4 s instead of 0.16 s."""
+    for way, each in ((25.0, 1.0), (4.0, 0.4)):
+        made = beam_time(path([0, 1, 2], [0, 0, 0], leaves=[0, way, 0]), quick())
+        np.testing.assert_allclose(made.running_s, [each, each], rtol=1e-6)
+        assert made.slowest == ("leaves", "leaves")
+        # from rest: 4 mm = 50 / 2 T^2, T = 0.4 s as well
+        np.testing.assert_allclose(made.seconds, [each, each], rtol=1e-6)
+
+
+def test_a_leaf_that_goes_on_at_its_speed_needs_no_more_time():
+    made = beam_time(path([0, 1, 2, 3], [0, 0, 0, 0], leaves=[0, 4, 8, 12]), quick())
+    np.testing.assert_allclose(made.running_s, [0.16, 0.16, 0.16])
+    # the first and last from and to rest, and so quick is the one between only as its neighbours let it be
+    assert made.seconds[0] == made.seconds[2] == pytest.approx(0.4)
+    assert 0.16 <= made.seconds[1] < 0.4
+
+
+def test_a_leaf_that_turns_round_slows_the_gantry_down():
+    """1 degree takes 1/6 s; the leaf that moves 4 mm and back needs 0.4 s for each. From 6
+    to 2.5 degrees a second the gantry brakes over 7.4 degrees, and further away nothing changes."""
+    turn, mu = np.arange(41.0), np.arange(41.0) * 0.1
+    leaf = np.zeros(41)
+    leaf[20] = 4.0
+    made, still = (beam_time(path(mu, turn, leaves=leaf), limits) for limits in (quick(), quick(None)))
+    assert np.all(made.running_s[19:21] >= 0.4 * (1 - 1e-6))
+    assert np.all(made.running_s >= still.running_s * (1 - 1e-9))
+    assert made.running_s[0] == pytest.approx(still.running_s[0])
+
+
 @pytest.mark.parametrize("broken", [path([0], [0]), path([0, 1], [0, 1, 2], leaves=[0, 0])])
 def test_what_is_no_path_is_refused(broken):
     with pytest.raises(EngineError, match="trajectory"):
@@ -148,3 +185,22 @@ def test_a_dose_of_almost_nothing_takes_no_time_of_its_own():
     turn = np.array([0.0, 1.0, 3.0])
     least, none = (beam_time(path(np.array([0.0, 0.0, mu]), turn), LIMITS).seconds for mu in (8e-308, 0.0))
     np.testing.assert_allclose(least, none, rtol=1e-9)
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps=steps, acceleration=st.floats(5.0, 1000.0))
+def test_no_leaf_changes_its_speed_faster_than_it_accelerates(steps, acceleration):
+    """Between the middles of two intervals of a moving beam, and from and to rest at its ends; and no interval takes
+    longer for it than any leaf needs to turn round."""
+    mu, turn, leaf = (np.cumsum([0.0, *(step[i] for step in steps)]) for i in range(3))
+    leaves = np.stack([leaf, -0.5 * leaf], axis=1)
+    made, quicker = (beam_time(path(mu, turn, leaves=leaves), quick(a)) for a in (acceleration, None))
+    alone = (np.diff(mu) <= 0) & (np.diff(turn) == 0)
+    ways = np.where(alone[:, None], 0.0, np.diff(leaves, axis=0))
+    for seconds in (made.seconds, made.running_s):
+        speed = np.divide(ways, seconds[:, None], out=np.zeros_like(ways), where=seconds[:, None] > 0)
+        between = (seconds[:-1] + seconds[1:]) / 2
+        assert np.all(np.abs(np.diff(speed, axis=0)).max(axis=1, initial=0.0) <= acceleration * between * (1 + 1e-6))
+    for end in (0, -1):
+        assert np.abs(ways[end]).max() <= acceleration * made.seconds[end] ** 2 / 2 * (1 + 1e-6)
+    assert np.all(made.running_s >= quicker.running_s * (1 - 1e-9) - 1e-12)

@@ -119,6 +119,23 @@ def test_two_layers_multiply():
     assert list(at.values()) == pytest.approx([t * t, t, 1.0, t, t * t, 0.0], abs=1e-6)
 
 
+def test_rows_of_pairs_that_never_open_may_be_left_out():
+    """Inactive pairs of two layers wait at opposite ends, each before the gap of the other: between them nothing opens,
+    and a gap that one layer alone covers lets its leaf transmission through."""
+    layers, collimation, pairs = LAYERS["two layers"]
+    path = path_of(3, pairs)
+    active = np.arange(pairs) % 8 > 2
+    for tips, gap in ((path.left_mm, 0.0), (path.right_mm, 0.5)):
+        tips[:, ~active] = np.where(np.arange(pairs) < 8, -60.0, 59.5)[~active] + gap
+    every, some = (
+        MovingFluence(RASTER, layers, collimation, y_mm=JAW_Y, active=which).forward(path) for which in (None, active)
+    )
+    t = collimation.leaf_transmission
+    most = t * (1 - t) * (0.5 + 2 * collimation.leaf_offset_mm) / RASTER.pitch_mm
+    assert np.abs(every - some).max() <= 2 * most * float(path.mu.max())
+    assert MovingFluence(RASTER, layers, collimation, y_mm=JAW_Y, active=active).rows.low_mm.size < pairs * 4
+
+
 def test_three_layers_are_refused():
     with pytest.raises(EngineError, match="3 layers"):
         leaf_rows((BORDERS,) * 3, PLAIN)

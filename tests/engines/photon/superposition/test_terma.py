@@ -13,9 +13,17 @@ from engines.photon.dose import Medium
 from engines.photon.frame import beam_frame
 from engines.photon.raster import Raster
 from engines.photon.superposition.model import Contamination, ExtraFocal, SuperpositionModel
-from engines.photon.superposition.terma import DEPTH_STEP_MM, Head, depth_tables, head_maps
+from engines.photon.superposition.terma import (
+    DEPTH_STEP_MM,
+    NEAR_MM,
+    RAMP_MM,
+    Head,
+    depth_tables,
+    head_maps,
+    near_and_far,
+)
 
-from .cases import box, point_source
+from .cases import box, dose, point_source, square
 
 RASTER = Raster(-89.0, -79.0, 2.0, 90, 80)
 MODEL = point_source(
@@ -80,3 +88,32 @@ def test_a_source_beside_the_matter_is_traced_point_by_point():
     near = head(0.0, replace(MODEL, extra_focal=None), sad_mm=75.0)
     assert by_rows(near, medium).max() > 0.02
     np.testing.assert_array_equal(by_rows(near, medium), by_points(near, medium))
+
+
+def test_near_and_far_add_up_and_neither_has_an_edge():
+    """Near the field all is near, RAMP_MM further out all is far; no step between neighbouring nodes above their
+    share of the ramp."""
+    maps = head_maps(point_source(), RASTER, square_field(RASTER, 60.0), 1000.0, sampling_mm=2.0) + np.float32(1)
+    (part, near), far = near_and_far(RASTER, maps, (-30.0, 30.0, -30.0, 30.0))
+    whole = np.zeros_like(maps)
+    column, row = (
+        round((p - a) / RASTER.pitch_mm) for p, a in ((part.u0_mm, RASTER.u0_mm), (part.v0_mm, RASTER.v0_mm))
+    )
+    whole[row : row + part.nv, column : column + part.nu] = near
+    np.testing.assert_allclose(whole + far, maps, atol=1e-6)
+    u, v = np.abs(RASTER.u_mm)[None, :], np.abs(RASTER.v_mm)[:, None]
+    beside = np.maximum(u, v) - 30.0
+    assert not far[beside <= NEAR_MM].any()
+    assert not whole[beside >= NEAR_MM + RAMP_MM].any()
+    assert part.nu * part.nv < RASTER.nu * RASTER.nv
+    steps = np.abs(np.diff(far[..., 1], axis=1))
+    assert steps.max() < 2.2 * RASTER.pitch_mm / RAMP_MM
+
+
+def test_a_field_with_head_scatter_is_the_same_on_one_grid_and_on_two():
+    """What lies far from the field goes by the coarse grid: with a coarse grid as fine as the other, all is one."""
+    medium = box((70.0, 70.0, 70.0), 2.5)
+    model = point_source(extra_focal=ExtraFocal(0.08, 25.0, 125.0, 450.0), source_fwhm_mm=3.0)
+    one, two = (dose(medium, square(20.0), model=model, scatter_mm=mm) for mm in (2.5, 6.0))
+    assert np.abs(one - two).max() < 0.012 * one.max()
+    assert np.sqrt(np.mean((one - two) ** 2)) < 0.002 * one.max()

@@ -1,0 +1,17 @@
+"""What planning hands on: the plan, its dose, and what the planner has to say about both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.contracts.dose import CalculatedDose
+from appliance.contracts.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """notes: sentences for whoever judges the plan, such as which goals stand against each other."""
+
+    plan: Plan
+    dose: CalculatedDose
+    notes: tuple[str, ...] = ()
