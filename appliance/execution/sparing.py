@@ -22,8 +22,8 @@ STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
 IDLE_ROUNDS = 2
 """The stage ends after so many rounds in a row that gained nothing."""
-RESERVE = 0.002
-"""Goals are held with this room (relative): half of what estimate and true dose were seen to differ by after a round
+RESERVE = 0.004
+"""Goals are held with this room (relative): what estimate and true dose of arcs were seen to differ by after four rounds
 (chosen)."""
 NEAR, RECLAIMS = 0.06, 2
 """Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
