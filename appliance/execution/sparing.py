@@ -20,11 +20,11 @@ from appliance.execution.score import is_organ
 SPARING_ROUNDS = 4
 STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
-IDLE_ROUNDS = 2
-"""The stage ends after so many rounds in a row that gained nothing."""
+IDLE_ROUNDS = 3
+"""The stage ends after so many rounds in a row that gained nothing (chosen: on still apertures the first two often take
+coverage that the third gives back)."""
 RESERVE = 0.004
-"""Goals are held with this room (relative): what estimate and true dose of arcs were seen to differ by after four rounds
-(chosen)."""
+"""Goals are held with this room (relative; chosen: what estimate and true dose of arcs differed by after four rounds)."""
 NEAR, RECLAIMS = 0.06, 2
 """Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
 may have what their own goals leave them meanwhile."""
