@@ -24,7 +24,7 @@ IDLE_ROUNDS = 3
 """The stage ends after so many rounds in a row that gained nothing (chosen: on still apertures the first two often take
 coverage that the third gives back)."""
 RESERVE = 0.004
-"""Goals are held with this room (relative; chosen: what estimate and true dose of arcs differed by after four rounds)."""
+"""Goals are held with this room (relative; chosen: what estimates of arcs were off by after four rounds)."""
 NEAR, RECLAIMS = 0.06, 2
 """Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
 may have what their own goals leave them meanwhile."""
