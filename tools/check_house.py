@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.house import (  # noqa: E402
+    beam_cards,
     check_table,
     config_keys,
     error_keys,
@@ -39,6 +40,7 @@ RULES = (
     error_keys,
     state_table,
     machine_table,
+    beam_cards,
     check_table,
     readme,
 )
@@ -57,6 +59,7 @@ def main() -> int:
         error_keys.write(ROOT)
         state_table.write(ROOT)
         machine_table.write(ROOT)
+        beam_cards.write(ROOT)
         check_table.write(ROOT)
     report = check(ROOT)
     for line in report.notices:

@@ -13,14 +13,13 @@ from appliance.cli.options import AsJson
 from appliance.cli.output import progress, result, table
 from appliance.commissioning import (
     Commissioned,
-    Judged,
-    Outcome,
     commission_beam,
     failed,
     load_tables,
     read_measurements,
     report,
     shown_worst,
+    summary,
 )
 from appliance.dicomio.files import software_version
 from appliance.errors import WriteFailed
@@ -43,7 +42,7 @@ def commission(measurements_dir: Folder, out: OutFile, as_json: AsJson = False) 
     with progress("Commission") as tell:
         made = commission_beam(measurements, tables, progress=tell)
     missed = failed(made.judged[0].table)
-    provenance = {**made.model.provenance, "mppg_5b": {one.algorithm: _summary(one) for one in made.judged}}
+    provenance = {**made.model.provenance, "mppg_5b": {one.algorithm: summary(one) for one in made.judged}}
     try:
         save_beam_model(replace(made.model, provenance=provenance), out)
         page.write_text(
@@ -62,12 +61,6 @@ def commission(measurements_dir: Folder, out: OutFile, as_json: AsJson = False) 
     result(document, _shown(made, out, page), as_json=as_json)
     if missed:
         raise typer.Exit(MISSED)
-
-
-def _summary(one: Judged) -> dict[str, str]:
-    """Outcome of each test, for the model's own record."""
-    rows = [row for row in one.table if row.outcome is not Outcome.NOT_TESTED]
-    return {f"{row.test} {row.objective}, {row.region}": f"{shown_worst(row)}, {row.outcome}" for row in rows}
 
 
 def _shown(made: Commissioned, out: Path, page: Path) -> RenderableType:

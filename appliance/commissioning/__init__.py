@@ -3,7 +3,7 @@
 from appliance.commissioning.commission import Commissioned, load_tables
 from appliance.commissioning.commission import commission as commission_beam
 from appliance.commissioning.read_folder import Measurements, read_measurements
-from appliance.commissioning.report import Judged, report, shown_worst
+from appliance.commissioning.report import Judged, report, shown_worst, summary
 from appliance.commissioning.table import Outcome, failed
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "read_measurements",
     "report",
     "shown_worst",
+    "summary",
 ]

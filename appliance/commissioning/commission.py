@@ -21,6 +21,7 @@ from appliance.commissioning.cone import CollapsedCone
 from appliance.commissioning.curves import Array, Curve, Kind, equivalent_square_mm, of_kind
 from appliance.commissioning.description import BeamDescription
 from appliance.commissioning.fit_axis import at_bound, fit_axis
+from appliance.commissioning.fit_pencil import fit_pencil
 from appliance.commissioning.fit_profile import TAILOR, fit_softening, fit_source_width
 from appliance.commissioning.model import Written, beam_model
 from appliance.commissioning.pencil import PencilBeam
@@ -47,7 +48,9 @@ HEAD_DISTANCE_MM, COLLIMATOR_MM = 125.0, 450.0
 """Of the flattening filter (or what scatters instead) and of the collimator's lower parts, from the target (chosen: of
 the size of C-arm machines; the fitted width of the source absorbs most of what they are wrong by)."""
 SOURCE_FWHM_MM = 1.5
-ROUNDS, CONE_ROUNDS = 2, 2
+ROUNDS, CONE_ROUNDS = 2, 1
+STEADY_MM, FEWEST_STEADY = 10.0, 6
+"""Depth from which, and points by which, the correction of a depth dose is taken as a parabola (chosen)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +110,10 @@ def commission(
         written = beam_model(beam, description, tables.attenuation, tables.kernels)
     except EngineError as error:
         raise ModelError(f"the measurements lead to an impossible model ({error})") from error
-    judged = judge(written.model, measurements, setup, Part(progress, rounds / (rounds + 1), 1.0))
+    model = fit_pencil(written.model, curves)
+    judged = judge(model, measurements, setup, Part(progress, rounds / (rounds + 1), 1.0))
     progress("judged", 1.0)
-    return Commissioned(written.model, judged, _facts(beam, reach), _notes(beam, reach, measurements, written))
+    return Commissioned(model, judged, _facts(beam, reach), _notes(beam, reach, measurements, written))
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def cone_correction(
     ratios: dict[str, tuple[Array, Array]] = {}
     for done, curve in enumerate(direct):
         tell("collapsed cone", 0.1 * done / len(direct))
-        ratios[key(curve)] = curve.positions_mm, cone.dose(curve) / plain.dose(curve)
+        ratios[key(curve)] = curve.positions_mm, steady(curve, cone.dose(curve) / plain.dose(curve))
     side = np.array([c.field_x_mm for c in squares])
     order = np.argsort(side)
     for curve in factors:
@@ -178,25 +182,44 @@ def cone_correction(
     return Correction(ratios)
 
 
+def steady(curve: Curve, ratio: Array) -> Array:
+    """A depth dose's ratio (n,) without what changes from voxel to voxel: a parabola from STEADY_MM on. Lines of the
+    collapsed cone make single voxels of a narrow field deep in water differ by half a percent; a spectrum that follows
+    them ends at its bounds."""
+    deep = curve.positions_mm >= STEADY_MM
+    if curve.kind is not Kind.DEPTH_DOSE or np.count_nonzero(deep) < FEWEST_STEADY:
+        return ratio
+    course = np.polynomial.Polynomial.fit(curve.positions_mm[deep], ratio[deep], 2)
+    return np.where(deep, course(curve.positions_mm), ratio)
+
+
 def judge(model: BeamModel, measurements: Measurements, setup: Setup, tell: Part) -> tuple[Judged, ...]:
     """The collapsed cone's table and the pencil beam's, each with every curve that it can compute."""
+    algorithms: list[tuple[Algorithm, float]] = [(PencilBeam(model), gy_per_mu(model))]
+    if model.superposition is not None:
+        algorithms.insert(0, (_cone(model, measurements.curves), calibrate.gy_per_mu(model)))
+    made = []
+    for number, (algorithm, gy) in enumerate(algorithms):
+        part = Part(tell, number / len(algorithms), (number + 1) / len(algorithms))
+        made.append(judge_by(algorithm, gy, measurements, setup, part))
+    return tuple(made)
+
+
+def judge_by(
+    algorithm: Algorithm, gy: float, measurements: Measurements, setup: Setup, tell: Progress = silent
+) -> Judged:
+    """One algorithm's table. gy: its calibration, Gy per MU of unit fluence."""
     reference, curves = measurements.beam.reference, measurements.curves
     point = Curve(
         Kind.OUTPUT_FACTOR, reference.field_mm, reference.field_mm, reference.ssd_mm, reference.depth_mm, "Z",
         np.array([reference.depth_mm]), np.ones(1),
     )  # fmt: skip
-    made = []
-    algorithms: list[tuple[Algorithm, float]] = [(PencilBeam(model), gy_per_mu(model))]
-    if model.superposition is not None:
-        algorithms.insert(0, (_cone(model, curves), calibrate.gy_per_mu(model)))
-    for number, (algorithm, gy) in enumerate(algorithms):
-        compared: list[Comparison] = []
-        for done, curve in enumerate(curves):
-            tell(algorithm.name, (number + done / len(curves)) / len(algorithms))
-            compared += comparisons([curve], algorithm, setup, among=curves)
-        off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
-        made.append(Judged(algorithm.name, tuple(compared), mppg_table(compared, reference, off)))
-    return tuple(made)
+    compared: list[Comparison] = []
+    for done, curve in enumerate(curves):
+        tell(algorithm.name, done / len(curves))
+        compared += comparisons([curve], algorithm, setup, among=curves)
+    off = float(100.0 * (algorithm.dose(point)[0] * gy / reference.gy_per_mu - 1.0))
+    return Judged(algorithm.name, tuple(compared), mppg_table(compared, reference, off))
 
 
 def _cone(model: BeamModel, curves: Sequence[Curve]) -> CollapsedCone:

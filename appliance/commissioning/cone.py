@@ -83,8 +83,11 @@ class CollapsedCone:
         return np.concatenate([self._sampled(t, p[None]) for t, p in zip(tanks, points, strict=True)])
 
     def _tanks(self, curve: Curve) -> list[_Tank]:
-        """One, or one for each point of a tissue-phantom ratio."""
+        """One, or one for each point of a tissue-phantom ratio. On the axis a field gives what it gives turned by 90
+        degrees: a table of output factors takes half as many tanks as it has fields."""
         half = (0.5 * curve.field_x_mm, 0.5 * curve.field_y_mm)
+        if curve.kind is not Kind.PROFILE:
+            half = (max(half), min(half))
         surfaces = surface_mm(curve, self.sad_mm)
         if curve.kind in SINGLE_POINT or curve.kind is not Kind.TISSUE_PHANTOM_RATIO:
             surfaces = surfaces[:1]

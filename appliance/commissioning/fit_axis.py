@@ -2,9 +2,10 @@
 
 Residuals, each in units of what it may be off by: from the depth of the maximum on 0.5 % of the local dose, in the
 build-up 3 %, output and collimator factors 0.3 % (chosen: about what each repeats to in a good tank; the surface is
-worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn weakly to zero, the
-published spectrum, and parameters that the data say nothing of (electrons without build-up data, head scatter without
-factors) stay where they start.
+worse). Depths that do not cover the detector are left out. The spectrum's two parameters are drawn to zero, the
+published spectrum: weakly the tilt, which depth doses determine, strongly the hardening, which they hardly tell from
+the tilt. Parameters that the data say nothing of (electrons without build-up data, how far electrons
+spread without a small detector's, head scatter without factors) stay where they start.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ from appliance.commissioning.predict import Setup, comparisons
 
 ON_AXIS = (Kind.DEPTH_DOSE, Kind.TISSUE_PHANTOM_RATIO, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)
 DEEP, BUILD_UP, FACTOR = 0.5, 3.0, 0.3
-LOWER = AxisParameters(-2.0, -2.0, 0.0, 5.0, 0.0, 0.03, 30.0)
+LOWER = AxisParameters(-2.0, -2.0, 0.0, 5.0, 0.0, 0.03, 10.0)
 UPPER = AxisParameters(2.0, 2.0, 0.25, 60.0, 0.8, 0.3, 200.0)
 SCALE = AxisParameters(0.3, 0.3, 0.05, 15.0, 0.1, 0.05, 40.0)
-PRIOR = 0.2
-"""Residual of one SCALE away from the published spectrum."""
+TILT_PRIOR, HARDENING_PRIOR = 0.2, 3.0
+"""Residual of one SCALE away from the published spectrum. At 0.2 for both, hardening runs to its bound and the tilt
+after it, for 0.3 to 0.8 of a cost of 110 and 44 (shipped beams)."""
+ELECTRONS_PER_MM, ELECTRON_PRIOR = 0.2, 1.0
+"""Contaminant electrons are drawn to this attenuation by a residual a SCALE (chosen: the flattened shipped beam ends
+there by itself): a beam with few of them has else any."""
 STEP = (1e-3,)
 SHALLOW_MM = 12.0
-"""Where contaminant electrons are seen: fewer than three points above this say nothing of them."""
+SHALLOW_POINTS, SPREAD_POINTS, SPREAD_FIELDS = 2, 3, 3
+"""Contaminant electrons are seen above that depth: by so many points of a curve that cover the detector, and how they
+spread by so many points in so many fields. Two points of a 6 mm chamber would make them as narrow as lateral
+equilibrium is: what is wrong there is not the electrons."""
 TOLERANCE = 1e-4
 EVALUATIONS = 60
 """A fit that has not settled after as many Jacobians is at a bound or has nothing to fit (chosen)."""
@@ -40,7 +48,7 @@ def fit_axis(
 ) -> Beam:
     """The beam with new axis parameters. correction as of Superposed."""
     used = of_kind(curves, *ON_AXIS)
-    names = _determined(used)
+    names = _determined(used, setup)
     start = asdict(beam.axis)
 
     def beam_at(x: Array) -> Beam:
@@ -78,23 +86,33 @@ def at_bound(axis: AxisParameters) -> tuple[str, ...]:
     return tuple(n for n, v, low, high in rows if min(v - low, high - v) < 1e-3 * (high - low))
 
 
-def _determined(curves: Sequence[Curve]) -> list[str]:
+def _determined(curves: Sequence[Curve], setup: Setup) -> list[str]:
     names = ["tilt", "hardening"]
     if len(of_kind(curves, Kind.OUTPUT_FACTOR, Kind.COLLIMATOR_FACTOR)) >= 3:
         names += ["head_weight", "head_sigma_mm"]
-    shallow = [c for c in of_kind(curves, Kind.DEPTH_DOSE) if np.count_nonzero(c.positions_mm < SHALLOW_MM) >= 3]
-    if shallow:
+    points = np.array(
+        [np.count_nonzero(_covered(c, setup) & (c.positions_mm < SHALLOW_MM)) for c in of_kind(curves, Kind.DEPTH_DOSE)]
+    )
+    if np.any(points >= SHALLOW_POINTS):
         names += ["electron_weight", "electron_attenuation_per_mm"]
-    if len(shallow) >= 3:
+    if np.count_nonzero(points >= SPREAD_POINTS) >= SPREAD_FIELDS:
         names.append("electron_sigma_mm")
     return names
 
 
+def _covered(curve: Curve, setup: Setup) -> np.ndarray:
+    """Which points (n,) lie deep enough that water covers the detector."""
+    return np.asarray(curve.positions_mm >= 0.5 * setup.detector_mm)
+
+
 def _residuals(beam: Beam, curves: Sequence[Curve], setup: Setup, correction: Correction) -> Array:
-    parts = [np.array([beam.axis.tilt / SCALE.tilt, beam.axis.hardening / SCALE.hardening]) * PRIOR]
+    axis = beam.axis
+    electrons = (axis.electron_attenuation_per_mm - ELECTRONS_PER_MM) / SCALE.electron_attenuation_per_mm
+    priors = (TILT_PRIOR * axis.tilt / SCALE.tilt, HARDENING_PRIOR * axis.hardening / SCALE.hardening)
+    parts = [np.array([*priors, ELECTRON_PRIOR * electrons])]
     for made in comparisons(curves, Superposed(beam, correction), setup):
         deep = DEEP if len(made.measured) > 1 else FACTOR
         allowed = np.where([region is Region.BUILD_UP for region in made.regions], BUILD_UP, deep)
-        covered = (made.curve.positions_mm >= 0.5 * setup.detector_mm) | (len(made.measured) == 1)
+        covered = _covered(made.curve, setup) | (len(made.measured) == 1)
         parts.append((made.deviation / allowed)[covered])
     return np.concatenate(parts)

@@ -49,8 +49,7 @@ def fit_softening(
 ) -> ProfileFit:
     """Profile and off-axis softening together: the scale of TAILOR that fits wide profiles of several depths best. With
     wide profiles of fewer than two depths the beam keeps its softening."""
-    wide = [c for c in of_kind(curves, Kind.PROFILE) if half_width_mm(c, beam.sad_mm) > WIDE_MM]
-    if len({round(c.depth_mm) for c in wide}) < 2:
+    if not wide_profiles(curves, beam.sad_mm):
         return fit_profile(beam, curves, correction)
     calls = 0
 
@@ -67,6 +66,12 @@ def fit_softening(
         options={"xatol": 0.05, "maxiter": SOFTENING_STEPS - 1},
     )
     return at(float(found.x))
+
+
+def wide_profiles(curves: Sequence[Curve], sad_mm: float) -> tuple[Curve, ...]:
+    """Those that say how depth and distance from the axis go together; none where they are of fewer than two depths."""
+    wide = tuple(c for c in of_kind(curves, Kind.PROFILE) if half_width_mm(c, sad_mm) > WIDE_MM)
+    return wide if len({round(c.depth_mm) for c in wide}) > 1 else ()
 
 
 def scaled_softening(scale: float) -> tuple[float, float, float]:

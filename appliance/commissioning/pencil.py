@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from appliance.commissioning.curves import Array, Curve, Kind
@@ -24,6 +26,12 @@ class PencilBeam:
         self.model = model
         self._maps: dict[tuple[float, float, float], tuple[Raster, Array]] = {}
 
+    def softened_by(self, softening: tuple[float, float]) -> PencilBeam:
+        """The same beam with another softening, which changes depths only: kernel maps that are known stay."""
+        other = PencilBeam(replace(self.model, softening=softening))
+        other._maps = self._maps
+        return other
+
     def dose(self, curve: Curve) -> Array:
         """Dose per unit fluence at the curve's points (n,); nan for what is measured in air."""
         if curve.kind is Kind.COLLIMATOR_FACTOR:
@@ -31,7 +39,7 @@ class PencilBeam:
         points, ssd = beam_points_mm(curve), surface_mm(curve, self.model.sad_mm)
         depth = points[:, 2]
         to_plane = self.model.sad_mm / (ssd + depth)
-        factors = self.model.depth_factors(_radiological(curve, points, ssd))
+        factors = self.model.depth_factors(_radiological(curve, points, ssd) * self._softened(points, ssd))
         squared = (ssd + depth) ** 2 + (points[:, :2] ** 2).sum(axis=1)
         kernels = np.empty((3, depth.size))
         tables = np.array([self.model.kernels_at(s).ssd_mm for s in ssd])
@@ -41,6 +49,12 @@ class PencilBeam:
             u, v = points[here, 0] * to_plane[here], points[here, 1] * to_plane[here]
             kernels[:, here] = _bilinear(raster, maps, u, v)
         return np.asarray(self.model.sad_mm**2 / squared * (factors * kernels).sum(axis=0))
+
+    def _softened(self, points: Array, ssd: Array) -> Array:
+        """What depths count times (n,) off the axis."""
+        tangent2 = (points[:, :2] ** 2).sum(axis=1) / (ssd + points[:, 2]) ** 2
+        s2, s4 = self.model.softening
+        return np.asarray(1.0 + tangent2 * (s2 + tangent2 * s4))
 
     def _field(self, curve: Curve, ssd_mm: float) -> tuple[Raster, Array]:
         """Kernel maps (nv, nu, 3) of the curve's field."""

@@ -33,7 +33,7 @@ class AxisParameters:
     head_sigma_mm: float = 20.0
     electron_weight: float = 0.1
     electron_attenuation_per_mm: float = 0.08
-    electron_sigma_mm: float = 60.0
+    electron_sigma_mm: float = 40.0
 
 
 @dataclass(frozen=True, eq=False)

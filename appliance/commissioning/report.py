@@ -88,6 +88,12 @@ def shown_worst(row: Verdict) -> str:
     return f"{row.worst!r} {row.unit}"
 
 
+def summary(one: Judged) -> dict[str, str]:
+    """Worst deviation and outcome of each test that was answered, for the model's own record."""
+    rows = [row for row in one.table if row.outcome is not Outcome.NOT_TESTED]
+    return {f"{row.test} {row.objective}, {row.region}": f"{shown_worst(row)}, {row.outcome}" for row in rows}
+
+
 def _table(one: Judged) -> str:
     rows = []
     for row in one.table:

@@ -20,11 +20,8 @@ from appliance.execution.score import is_organ
 SPARING_ROUNDS = 4
 STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
-IDLE_ROUNDS = 3
-"""The stage ends after so many rounds in a row that gained nothing (chosen: on still apertures the first two often take
-coverage that the third gives back)."""
-RESERVE = 0.004
-"""Goals are held with this room (relative; chosen: what estimates of arcs were off by after four rounds)."""
+RESERVE = 0.003
+"""Goals are held with this room (relative; chosen: about what estimates of arcs were off by after four rounds)."""
 NEAR, RECLAIMS = 0.06, 2
 """Rounds at most, after the others, that try to win back organs' goals missed by less than this share. Other organs
 may have what their own goals leave them meanwhile."""
@@ -35,21 +32,19 @@ score lower by LOST, which is less than any goal is worth; and what organs are a
 
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
     """The best candidate after at most `rounds` rounds and what they won back, judged by a true dose. Without rounds
-    where a goal that was not given up is missed: effort belongs there first."""
+    where a goal that was not given up is missed, since effort belongs there first, and where no goal is of an organ."""
     rules = met.rules
-    if not rounds or not operator.satisfied(met.best.state, 0.0, besides=rules.given_up):
+    organs = any(is_organ(rules.goal_set, goal) for goal in rules.goal_set.goals)
+    if not rounds or not organs or not operator.satisfied(met.best.state, 0.0, besides=rules.given_up):
         return _proven(operator, met.best, met.best, rules, met.objectives)
     met.best.back()
-    best, objectives, state = met.best, met.objectives, met.best.state
-    step, idle = STEP, 0
+    best, objectives, step, state = met.best, met.objectives, STEP, met.best.state
     for number in range(rounds):
-        if idle == IDLE_ROUNDS:
-            break
         progress("planner: sparing", number / (rounds + RECLAIMS))
         objectives = wishes(rules, objectives, state, step)
         state = operator.refine(objectives)
         best, better = _better(operator, state, best)
-        step, idle = (step, 0) if better else (step / 2, idle + 1)
+        step = step if better else step / 2
     progress("planner: final dose", rounds / (rounds + RECLAIMS))
     proven = _proven(operator, best, met.best, rules, objectives)
     best, state = proven, proven.state

@@ -25,6 +25,7 @@ def geometry_of_points(
     sad: float,
     m: float,
     beta: list[float],
+    softening: list[float],
     out: NDArray[np.float32],
     threads: int,
 ) -> None: ...
@@ -111,6 +112,7 @@ def add_on_grid(
     sad: float,
     m: float,
     beta: list[float],
+    softening: list[float],
     maps: NDArray[np.float32],
     u0: float,
     v0: float,

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from engines.photon.superposition import model as superposition
-from engines.photon.superposition.model import SuperpositionModel
+from engines.photon.superposition.model import ExtraFocal, SuperpositionModel
+
+WIDEST_TANGENT = 0.3
+"""Of 17 degrees off the axis: the corner of a 400 mm field lies at 16."""
+
+
+LEAST_PROFILE = 0.01
+"""Of a beam with head scatter, which is drawn in units of its in-air profile (chosen)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +58,10 @@ class Collimation:
 @dataclass(frozen=True, eq=False)
 class BeamModel:
     """Singular-value pencil-beam model (Bortfeld, Schlegel, Rhein 1993). attenuation and betas in 1/mm; profile: in-air
-    fluence relative to the axis at radius_mm on the isocentre plane. superposition: what the collapsed cone needs; None
-    for a model that has a pencil beam only."""
+    fluence relative to the axis at radius_mm on the isocentre plane. softening (s2, s4): off the axis radiological
+    depths count 1 + s2 t^2 + s4 t^4 times, t the tangent of the ray's angle to the axis; zeros for none. extra_focal:
+    head scatter as fluence of its own (head_scatter.py); None where kernels hold it or nothing does. superposition:
+    what the collapsed cone needs; None for a model that has a pencil beam only."""
 
     name: str
     energy_mv: float
@@ -68,13 +77,15 @@ class BeamModel:
     collimation: Collimation
     provenance: dict[str, Any]
     superposition: SuperpositionModel | None = None
+    softening: tuple[float, float] = (0.0, 0.0)
+    extra_focal: ExtraFocal | None = None
 
     def kernels_at(self, ssd_mm: float) -> LateralKernels:
         """The tabulated kernels nearest to a source-surface distance (they change by under 1 % in 50 mm)."""
         return min(self.kernels, key=lambda k: abs(k.ssd_mm - ssd_mm))
 
     def depth_factors(self, depth_mm: NDArray[np.floating]) -> NDArray[np.float64]:
-        """f_i(d) as (3, n): Bortfeld 1993, the build-up and attenuation of each kernel."""
+        """f_i(d) as (3, n): Bortfeld 1993, the build-up and attenuation of each kernel, at depths on the axis."""
         d, m = np.asarray(depth_mm, np.float64), self.attenuation_per_mm
         return np.stack([b / (b - m) * (np.exp(-m * d) - np.exp(-b * d)) for b in self.betas_per_mm])
 
@@ -94,7 +105,8 @@ def load_beam_model(path: Path) -> BeamModel:
 
 def _from_json(raw: dict[str, Any]) -> BeamModel:
     b0, b1, b2 = (float(b) for b in raw["betas_per_mm"])
-    radius = np.asarray(raw["kernel_radius_mm"], np.float64)
+    s2, s4 = (float(s) for s in raw.get("softening", (0.0, 0.0)))
+    radius, head = np.asarray(raw["kernel_radius_mm"], np.float64), raw.get("extra_focal")
     return BeamModel(
         name=raw["name"],
         energy_mv=float(raw["energy_mv"]),
@@ -113,13 +125,15 @@ def _from_json(raw: dict[str, Any]) -> BeamModel:
         collimation=Collimation(**raw["collimation"]),
         provenance=raw["provenance"],
         superposition=superposition.from_json(raw["superposition"]) if raw.get("superposition") else None,
+        softening=(s2, s4),
+        extra_focal=ExtraFocal(**{k: float(v) for k, v in head.items()}) if head else None,
     )
 
 
 def validate(model: BeamModel, name: str) -> None:
     """Raises EngineError with the first thing that cannot be of a photon beam; `name` is the file that it came from.
     Comparisons are written so that a NaN fails them."""
-    for good, sentence in (*_beam_checks(model), *_table_checks(model)):
+    for good, sentence in (*_beam_checks(model), *_table_checks(model), *_head_checks(model)):
         if not good:
             raise EngineError(f"{name}: {sentence}")
     if model.superposition is not None:
@@ -133,6 +147,8 @@ def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
     m, collimation, reference = model.attenuation_per_mm, model.collimation, model.reference
     betas_fit = all(b > 0 and abs(b - m) > 1e-9 for b in model.betas_per_mm)
     calibrated = reference is None or all(0 < value < np.inf for value in vars(reference).values())
+    tangent2, (s2, s4) = np.linspace(0.0, WIDEST_TANGENT, 41) ** 2, model.softening
+    softening = 1.0 + tangent2 * (s2 + tangent2 * s4)
     return (
         (500 <= model.sad_mm <= 2000, "source-axis distance must lie in 500..2000 mm"),
         (0 < m < 0.05, "attenuation must lie in 0..0.05 per mm"),
@@ -142,6 +158,7 @@ def _beam_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
         (0 <= collimation.jaw_transmission < 0.2, "jaw transmission must lie in 0..0.2"),
         (0 <= collimation.leaf_offset_mm < 5, "the radiation edge must lie 0..5 mm behind the leaf tip"),
         (0 <= collimation.tongue_groove_mm < 3, "the tongue-and-groove width must lie in 0..3 mm"),
+        (bool(np.all((softening > 0.5) & (softening < 2))), "softening of depths must stay within 0.5..2"),
         (calibrated, "reference conditions must be positive numbers"),
     )
 
@@ -155,6 +172,19 @@ def _table_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
         (all(bool(np.isfinite(k.values).all()) for k in tables), "kernel values must be finite"),
         (radius.shape == relative.shape, "profile needs one value for each radius"),
         (_grows(radius) and bool(np.all(relative >= 0)), "profile radii must grow and its values not be negative"),
+    )
+
+
+def _head_checks(model: BeamModel) -> tuple[tuple[bool, str], ...]:
+    head = model.extra_focal
+    if head is None:
+        return ()
+    ordered = 0 < head.distance_mm < head.collimator_mm < model.sad_mm
+    return (
+        (0 <= head.weight < 0.5, "extra-focal weight must lie in 0..0.5"),
+        (0 < head.sigma_mm < 200, "extra-focal sigma must lie in 0..200 mm"),
+        (ordered, "extra-focal source, collimator and isocentre must follow each other from the target"),
+        (bool(np.all(model.profile_relative > LEAST_PROFILE)), "head scatter needs a profile above 0.01"),
     )
 
 
@@ -172,6 +202,8 @@ def save_beam_model(model: BeamModel, path: Path) -> None:
         "sad_mm": model.sad_mm,
         "attenuation_per_mm": model.attenuation_per_mm,
         "betas_per_mm": list(model.betas_per_mm),
+        "softening": list(model.softening),
+        "extra_focal": vars(model.extra_focal) if model.extra_focal else None,
         "penumbra_fwhm_mm": model.penumbra_fwhm_mm,
         "collimation": vars(model.collimation),
         "reference": vars(model.reference) if model.reference else None,

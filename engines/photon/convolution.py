@@ -11,6 +11,7 @@ from scipy import fft
 
 from engines.errors import EngineError
 from engines.photon.beam_model import BeamModel
+from engines.photon.head_scatter import HeadScatter
 from engines.photon.raster import Raster
 
 SAMPLE_MM = 0.5
@@ -89,11 +90,18 @@ def in_air_profile(model: BeamModel, raster: Raster) -> NDArray[np.float32]:
     return np.interp(radius, model.profile_radius_mm, model.profile_relative).astype(np.float32)
 
 
+def head_scatter(model: BeamModel, raster: Raster) -> HeadScatter | None:
+    """What adds the extra-focal source of a model to fluence on a raster; None for a model without one."""
+    if model.extra_focal is None:
+        return None
+    return HeadScatter(model.extra_focal, raster, model.sad_mm, in_air_profile(model, raster))
+
+
 class KernelMaps:
     """Linear operator from fluence (beams, nv, nu) to interleaved kernel maps (beams, nv, nu, 4), float32.
 
-    ssd_mm: source-surface distance of each beam's axis; chooses its kernel table. The in-air profile of the beam model
-    is part of the operator. The fourth channel is a pad and stays zero.
+    ssd_mm: source-surface distance of each beam's axis; chooses its kernel table. In-air profile and head scatter of
+    the beam model are part of the operator. The fourth channel is a pad and stays zero.
     """
 
     def __init__(self, model: BeamModel, raster: Raster, ssd_mm: tuple[float, ...], *, threads: int = THREADS) -> None:
@@ -102,11 +110,13 @@ class KernelMaps:
         tables = [model.kernels_at(s).ssd_mm for s in ssd_mm]
         self._transfer = [_transfer(model, s, raster.pitch_mm, shape) for s in tables]
         self._profile = in_air_profile(model, raster)
+        self._head = head_scatter(model, raster)
 
     def forward(self, fluence: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         self._check(fluence)
         maps = np.zeros((*fluence.shape, INTERLEAVE), np.float32) if out is None else out
-        spectra = fft.rfft2(fluence * self._profile, workers=self.threads)
+        seen = self._head.add(fluence) if self._head else fluence
+        spectra = fft.rfft2(seen * self._profile, workers=self.threads)
         size = fluence.shape[1:]
         for b, transfer in enumerate(self._transfer):
             values = fft.irfft2(spectra[b][None] * transfer, s=size, workers=self.threads)
@@ -122,7 +132,8 @@ class KernelMaps:
             channels = np.ascontiguousarray(np.moveaxis(map_gradient[b, :, :, :3], 2, 0))
             spectrum = fft.rfft2(channels, workers=self.threads)
             np.einsum("ivu,ivu->vu", spectrum, transfer, out=spectra[b])
-        return np.asarray(fft.irfft2(spectra, s=(nv, nu), workers=self.threads) * self._profile, np.float32)
+        seen = np.asarray(fft.irfft2(spectra, s=(nv, nu), workers=self.threads) * self._profile, np.float32)
+        return self._head.transposed(seen) if self._head else seen
 
     def _check(self, fluence: NDArray[np.float32]) -> None:
         if fluence.shape != (len(self._transfer), self.raster.nv, self.raster.nu):

@@ -89,7 +89,8 @@ def point_geometry(
     *,
     threads: int = THREADS,
 ) -> NDArray[np.float32]:
-    """(n, 5) per point: projection u, v in mm at the isocentre plane and the three depth factors with (SAD/r)^2."""
+    """(n, 5) per point: projection u, v in mm at the isocentre plane and the three depth factors with (SAD/r)^2, at
+    depth_mm (n,) along its own ray, softening of the model included."""
     out = np.empty((len(points_mm), _kernels.GEOMETRY), np.float32)
     _kernels.geometry_of_points(
         np.ascontiguousarray(points_mm, np.float32),
@@ -101,6 +102,7 @@ def point_geometry(
         frame.sad_mm,
         model.attenuation_per_mm,
         list(model.betas_per_mm),
+        list(model.softening),
         out,
         threads,
     )

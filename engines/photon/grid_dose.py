@@ -43,8 +43,8 @@ class GridDose:
         done = _kernels.add_on_grid(
             self._density, list(grid.origin_mm), list(grid.spacing_mm), list(frame.isocentre_mm), frame.ex.tolist(),
             frame.ey.tolist(), frame.ez.tolist(), frame.sad_mm, beam.model.attenuation_per_mm,
-            list(beam.model.betas_per_mm), beam.maps, raster.u0_mm, raster.v0_mm, raster.pitch_mm, self._wanted, scale,
-            dose, beam.threads,
+            list(beam.model.betas_per_mm), list(beam.model.softening), beam.maps, raster.u0_mm, raster.v0_mm,
+            raster.pitch_mm, self._wanted, scale, dose, beam.threads,
         )  # fmt: skip
         if not done:
             index = np.flatnonzero(self._wanted)

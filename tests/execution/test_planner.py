@@ -11,7 +11,7 @@ import pytest
 from appliance.contracts import CalculatedDose, GoalConflict, Objective, ObjectiveKind, Objectives, Plan, PlanningState
 from appliance.errors import SessionStopped
 from appliance.execution import plan_case
-from appliance.execution.sparing import IDLE_ROUNDS, SPARING_ROUNDS
+from appliance.execution.sparing import SPARING_ROUNDS
 from engines.grid import Grid
 
 from ..planning.cases import goal, goal_set, legal_plan
@@ -102,13 +102,13 @@ def test_it_stops_as_soon_as_every_goal_is_met():
     tps = ScriptedTps((GOOD,))
     assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
     assert tps.calls.count("fluence") == 1
-    assert tps.calls.count("refine") == IDLE_ROUNDS
+    assert tps.calls.count("refine") == SPARING_ROUNDS
 
 
 def test_it_refines_until_the_goals_are_met():
     tps = ScriptedTps((COLD, COLD, GOOD, WORSE))
     assert d95_of(plan_case(tps, GOALS)) == pytest.approx(20.5)
-    assert tps.calls.count("refine") == 2 + IDLE_ROUNDS
+    assert tps.calls.count("refine") == 2 + SPARING_ROUNDS
 
 
 def test_a_later_round_never_makes_the_result_worse():
@@ -209,3 +209,14 @@ def test_sparing_ends_after_its_rounds_however_much_it_gains():
     tps = ScriptedTps(ever_better)
     plan_case(tps, GOALS)
     assert tps.calls.count("refine") == SPARING_ROUNDS
+
+
+def test_without_a_goal_of_an_organ_there_is_nothing_to_spare():
+    only = goal_set(GOALS.goals[0])
+    tps = ScriptedTps(((20.5, 9.0, 21.5),))
+    tps.initial_objectives = lambda: (
+        Objective("PTV", ObjectiveKind.DVH_MIN, 20.1, 100.0, volume_percent=96.0, goal=0),
+    )
+    tps._state = lambda: PlanningState((20.5,), 1.0, 21.5, 1, "scripted")
+    plan_case(tps, only)
+    assert tps.calls.count("refine") == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.house import (
+    beam_cards,
     check_table,
     config_keys,
     error_keys,
@@ -32,6 +33,7 @@ RULES = (
     error_keys,
     state_table,
     machine_table,
+    beam_cards,
     check_table,
     readme,
 )

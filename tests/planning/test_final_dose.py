@@ -231,8 +231,8 @@ def test_outside_the_outline_there_is_neither_dose_nor_matter():
     outline = VoxelSet.from_dense(inside.astype(np.float32))
     dose = calculate_dose(open_field(), image, outline, **PENCIL).dose_gy
     assert not dose[:, :20].any()
-    # The water in front is gone: the dose just inside builds up again.
-    assert dose[MIDDLE, 20, MIDDLE] < 0.5 * dose[MIDDLE, 24, MIDDLE]
+    # The water in front is gone: the dose just inside builds up again, from contaminant electrons' half of it.
+    assert dose[MIDDLE, 20, MIDDLE] < 0.6 * dose[MIDDLE, 24, MIDDLE]
 
 
 def test_the_same_anatomy_again_gives_the_same_dose():

@@ -98,7 +98,7 @@ class CudaDoseOperator:
         _check_shape("fluence", fluence, self._host_fluence.array.shape)
 
         def work() -> NDArray[np.float32]:
-            self._host_fluence.array[...] = fluence
+            self._host_fluence.array[...] = self._maps.head.add(fluence) if self._maps.head else fluence
             self._device.upload(self._maps.fluence.address, self._host_fluence.array)
             self._device.launch(self._forward)
             self._device.download(self._dose.address, self._host_dose.array)
@@ -117,7 +117,8 @@ class CudaDoseOperator:
             self._device.launch(self._adjoint)
             self._device.download(self._maps.fluence.address, self._host_fluence.array)
             self._device.synchronise()
-            return self._host_fluence.array.copy()
+            got = self._host_fluence.array
+            return self._maps.head.transposed(got) if self._maps.head else got.copy()
 
         return self._device.run(work)
 

@@ -60,7 +60,7 @@ class CudaDoseSum:
         def work() -> None:
             self._points.set_frames((frame,))
             maps = DeviceMaps(self._device, self._model, raster, (ssd_mm,))
-            self._device.upload(maps.fluence.address, drawn)
+            self._device.upload(maps.fluence.address, maps.head.add(drawn[None]) if maps.head else drawn)
             self._device.launch(maps.forward)
             gather = self._points.dose(maps.maps, raster, self._dose, keep=1.0, depth=self._depth(frame).address)
             self._device.launch((gather,))

@@ -40,7 +40,7 @@ class CudaSuperposition(SuperpositionDose):
 
     def _place(self) -> None:
         self._placed = DeviceMatter(self._device, self._matter, self._wide_matter, self.scatter_grid, self._tables)
-        self._ways = [self._ways_of(part) for part in (self._primary, self._scatter)]
+        self._ways = [self._ways_of(part) for part in (self._primary, self._scatter, self._far)]
 
     def _ways_of(self, part: Part) -> list[AxisOrder]:
         grid, density = part.where.grid, part.where.density
@@ -120,9 +120,9 @@ class CudaSuperposition(SuperpositionDose):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Doses of the coarse and of the fine grid."""
         slots = Buffer(self._device, FLOAT * SLOTS * self.where.grid.size)
-        fine, coarse = self._ways
-        self._sweep(self._scatter, energy.scatter, energy.scatter.dose, coarse, slots, sight, launch)
-        self._sweep(self._far, energy.far, energy.scatter.dose, coarse, slots, sight, launch)
+        fine, scatter, far = self._ways
+        self._sweep(self._scatter, energy.scatter, energy.scatter.dose, scatter, slots, sight, launch)
+        self._sweep(self._far, energy.far, energy.scatter.dose, far, slots, sight, launch)
         self._sweep(self._primary, energy.primary, energy.primary.dose, fine, slots, sight, launch)
         return (
             fetched(self._device, energy.scatter.dose, self.scatter_grid.grid.shape),

@@ -10,7 +10,7 @@ from engines.photon.backend.device import Buffer, Device, filled
 from engines.photon.backend.hartley import hartley_matrix, real_spectra
 from engines.photon.backend.parameters import Launch, blocks, pack
 from engines.photon.beam_model import BeamModel
-from engines.photon.convolution import INTERLEAVE, in_air_profile
+from engines.photon.convolution import INTERLEAVE, head_scatter, in_air_profile
 from engines.photon.raster import Raster
 
 TILE = 64
@@ -20,7 +20,8 @@ FLOAT = 4
 
 
 class DeviceMaps:
-    """The linear operator of convolution.KernelMaps, resident on a device.
+    """The linear operator of convolution.KernelMaps, resident on a device, but for head scatter: whoever uploads
+    fluence passes it through `head`, where that is not None, and its gradient back.
 
     fluence (beams, nv, nu) float32 is where `forward` reads and `adjoint` writes; maps (beams, nv, nu, 4) is where
     `forward` writes; planes (beams, 3, nv, nu) is where `adjoint` reads the gradient of the maps. All launches are made
@@ -28,6 +29,7 @@ class DeviceMaps:
 
     def __init__(self, device: Device, model: BeamModel, raster: Raster, ssd_mm: tuple[float, ...]) -> None:
         self.beams, self.raster = len(ssd_mm), raster
+        self.head = head_scatter(model, raster)
         self._pixels = raster.nu * raster.nv
         plane = FLOAT * self.beams * self._pixels
         self.fluence = Buffer(device, plane)

@@ -36,7 +36,7 @@ def _struct(fields: Fields) -> np.dtype[np.void]:
 POINTER = np.uint64
 LATTICE = _struct([("origin", np.float32, 3), ("spacing", np.float32, 3), ("n", np.int32, 3)])
 BEAM_FRAME = _struct([(name, np.float32, 3) for name in ("isocentre", "ex", "ey", "ez")] + [("sad", np.float32)])
-ATTENUATION = _struct([("m", np.float32), ("beta", np.float32, 3)])
+ATTENUATION = _struct([("m", np.float32), ("beta", np.float32, 3), ("softening", np.float32, 2)])
 RASTER = _struct([("u0", np.float32), ("v0", np.float32), ("pitch", np.float32), ("nu", np.int32), ("nv", np.int32)])
 DEVICE_BEAM = _struct([("frame", BEAM_FRAME), ("source", np.float32, 3)])
 DEPTH = _struct(
@@ -173,7 +173,8 @@ def raster_record(raster: Raster) -> np.void:
 
 
 def attenuation_record(model: BeamModel) -> np.void:
-    return packed(ATTENUATION, {"m": model.attenuation_per_mm, "beta": model.betas_per_mm})
+    softening = model.softening
+    return packed(ATTENUATION, {"m": model.attenuation_per_mm, "beta": model.betas_per_mm, "softening": softening})
 
 
 def frame_record(frame: BeamFrame) -> np.void:

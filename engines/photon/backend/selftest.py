@@ -73,7 +73,8 @@ def _model() -> BeamModel:
         name="self-test", energy_mv=6.0, fluence_mode="STANDARD", sad_mm=1000.0, attenuation_per_mm=0.005,
         betas_per_mm=(0.31, 0.02, 0.008), penumbra_fwhm_mm=5.0, kernels=(LateralKernels(900.0, radius, values),),
         profile_radius_mm=np.array([0.0, 200.0]), profile_relative=np.array([1.0, 1.05]), reference=None,
-        collimation=Collimation(0.01, 0.01, 0.1), provenance={},
+        collimation=Collimation(0.01, 0.01, 0.1), provenance={}, softening=(5.0, -40.0),
+        extra_focal=ExtraFocal(0.08, 25.0, 125.0, 450.0),
     )  # fmt: skip
 
 

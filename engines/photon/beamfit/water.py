@@ -8,7 +8,8 @@ the spectrum is the axis' own everywhere except for the attenuation of off-axis 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,14 @@ from engines.photon.superposition.model import Contamination, ExtraFocal
 Array = NDArray[np.float64]
 
 AZIMUTHS = 32
+HEAD_STEP_MM = 3.0
+"""Between radii of head scatter, whose blur is ten times as wide (chosen)."""
+KEPT_FIELDS = 512
+"""Fields whose fluence around the axis is kept: a table of output factors has 81."""
 PITCH_MM, BASIS_PITCH_MM = 1.0, 2.0
 """Rasters of whole profiles, and of a profile's knots, which are looked at inside the field only."""
 AROUND_MM = 80.0
+KERMA_DEPTHS_MM = np.arange(0.0, 1001.0, 5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +60,23 @@ class Water:
     def __init__(self, pencils: Pencils, head: Head, sad_mm: float) -> None:
         self.pencils, self.head, self.sad_mm = pencils, head, sad_mm
         self.rings = pencils.mix(head.fluence)
-        energy = head.fluence * pencils.energy_mev * pencils.collision_kerma
-        self._mu_per_mm = 0.1 * float(energy @ pencils.attenuation_cm2_g / energy.sum())
+        released = head.fluence * pencils.energy_mev * pencils.collision_kerma
+        kerma = np.exp(-0.1 * np.outer(KERMA_DEPTHS_MM, pencils.attenuation_cm2_g)) @ released
+        self._log_kerma = np.log(kerma / kerma[0])
         self._planes: dict[tuple[Field, float], tuple[Array, Array]] = {}
         self._kernels: dict[tuple[float, ...], NDArray[np.complex128]] = {}
         edges = pencils.radius_edges_mm
         self._middle_mm = 0.5 * (edges[:-1] + edges[1:])
-        azimuth = (np.arange(AZIMUTHS) + 0.5) * 0.5 * np.pi / AZIMUTHS
-        self._cos, self._sin = np.cos(azimuth), np.sin(azimuth)
+        self._on_axis: dict[tuple[Field, bytes], Array] = {}
 
     def on_axis(self, field: Field, depth_mm: Array) -> Array:
         """Dose (n,) at depths of 0 to 400 mm."""
+        known = (field, depth_mm.tobytes())
+        if known not in self._on_axis:
+            self._on_axis[known] = self._axis_dose(field, depth_mm)
+        return self._on_axis[known]
+
+    def _axis_dose(self, field: Field, depth_mm: Array) -> Array:
         stretch = (field.ssd_mm + depth_mm) / self.sad_mm
         radius = self._middle_mm[None, :] / stretch[:, None]
         grid, primary, scattered = self._averaged(field.half_mm)
@@ -144,16 +156,25 @@ class Water:
 
     def _averaged(self, half_mm: tuple[float, float]) -> tuple[Array, Array, Array]:
         """(radii, azimuthal means of primary and head scatter there) of a field."""
-        grid = np.arange(0.0, 1.5 * max(half_mm) + 200.0, max(0.5, min(half_mm) / 20.0))
-        u, v = grid[:, None] * self._cos, grid[:, None] * self._sin
-        primary, scattered = self._fluence(u, v, half_mm)
-        return grid, primary.mean(axis=1), scattered.mean(axis=1)
+        head = self.head
+        grid, opening = opening_around(half_mm, head.source_fwhm_mm)
+        primary = head.transmission + (1.0 - head.transmission) * opening
+        primary = primary * np.interp(grid, head.profile_radius_mm, head.profile_relative)
+        weight = head.extra_focal.weight
+        coarse, seen = head_scatter_around(half_mm, replace(head.extra_focal, weight=1.0), self.sad_mm)
+        return grid, (1.0 - weight) * primary, weight * np.interp(grid, coarse, seen)
 
     def _softened(self, radius_mm: Array, depth_mm: Array) -> Array:
         """What the greater attenuation of off-axis rays takes off by a depth."""
         angle = np.degrees(np.arctan(radius_mm / self.sad_mm))
         c1, c2, c3 = self.head.softening_per_deg
-        return np.asarray(np.exp(-self._mu_per_mm * depth_mm * (c1 * angle + c2 * angle**2 + c3 * angle**3)))
+        softer = 1.0 + c1 * angle + c2 * angle**2 + c3 * angle**3
+        return np.asarray(self.kerma(depth_mm * softer) / self.kerma(depth_mm))
+
+    def kerma(self, depth_mm: Array) -> Array:
+        """Primary collision kerma on the axis at depths (any shape), relative to depth 0, inverse square left out: the
+        beam hardens on its way, as in superposition/terma.py."""
+        return np.asarray(np.exp(np.interp(depth_mm, KERMA_DEPTHS_MM, self._log_kerma)))
 
     def _rings_at(self, depth_mm: Array) -> Array:
         """(n, R) at depths (n,), linear between the middles of the bins and above the first."""
@@ -185,6 +206,30 @@ class Water:
         spread = spread * sources.blurred_edge(v_mm, field.half_mm[1], e.sigma_mm)
         stretch = (field.ssd_mm + depth_mm) / self.sad_mm
         return np.asarray(e.weight * np.exp(-e.attenuation_per_mm * depth_mm) * spread / stretch**2)
+
+
+@lru_cache(maxsize=KEPT_FIELDS)
+def opening_around(half_mm: tuple[float, float], source_fwhm_mm: float) -> tuple[Array, Array]:
+    """(radii, azimuthal means there) of a rectangle's primary opening: the same for every beam of one source."""
+    grid = _radii(half_mm, max(0.5, min(half_mm) / 20.0))
+    return grid, sources.primary(*_circles(grid), half_mm, source_fwhm_mm).mean(axis=1)
+
+
+@lru_cache(maxsize=KEPT_FIELDS)
+def head_scatter_around(half_mm: tuple[float, float], head: ExtraFocal, sad_mm: float) -> tuple[Array, Array]:
+    """(radii, azimuthal means there) of what is seen of an extra-focal source, whatever its weight."""
+    grid = _radii(half_mm, HEAD_STEP_MM)
+    return grid, sources.head_scatter(*_circles(grid), half_mm, head, sad_mm).mean(axis=1)
+
+
+def _radii(half_mm: tuple[float, float], step_mm: float) -> Array:
+    return np.arange(0.0, 1.5 * max(half_mm) + 200.0 + step_mm, step_mm)
+
+
+def _circles(radius_mm: Array) -> tuple[Array, Array]:
+    """u and v (radii, AZIMUTHS) over a quarter of each circle."""
+    azimuth = (np.arange(AZIMUTHS) + 0.5) * 0.5 * np.pi / AZIMUTHS
+    return radius_mm[:, None] * np.cos(azimuth), radius_mm[:, None] * np.sin(azimuth)
 
 
 def _convolved(fluence: Array, transfer: NDArray[np.complex128]) -> Array:

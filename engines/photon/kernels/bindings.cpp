@@ -18,6 +18,7 @@
 namespace nb = nanobind;
 using namespace couchside;
 using Vec3 = std::array<float, 3>;
+using Vec2 = std::array<float, 2>;
 template <int D>
 using In = nb::ndarray<const float, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 template <int D>
@@ -75,11 +76,11 @@ void depth_of_points(In<3> density, Vec3 origin, Vec3 spacing, Vec3 source, In<2
 }
 
 void geometry_of_points(In<2> points, In<1> depth, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad, float m,
-                        Vec3 beta, Out<2> out, int threads) {
+                        Vec3 beta, Vec2 softening, Out<2> out, int threads) {
   require(points.shape(1) == 3 && depth.shape(0) == points.shape(0), "points must be (n, 3) and depth (n,)");
   require(out.shape(0) == points.shape(0) && out.shape(1) == kGeometry, "out must be (n, 5)");
   const BeamFrame frame = frame_of(isocentre, ex, ey, ez, sad);
-  const Attenuation att{m, {beta[0], beta[1], beta[2]}};
+  const Attenuation att{m, {beta[0], beta[1], beta[2]}, {softening[0], softening[1]}};
   const float *p = points.data(), *d = depth.data();
   float* g = out.data();
   const long n = static_cast<long>(points.shape(0));
@@ -183,8 +184,8 @@ void leaf_rows_adjoint(In<3> edges, In<3> gradient, Out<3> slopes, Out<2> seen, 
 // Adds one beam's dose, times scale, to the wanted voxels of a lattice whose density is given. False, with nothing
 // done, where the source lies so near to the lattice that rows of voxels cannot share their way.
 bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 ex, Vec3 ey, Vec3 ez, float sad,
-                 float m, Vec3 beta, In<4> maps, float u0, float v0, float pitch, Wanted wanted, float scale,
-                 Out<3> dose, int threads) {
+                 float m, Vec3 beta, Vec2 softening, In<4> maps, float u0, float v0, float pitch, Wanted wanted,
+                 float scale, Out<3> dose, int threads) {
   check_maps(maps.shape(0), maps.shape(3), 1, kGeometry);
   Lattice lattice{};
   for (int a = 0; a < 3; ++a) {
@@ -194,7 +195,8 @@ bool add_on_grid(In<3> density, Vec3 origin, Vec3 spacing, Vec3 isocentre, Vec3 
     lattice.spacing[a] = spacing[a];
     lattice.n[a] = static_cast<int>(density.shape(2 - a));
   }
-  const GridBeam beam{frame_of(isocentre, ex, ey, ez, sad), Attenuation{m, {beta[0], beta[1], beta[2]}},
+  const GridBeam beam{frame_of(isocentre, ex, ey, ez, sad),
+                      Attenuation{m, {beta[0], beta[1], beta[2]}, {softening[0], softening[1]}},
                       raster_of(u0, v0, pitch, maps.shape(2), maps.shape(1)), maps.data(), scale};
   const RowView view = row_view(lattice, beam.frame);
   if (!rows_fit(view)) return false;
@@ -222,8 +224,8 @@ NB_MODULE(_kernels, module) {
   module.def("depth_of_points", &depth_of_points, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
              nb::arg("source"), nb::arg("points"), nb::arg("out"), nb::arg("threads"));
   module.def("geometry_of_points", &geometry_of_points, nb::arg("points"), nb::arg("depth"), nb::arg("isocentre"),
-             nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"), nb::arg("beta"), nb::arg("out"),
-             nb::arg("threads"));
+             nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"), nb::arg("beta"),
+             nb::arg("softening"), nb::arg("out"), nb::arg("threads"));
   module.def("forward", &forward, nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("geometry"),
              nb::arg("dose"), nb::arg("threads"));
   module.def("adjoint", &adjoint, nb::arg("dose_gradient"), nb::arg("geometry"), nb::arg("u0"), nb::arg("v0"),
@@ -234,6 +236,6 @@ NB_MODULE(_kernels, module) {
              nb::arg("seen"), nb::arg("threads"));
   module.def("add_on_grid", &add_on_grid, nb::arg("density"), nb::arg("origin"), nb::arg("spacing"),
              nb::arg("isocentre"), nb::arg("ex"), nb::arg("ey"), nb::arg("ez"), nb::arg("sad"), nb::arg("m"),
-             nb::arg("beta"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"), nb::arg("wanted"),
-             nb::arg("scale"), nb::arg("dose"), nb::arg("threads"));
+             nb::arg("beta"), nb::arg("softening"), nb::arg("maps"), nb::arg("u0"), nb::arg("v0"), nb::arg("pitch"),
+             nb::arg("wanted"), nb::arg("scale"), nb::arg("dose"), nb::arg("threads"));
 }

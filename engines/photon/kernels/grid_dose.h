@@ -71,14 +71,16 @@ class RowDose {
     const float wide = static_cast<float>(r.nu - 1), tall = static_cast<float>(r.nv - 1);
     const int line = r.nu * kInterleave;
     const float share0 = beta[0] / (beta[0] - m), share1 = beta[1] / (beta[1] - m), share2 = beta[2] / (beta[2] - m);
+    const float softening[2] = {beam_.attenuation.softening[0], beam_.attenuation.softening[1]};
     const float beta0 = beta[0], beta1 = beta[1], beta2 = beta[2];
     float* out = row_.data();
 #pragma omp simd
     for (int i = low; i < high; ++i) {
-      const float fi = static_cast<float>(i), depth = depths[i];
+      const float fi = static_cast<float>(i);
       const float u = u0 + fi * du, v = v0 + fi * dv, along = sad - (w0 + fi * dw);
       const float magnified = sad * per_pitch / along;
-      const float square = square_scale / (u * u + v * v + along * along);
+      const float off2 = u * u + v * v, square = square_scale / (off2 + along * along);
+      const float depth = depths[i] * softened(softening, off2 / (along * along));
       const float x = u * magnified - r.u0 * per_pitch, y = v * magnified - r.v0 * per_pitch;
       const bool inside = x >= 0.f && y >= 0.f && x < wide && y < tall;
       const float xi = inside ? x : 0.f, yi = inside ? y : 0.f;

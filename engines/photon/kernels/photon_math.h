@@ -32,11 +32,16 @@ struct BeamFrame {
   float sad;
 };
 
-// Attenuation m and build-up constants beta, 1/mm.
+// Attenuation m and build-up constants beta, 1/mm. softening: off the axis depths count 1 + s0 t^2 + s1 t^4 times, t the
+// tangent of the ray's angle to the axis (rays further out are softer).
 struct Attenuation {
   float m;
   float beta[kKernels];
+  float softening[2];
 };
+
+// What a depth counts times at the squared tangent t2 of the angle to the axis.
+CS_INLINE float softened(const float softening[2], float t2) { return 1.f + t2 * (softening[0] + t2 * softening[1]); }
 
 // Raster of the isocentre plane: node (0,0) at (u0, v0) mm, square pixels.
 struct Raster {
@@ -177,10 +182,11 @@ CS_INLINE void voxel_geometry(const BeamFrame& b, const Attenuation& att, const 
     for (int i = 0; i < kGeometry; ++i) out[i] = 0.f;
     return;
   }
-  const float r2 = u * u + v * v + along * along;
+  const float off2 = u * u + v * v, r2 = off2 + along * along;
   const float inverse_square = b.sad * b.sad / r2;
   out[0] = u * b.sad / along;
   out[1] = v * b.sad / along;
+  depth *= softened(att.softening, off2 / (along * along));
   const float e_m = std::exp(-att.m * depth);
   for (int i = 0; i < kKernels; ++i)
     out[2 + i] = inverse_square * att.beta[i] / (att.beta[i] - att.m) * (e_m - std::exp(-att.beta[i] * depth));

@@ -14,9 +14,10 @@ from engines.photon.superposition.model import TERMS, ExponentialKernel
 
 Array = NDArray[np.float64]
 
-DEGREE = 17
-"""Of the Lebedev rule that gives the directions: 110, exact for angular polynomials of this degree (Lebedev and Laikov,
-Doklady Mathematics 59:477, 1999). docs/superposition.md has the error against finer rules and exact integration."""
+DEGREE, SCATTER_DEGREE = 17, 29
+"""Of the Lebedev rules that give the directions of primary and scatter: 110 and 302, exact for angular polynomials of
+these degrees (Lebedev and Laikov, Doklady Mathematics 59:477, 1999). Scatter goes so far that single cones show deep
+beside a field (docs/superposition.md, with the error against exact integration)."""
 TURN_DEG = (11.0, 7.0, 17.0)
 """The rule is turned about x, y and z (chosen: as published it has a cone along each axis of the grid and others in
 symmetry around it, whose errors add up on the axes of beams

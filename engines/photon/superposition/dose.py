@@ -12,7 +12,7 @@ from engines.errors import EngineError
 from engines.photon.convolution import THREADS
 from engines.photon.dose import Medium, box_corners_mm, projected_extent
 from engines.photon.superposition.coarse import DoseGrid, dose_grid, pooled, refined
-from engines.photon.superposition.cones import DEGREE, cones
+from engines.photon.superposition.cones import DEGREE, SCATTER_DEGREE, cones
 from engines.photon.superposition.incidence import Exposure, Incidence, Sight, join, reach, wide_groups
 from engines.photon.superposition.model import SuperpositionModel
 from engines.photon.superposition.sweep import Part, transport, weak_apart
@@ -40,7 +40,7 @@ class SuperpositionDose:
     """Doses of one beam model in one medium, in the model's own units (see calibrate.py for Gy per MU).
 
     spacing_mm: dose voxels are the widest groups of image voxels not above it; image voxels above coarse.SPLIT_ABOVE_MM
-    are cut. scatter_mm: the same for scatter, of dose voxels. degree: of the Lebedev rule of cones.
+    are cut. scatter_mm: the same for scatter, of dose voxels. degree, scatter_degree: of the Lebedev rules of both parts' cones.
     Raises EngineError for a medium that is not finite or holds no matter."""
 
     def __init__(
@@ -51,6 +51,7 @@ class SuperpositionDose:
         spacing_mm: float = DOSE_SPACING_MM,
         scatter_mm: float = SCATTER_SPACING_MM,
         degree: int = DEGREE,
+        scatter_degree: int = SCATTER_DEGREE,
         group_deg: float = GROUP_DEG,
         threads: int = THREADS,
     ) -> None:
@@ -63,8 +64,12 @@ class SuperpositionDose:
         self._wide_matter = _matter_of(self.scatter_grid)
         self._group_deg, self._tables = group_deg, depth_tables(model)
         self._primary, self._scatter, self._far = (
-            Part(model.kernel, number, where, cones(degree))
-            for number, where in ((0, self.where), (1, self.scatter_grid), (0, self.scatter_grid))
+            Part(model.kernel, number, where, cones(rule))
+            for number, where, rule in (
+                (0, self.where, degree),
+                (1, self.scatter_grid, scatter_degree),
+                (0, self.scatter_grid, degree),
+            )
         )
 
     def calculate(self, exposures: list[Exposure], report: Report = lambda _: None) -> Volume:

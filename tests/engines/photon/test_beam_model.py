@@ -47,6 +47,13 @@ def _set(path: str, value: object):
     return change
 
 
+HEAD = {"weight": 0.08, "sigma_mm": 28.0, "distance_mm": 125.0, "collimator_mm": 450.0}
+
+
+def _headed_without_profile(raw: dict) -> None:
+    raw["extra_focal"], raw["profile"]["relative"][-1] = HEAD, 0.0
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -67,6 +74,13 @@ def _set(path: str, value: object):
         (_set("collimation.unknown", 1.0), "TypeError"),
         (_set("profile.relative", [1.0]), "profile"),
         (_set("reference.gy_per_mu", 0.0), "reference"),
+        (_set("softening", [20.0, 0.0]), "softening"),
+        (_set("softening", [0.0, float("nan")]), "softening"),
+        (_set("extra_focal", {**HEAD, "weight": 0.6}), "extra-focal weight"),
+        (_set("extra_focal", {**HEAD, "sigma_mm": 0.0}), "extra-focal sigma"),
+        (_set("extra_focal", {**HEAD, "collimator_mm": 100.0}), "follow each other"),
+        (_set("extra_focal", {**HEAD, "unknown": 1.0}), "TypeError"),
+        (_headed_without_profile, "profile above"),
         (_set("reference.field_mm", -100.0), "reference"),
         (_set("reference.depth_mm", 0.0), "reference"),
     ],

@@ -64,8 +64,8 @@ def test_the_golden_file_holds_for_the_gpus_cones(device):
 def test_random_problems_agree_with_the_cpu(library, seed, shape, spacing, beams):
     """Grids that are longer than wide and the other way round, voxels of three sizes, holes, sources in groups."""
     device, space, still = EmulatedDevice(library), random_medium(seed, shape, spacing), random_exposures(seed, beams)
-    cpu = SuperpositionDose(model(), space, degree=DEGREE)
-    gpu = CudaSuperposition(device, model(), space, degree=DEGREE)
+    cpu = SuperpositionDose(model(), space, degree=DEGREE, scatter_degree=DEGREE)
+    gpu = CudaSuperposition(device, model(), space, degree=DEGREE, scatter_degree=DEGREE)
     assert share(gpu.on_dose_grid(still), cpu.on_dose_grid(still)) < 2e-5
     np.testing.assert_allclose(gpu.released(still), cpu.released(still), rtol=1e-5)
     device.check_guards()
@@ -78,20 +78,24 @@ def test_weak_energy_of_an_arc_goes_to_wide_groups_as_on_the_cpu(device):
         Exposure(beam_frame((0.0, 0.0, 0.0), 10.0 * n), lambda raster: square_field(raster, 20.0), (-10.0, 10.0) * 2)
         for n in range(12)
     ]
-    cpu = SuperpositionDose(model(), space, degree=DEGREE, group_deg=5.0)
-    gpu = CudaSuperposition(device, model(), space, degree=DEGREE, group_deg=5.0)
+    cpu = SuperpositionDose(model(), space, degree=DEGREE, scatter_degree=DEGREE, group_deg=5.0)
+    gpu = CudaSuperposition(device, model(), space, degree=DEGREE, scatter_degree=DEGREE, group_deg=5.0)
     assert share(gpu.on_dose_grid(still), cpu.on_dose_grid(still)) < 2e-5
     assert "hand_over" in device.launched
 
 
 def test_no_exposure_is_no_dose(device):
-    dose = CudaSuperposition(device, model(), random_medium(1, (6, 7, 8), (3.0, 3.0, 3.0)), degree=DEGREE).calculate([])
+    dose = CudaSuperposition(
+        device, model(), random_medium(1, (6, 7, 8), (3.0, 3.0, 3.0)), degree=DEGREE, scatter_degree=DEGREE
+    ).calculate([])
     assert not dose.any()
 
 
 def test_every_call_gives_the_same_bits(device):
     """Whatever was calculated between: neither slots nor depths nor energy are left over."""
-    engine = CudaSuperposition(device, model(), random_medium(2, (9, 10, 11), (3.0, 3.0, 3.0)), degree=DEGREE)
+    engine = CudaSuperposition(
+        device, model(), random_medium(2, (9, 10, 11), (3.0, 3.0, 3.0)), degree=DEGREE, scatter_degree=DEGREE
+    )
     still = random_exposures(3, 3)
     first = engine.on_dose_grid(still)
     engine.on_dose_grid(random_exposures(4, 1))
@@ -100,7 +104,9 @@ def test_every_call_gives_the_same_bits(device):
 
 def test_the_order_of_threads_does_not_show(device):
     """No thread reads or adds to what another of its launch writes: the last thread first, the same bits."""
-    engine = CudaSuperposition(device, model(), random_medium(5, (12, 9, 14), (3.0, 2.5, 4.0)), degree=DEGREE)
+    engine = CudaSuperposition(
+        device, model(), random_medium(5, (12, 9, 14), (3.0, 2.5, 4.0)), degree=DEGREE, scatter_degree=DEGREE
+    )
     still = random_exposures(7, 3)
     first = engine.on_dose_grid(still)
     device.last_thread_first(True)
@@ -121,7 +127,8 @@ def test_only_heads_go_up_and_only_the_dose_comes_down(device):
     rest = device.copied_bytes - before - dose.nbytes - coarse - heads - records - maxima
     a_set = 4 * (12 * groups + 3 + 1)
     assert rest % a_set == 0
-    assert 3 * 110 <= rest // a_set <= 3 * MOST_LINES * 110
+    cones = 110 + 302 + 110
+    assert cones <= rest // a_set <= MOST_LINES * cones
 
 
 @pytest.mark.parametrize("shape", [(5, 40, 9), (40, 5, 12), (8, 9, 40)])
@@ -163,7 +170,7 @@ def test_memory_goes_back_and_the_estimate_is_not_low(library):
     engine.on_dose_grid(exposures())
     gc.collect()
     assert sum(block.size - 2 * device.GUARD for block in device.blocks.values()) == stays
-    small = 2 * (4 * 14 * 110 * MOST_LINES + 80) + max(
+    small = 2 * (4 * 14 * 302 * MOST_LINES + 80) + max(
         sum(h.maps.nbytes for h in both) for both, _, _ in engine._heads(exposures(), lambda _: None)
     )
     wanted = bytes_needed(engine.where.grid.shape, engine.scatter_grid.grid.shape, 2)
@@ -180,6 +187,8 @@ def test_a_dose_that_does_not_fit_is_refused_with_both_numbers(library):
 
 
 def test_the_clock_of_a_benchmark_counts_every_part(device):
-    seconds = CudaSuperposition(device, model(), medium(), degree=DEGREE).kernel_seconds(exposures())
+    seconds = CudaSuperposition(device, model(), medium(), degree=DEGREE, scatter_degree=DEGREE).kernel_seconds(
+        exposures()
+    )
     assert set(seconds) == {"released energy", "weak energy", "turning and hulls", "sweeps", "sum of slots"}
     assert seconds["released energy"] == len(exposures())  # the emulation says 1 s each time it is asked

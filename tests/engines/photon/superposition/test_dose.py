@@ -193,7 +193,7 @@ def leaking(exposure: Exposure) -> Exposure:
     ("arc", "model", "bound"),
     [
         # Directions of incidence put together, and what that costs at worst.
-        ([rectangle(25.0, 30.0, gantry_deg=g) for g in np.arange(0.0, 60.0, 3.0)], point_source(), 0.008),
+        ([rectangle(25.0, 30.0, gantry_deg=g) for g in np.arange(0.0, 60.0, 3.0)], point_source(), 0.01),
         # With leakage and head scatter everywhere: weak energy goes by wide groups.
         (
             [leaking(square(25.0, gantry_deg=g)) for g in np.arange(0.0, 360.0, 15.0)],

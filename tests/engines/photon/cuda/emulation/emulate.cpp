@@ -219,6 +219,7 @@ const Offset offsets[] = {
     SIZE(BeamFrame), FIELD(BeamFrame, isocentre), FIELD(BeamFrame, ex), FIELD(BeamFrame, ey), FIELD(BeamFrame, ez),
     FIELD(BeamFrame, sad),
     SIZE(Attenuation), FIELD(Attenuation, m), FIELD(Attenuation, beta),
+    FIELD(Attenuation, softening),
     SIZE(Raster), FIELD(Raster, u0), FIELD(Raster, v0), FIELD(Raster, pitch), FIELD(Raster, nu), FIELD(Raster, nv),
     SIZE(DeviceBeam), FIELD(DeviceBeam, frame), FIELD(DeviceBeam, source),
     SIZE(DepthParams), FIELD(DepthParams, points), FIELD(DepthParams, density), FIELD(DepthParams, beams),
