@@ -47,7 +47,8 @@ def plan_case(
     best = spare(operator, met, sparing_rounds, _part(progress, SPARING_FROM, 1.0))
     if not operator.satisfied(best.state, 0.0):
         for number in sorted(met.rules.given_up):
-            note(f"{goal_set.goals[number]} was given up for goals of higher priority")
+            if not goal_set.goals[number].met_by(best.state.goal_values[number]):
+                note(f"{goal_set.goals[number]} was given up in favour of other goals")
         for found in tps.conflicts(met.objectives):
             note(found.sentence)
     progress(f"planner: {'all goals met' if operator.satisfied(best.state, 0.0) else met.why}", 1.0)
