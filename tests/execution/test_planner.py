@@ -164,7 +164,7 @@ def test_few_doses_are_calculated_in_full():
 
 
 def test_a_goal_of_lower_priority_gives_way_to_the_target():
-    tps, told = ScriptedTps((COLD,), opponents=(1,)), []
+    tps, told = ScriptedTps(((18.0, 10.4, 20.5),), opponents=(1,)), []
     plan_case(tps, GOALS, note=told.append)
     first, last = tps.asked[0][1], tps.asked[-1][1]
     assert last.weight < first.weight
