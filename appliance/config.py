@@ -44,7 +44,8 @@ class PlanningConfig(_Section):
     """Which machine, beam model and goals, how delivered, and how fine. site '' = chosen by the structures that are
     there. density_overrides: mass density relative to water by structure name (as received or TG-263), for metal,
     couch, contrast medium; above what a structure set assigns. beams: static fields, or with VMAT the number of arcs
-    (0: the goal set's, or the adapted plan's). device: 'auto' takes a working GPU, else the CPU."""
+    (0: the goal set's, or the adapted plan's). sparing_rounds: rounds after the goals are met that lower organ doses
+    and monitor units (0: none). device: 'auto' takes a working GPU, else the CPU."""
 
     machine: str = "millennium120"
     beam_model: str = "couchside_6mv"
@@ -59,6 +60,7 @@ class PlanningConfig(_Section):
     beamlet_mm: float = Field(default=2.5, ge=1.0, le=10.0)
     dose_grid_mm: float = Field(default=3.0, ge=1.0, le=6.0)
     segments_per_beam: int = Field(default=15, ge=1, le=40)
+    sparing_rounds: int = Field(default=4, ge=0, le=20)
     per_beam_dose: bool = False
 
 

@@ -40,7 +40,9 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         try:
             with device_errors():
                 tps = PhotonTps(case, goal_set, planning, progress)
-                made, dose = plan_case(tps, goal_set, progress, note=notes.append)
+                made, dose = plan_case(
+                    tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append
+                )
             return Planned(made, dose, tuple(notes))
         except EngineError as error:
             raise PlanningError(

@@ -23,7 +23,7 @@ from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
-from appliance.contracts.tps import PlanningState, TreatmentPlanningSystem
+from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
 
 __all__ = [
     "SECOND_DOSE_FILE",
@@ -43,6 +43,7 @@ __all__ = [
     "Evaluation",
     "ExportSet",
     "Finding",
+    "GoalConflict",
     "GoalResult",
     "GoalSet",
     "Identity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +15,25 @@ from appliance.contracts.plan import Plan
 class PlanningState:
     """What the planner sees after an optimisation: one value for each goal of the goal set, in the goal's unit (NaN
     where the structure is absent), the merit reached, and the hottest 0.1 cc in the patient. All on the TPS's own
-    sampled voxels: for guidance; the plan is judged on the full grid by the evaluation."""
+    sampled voxels: for guidance; the plan is judged on the full grid by the evaluation. mu: monitor units of one
+    fraction, NaN where there are no apertures yet."""
 
     goal_values: tuple[float, ...]
     merit: float
     hottest_gy: float
     iterations: int
     stage: str
+    mu: float = float("nan")
+
+
+@dataclass(frozen=True)
+class GoalConflict:
+    """A missed goal and what stands against it in the present plan, the strongest first. goal: its number. goals:
+    numbers of the goals among its opponents. sentence: all of it for a clinician."""
+
+    goal: int
+    goals: tuple[int, ...]
+    sentence: str
 
 
 class TreatmentPlanningSystem(Protocol):
@@ -49,8 +62,13 @@ class TreatmentPlanningSystem(Protocol):
         learn from it: ask `normalise(1.0)` for its own figures afterwards."""
         ...
 
-    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
-        """Sentences that say which goals the plan as it stands misses, and what these objectives hold against them."""
+    def conflicts(self, objectives: Objectives) -> tuple[GoalConflict, ...]:
+        """Which goals the fluence or plan as it stands misses, and what these objectives hold against them."""
+        ...
+
+    def remember(self) -> Callable[[], PlanningState]:
+        """A way back to the apertures as they stand, for when what follows is no better. What the TPS learned in
+        `judge` meanwhile stays."""
         ...
 
     def finish(self) -> tuple[Plan, CalculatedDose]:

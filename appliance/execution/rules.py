@@ -24,6 +24,9 @@ LARGEST_SHIFT, LOWEST_MEAN = 0.02, 0.97
 """The dose asked of a mean moves by at most this share of the limit a round, and never below this share of it."""
 HELPER_RELAX = 0.7
 """Helpers without a goal weigh this much less after each round that misses one."""
+GIVEN_UP_ROOM, GIVEN_UP_WEIGHT = 1.05, 0.25
+"""A goal that is given up asks for this multiple of what was reached then, with this share of its first weight (chosen:
+enough to cost no more than it must; without any weight a parotid gland rose by 8 Gy where 1 Gy was needed)."""
 RELEASE_FROM = 0.004
 """Goals met with more room than this are released."""
 
@@ -45,10 +48,31 @@ def hot_shortfall(goal_set: GoalSet, hottest_gy: float) -> float:
 
 @dataclass(frozen=True)
 class Rules:
-    """The habits for one case. first: the objectives that planning began with, against which weights are bounded."""
+    """The habits for one case. first: the objectives that planning began with, against which weights are bounded.
+    given_up: goals that are no longer pushed."""
 
     goal_set: GoalSet
     first: Objectives
+    given_up: frozenset[int] = frozenset()
+
+    yielded: Objectives = ()
+    """What is asked of the goals given up."""
+
+    def giving_up(self, goal: int, value: float) -> Rules:
+        """From now on little is asked of that goal, whose value is known."""
+        less = tuple(
+            replace(o, dose_gy=max(o.dose_gy, value * GIVEN_UP_ROOM), weight=o.weight * GIVEN_UP_WEIGHT)
+            for o in self.first
+            if o.goal == goal
+        )
+        return replace(self, given_up=self.given_up | {goal}, yielded=(*self.yielded, *less))
+
+    def afresh(self) -> Objectives:
+        """First weights again."""
+        return tuple(self._yielded(first) if first.goal in self.given_up else first for first in self.first)
+
+    def _yielded(self, first: Objective) -> Objective:
+        return next(o for o in self.yielded if (o.goal, o.kind) == (first.goal, first.kind))
 
     def adjust(
         self, objectives: Objectives, values: tuple[float, ...], hottest_gy: float, *, room: float
@@ -56,10 +80,14 @@ class Rules:
         """The next list, given each goal's present value and the hottest 0.1 cc; goals are wanted with `room`."""
         hot = hot_shortfall(self.goal_set, hottest_gy) + room
         goals = zip(self.goal_set.goals, values, strict=True)
-        conflict = hot > 0 or any(shortfall(goal, value) + room > 0 for goal, value in goals)
+        conflict = hot > 0 or any(
+            shortfall(goal, value) + room > 0 for i, (goal, value) in enumerate(goals) if i not in self.given_up
+        )
         changed = []
         for objective, first in zip(objectives, self.first, strict=True):
-            if objective.goal >= 0:
+            if objective.goal in self.given_up:
+                changed.append(self._yielded(first))
+            elif objective.goal >= 0:
                 goal = self.goal_set.goals[objective.goal]
                 changed.append(_push(objective, first, goal, shortfall(goal, values[objective.goal]) + room))
             elif objective.hot_spot:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Objective, ObjectiveKind
+from appliance.contracts import ClinicalGoal, GoalConflict, Objective, ObjectiveKind
 
 OPPOSED = -0.1
 """Cosines above this say nothing (chosen: gradients of unrelated objectives scatter by a few percent)."""
@@ -65,8 +65,15 @@ def conflicts(pulls: list[Pull], missed: frozenset[int]) -> tuple[Conflict, ...]
                 against.append((strength * cosine, other.objective, cosine))
         against.sort(key=lambda item: item[0])
         if against:
-            found.append(Conflict(own.objective.goal, tuple((o, c) for _, o, c in against[:NAMED])))
+            found.append(Conflict(own.objective.goal, tuple((o, c) for _, o, c in against)))
     return tuple(found)
+
+
+def told(found: Conflict, goals: tuple[ClinicalGoal, ...]) -> GoalConflict:
+    """As the virtual planner and a clinician hear of it: the strongest opponents are named."""
+    against = " and ".join(f"{in_words(o)} (cosine {cosine:.2f})" for o, cosine in found.against[:NAMED])
+    numbers = dict.fromkeys(o.goal for o, _ in found.against if o.goal >= 0)
+    return GoalConflict(found.goal, tuple(numbers), f"{goals[found.goal]} is missed: it stands against {against}")
 
 
 def in_words(objective: Objective) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, Plan
-from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
+from appliance.contracts.collimation import positions_of, row_boundaries_mm, single_layer
 from appliance.planning.machine import Machine
 from engines.delivery import (
     AxisLimit,

@@ -38,6 +38,10 @@ class FluenceStage:
             raise PlanningError("there is no fluence yet")
         return self._leakage.draw(self.values)
 
+    def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
+        """A gradient in the present fluence as one in the beamlets."""
+        return self._leakage.collect(by_fluence)
+
     def start(self, goal_set: GoalSet, regions: Regions) -> NDArray[np.float64]:
         """Open fields that give the highest prescribed dose to its target on average. Raises PlanningError if no
         prescribed target is in the case."""

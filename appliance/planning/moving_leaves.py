@@ -18,7 +18,7 @@ from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.build_plan import PlanHead
-from appliance.planning.delivery_model import MERIT_SCALE, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_WEIGHT, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
@@ -103,6 +103,18 @@ class MovingLeaves:
         vector = MovingVector(self.fields, self.limits, self.paths)
         return vector.gradient(self.paths, self._slopes(self.paths, by_fluence))
 
+    @property
+    def mu(self) -> float:
+        return float(sum(path.mu.sum() for path in self.paths))
+
+    def remember(self) -> Callable[[], None]:
+        paths, limits = self.paths, self.limits
+
+        def back() -> None:
+            self.paths, self.limits = paths, limits
+
+        return back
+
     def scale(self, factor: float) -> None:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
 
@@ -150,9 +162,9 @@ class MovingLeaves:
             slopes = []
             for field, path, own, mend in zip(self.fields, paths, self._slopes(paths, by_fluence), mends, strict=True):
                 seconds, by_mu = self._seconds(path, field)
-                value += SECOND_WEIGHT * seconds
+                value += SECOND_WEIGHT * seconds + MU_WEIGHT * float(path.mu.sum())
                 left, right = own.left_mm + TRAVEL_WEIGHT * mend.left_mm, own.right_mm + TRAVEL_WEIGHT * mend.right_mm
-                slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu))
+                slopes.append(FieldPath(left, right, own.mu + SECOND_WEIGHT * by_mu + MU_WEIGHT))
             return value, vector.gradient(paths, slopes)
 
         outcome = minimise(

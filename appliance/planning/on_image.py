@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Image, Plan
-from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
+from appliance.contracts.collimation import positions_of, row_boundaries_mm, single_layer
 from appliance.planning.pieces import check_axes, frame_at
 from engines.grid import Grid, VoxelSet
 

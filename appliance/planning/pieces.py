@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, Plan
+from appliance.contracts.collimation import OPEN_FIELD_MM, Positions, leaf_turn_deg, positions_of
 from appliance.errors import UnsupportedPlan
-from appliance.planning.collimation import OPEN_FIELD_MM, Positions, leaf_turn_deg, positions_of
 from engines.photon.aperture import Apertures
 from engines.photon.frame import BeamFrame, beam_frame
 

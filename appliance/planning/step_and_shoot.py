@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +15,7 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead, build_plan
-from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, MU_WEIGHT, REFINE_BUDGET, REFINE_TOLERANCE
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
@@ -84,6 +87,18 @@ class StepAndShoot:
         parts = [self._drawer.adjoint(b.apertures, g) for b, g in zip(self._segments, by_fluence, strict=True)]
         return vector.gradient(self._segments, parts)
 
+    @property
+    def mu(self) -> float:
+        return float(sum(beam.apertures.mu.sum() for beam in self._segments))
+
+    def remember(self) -> Callable[[], None]:
+        segments = self._segments
+
+        def back() -> None:
+            self._segments = segments
+
+        return back
+
     def scale(self, factor: float) -> None:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)
 
@@ -132,7 +147,9 @@ class StepAndShoot:
             parts = [
                 self._drawer.adjoint(beam.apertures, gradient) for beam, gradient in zip(beams, by_fluence, strict=True)
             ]
-            return value, vector.gradient(beams, parts)
+            slopes = [replace(part, mu=part.mu + MU_WEIGHT) for part in parts]
+            value += MU_WEIGHT * sum(float(beam.apertures.mu.sum()) for beam in beams)
+            return value, vector.gradient(beams, slopes)
 
         outcome = minimise(
             evaluate, start, lower=lower, upper=upper, tolerance=REFINE_TOLERANCE, scale=MERIT_SCALE, budget=budget,

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
-from appliance.contracts import CalculatedDose, Case, GoalSet, Objectives, Plan, PlanningState, StructureKind
+from appliance.contracts import (
+    CalculatedDose,
+    Case,
+    Comparator,
+    GoalConflict,
+    GoalSet,
+    Objectives,
+    Plan,
+    PlanningState,
+    StructureKind,
+)
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
-from appliance.planning.conflicts import Pull, conflicts, in_words
+from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.machine import load_machine
@@ -23,8 +35,9 @@ from appliance.planning.template import initial_objectives
 from appliance.planning.turned import as_planned
 
 WATCHED_SHARE, MOST_WATCHED = 0.97, 2000
-"""Unsampled voxels above this share of the hot-spot limit become samples, at most so many at a time (chosen: 3 % is
-what later rounds move a hot spot by; 2000 more voxels cost under 5 % of an evaluation)."""
+"""Unsampled voxels above this share of the hot-spot limit become samples, and those of a target below its goal's dose
+over this share; at most so many at a time (chosen: 3 % is what later rounds move a hot spot by; 2000 more voxels cost
+under 5 % of an evaluation)."""
 
 
 class PhotonTps:
@@ -122,17 +135,31 @@ class PhotonTps:
         self._correction = self._dose - self._delivery.dose_model.forward(self._delivery.fluence())
         values = goal_values(self.goal_set.goals, self._full, full)
         hottest = hottest_gy(self._full, self.case.external.tg263, full)
-        return PlanningState(values, float("nan"), hottest, 0, "full")
+        return PlanningState(values, float("nan"), hottest, 0, "full", self._delivery.mu)
 
     def _watch(self, full_gy: NDArray[np.float32]) -> None:
-        """Samples from now on also the voxels that are too hot and were not looked at: an optimiser hides hot spots
-        where it is not watched."""
+        """Samples from now on also the voxels that are too hot or too cold and were not looked at: an optimiser hides
+        what it is asked to avoid where it is not watched."""
         hot = np.flatnonzero(full_gy > WATCHED_SHARE * hot_limit_gy(self.goal_set))
-        new = np.setdiff1d(hot, self.samples.index).astype(np.int64)
+        self._sample(hot, full_gy, np.ones(full_gy.size, np.bool_), sign=-1)
+        for goal in self.goal_set.goals:
+            found = self._full.get(goal.structure) if goal.comparator is Comparator.AT_LEAST else None
+            if found is not None and goal.unit == "Gy":
+                target = np.zeros(full_gy.size, np.bool_)
+                target[found[0]] = True
+                self._sample(np.flatnonzero(target & (full_gy < goal.limit / WATCHED_SHARE)), full_gy, target, sign=1)
+
+    def _sample(
+        self, wanted: NDArray[np.int64], full_gy: NDArray[np.float32], within: NDArray[np.bool_], *, sign: int
+    ) -> None:
+        """Adds of the wanted voxels those not sampled yet, the coldest (sign 1) or hottest (-1) first. Samples within
+        the same region that are as cold or hot stand for themselves from now on."""
+        new = np.setdiff1d(wanted, self.samples.index).astype(np.int64)
         if not new.size:
             return
-        new = np.sort(new[np.argsort(-full_gy[new], kind="stable")[:MOST_WATCHED]])
-        whole = full_gy[self.samples.index] >= full_gy[new].min()
+        new = np.sort(new[np.argsort(sign * full_gy[new], kind="stable")[:MOST_WATCHED]])
+        own = self.samples.index
+        whole = within[own] & (sign * full_gy[own] <= (sign * full_gy[new]).max())
         points_mm = self.case.image.grid.centres_mm(new)
         self.samples, order = self.samples.added(new, whole)
         self._delivery.dose_model.add(points_mm, order)
@@ -149,9 +176,21 @@ class PhotonTps:
             self._final = plan, dose
         return self._final
 
-    def conflicts(self, objectives: Objectives) -> tuple[str, ...]:
-        """One sentence for each missed goal that other objectives stand against, in the plan as it is."""
-        if not self._sequenced:
+    def remember(self) -> Callable[[], PlanningState]:
+        leaves, final = self._delivery.remember(), self._final
+
+        def back() -> PlanningState:
+            leaves()
+            self._final = final
+            self._dose = self._delivery.dose_model.forward(self._delivery.fluence()) + self._correction
+            return self._state(float("nan"), 0, "remembered")
+
+        return back
+
+    def conflicts(self, objectives: Objectives) -> tuple[GoalConflict, ...]:
+        """One for each missed goal that other objectives stand against, in the fluence or plan as it is."""
+        stage = self._delivery if self._sequenced else self._fluence
+        if not self._sequenced and self._fluence.values is None:
             return ()
         goals, values = self.goal_set.goals, goal_values(self.goal_set.goals, self._regions, self._dose)
         missed = frozenset(
@@ -159,16 +198,12 @@ class PhotonTps:
         )
         if not missed:
             return ()
-        model, delivery = self._delivery.dose_model, self._delivery
         slopes = Merit(objectives, self._regions, self.samples).slopes(self._dose)
-        pulls = [Pull(objective, delivery.in_variables(model.adjoint(slope))) for objective, slope in slopes]
-        return tuple(
-            f"{goals[found.goal]} is missed: it stands against "
-            + " and ".join(f"{in_words(o)} (cosine {cosine:.2f})" for o, cosine in found.against)
-            for found in conflicts(pulls, missed)
-        )
+        pulls = [Pull(objective, stage.in_variables(stage.dose_model.adjoint(slope))) for objective, slope in slopes]
+        return tuple(told(found, goals) for found in conflicts(pulls, missed))
 
     def _state(self, merit: float, iterations: int, stage: str) -> PlanningState:
         values = goal_values(self.goal_set.goals, self._regions, self._dose)
         hottest = hottest_gy(self._regions, self.case.external.tg263, self._dose)
-        return PlanningState(values, merit, hottest, iterations, stage)
+        mu = self._delivery.mu if self._sequenced else float("nan")
+        return PlanningState(values, merit, hottest, iterations, stage, mu)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance.contracts import Objective, ObjectiveKind, PlanningState
 from appliance.execution.normalise import LARGEST, SMALLEST, best_factor, scaled
 from appliance.execution.rules import HEAVIEST, LIGHTEST, Rules, hot_shortfall, shortfall
-from appliance.execution.score import HOT_POINTS, PRIORITY_POINTS, score
+from appliance.execution.score import HOT_POINTS, PRIORITY_POINTS, is_organ, score
 
 from ..planning.cases import goal, goal_set
 
@@ -192,3 +192,40 @@ def test_absent_structures_are_left_as_they_are():
     after = adjusted((20.1, 21.9, math.nan, math.nan))
     assert all(math.isfinite(o.weight) and math.isfinite(o.dose_gy) for o in after)
     assert after[3].weight <= FIRST[3].weight
+
+
+# --- sparing and giving up ------------------------------------------------------------------------------------------
+
+
+def test_of_two_plans_that_meet_everything_the_one_with_less_organ_dose_or_fewer_monitor_units_wins():
+    lower = state((20.1, 21.9, 8.0, 29.0))
+    assert score(GOALS, lower) > score(GOALS, state())
+    assert score(GOALS, replace(state(), mu=400.0)) > score(GOALS, replace(state(), mu=600.0))
+    assert score(GOALS, replace(state(), mu=600.0)) > score(GOALS, state((19.9, 21.9, 1.0, 1.0)))
+
+
+def test_goals_held_with_room_are_missed_by_what_is_inside_it():
+    just = state((20.0, 22.0, 10.0, 30.0), 22.4)
+    assert score(GOALS, just, room=0.002) < score(GOALS, just) - PRIORITY_POINTS[1]
+    assert score(GOALS, state((20.1, 21.9, 9.9, 29.0), 22.0), room=0.002) > score(GOALS, just, room=0.002)
+
+
+def test_only_upper_limits_of_no_target_are_organs():
+    assert [is_organ(GOALS, one) for one in GOALS.goals] == [False, False, True, True]
+    assert not is_organ(GOALS, goal("PTV+Nodes", "D2%", "<=", 22.0))
+
+
+def test_a_goal_given_up_asks_for_less_and_is_not_pushed_again():
+    rules = Rules(GOALS, FIRST).giving_up(2, 12.0)
+    after = rules.adjust(FIRST, (19.0, 21.9, 12.0, 29.0), 22.0, room=0.0)
+    assert after[2].dose_gy == pytest.approx(12.6)
+    assert after[2].weight < FIRST[2].weight
+    assert rules.adjust(after, (19.0, 21.9, 13.0, 29.0), 22.0, room=0.0)[2] == after[2]
+    assert rules.afresh() == (*FIRST[:2], after[2], *FIRST[3:])
+
+
+def test_what_was_given_up_no_longer_holds_the_helpers_back():
+    values = (20.1, 21.9, 12.0, 29.0)
+    kept = Rules(GOALS, FIRST).giving_up(2, 12.0).adjust(FIRST, values, 22.0, room=0.0)
+    assert kept[4].weight == FIRST[4].weight
+    assert adjusted(values)[4].weight < FIRST[4].weight

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from appliance.contracts import Beam, ControlPoint, Jaws
+from appliance.contracts.collimation import positions_of, row_boundaries_mm, single_layer
 from appliance.planning import calculate_dose
-from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
 
 from .cases import PENCIL, plan, water_box
 

@@ -54,6 +54,9 @@ def test_two_goals_on_one_organ_and_its_neighbour_cannot_both_hold():
     objectives = tps.initial_objectives()
     assert tps.conflicts(objectives) == ()
     tps.optimise_fluence(objectives)
+    (fluence,) = tps.conflicts(objectives)
+    assert fluence.goal == 1
     tps.sequence(objectives)
-    sentences = tps.conflicts(objectives)
-    assert any(s.startswith("Core Mean") and "coverage of PTV" in s for s in sentences), sentences
+    found = tps.conflicts(objectives)
+    assert any(f.sentence.startswith("Core Mean") and "coverage of PTV" in f.sentence for f in found), found
+    assert all(0 in f.goals for f in found if f.goal == 1)

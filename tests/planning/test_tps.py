@@ -11,10 +11,15 @@ from appliance.config import PlanningConfig
 from appliance.contracts import CalculatedDose, Case, Plan, StructureKind
 from appliance.errors import PlanningError, SessionStopped
 from appliance.execution import plan_case
-from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options
+from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options, sampling
 from appliance.planning.merit import FullGrid, goal_values
 
-from .cases import SMALL_GOALS, cylinder_case
+from .cases import SMALL_GOALS, cylinder_case, goal
+
+
+def config_with(**changes: int) -> PlanningConfig:
+    return CONFIG.model_copy(update=changes)
+
 
 CONFIG = PlanningConfig(segments_per_beam=6, dose_grid_mm=4.0)
 
@@ -31,8 +36,8 @@ def planned(case) -> tuple[Plan, CalculatedDose]:
 
 def test_every_goal_is_met(case, planned):
     values = goal_values(SMALL_GOALS.goals, FullGrid(case), planned[1].dose_gy.reshape(-1))
-    for goal, value in zip(SMALL_GOALS.goals, values, strict=True):
-        assert goal.met_by(value), f"{goal}: {value:.2f}"
+    for one, value in zip(SMALL_GOALS.goals, values, strict=True):
+        assert one.met_by(value), f"{one}: {value:.2f}"
 
 
 def test_the_plan_is_deliverable(planned):
@@ -94,6 +99,34 @@ def test_refining_again_never_raises_the_merit(optimised):
     first = optimised.refine(objectives)
     second = optimised.refine(objectives)
     assert second.merit <= first.merit * (1 + 1e-6)
+
+
+def test_what_is_remembered_can_be_gone_back_to(optimised):
+    before, dose = optimised.finish()
+    back = optimised.remember()
+    optimised.normalise(1.01)
+    optimised.refine(tuple(o.scaled(2.0) for o in optimised.initial_objectives()))
+    assert optimised.finish()[0].digest != before.digest
+    state = back()
+    after, same = optimised.finish()
+    assert after.digest == before.digest
+    assert state.mu == pytest.approx(before.mu, rel=1e-4)
+    np.testing.assert_array_equal(same.dose_gy, dose.dose_gy)
+
+
+def test_cold_voxels_of_a_target_are_watched_once_they_were_seen(case, monkeypatch):
+    """With a target sampled thinly, the voxels below its goal that nobody looked at are samples after a true dose."""
+    monkeypatch.setattr(sampling, "TARGET_SAMPLES", 100)
+    goals = replace(SMALL_GOALS, goals=(goal("PTV", "D99%", ">=", 24.0),))
+    tps = PhotonTps(case, goals, config_with(beams=2))
+    tps.optimise_fluence(tps.initial_objectives())
+    tps.sequence(tps.initial_objectives())
+    target = case.structure("PTV").voxels.index
+    unseen = np.setdiff1d(target, tps.samples.index)
+    tps.judge()
+    cold = unseen[tps.finish()[1].dose_gy.reshape(-1)[unseen] < 24.0]
+    assert cold.size
+    assert np.isin(cold, tps.samples.index).all()
 
 
 def test_steps_out_of_order_are_refused(case):

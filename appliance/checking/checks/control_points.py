@@ -12,7 +12,7 @@ from appliance.checking.attributes import items, number, numbers, text, treated,
 from appliance.checking.material import Material
 from appliance.checking.registry import CHOSEN, TG_275, Said, check, not_tested, passed, verdict
 from appliance.contracts import Beam, ControlPoint, Severity
-from appliance.planning.collimation import positions_of, row_boundaries_mm, single_layer
+from appliance.contracts.collimation import positions_of, row_boundaries_mm, single_layer
 
 DICOM_BEAMS = "DICOM PS3.3 C.8.8.14"
 FIRST = ("GantryAngle", "BeamLimitingDeviceAngle", "PatientSupportAngle", "IsocenterPosition", "NominalBeamEnergy")

@@ -40,7 +40,8 @@ class SuperpositionDose:
     """Doses of one beam model in one medium, in the model's own units (see calibrate.py for Gy per MU).
 
     spacing_mm: dose voxels are the widest groups of image voxels not above it; image voxels above coarse.SPLIT_ABOVE_MM
-    are cut. scatter_mm: the same for scatter, of dose voxels. degree, scatter_degree: of the Lebedev rules of both parts' cones.
+    are cut. scatter_mm: the same for scatter, of dose voxels. degree, scatter_degree: of the Lebedev rules of both
+    parts' cones.
     Raises EngineError for a medium that is not finite or holds no matter."""
 
     def __init__(

@@ -1,0 +1,70 @@
+"""Rounds on the apertures until every goal is met, or nothing gains any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.contracts import Objectives, PlanningState
+from appliance.contracts.progress import Progress
+from appliance.execution.concede import goal_to_give_up
+from appliance.execution.normalise import scaled
+from appliance.execution.operator import Candidate, Operator
+from appliance.execution.rules import Rules
+
+ROUNDS = 12
+"""Rounds at most (chosen: with those after a goal was given up; without that, eight were rarely used)."""
+ROOM = 0.003
+"""Goals are wanted with this room (relative), because the last step moves on from an estimate."""
+IDLE_ROUNDS = 2
+"""After so many rounds in a row without progress a goal is given up, or planning stops (chosen: weights quadruple in
+that time, so a third would only repeat them)."""
+GAIN, PROGRESS = 0.01, 0.25
+"""A better candidate scores more by GAIN (chosen: far below the points of a goal); one that is progress, by PROGRESS: a
+first-priority goal's shortfall of 0.5 %, or a tenth of what the lightest goal is worth."""
+TRUE_DOSES = 2
+"""At most so many full calculations in this stage: of the first apertures, and of the first that meet the goals by
+their estimate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """The best candidate and the objectives and rules that planning stood at; why it stopped."""
+
+    best: Candidate
+    objectives: Objectives
+    rules: Rules
+    why: str
+
+
+def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
+    """From the first apertures on."""
+    best = operator.judge()
+    state, idle, why = best.state, 0, f"{ROUNDS} rounds used"
+    for number in range(ROUNDS):
+        if operator.satisfied(best.state, 0.0, besides=rules.given_up):
+            why = "all goals met but what was given up"
+            break
+        progress("planner: apertures", number / ROUNDS)
+        if idle == IDLE_ROUNDS:
+            further = _give_up(operator, rules, objectives, state)
+            if further is None:
+                why = f"no gain in {IDLE_ROUNDS} rounds"
+                break
+            rules, idle = further, 0
+        objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=ROOM)
+        state, idle = operator.refine(objectives), idle + 1
+        factor = operator.factor(state)
+        gain = operator.score(scaled(operator.goal_set, state, factor)) - operator.score(best.state)
+        if gain <= GAIN:
+            continue
+        best, idle = operator.kept(state, factor), 0 if gain > PROGRESS else idle
+        if operator.satisfied(best.state, 0.0, besides=rules.given_up) and operator.true_doses < TRUE_DOSES:
+            best = operator.true(best)
+            state = best.state
+    return Met(best, objectives, rules, why)
+
+
+def _give_up(operator: Operator, rules: Rules, objectives: Objectives, state: PlanningState) -> Rules | None:
+    found = operator.tps.conflicts(objectives)
+    number = goal_to_give_up(operator.goal_set, state.goal_values, found, given_up=rules.given_up)
+    return None if number is None else rules.giving_up(number, state.goal_values[number])
