@@ -2,7 +2,8 @@
 
 Leaves that travel along Y are leaves along X of a collimator turned by 90 degrees. Of two stacked layers the opening is
 what both leave open; its rows lie between the borders of both. That is exact for what is open. For dose, where two
-closed leaves over each other absorb more than one, see `planning.pieces.leaf_layers_mm` and engines/photon/leaf_rows.py.
+closed leaves over each other absorb more than one, see `planning.pieces.leaf_layers_mm` and
+engines/photon/leaf_rows.py.
 """
 
 from __future__ import annotations
