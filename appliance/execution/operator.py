@@ -75,7 +75,7 @@ class Operator:
         if self._judged is None or self._sampled is None:
             return sampled
         values = tuple(
-            now + judged - then
+            max(now + judged - then, 0.0)
             for now, judged, then in zip(
                 sampled.goal_values, self._judged.goal_values, self._sampled.goal_values, strict=True
             )

@@ -27,6 +27,13 @@ def hottest_gy(regions: RegionSource, external: str, dose_gy: NDArray[np.float32
     return float("nan") if found is None else dose_at_volume(dose_gy[found[0]], found[1], HOT_VOLUME_CC)
 
 
+def corrected(
+    dose_model: DoseModel, fluence: NDArray[np.float32], correction: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Dose of samples. Where leaves have closed since, a correction can leave less than nothing: that is no dose."""
+    return np.asarray(np.maximum(dose_model.forward(fluence) + correction, np.float32(0)), np.float32)
+
+
 class Aim:
     """correction (samples,): what the full calculation last differed from `dose_model` by (see PhotonTps.judge)."""
 
@@ -47,7 +54,7 @@ class Aim:
         self.dose_gy = np.zeros_like(correction)
 
     def dose_of(self, fluence: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.dose_model.forward(fluence) + self._correction
+        return corrected(self.dose_model, fluence, self._correction)
 
     def __call__(self, fluence: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         """(merit, gradient (directions, nv, nu) in the fluence)."""

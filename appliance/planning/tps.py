@@ -21,7 +21,7 @@ from appliance.contracts import (
 )
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
-from appliance.planning.aim import Aim, hot_limit_gy, hottest_gy
+from appliance.planning.aim import Aim, corrected, hot_limit_gy, hottest_gy
 from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.density import load_density, medium, overrides_of
@@ -182,7 +182,7 @@ class PhotonTps:
         def back() -> PlanningState:
             leaves()
             self._final = final
-            self._dose = self._delivery.dose_model.forward(self._delivery.fluence()) + self._correction
+            self._dose = corrected(self._delivery.dose_model, self._delivery.fluence(), self._correction)
             return self._state(float("nan"), 0, "remembered")
 
         return back

@@ -175,3 +175,17 @@ def test_planning_can_be_stopped_at_any_step(case):
     with pytest.raises(SessionStopped):
         plan_case(PhotonTps(case, SMALL_GOALS, CONFIG, stop), SMALL_GOALS)
     assert steps[-1] == "fluence"
+
+
+def test_a_correction_never_leaves_less_than_no_dose(case):
+    """Far from the beams the full dose may be below the optimiser's; where leaves close afterwards, the difference alone
+    would be left."""
+    tps = PhotonTps(case, SMALL_GOALS, CONFIG)
+    objectives = tps.initial_objectives()
+    tps.optimise_fluence(objectives)
+    tps.sequence(objectives)
+    back = tps.remember()
+    tps._correction = np.full_like(tps._correction, -1000.0)
+    for state in (tps.refine(objectives), back()):
+        assert state.hottest_gy == 0.0
+        assert all(value == 0.0 for value in state.goal_values if not np.isnan(value))
