@@ -178,8 +178,8 @@ def test_planning_can_be_stopped_at_any_step(case):
 
 
 def test_a_correction_never_leaves_less_than_no_dose(case):
-    """Far from the beams the full dose may be below the optimiser's; where leaves close afterwards, the difference alone
-    would be left."""
+    """Far from the beams the full dose may be below the optimiser's; where leaves close afterwards, the difference
+    alone would be left."""
     tps = PhotonTps(case, SMALL_GOALS, CONFIG)
     objectives = tps.initial_objectives()
     tps.optimise_fluence(objectives)
