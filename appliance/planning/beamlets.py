@@ -79,6 +79,11 @@ class Beamlets:
                 pairs.append(np.stack([a[both], b[both]], axis=1))
         return np.concatenate(pairs)
 
+    def field_mm(self, beam: int) -> float:
+        """Width of one beam's beamlets along the leaves."""
+        used = np.flatnonzero((self.cells[beam] >= 0).any(axis=0))
+        return float(used[-1] + 1 - used[0]) * self.width_mm if used.size else 0.0
+
     def draw(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Fluence (beams, nv, nu) of beamlet values (variables,)."""
         fluence = np.zeros(self._shape, np.float32)

@@ -32,8 +32,17 @@ gradient asks for it."""
 GROWTHS, GROW_BUDGET, NEW_SHARE = 4, 40, 0.2
 """Growths of one aperture a beam, evaluations between them, and the first MU of a new aperture in units of the mean
 aperture (chosen: more growths with fewer evaluations each ended at a higher merit for the same time)."""
+MOST_PARTS = 2.0
+"""Most parts of a wide field that get apertures of their own (chosen: OpenKBP 54, 320 mm wide, then keeps the coverage
+that its fluence has; every aperture costs time at the machine)."""
 DEAD_MU = 0.5
 """Apertures that the optimiser has driven below this make room for new ones."""
+
+
+def apertures_of(beamlets: Beamlets, beam: int, machine: Machine, usual: int) -> int:
+    """Apertures that a beam may have: of a field wider than a bank may span, each covers a part only."""
+    parts = beamlets.field_mm(beam) / machine.mlc.bank_span_max_mm
+    return round(usual * min(max(parts, 1.0), MOST_PARTS))
 
 
 class StepAndShoot:
@@ -55,12 +64,15 @@ class StepAndShoot:
         return bool(self._segments)
 
     def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
-        first = max(1, round(self._config.segments_per_beam * SEQUENCED_SHARE))
         beams = []
         for beam in range(len(self._arrangement.frames)):
             progress("sequencing", beam / len(self._arrangement.frames))
+            first = max(1, round(self._most(beamlets, beam) * SEQUENCED_SHARE))
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
         self._segments, self._beamlets = tuple(beams), beamlets
+
+    def _most(self, beamlets: Beamlets, beam: int) -> int:
+        return apertures_of(beamlets, beam, self._machine, self._config.segments_per_beam)
 
     def develop(self, aim: Aim, progress: Progress) -> Outcome:
         self._optimise(aim, progress, minimum_mu=0.0, budget=GROW_BUDGET)
@@ -126,7 +138,7 @@ class StepAndShoot:
         beams = []
         for number, (beam, gradient) in enumerate(zip(self._segments, by_fluence, strict=True)):
             price = self._drawer.row_gradient(gradient) * self._beamlets.rows_of(number)[:, None]
-            room = len(beam.apertures.mu) < self._config.segments_per_beam
+            room = len(beam.apertures.mu) < self._most(self._beamlets, number)
             raster = self.dose_model.raster
             beams.append(
                 priced(beam, price, raster, NEW_SHARE * mean_mu, machine=self._machine, layers=self._layers)

@@ -13,6 +13,7 @@ from appliance.planning.geometry import arrange, target_points_mm
 from appliance.planning.machine import MACHINES, load_machine
 from appliance.planning.pieces import pieces
 from appliance.planning.segments import BeamSegments, SegmentVector, prune, scaled, sequence_beam
+from appliance.planning.step_and_shoot import apertures_of
 from engines.photon.aperture import ApertureFluence
 from engines.photon.beam_model import Collimation
 from engines.photon.dose import projected_extent
@@ -70,6 +71,18 @@ def test_beamlets_reach_over_the_whole_target(beamlets, arrangement):
         i = np.rint((u - beamlets.raster.u0_mm) / beamlets.raster.pitch_mm).astype(int)
         j = np.rint((v - beamlets.raster.v0_mm) / beamlets.raster.pitch_mm).astype(int)
         assert fluence[number, j, i].min() == 1.0
+
+
+@pytest.mark.parametrize(("half_mm", "share"), [(40.0, 1.0), (60.0, 1.0), (110.0, 232 / 150), (180.0, 2.0)])
+def test_fields_wider_than_a_bank_spans_may_have_more_apertures(arrangement, machine, half_mm, share):
+    """A line of target points from end to end, with 6 mm of beamlets beside it: of 232 mm for 110; a bank spans 150."""
+    raster = raster_for((-200, 200, -60, 60), (-200, 200, -60, 60), 2.5, reach_mm=30.0)
+    first = arrangement.frames[0]
+    along = np.linspace(-half_mm, half_mm, 200)
+    points = (np.array(first.isocentre_mm) + along[:, None] * first.ex).astype(np.float32)
+    wide = Beamlets(arrangement, machine, raster, points, 2.0)
+    assert wide.field_mm(0) == pytest.approx(2 * half_mm + 2 * 6, abs=2 * 2.0)
+    assert apertures_of(wide, 0, machine, 15) == pytest.approx(15 * share, abs=0.6)
 
 
 def test_the_map_of_a_beam_holds_its_values(beamlets):
