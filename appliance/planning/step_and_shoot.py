@@ -36,8 +36,8 @@ MOST_PARTS = 2.0
 """Most parts of a wide field that get apertures of their own (chosen: OpenKBP 54, 320 mm wide, then keeps the coverage
 that its fluence has; every aperture costs time at the machine)."""
 MORE_EVALUATIONS = 2.0
-"""Evaluations more for each share of apertures more (chosen: with twice the apertures and three times the evaluations
-OpenKBP 54 met both coverage goals and the hot-spot limit, with the usual number neither)."""
+"""Evaluations more for each share of apertures more that the widest field gets (chosen: with three times the evaluations
+OpenKBP 54 met both coverage goals and the hot-spot limit, with the usual number and with 1.8 times neither)."""
 DEAD_MU = 0.5
 """Apertures that the optimiser has driven below this make room for new ones."""
 
@@ -74,9 +74,8 @@ class StepAndShoot:
             first = max(1, round(self._most(beamlets, beam) * SEQUENCED_SHARE))
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
         self._segments, self._beamlets = tuple(beams), beamlets
-        most = [self._most(beamlets, beam) for beam in range(len(beams))]
-        more = sum(most) / (self._config.segments_per_beam * len(most)) - 1.0
-        self._effort = 1.0 + MORE_EVALUATIONS * more
+        most = max(self._most(beamlets, beam) for beam in range(len(beams)))
+        self._effort = 1.0 + MORE_EVALUATIONS * (most / self._config.segments_per_beam - 1.0)
 
     def _most(self, beamlets: Beamlets, beam: int) -> int:
         return apertures_of(beamlets, beam, self._machine, self._config.segments_per_beam)
