@@ -36,8 +36,8 @@ MOST_PARTS = 2.0
 """Most parts of a wide field that get apertures of their own (chosen: OpenKBP 54, 320 mm wide, then keeps the coverage
 that its fluence has; every aperture costs time at the machine)."""
 MORE_EVALUATIONS = 2.0
-"""Evaluations more for each share of apertures more that the widest field gets (chosen: with three times the evaluations
-OpenKBP 54 met both coverage goals and the hot-spot limit, with the usual number and with 1.8 times neither)."""
+"""Evaluations more for each share of apertures more that the widest field gets (chosen: with three times the
+evaluations OpenKBP 54 met both coverage goals and the hot-spot limit, with the usual number and 1.8 times neither)."""
 DEAD_MU = 0.5
 """Apertures that the optimiser has driven below this make room for new ones."""
 
