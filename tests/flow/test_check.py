@@ -68,7 +68,8 @@ def test_a_plan_of_each_technique_passes_and_reads_back_to_its_dose(run: Run, ma
     assert document["schema"] == "couchside.check/1"
     second = document["second_check"]
     assert second["gamma_pass_percent"] == 100.0  # type: ignore[index]
-    assert abs(second["point_difference_percent"]) < 0.1  # type: ignore[index]
+    # The same algorithm, but beam by beam, where each has its own sets of cones' lines.
+    assert abs(second["point_difference_percent"]) < 0.3  # type: ignore[index]
     assert found["points.limits"]["outcome"] == "passed", found["points.limits"]
     assert found["second.independent"]["outcome"] == "found", "both doses are Couchside's, which must be said"
 
