@@ -32,7 +32,7 @@ gradient asks for it."""
 GROWTHS, GROW_BUDGET, NEW_SHARE = 4, 40, 0.2
 """Growths of one aperture a beam, evaluations between them, and the first MU of a new aperture in units of the mean
 aperture (chosen: more growths with fewer evaluations each ended at a higher merit for the same time)."""
-MOST_PARTS = 2.0
+MOST_PARTS = 2
 """Most parts of a wide field that get apertures of their own (chosen: OpenKBP 54, 320 mm wide, then keeps the coverage
 that its fluence has; every aperture costs time at the machine)."""
 MORE_EVALUATIONS = 2.0
@@ -43,9 +43,9 @@ DEAD_MU = 0.5
 
 
 def apertures_of(beamlets: Beamlets, beam: int, machine: Machine, usual: int) -> int:
-    """Apertures that a beam may have: of a field wider than a bank may span, each covers a part only."""
-    parts = beamlets.field_mm(beam) / machine.mlc.bank_span_max_mm
-    return round(usual * min(max(parts, 1.0), MOST_PARTS))
+    """Apertures that a beam may have: of a field as wide as two spans of a bank, each covers a part only."""
+    parts = round(beamlets.field_mm(beam) / machine.mlc.bank_span_max_mm)
+    return usual * min(max(parts, 1), MOST_PARTS)
 
 
 class StepAndShoot:
