@@ -36,7 +36,7 @@ from engines.photon.calibrate import square_field  # noqa: E402
 from engines.photon.dose import Medium  # noqa: E402
 from engines.photon.frame import beam_frame  # noqa: E402
 from engines.photon.raster import Raster  # noqa: E402
-from engines.photon.superposition.cones import DEGREE, cones  # noqa: E402
+from engines.photon.superposition.cones import DEGREE, SCATTER_DEGREE, cones  # noqa: E402
 from engines.photon.superposition.dose import SuperpositionDose  # noqa: E402
 from engines.photon.superposition.incidence import Exposure as StillExposure  # noqa: E402
 
@@ -67,18 +67,20 @@ def cone_traffic(voxels: int, groups: int, exposures: int) -> tuple[dict[str, fl
     """({part: bytes}, bytes of the sweeps where all cones swept at once share what they read, operations of the sweeps)
     of one collapsed-cone dose, if every direction of incidence releases energy in every voxel (with head scatter and
     leakage nearly so: the field and 120 mm around it). Primary goes twice through each cone on average (sets of lines),
-    scatter once through the voxels of its own grid, twice as wide. Operations counted in cone_lines: about 65 a voxel
-    and sweep for deposition, 40 for each direction of incidence."""
-    v, sweeps = float(voxels), 3.0 * len(cones(DEGREE).directions)
-    swept = (2 + 1 / 8) / 3 * v  # mean over sweeps
+    scatter and what is far from fields once through the voxels of their own grid, twice as wide. Operations counted in
+    cone_lines: about 65 a voxel and sweep for deposition, 40 for each direction of incidence."""
+    v, coarse = float(voxels), voxels / 8
+    primary, scatter = (len(cones(degree).directions) for degree in (DEGREE, SCATTER_DEGREE))
+    swept = 2 * primary * v + (scatter + primary) * coarse
+    grids = v + 2 * coarse
     moved = {
-        "released energy": exposures * v * (4 + 4 + 16 + 8) + exposures * v * (4 + 4 + 4),
-        "turning and hulls": (1 + 1 / 8) * v * groups * (8 + 2 * 4),
-        "sweeps": sweeps * swept * (4 + 8 + 4 * groups),
-        "sum of slots": 2 * (1 + 1 / 8) * v * (4 * SLOTS + 8),
+        "released energy": exposures * ((v + coarse) * (4 + 4 + 16 + 8) + v * (4 + 4) + 4 * coarse),
+        "turning and hulls": grids * groups * (8 + 2 * 4),
+        "sweeps": swept * (4 + 8 + 4 * groups),
+        "sum of slots": 2 * grids * (4 * SLOTS + 8),
     }
-    shared = sweeps * swept * 8 + sweeps / SLOTS * swept * (4 + 4 * groups)
-    return moved, shared, sweeps * swept * (65.0 + 40.0 * groups)
+    shared = swept * 8 + swept / SLOTS * (4 + 4 * groups)
+    return moved, shared, swept * (65.0 + 40.0 * groups)
 
 
 def print_cone_floor(name: str, voxels: int, groups: int, exposures: int) -> None:
