@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydicom.uid import RTPlanStorage
 
 from appliance.contracts import SECOND_DOSE_FILE, CalculatedDose, Case, ExportSet, SourceObject
-from appliance.dicomio.dose import dose_dataset, name_medium
 from appliance.dicomio.files import save_durable
 from appliance.dicomio.values import LONG_STRING, clipped
 from appliance.errors import ReadBackMismatch, RefusedInput
 from appliance.export.read_back_dose import compare_dose
-from appliance.export.writing import cropped_to_dose
+from appliance.export.writing import dataset_of_dose
 from engines.grid import Grid
 
 
@@ -32,17 +31,8 @@ def write_second_dose(
     Raises ExportError, ReadBackMismatch, DiskFull, WriteFailed."""
     uid, sha256 = export_set.sop_instance_uids[0], export_set.sha256[0]
     plan = SourceObject(str(RTPlanStorage), uid, "", "RTPLAN", export_set.plan, sha256)
-    box, inside_gy = cropped_to_dose(second.grid, second.dose_gy)
-    dataset = dose_dataset(
-        box,
-        inside_gy,
-        identity=case.identity,
-        frame_of_reference_uid=case.frame_of_reference_uid,
-        plan=plan,
-        structure_set=None,
-    )
+    dataset = dataset_of_dose(case, second, second.dose_gy, plan)
     dataset.SeriesDescription = clipped(f"Second calculation, {second.algorithm}", LONG_STRING)
-    name_medium(dataset, second)
     path = save_durable(dataset, export_set.plan.parent / SECOND_DOSE_FILE).path
     try:
         grid, read_gy = read_dose(path)

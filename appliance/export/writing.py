@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from scipy.ndimage import map_coordinates
 
 from appliance.contracts import Approval, CalculatedDose, Case, ExportSet, Plan, SourceObject
@@ -118,7 +119,13 @@ def _write_dose(
     case: Case, dose: CalculatedDose, dose_gy: NDArray[np.float32], plan: SourceObject, path: Path, *,
     beam: int | None = None,
 ) -> SourceObject:  # fmt: skip
-    """dose_gy: that of the plan or of one beam, on the grid of `dose`."""
+    return save_durable(dataset_of_dose(case, dose, dose_gy, plan, beam=beam), path)
+
+
+def dataset_of_dose(
+    case: Case, dose: CalculatedDose, dose_gy: NDArray[np.float32], plan: SourceObject, *, beam: int | None = None
+) -> Dataset:
+    """RTDOSE, cut to where dose is. dose_gy: that of the plan or of one beam, on the grid of `dose`."""
     box, inside_gy = cropped_to_dose(dose.grid, dose_gy)
     dataset = dose_dataset(
         box,
@@ -131,7 +138,7 @@ def _write_dose(
         beam_number=beam,
     )
     name_medium(dataset, dose)
-    return save_durable(dataset, path)
+    return dataset
 
 
 def cropped_to_dose(grid: Grid, dose_gy: NDArray[np.float32]) -> tuple[Grid, NDArray[np.float32]]:

@@ -6,37 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from tools.check_house import RULES
 from tools.house import (
-    beam_cards,
-    check_table,
     config_keys,
     error_keys,
     functions,
-    machine_table,
     paths,
     readme,
     sizes,
-    state_table,
     weights,
     words,
 )
 from tools.house.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (
-    sizes,
-    functions,
-    words,
-    paths,
-    weights,
-    config_keys,
-    error_keys,
-    state_table,
-    machine_table,
-    beam_cards,
-    check_table,
-    readme,
-)
 
 
 @pytest.fixture

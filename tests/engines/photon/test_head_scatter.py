@@ -9,7 +9,6 @@ import pytest
 
 from engines.photon.beam_model import BeamModel, load_beam_model, save_beam_model
 from engines.photon.beamfit.sources import head_scatter
-from engines.photon.convolution import KernelMaps
 from engines.photon.dose import DoseOperator, point_geometry
 from engines.photon.frame import beam_frame
 from engines.photon.head_scatter import HeadScatter
@@ -17,7 +16,7 @@ from engines.photon.raster import Raster, raster_for
 from engines.photon.superposition.model import ExtraFocal
 
 from .test_grid_dose import assert_point_by_point, rough
-from .test_transpose import assert_transposed
+from .test_transpose import assert_maps_transposed, assert_transposed
 from .water import centred_grid, rectangle
 
 HEAD = ExtraFocal(weight=0.08, sigma_mm=28.0, distance_mm=125.0, collimator_mm=450.0)
@@ -71,13 +70,7 @@ def test_head_scatter_is_not_weighed_by_the_profile():
 
 @pytest.mark.parametrize("pitch_mm", [1.0, 2.5, 12.0])
 def test_adjoint_of_maps_with_head_scatter(headed, pitch_mm):
-    raster = raster_for((-60, 60, -50, 50), (-30, 30, -20, 20), pitch_mm, reach_mm=80.0)
-    maps = KernelMaps(headed, raster, (900.0, 850.0))
-    rng = np.random.default_rng(3)
-    x = rng.uniform(-1, 1, (2, raster.nv, raster.nu)).astype(np.float32)
-    y = rng.uniform(-1, 1, (2, raster.nv, raster.nu, 4)).astype(np.float32)
-    y[..., 3] = 0  # the pad
-    assert_transposed(maps.forward(x), y, x, maps.adjoint(y))
+    assert_maps_transposed(headed, pitch_mm)
 
 
 def test_adjoint_of_the_operator_with_head_scatter(headed):

@@ -66,8 +66,7 @@ def test_adjoint_entry_by_entry(operator):
         assert operator.forward(pixel)[dose_at] == pytest.approx(row[beam, v, u], abs=1e-5 * float(np.abs(row).max()))
 
 
-@pytest.mark.parametrize("pitch_mm", [1.0, 2.5])
-def test_adjoint_of_the_kernel_maps(model, pitch_mm):
+def assert_maps_transposed(model, pitch_mm):
     raster = raster_for((-60, 60, -50, 50), (-30, 30, -20, 20), pitch_mm, reach_mm=80.0)
     maps = KernelMaps(model, raster, (900.0, 850.0))
     rng = np.random.default_rng(3)
@@ -75,6 +74,11 @@ def test_adjoint_of_the_kernel_maps(model, pitch_mm):
     y = rng.uniform(-1, 1, (2, raster.nv, raster.nu, 4)).astype(np.float32)
     y[..., 3] = 0  # the pad
     assert_transposed(maps.forward(x), y, x, maps.adjoint(y))
+
+
+@pytest.mark.parametrize("pitch_mm", [1.0, 2.5])
+def test_adjoint_of_the_kernel_maps(model, pitch_mm):
+    assert_maps_transposed(model, pitch_mm)
 
 
 def test_the_pad_of_the_maps_is_never_read(model):
