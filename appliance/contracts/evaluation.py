@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.finding import Finding
+from appliance.contracts.goals import Grade
 from appliance.contracts.second_check import SecondCheck
 
 
 @dataclass(frozen=True)
 class GoalResult:
-    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit."""
+    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit. grade: with the acceptable
+    variation taken into account; score of at most max_score (0: not scored)."""
 
     structure: str
     metric: str
@@ -24,6 +27,13 @@ class GoalResult:
     priority: int
     source: str
     approximate: bool = False
+    grade: Grade = Grade.FAIL
+    variation: float | None = None
+    score: float = 0.0
+    max_score: float = 0.0
+    endpoint: str = ""
+    doi: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved)."""
+    which is shown beside and never approved). findings: what a person must look at."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -89,6 +99,7 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def needs_acknowledgement(self) -> bool:
