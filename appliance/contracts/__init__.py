@@ -24,6 +24,7 @@ from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
+from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
     "SECOND_DOSE_FILE",
@@ -55,6 +56,7 @@ __all__ = [
     "Objective",
     "ObjectiveKind",
     "Objectives",
+    "Opponent",
     "Outcome",
     "Plan",
     "PlanFacts",
@@ -71,5 +73,6 @@ __all__ = [
     "StructureKind",
     "TargetDifference",
     "TargetIndices",
+    "TradeOff",
     "TreatmentPlanningSystem",
 ]

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from appliance.contracts.finding import Finding
 from appliance.contracts.goals import Grade
 from appliance.contracts.second_check import SecondCheck
+from appliance.contracts.trade_off import TradeOff
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). findings: what a person must look at."""
+    which is shown beside and never approved). findings: what a person must look at. trade_offs: which goal gave way for
+    which, as the planner saw it."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -100,6 +102,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
     findings: tuple[Finding, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()
 
     @property
     def needs_acknowledgement(self) -> bool:
