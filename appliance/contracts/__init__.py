@@ -13,10 +13,12 @@ from appliance.contracts.case import (
     StructureKind,
 )
 from appliance.contracts.command import Command
+from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedDose
-from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
+from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
+from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
@@ -36,6 +38,7 @@ __all__ = [
     "ClinicalGoal",
     "Command",
     "Comparator",
+    "Comparison",
     "Contour",
     "ControlPoint",
     "DensityOverride",
@@ -44,6 +47,7 @@ __all__ = [
     "Evaluation",
     "ExportSet",
     "Finding",
+    "GoalComparison",
     "GoalConflict",
     "GoalResult",
     "GoalSet",
@@ -60,15 +64,18 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanFacts",
+    "PlanScore",
     "Planned",
     "PlanningState",
     "PredictedDose",
+    "PredictedJudgement",
     "PrescribedTarget",
     "Received",
     "SecondCheck",
     "Severity",
     "Shown",
     "SourceObject",
+    "Standing",
     "Structure",
     "StructureKind",
     "TargetDifference",

@@ -11,8 +11,8 @@ from appliance.contracts.trade_off import TradeOff
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """notes: sentences for whoever judges the plan, such as which goals stand against each other. trade_offs: the same in
-    structured form."""
+    """notes: sentences for whoever judges the plan, such as which goals stand against each other. trade_offs: the same
+    in structured form."""
 
     plan: Plan
     dose: CalculatedDose

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.contracts.goals import ClinicalGoal
+
 
 @dataclass(frozen=True)
 class Opponent:
-    """What a goal is held back by. goal: the opposing goal in words ("Parotid_L Mean <= 26 Gy"), '' where it is a helper
-    of the planner (uniformity, dose fall-off, the limit on hot spots). words: the same for a clinician ("mean dose of
-    Parotid_L").
+    """What a goal is held back by. goal: the opposing goal in words ("Parotid_L Mean <= 26 Gy"), '' where it is a
+    helper of the planner (uniformity, dose fall-off, the limit on hot spots). words: the same for a clinician ("mean
+    dose of Parotid_L").
 
     cosine: of the angle between both gradients in the plan's variables, -1: what helps the one harms the other by all
     of it. strength: this opponent's share, 0..1, of everything that pulls against the goal (length of its gradient
@@ -35,3 +37,9 @@ class TradeOff:
     against: tuple[Opponent, ...]
     given_up: bool = False
     sentence: str = ""
+
+    @staticmethod
+    def of(goal: ClinicalGoal, against: tuple[Opponent, ...], sentence: str, *, given_up: bool = False) -> TradeOff:
+        return TradeOff(
+            goal.structure, str(goal.metric), goal.comparator.value, goal.limit, goal.unit, against, given_up, sentence
+        )
