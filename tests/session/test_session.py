@@ -62,6 +62,7 @@ def test_the_flow_leaves_every_artefact_with_its_hash_in_the_log(desk: Desk) -> 
         "received.json",
         "goals.toml",
         "plan.json",
+        "trade-offs.json",
         "dose.npz",
         "evaluation.json",
         "scorecard.json",
