@@ -6,7 +6,7 @@ formula, and a plan of nine beams with 20 shapes each for its complexity. Everyt
 - `evaluate` with every curve, index, goal, score and finding, the plan's machine check and complexity, all digests and
   the scorecard as JSON: bar 1.5 s on two cores, aim 0.5 s.
 - The goals alone on a new dose, prepared once (`GoalEvaluator`): bar 0.05 s.
-- DVHs of the 30 structures from their contours (rasterised by us with partial volumes, taken by the peer where a voxel's
+- DVHs of the 30 structures from their contours (rasterised by us with partial volumes, by the peer where a voxel's
   centre is inside) and the same dose: at least 10 times less CPU than dicompyler-core 0.5.6, both given what they need
   in memory. The peer runs in an environment of its own (bench/peer_dicompyler_env.sh).
 
