@@ -124,7 +124,8 @@ class Nearest:
 class Clearance:
     """nearest: for each beam the nearest place of patient, couch and supports. whole_turn_mm: the least distance of all
     if the gantry went all the way round at the beams' couch angles, None where not judged. profile_deg, profile_mm: the
-    least distance by gantry angle over that turn. limits: what is not known, in sentences."""
+    least distance by gantry angle over that turn. limits: what the solids leave out, in sentences; unseen: where the
+    image does not show the patient, so that nothing can be said."""
 
     judged: bool
     nearest: tuple[Nearest, ...] = ()
@@ -132,6 +133,7 @@ class Clearance:
     profile_deg: tuple[float, ...] = ()
     profile_mm: tuple[float, ...] = ()
     limits: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def least(self) -> Nearest | None:

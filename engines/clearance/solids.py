@@ -6,14 +6,16 @@ front is hypot(max(r - radius, 0), max(face - z, 0)) away; behind the face and w
 0. Bore: a cylinder around the axis of the gantry, without end; a point at r is radius - r away.
 
 For points no further than the radius from the isocentre (r <= radius always) the nearest one is the furthest along the
-axis: one product with all axes and one maximum. Points beyond are looked at one by one, but only those that could be
-nearer than what was found: turning the gantry never brings one nearer than hypot(max(|y| - radius, 0), max(face - rho,
-0)), y its part along the gantry's axis and rho its distance from that."""
+axis, and that is a corner of their convex hull as seen along the gantry's axis: few points and one product. Points
+beyond are looked at one by one, but only those that could be nearer than what was found: turning the gantry never
+brings one nearer than hypot(max(|y| - radius, 0), max(face - rho, 0)), y its part along the gantry's axis and rho its
+distance from that."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
 
 from engines.errors import EngineError
 
@@ -21,6 +23,8 @@ Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 CHUNK = 1 << 21
 """Distances computed at a time (chosen: 16 MB a table)."""
+DIRECT = 8
+"""For fewer gantry angles all points are tried: a hull would take longer (chosen)."""
 
 
 def head_distances(
@@ -36,13 +40,14 @@ def head_distances(
     square = np.einsum("ij,ij->i", points_mm, points_mm)
     is_near = square <= radius_mm**2
     near, far = np.flatnonzero(is_near), np.flatnonzero(~is_near)
-    for axes in _chunks(len(near), len(beam_axes)):
-        along = beam_axes[axes] @ points_mm[near].T
-        first = along.argmax(axis=1)
-        best[axes] = face_mm - np.take_along_axis(along, first[:, None], axis=1)[:, 0]
-        nearest[axes] = near[first]
     for axis in np.unique(gantry_axes, axis=0):
         turns = np.flatnonzero((gantry_axes == axis).all(axis=1))
+        outer = _outermost(points_mm, near, axis) if turns.size > DIRECT else near
+        for part in _chunks(len(outer), len(turns)):
+            along = beam_axes[turns[part]] @ points_mm[outer].T
+            first = along.argmax(axis=1)
+            best[turns[part]] = face_mm - np.take_along_axis(along, first[:, None], axis=1)[:, 0]
+            nearest[turns[part]] = outer[first]
         y = points_mm[far] @ axis
         rho = np.sqrt(np.maximum(square[far] - y**2, 0.0))
         least = np.hypot(np.maximum(np.abs(y) - radius_mm, 0.0), np.maximum(face_mm - rho, 0.0))
@@ -71,6 +76,17 @@ def bore_distances(points_mm: Array, gantry_axes: Array, *, radius_mm: float) ->
         best[turns] = radius_mm - np.sqrt(max(float(r2[first]), 0.0))
         nearest[turns] = first
     return best, nearest
+
+
+def _outermost(points_mm: Array, of: Numbers, axis: Array) -> Numbers:
+    """Those of points (k,) that can be furthest along any direction across an axis: the corners of their convex hull,
+    seen along it."""
+    across = np.linalg.svd(axis[None, :])[2][1:]
+    try:
+        hull = ConvexHull(points_mm[of] @ across.T)
+    except (QhullError, ValueError):  # a line, or fewer than three points: all of them may be
+        return of
+    return np.asarray(of[hull.vertices], np.int64)
 
 
 def _around(points_mm: Array, square: Array, axes: Array, face_mm: float, radius_mm: float) -> Array:

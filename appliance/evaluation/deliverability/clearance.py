@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,25 +17,18 @@ from engines.clearance import TURN_STEP_DEG, Turn, bore_distances, gantry_axes, 
 
 Array = NDArray[np.float64]
 FULL_TURN_DEG = 360.0
+ROUND_DEG = np.arange(0.0, FULL_TURN_DEG, TURN_STEP_DEG)
 NO_SOLIDS = "the machine file has no table 'clearance': nobody has said how large the gantry is"
 NO_CASE = "without the patient's outline nothing can be said about collisions"
 
 
 @dataclass(frozen=True, eq=False)
-class _Place:
-    """Where the distances of one beam are taken from."""
+class _Seen:
+    """One thing from one isocentre: distance_mm, index of its nearest point (m,), at the positions asked for."""
 
-    isocentre_mm: tuple[float, float, float]
-    turn: Turn
-    position: str
-    solids: MachineSolids
-
-    def distances(self, thing: Thing) -> tuple[Array, NDArray[np.int64]]:
-        beam_axes, axes = gantry_axes(self.turn.gantry_deg, self.turn.couch_deg, self.position)
-        offsets = thing.points_mm - np.array(self.isocentre_mm)
-        if self.solids.shape == "bore":
-            return bore_distances(offsets, axes, radius_mm=self.solids.radius_mm)
-        return head_distances(offsets, beam_axes, axes, face_mm=self.solids.face_mm, radius_mm=self.solids.radius_mm)
+    thing: Thing
+    distance_mm: Array
+    index: NDArray[np.int64]
 
 
 def clearance(plan: Plan, view: MachineView, case: Case | None) -> Clearance:
@@ -42,60 +36,79 @@ def clearance(plan: Plan, view: MachineView, case: Case | None) -> Clearance:
     if view.solids is None or case is None or not plan.beams:
         return Clearance(judged=False, limits=(NO_SOLIDS if view.solids is None else NO_CASE,))
     room = room_of(case, view.solids)
-    nearest = [one for beam in plan.beams for one in _of_beam(beam, room, case.patient_position, view.solids)]
-    angles, profile = _whole_turn(plan, room, case.patient_position, view.solids)
-    limits = [*room.limits, *_unscanned(plan, room, view.solids)]
+    nearest: list[Nearest] = []
+    profile = np.full(ROUND_DEG.size, np.inf)
+    for isocentre in dict.fromkeys(beam.isocentre_mm for beam in plan.beams):
+        beams = [beam for beam in plan.beams if beam.isocentre_mm == isocentre]
+        found, least = _from_isocentre(beams, room, case.patient_position, view.solids)
+        nearest += found
+        profile = np.minimum(profile, least)
+    limits = list(room.limits)
     if view.solids.unconfirmed:
         limits.append(f"nobody has confirmed {', '.join(view.solids.unconfirmed)}: measure the machine before use")
     return Clearance(
         judged=True,
         nearest=tuple(nearest),
         whole_turn_mm=float(profile.min()),
-        profile_deg=tuple(angles.tolist()),
+        profile_deg=tuple(ROUND_DEG.tolist()),
         profile_mm=tuple(profile.round(1).tolist()),
         limits=tuple(limits),
+        unseen=tuple(_unseen(plan, room, view.solids)),
     )
 
 
-def _of_beam(beam: Beam, room: Room, position: str, solids: MachineSolids) -> list[Nearest]:
+def _from_isocentre(
+    beams: Sequence[Beam], room: Room, position: str, solids: MachineSolids
+) -> tuple[list[Nearest], Array]:
+    """(nearest places of each beam, least distance at ROUND_DEG over the beams' couch angles). All positions are asked
+    for at once: what is worked out for one gantry angle serves the others."""
+    turns = [_swept(beam) for beam in beams]
+    couches = sorted({beam.control_points[0].couch_deg for beam in beams})
+    gantry = np.concatenate([*(turn.gantry_deg for turn in turns), *(ROUND_DEG for _ in couches)])
+    couch = np.concatenate([*(turn.couch_deg for turn in turns), *(np.full(ROUND_DEG.size, c) for c in couches)])
+    beam_axes, axes = gantry_axes(gantry, couch, position)
+    seen = []
+    for thing in room.things:
+        offsets = thing.points_mm - np.array(beams[0].isocentre_mm)
+        if solids.shape == "bore":
+            distance, index = bore_distances(offsets, axes, radius_mm=solids.radius_mm)
+        else:
+            distance, index = head_distances(
+                offsets, beam_axes, axes, face_mm=solids.face_mm, radius_mm=solids.radius_mm
+            )
+        seen.append(_Seen(thing, distance, index))
+    found, start = [], 0
+    for beam, turn in zip(beams, turns, strict=True):
+        found += [_nearest(beam, turn, one, start) for one in seen]
+        start += turn.gantry_deg.size
+    least = np.min([one.distance_mm[start:] for one in seen], axis=0).reshape(len(couches), -1).min(axis=0)
+    return found, np.asarray(least)
+
+
+def _swept(beam: Beam) -> Turn:
     points = beam.control_points
-    turn = swept(
+    return swept(
         followed_deg(np.array([point.gantry_deg for point in points])),
         followed_deg(np.array([point.couch_deg for point in points])),
     )
-    place, found = _Place(beam.isocentre_mm, turn, position, solids), []
-    for thing in room.things:
-        distance, index = place.distances(thing)
-        at = int(distance.argmin())
-        x, y, z = thing.points_mm[index[at]].round(1).tolist()
-        found.append(
-            Nearest(
-                beam=beam.number,
-                what=thing.what,
-                distance_mm=float(distance[at]),
-                margin_mm=thing.margin_mm,
-                gantry_deg=float(turn.gantry_deg[at] % FULL_TURN_DEG),
-                couch_deg=float(turn.couch_deg[at] % FULL_TURN_DEG),
-                control_point=int(turn.control_point[at]),
-                point_mm=(x, y, z),
-            )
-        )
-    return found
 
 
-def _whole_turn(plan: Plan, room: Room, position: str, solids: MachineSolids) -> tuple[Array, Array]:
-    """(gantry_deg, distance_mm) of the nearest thing, the least over the isocentres and couch angles of the beams."""
-    gantry = np.arange(0.0, FULL_TURN_DEG, TURN_STEP_DEG)
-    least = np.full(gantry.size, np.inf)
-    setups = {(beam.isocentre_mm, point.couch_deg) for beam in plan.beams for point in beam.control_points[:1]}
-    for isocentre, couch in sorted(setups):
-        turn = Turn(np.zeros(gantry.size, np.int64), gantry, np.full(gantry.size, couch))
-        for thing in room.things:
-            least = np.minimum(least, _Place(isocentre, turn, position, solids).distances(thing)[0])
-    return gantry, least
+def _nearest(beam: Beam, turn: Turn, seen: _Seen, start: int) -> Nearest:
+    at = int(seen.distance_mm[start : start + turn.gantry_deg.size].argmin())
+    x, y, z = seen.thing.points_mm[seen.index[start + at]].round(1).tolist()
+    return Nearest(
+        beam=beam.number,
+        what=seen.thing.what,
+        distance_mm=float(seen.distance_mm[start + at]),
+        margin_mm=seen.thing.margin_mm,
+        gantry_deg=float(turn.gantry_deg[at] % FULL_TURN_DEG),
+        couch_deg=float(turn.couch_deg[at] % FULL_TURN_DEG),
+        control_point=int(turn.control_point[at]),
+        point_mm=(x, y, z),
+    )
 
 
-def _unscanned(plan: Plan, room: Room, solids: MachineSolids) -> list[str]:
+def _unseen(plan: Plan, room: Room, solids: MachineSolids) -> list[str]:
     """Where the image cuts the patient off within reach of the head, or anywhere in a bore."""
     found = []
     reach = solids.radius_mm if solids.shape == "head" else np.inf

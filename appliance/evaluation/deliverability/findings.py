@@ -13,7 +13,7 @@ PEERS_NEEDED = 20
 """Author's choice: fewer earlier plans say nothing of a 95th percentile."""
 UNUSUAL_PERCENTILE = 95.0
 """Author's choice."""
-PATIENT, COUCH, UNKNOWN, PEERS = "clearance.patient", "clearance.couch", "clearance.unknown", "deliverability.peers"
+PATIENT, COUCH, UNSEEN, PEERS = "clearance.patient", "clearance.couch", "clearance.unseen", "deliverability.peers"
 
 
 def clearance_findings(clear: Clearance) -> tuple[Finding, ...]:
@@ -30,14 +30,13 @@ def clearance_findings(clear: Clearance) -> tuple[Finding, ...]:
     of_patient = [one for one in clear.nearest if one.what == "patient"]
     of_couch = [one for one in clear.nearest if one.what != "patient"]
     found = [_distance(key, title, near) for (key, title), near in zip(titles, (of_patient, of_couch), strict=True)]
-    unknown = [limit for limit in clear.limits if "unknown" in limit]
     found.append(
         Finding(
-            UNKNOWN,
+            UNSEEN,
             "The image shows all of the patient that the gantry could meet",
             Severity.WARN,
-            Outcome.FOUND if unknown else Outcome.PASSED,
-            "; ".join(unknown) or "the patient ends inside the image or out of the gantry's reach",
+            Outcome.FOUND if clear.unseen else Outcome.PASSED,
+            "; ".join(clear.unseen) or "the patient ends inside the image or out of the gantry's reach",
             CLEARANCE_SOURCE,
         )
     )

@@ -34,8 +34,8 @@ def test_a_round_patient_beside_the_isocentre():
 
 
 def test_beyond_the_rim_distances_are_slanted():
-    """A point 500 mm towards the feet and 315 mm up: 100 mm beside the rim and 100 mm below the face; at gantry 90 it is
-    as far from the axis as before, sqrt(500^2 + 315^2) - 400, and 415 mm below the face."""
+    """A point 500 mm towards the feet and 315 mm up: 100 mm beside the rim and 100 mm below the face; at gantry 90 it
+    is as far from the axis as before, sqrt(500^2 + 315^2) - 400, and 415 mm below the face."""
     point = np.array([[0.0, -315.0, -500.0]])
     distance, _ = head_distances(point, *at(0, 90), **HEAD)
     assert distance[0] == pytest.approx(np.hypot(100.0, 100.0))
@@ -49,8 +49,9 @@ def test_inside_the_head_the_distance_is_below_nothing():
 
 
 def test_a_turned_couch_brings_the_feet_under_the_head():
-    """Feet 500 mm from the isocentre towards the table's foot. With the couch at 90 degrees (IEC 61217: counter-clockwise
-    seen from above) the table's Y points to fixed -X, so the feet lie at +X: the head at gantry 90 is inside by 85 mm."""
+    """Feet 500 mm from the isocentre towards the table's foot. With the couch at 90 degrees (IEC 61217:
+    counter-clockwise seen from above) the table's Y points to fixed -X, so the feet lie at +X: the head at gantry 90 is
+    inside by 85 mm."""
     feet = np.array([[0.0, 0.0, -500.0]])
     ninety, other = (head_distances(feet, *at(g, couch_deg=90.0), **HEAD)[0][0] for g in (90, 270))
     assert ninety == pytest.approx(-85.0)
@@ -99,7 +100,7 @@ def test_a_sweep_stops_at_every_control_point_and_at_most_every_two_degrees():
 @settings(max_examples=60, deadline=None)
 @given(
     points=st.lists(st.tuples(*[st.floats(-900, 900)] * 3), min_size=1, max_size=30),
-    gantry=st.lists(st.floats(0, 360), min_size=1, max_size=6),
+    gantry=st.lists(st.floats(0, 360), min_size=1, max_size=20),
     couch=st.floats(-90, 90),
 )
 def test_the_nearest_point_is_the_one_that_trying_all_finds(points, gantry, couch):

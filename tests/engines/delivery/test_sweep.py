@@ -16,8 +16,8 @@ SECONDS = np.array([1.0, 3.0, 2.0])
 
 
 def test_figures_per_control_arc_and_degree_by_hand():
-    """Two control arcs have dose: 10 and 30 MU over 2 degrees each; the move between them counts nowhere. Leaf 1 moves 4
-    mm in the first, leaf 2 6 mm in the second, leaf 3 never: mean travel (4 + 6) / 2 = 5 mm over 4 degrees."""
+    """Two control arcs have dose: 10 and 30 MU over 2 degrees each; the move between them counts nowhere. Leaf 1 moves
+    4 mm in the first, leaf 2 6 mm in the second, leaf 3 never: mean travel (4 + 6) / 2 = 5 mm over 4 degrees."""
     made = sweep(MU, GANTRY, LEAVES)
     assert (made.control_arcs, made.arc_deg) == (2, 4.0)
     assert made.mu_per_control_arc == pytest.approx(20.0)
@@ -27,10 +27,10 @@ def test_figures_per_control_arc_and_degree_by_hand():
 
 
 def test_speeds_count_each_control_arc_by_its_seconds():
-    """Dose rate: 10 MU in 1 s and 30 MU in 2 s: mean 40/3 MU/s = 800 MU/min; rates 600 and 900, deviation sqrt((1 200^2 +
-    2 100^2) / 3) = sqrt(20000). Gantry: 2 deg in 1 s and 2 in 2 s: mean 4/3 deg/s, deviation sqrt((1 (2/3)^2 + 2 (1/3)^2)
-    / 3) = sqrt(2/9). Leaves (the two that move): mean step 2 mm in 1 s, 3 mm in 2 s: mean 5/3 mm/s, deviation sqrt((1
-    (1/3)^2 + 2 (1/6)^2) / 3) = sqrt(1/18)."""
+    """Dose rate: 10 MU in 1 s and 30 MU in 2 s: mean 40/3 MU/s = 800 MU/min; rates 600 and 900, deviation sqrt((1 200^2
+    + 2 100^2) / 3) = sqrt(20000). Gantry: 2 deg in 1 s and 2 in 2 s: mean 4/3 deg/s, deviation sqrt((1 (2/3)^2 + 2
+    (1/3)^2) / 3) = sqrt(2/9). Leaves (the two that move): mean step 2 mm in 1 s, 3 mm in 2 s: mean 5/3 mm/s, deviation
+    sqrt((1 (1/3)^2 + 2 (1/6)^2) / 3) = sqrt(1/18)."""
     made = sweep(MU, GANTRY, LEAVES, SECONDS)
     rate, gantry, leaves = made.dose_rate_mu_min, made.gantry_speed_deg_s, made.leaf_speed_mm_s
     assert (rate.mean, rate.deviation) == pytest.approx((800.0, np.sqrt(20000.0)))
