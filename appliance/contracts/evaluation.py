@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.deliverability import Deliverability
+from appliance.contracts.image_context import ImageContext
 from appliance.contracts.second_check import SecondCheck
 
 
@@ -76,7 +78,7 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved)."""
+    which is shown beside and never approved). deliverability, image_context: None where nobody asked."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -89,6 +91,8 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    deliverability: Deliverability | None = None
+    image_context: ImageContext | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
