@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, Case, Plan
+from appliance.contracts import Beam, Case, Plan, StructureKind
 from appliance.contracts.collimation import followed_deg
 from appliance.contracts.deliverability import Clearance, Nearest
 from appliance.contracts.machine_view import MachineSolids, MachineView
@@ -33,7 +33,7 @@ class _Seen:
 
 def clearance(plan: Plan, view: MachineView, case: Case | None) -> Clearance:
     """Judged only with a case and a machine whose solids are known; else `limits` says which is missing."""
-    if view.solids is None or case is None or not plan.beams:
+    if view.solids is None or case is None or not _has_outline(case):
         return Clearance(judged=False, limits=(NO_SOLIDS if view.solids is None else NO_CASE,))
     room = room_of(case, view.solids)
     nearest: list[Nearest] = []
@@ -55,6 +55,10 @@ def clearance(plan: Plan, view: MachineView, case: Case | None) -> Clearance:
         limits=tuple(limits),
         unseen=tuple(_unseen(plan, room, view.solids)),
     )
+
+
+def _has_outline(case: Case) -> bool:
+    return any(s.kind is StructureKind.EXTERNAL and (s.contours or not s.voxels.empty) for s in case.structures)
 
 
 def _from_isocentre(

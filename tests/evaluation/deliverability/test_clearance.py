@@ -113,7 +113,10 @@ def test_what_the_image_cuts_off_within_reach_is_said(make_case):
 
 
 def test_without_solids_or_patient_nothing_is_claimed(make_case):
-    for case, solids, words in ((None, HEAD, "outline"), (room(make_case(), ring(150.0)), None, "how large")):
+    empty = room(make_case(), ())
+    nobody = replace(empty, structures=())
+    asked = ((None, HEAD, "outline"), (empty, HEAD, "outline"), (nobody, HEAD, "outline"))
+    for case, solids, words in (*asked, (room(make_case(), ring(150.0)), None, "how large")):
         made = judged(plan(static(0)), case, solids)
         assert not made.clearance.judged and made.clearance.nearest == () and made.clearance.whole_turn_mm is None
         found = finding(made, "clearance.patient")
