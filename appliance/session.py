@@ -109,6 +109,7 @@ class Session(Steps):
     def _assemble(self) -> None:
         case = self.stages.assemble(self.files.received())
         saved = self.files.save("goals.toml", self.stages.choose_goals(case))
+        saved |= self.files.save_attachments(self.stages.attachments(self.standing.patient_key))
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)

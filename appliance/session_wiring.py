@@ -10,6 +10,7 @@ from appliance.case import assemble, read_dose, read_plan
 from appliance.config import Config
 from appliance.contracts import (
     Approval,
+    Attachments,
     CalculatedDose,
     Case,
     Evaluation,
@@ -24,14 +25,16 @@ from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, 
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.report import write_report
+from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
 
-def real_stages(config: Config, identities: IdentityStore) -> Stages:
-    """Raises DeviceUnavailable where the configuration demands a GPU that cannot be used."""
+def real_stages(config: Config, identities: IdentityStore, attached: Attachments | None = None) -> Stages:
+    """attached: in the place of what the store has for the patient. Raises DeviceUnavailable where the configuration
+    demands a GPU that cannot be used."""
     planning = config.planning
     select_device(planning.device)
 
@@ -57,6 +60,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
 
     return Stages(
         assemble=assemble,
+        attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=lambda case: _goal_file(config, case),
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
         plan=plan,

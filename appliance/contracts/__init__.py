@@ -1,6 +1,7 @@
 """The nouns that stages hand to each other: frozen, small, one file each. Frame: DICOM patient LPS, mm, (z, y, x)."""
 
 from appliance.contracts.approval import Approval, Shown
+from appliance.contracts.attachments import Attachments
 from appliance.contracts.case import (
     Case,
     Contour,
@@ -28,6 +29,7 @@ from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanni
 __all__ = [
     "SECOND_DOSE_FILE",
     "Approval",
+    "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
