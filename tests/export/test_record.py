@@ -41,6 +41,7 @@ from .conftest import Approved
 from .peers import Orthanc, tool
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\d.]*\d)")
+FIXED_WORDS = ("ICRU 83", "hottest 0.1 cc", "5 min 17 s", "volume from 0 to 100")
 OVERLAP = Finding("goals.conflict", "Goals stand against each other", Severity.WARN, Outcome.FOUND, "by 3.75 cc", "us")
 
 
