@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.finding import Finding
 from appliance.contracts.goals import Grade
+from appliance.contracts.image_context import ImageContext
 from appliance.contracts.second_check import SecondCheck
 
 
@@ -86,7 +88,8 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). findings: what a person must look at."""
+    which is shown beside and never approved). findings: what a person must look at. The further parts: None or empty
+    where nobody asked for them."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -100,6 +103,8 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
     findings: tuple[Finding, ...] = ()
+    deliverability: Deliverability | None = None
+    image_context: ImageContext | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
