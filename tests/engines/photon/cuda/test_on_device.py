@@ -1,4 +1,5 @@
-"""What only hardware can show: the machine code computes what the CPU computes, and threads that really run at once leave the same bits at every call. Skipped where no CUDA device works; sizes fill an H100."""
+"""What only hardware can show: the machine code computes what the CPU computes, and threads that really run at once
+leave the same bits at every call. Skipped where no CUDA device works; sizes fill an H100."""
 
 from __future__ import annotations
 
