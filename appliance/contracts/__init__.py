@@ -1,6 +1,7 @@
 """The nouns that stages hand to each other: frozen, small, one file each. Frame: DICOM patient LPS, mm, (z, y, x)."""
 
 from appliance.contracts.approval import Approval, Shown
+from appliance.contracts.attachments import Attachments
 from appliance.contracts.case import (
     Case,
     Contour,
@@ -16,7 +17,7 @@ from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedDose
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
-from appliance.contracts.export_set import ExportSet
+from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, Metric, MetricKind
@@ -29,8 +30,10 @@ from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanni
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
+    "RECORD_FILES",
     "SECOND_DOSE_FILE",
     "Approval",
+    "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
