@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.config import Config
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import (
     Approval,
     Attachments,
@@ -41,26 +41,6 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     planning = config.planning
     select_device(planning.device)
 
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
-        notes: list[str] = []
-        trade_offs: list[TradeOff] = []
-        try:
-            with device_errors():
-                tps = PhotonTps(case, goal_set, planning, progress)
-                made, dose = plan_case(
-                    tps,
-                    goal_set,
-                    progress,
-                    sparing_rounds=planning.sparing_rounds,
-                    note=notes.append,
-                    trade_off=trade_offs.append,
-                )
-            return Planned(made, dose, tuple(notes), tuple(trade_offs))
-        except EngineError as error:
-            raise PlanningError(
-                f"the dose engine cannot compute this case ({error}); send the case to support"
-            ) from error
-
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
 
@@ -82,7 +62,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=lambda case: _goal_file(config, case),
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
-        plan=plan,
+        plan=lambda case, goal_set, progress: _planned(planning, case, goal_set, progress),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
@@ -102,6 +82,26 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
+
+
+def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+    """Raises PlanningError, also for what the dose engine cannot compute."""
+    notes: list[str] = []
+    trade_offs: list[TradeOff] = []
+    try:
+        with device_errors():
+            tps = PhotonTps(case, goal_set, planning, progress)
+            made, dose = plan_case(
+                tps,
+                goal_set,
+                progress,
+                sparing_rounds=planning.sparing_rounds,
+                note=notes.append,
+                trade_off=trade_offs.append,
+            )
+        return Planned(made, dose, tuple(notes), tuple(trade_offs))
+    except EngineError as error:
+        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
 
 
 def _goal_file(config: Config, case: Case) -> bytes:
