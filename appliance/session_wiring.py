@@ -30,6 +30,7 @@ from appliance.export.record import write_record
 from appliance.export.report import write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
+from appliance.session_deepen import deepened
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
@@ -66,6 +67,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
+        deepen=lambda subject, judged, progress: deepened(config, subject, judged, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
@@ -122,10 +124,12 @@ def _of_site(site: str, case: Case) -> GoalSet:
     return among[0] if len(among) == 1 else choose_goal_set(case, among)
 
 
-def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:
+def _scheduled(
+    config: Config, case: Case, goal_set: GoalSet, progress: Progress
+) -> tuple[Evaluation | None, CalculatedDose | None, str]:
     """The reference plan recalculated on today's image, at the coordinates it was made for (no couch shift)."""
     if case.reference_plan is None:
-        return None, ""
+        return None, None, ""
     planning = config.planning
     try:
         dose = calculate_dose(
@@ -137,5 +141,5 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
         )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:
-        return None, f"The scheduled plan was not recalculated: {error.sentence}"
-    return evaluate(case, goal_set, dose, facts), ""
+        return None, None, f"The scheduled plan was not recalculated: {error.sentence}"
+    return evaluate(case, goal_set, dose, facts), dose, ""
