@@ -34,6 +34,8 @@ def test_findings_and_trade_offs_are_named_in_words() -> None:
         "<b>PTV D95% ≥ 50 Gy</b> was given up for mean dose of Core-1 (Core-1 Mean ≤ 10 Gy): 75 % of the pull" in shown
     )
     assert "cosine −0.91; hot spots: 25 % of the pull, cosine −0.50" in shown
+    shown = trade_offs((TradeOff("Core", "Mean", "<=", 10.0, "Gy", (), True),))
+    assert "<b>Core Mean ≤ 10 Gy</b> was given up for goals of higher priority" in shown
     assert findings(()) == trade_offs(()) == ""
 
 
