@@ -18,7 +18,7 @@ from appliance.contracts.dose import CalculatedDose, PredictedDose
 from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
 from appliance.contracts.export_set import ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
-from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, Metric, MetricKind
+from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
@@ -49,6 +49,7 @@ __all__ = [
     "GoalResult",
     "GoalSet",
     "Grade",
+    "GuidelineSource",
     "Identity",
     "Image",
     "Jaws",

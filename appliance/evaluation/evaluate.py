@@ -30,7 +30,7 @@ from appliance.contracts import (
 )
 from appliance.errors import EvaluationError
 from appliance.evaluation.dose_on_image import check_dose, dose_on_image
-from appliance.evaluation.goal_choice import goals_for_case
+from appliance.evaluation.goal_reduction import goals_for_case
 from engines.dvh import DoseVolume, cumulative_dvh, dose_at_volume, dose_metric, mean_dose, volume_at_dose
 from engines.grid import VoxelSet
 
