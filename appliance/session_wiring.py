@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
@@ -21,12 +21,22 @@ from appliance.contracts import (
 )
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
-from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
+from appliance.evaluation import (
+    choose_goal_set,
+    evaluate,
+    goal_sets_for_site,
+    goals_for_case,
+    load_goal_set,
+    overlap_notes,
+    scorecard,
+)
+from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.report import write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
+from appliance.session_guidelines import guideline_store
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
@@ -37,6 +47,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     demands a GPU that cannot be used."""
     planning = config.planning
     select_device(planning.device)
+    guidelines = guideline_store(config.node.store, identities)
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         notes: list[str] = []
@@ -61,8 +72,8 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     return Stages(
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
-        choose_goals=lambda case: _goal_file(config, case),
-        goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
+        choose_goals=lambda case: _goal_file(config, guidelines, case),
+        goals_for_case=_goals_for_case,
         plan=plan,
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
@@ -84,22 +95,28 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     )
 
 
-def _goal_file(config: Config, case: Case) -> bytes:
-    """The goal file that the configuration names, or else the shipped one that fits. Raises RefusedGoals."""
+def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
+    """The goal file that the configuration names, or else the one of an active guideline that fits. Raises
+    RefusedGoals; RefusedPackage for a guideline that was altered."""
     if config.planning.goals is not None:
         load_goal_set(config.planning.goals)
         return config.planning.goals.read_bytes()
-    goal_set = _of_site(config.planning.site, case) if config.planning.site else choose_goal_set(case)
-    shipped = files("models") / "guidelines" / f"{goal_set.name}.toml"
-    if not shipped.is_file():
-        raise RefusedGoals(f"the shipped goal file {goal_set.name}.toml is missing; install Couchside again")
-    return shipped.read_bytes()
+    known = guidelines.usable()
+    try:
+        if config.planning.site:
+            known = goal_sets_for_site(config.planning.site, known)
+        goal_set = known[0] if config.planning.site and len(known) == 1 else choose_goal_set(case, known)
+    except RefusedGoals as error:
+        if expired := guidelines.expired():
+            raise RefusedGoals(f"{error.fields['reason']}. {' '.join(expired)}") from error
+        raise
+    return guidelines.goal_file(goal_set.name)
 
 
-def _of_site(site: str, case: Case) -> GoalSet:
-    """The set of a site; where several answer to it, the one that fits the case."""
-    among = goal_sets_for_site(site)
-    return among[0] if len(among) == 1 else choose_goal_set(case, among)
+def _goals_for_case(path: Path, case: Case) -> GoalSet:
+    """What of a goal file applies, with a note for each limit that the anatomy rules out."""
+    goal_set = goals_for_case(load_goal_set(path), case)
+    return replace(goal_set, notes=(*goal_set.notes, *overlap_notes(goal_set, case)))
 
 
 def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:

@@ -18,6 +18,7 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    guidelines,
     identity,
     import_openkbp,
     machines,
@@ -71,4 +72,5 @@ app.command("retry")(decisions.retry)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")

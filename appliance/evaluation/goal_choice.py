@@ -93,8 +93,8 @@ def _guidelines(known: Sequence[GoalSet], case: Case) -> list[GoalSet]:
     if named and not covering:
         raise UncoveredFractionation(
             f"{highest_gy:g} Gy in {fractions} fractions is covered by none of the guidelines for these organs "
-            f"({'; '.join(reason for reason in reasons.values() if reason)}). Name another goal set with --site, or pass "
-            "a goal file for this fractionation with --goals"
+            f"({'; '.join(reason for reason in reasons.values() if reason)}). Name another goal set with --site, or "
+            "pass a goal file for this fractionation with --goals"
         )
     return covering
 

@@ -1,4 +1,4 @@
-"""What of a goal set applies to one patient: prescription filled in, absent structures named, nothing dropped unsaid."""
+"""What of a goal set applies to a patient: prescription filled in, absent structures named, nothing dropped unsaid."""
 
 from __future__ import annotations
 

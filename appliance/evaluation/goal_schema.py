@@ -66,7 +66,9 @@ class _TargetGoal(Table):
         try:
             metric, _ = parse_metric(text)
         except RefusedGoals as error:
-            raise ValueError(f"{error.fields['reason']}, or V100%Rx for a dose in percent of the prescription") from error
+            raise ValueError(
+                f"{error.fields['reason']}, or V100%Rx for a dose in percent of the prescription"
+            ) from error
         if metric.kind is MetricKind.DOSE_AT_PERCENT and metric.argument > 100:
             raise ValueError(f"'{text}' asks for more than 100 % of the volume")
         return text
@@ -204,7 +206,9 @@ class GoalFile(Table):
             if self.fractions < 1:
                 raise ValueError("a file with a prescription needs fractions, from 1 to 60")
             if any(goal.for_structure("x").relative for goal in self.goal):
-                raise ValueError("a file with a prescription gives its limits in Gy, not in percent of the prescription")
+                raise ValueError(
+                    "a file with a prescription gives its limits in Gy, not in percent of the prescription"
+                )
         elif self.covers is None or not self.target_goal or self.fractions:
             raise ValueError(
                 "a file without [[prescription]] limits organs of any course: it needs [covers] and [[target_goal]], "

@@ -94,6 +94,8 @@ def _read(kind: type[_Model], content: bytes, what: str, remedy: str) -> _Model:
     try:
         return kind.model_validate(tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RefusedPackage(f"its {kind.__name__} file is not valid TOML ({error})", what=what, remedy=remedy) from error
+        raise RefusedPackage(
+            f"its {kind.__name__} file is not valid TOML ({error})", what=what, remedy=remedy
+        ) from error
     except ValidationError as error:
         raise RefusedPackage(f"its {kind.__name__} file, {first_fault(error)}", what=what, remedy=remedy) from error

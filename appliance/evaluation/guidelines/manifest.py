@@ -14,7 +14,8 @@ from appliance.evaluation.goal_schema import Covers, Table
 
 MANIFEST = "package.toml"
 
-_VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9-]{1,39}$")
+VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
 
 
 class Manifest(Table):
@@ -23,8 +24,8 @@ class Manifest(Table):
     has a prescription of its own. changes: what is new against the version before, one sentence each."""
 
     format: int = Field(ge=1, le=1)
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$")
-    version: str = Field(pattern=_VERSION.pattern)
+    name: str = Field(pattern=NAME.pattern)
+    version: str = Field(pattern=VERSION.pattern)
     title: str = Field(min_length=3)
     author: str = Field(min_length=2)
     valid_from: date

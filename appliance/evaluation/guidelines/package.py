@@ -136,9 +136,10 @@ def _signature_files(folder: Path, what: str) -> tuple[bytes, bytes]:
 
 def _altered(content: dict[str, bytes], file_list: bytes, what: str) -> RefusedPackage:
     """Names the first file that is not the one that was signed."""
-    listed = dict(
-        reversed(line.split("  ", 1)) for line in file_list.decode("utf-8", "replace").splitlines() if "  " in line
-    )
+    listed: dict[str, str] = {}
+    for line in file_list.decode("utf-8", "replace").splitlines():
+        value, _, path = line.partition("  ")
+        listed[path] = value
     here = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
     differing = sorted(path for path in {*listed, *here} if listed.get(path) != here.get(path))
     first = differing[0] if differing else FILE_LIST

@@ -1,4 +1,4 @@
-"""The guideline packages that ship with Couchside: in models/guidelines, one folder each, signed with the project's key.
+"""The guideline packages that ship with Couchside: in models/guidelines, a folder each, signed with its key.
 
 Each is active at the version that ships as long as nobody has activated another version of it.
 """
