@@ -17,7 +17,7 @@ def choose_goal_set(case: Case, among: Sequence[GoalSet] | None = None) -> GoalS
 
     First the sets with a prescription of their own: one fits if every required target is there, at least one organ it
     limits is there (or it limits none), no PTV of the case is left without a prescription, and the case's own
-    prescription does not contradict it. If none does and the case is prescribed, the guidelines that limit organs
+    prescription does not contradict it, neither in dose nor in fractions. If none does and the case is prescribed, the guidelines that limit organs
     whatever is prescribed: one fits if every PTV is prescribed, an organ it limits is there, and it covers the
     fractionation. Among those that fit, the set wins that names most structures of the case, then the one that misses
     fewest. Raises RefusedGoals if none fits or two fit equally well: then a person must name one;
@@ -69,6 +69,7 @@ def _fits(goal_set: GoalSet, case: Case, present: frozenset[str]) -> bool:
             entry.structure not in wanted or _agrees(entry.dose_gy, wanted[entry.structure])
             for entry in case.prescription
         )
+        and (not case.prescription or case_course(case)[0] in (0, goal_set.fractions))
     )
 
 
