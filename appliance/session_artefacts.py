@@ -154,6 +154,7 @@ class Artefacts:
             plan=export_set.plan.relative_to(self.folder),
             doses=tuple(path.relative_to(self.folder) for path in export_set.doses),
             structures=export_set.structures.relative_to(self.folder),
+            documents=tuple(path.relative_to(self.folder) for path in export_set.documents),
         )
         hashes = {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -170,6 +171,7 @@ class Artefacts:
             plan=self.folder / stored.plan,
             doses=tuple(self.folder / path for path in stored.doses),
             structures=self.folder / stored.structures,
+            documents=tuple(self.folder / path for path in stored.documents),
         )
 
 

@@ -53,7 +53,8 @@ class Stages:
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
     that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
     or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
-    the export set of a plan that nobody approved, which `send` refuses."""
+    the export set of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the
+    record beside a written set, and names in the set what of it shall be sent."""
 
     assemble: Callable[[Sequence[Received]], Case]
     attachments: Callable[[str], Attachments]
@@ -71,5 +72,6 @@ class Stages:
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
     write_proposal: Callable[[Case, Plan, CalculatedDose, Path], ExportSet]
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
+    write_record: Callable[[Case, Plan, Evaluation, Approval | None, ExportSet], tuple[ExportSet, tuple[Path, ...]]]
     write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
     send: Callable[[ExportSet, Progress], None]

@@ -33,6 +33,7 @@ from appliance.evaluation import (
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
+from appliance.export.record import write_record
 from appliance.export.report import write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
@@ -69,6 +70,16 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     def export_set(case: Case, made: Plan, dose: CalculatedDose, approval: Approval, folder: Path) -> ExportSet:
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
+    def record(
+        case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
+    ) -> tuple[ExportSet, tuple[Path, ...]]:
+        files = write_record(case, made, judged, scorecard(judged), approval, written)
+        if not config.peer.send_record:
+            return written, files.paths
+        documents = {document.path: document.sha256 for document in files.documents}
+        sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
+        return sent, files.paths
+
     return Stages(
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
@@ -90,6 +101,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
+        write_record=record,
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )

@@ -15,9 +15,8 @@ from appliance.audit import AuditLog
 from appliance.cli.attach import Notes, Prior, attached
 from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
 from appliance.cli.output import progress, result
-from appliance.cli.results import copy_results, load, publish, scorecard_table, staged
+from appliance.cli.results import BESIDE, copy_results, load, publish, scorecard_table, staged
 from appliance.config import Config
-from appliance.contracts import SECOND_DOSE_FILE
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
 from appliance.session_wiring import real_stages
@@ -55,9 +54,7 @@ def replan(
         tell("writing", 1.0)
         written = write_proposal(session, staging)
         copy_results(session, staging)
-        files = [path.name for path in written.files] + [
-            SECOND_DOSE_FILE for path in staging.iterdir() if path.name == SECOND_DOSE_FILE
-        ]
+        files = [path.name for path in written.files] + [name for name in BESIDE if (staging / name).exists()]
         publish(staging, out)
         summary = session.standing.summary()
     document = {

@@ -16,7 +16,7 @@ from appliance.contracts.case import (
 from appliance.contracts.command import Command
 from appliance.contracts.dose import CalculatedDose, PredictedDose
 from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
-from appliance.contracts.export_set import ExportSet
+from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
@@ -27,6 +27,7 @@ from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDif
 from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
 
 __all__ = [
+    "RECORD_FILES",
     "SECOND_DOSE_FILE",
     "Approval",
     "Attachments",
