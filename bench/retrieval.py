@@ -1,4 +1,5 @@
-"""How well questions find their passage: by words, by meaning, fused; and how well the unanswerable ones are told apart.
+"""How well questions find their passage: by words, by meaning, fused; and how well the unanswerable ones are told
+apart.
 
     python bench/retrieval.py [--split test|dev|all] [--misses] [--write-vectors]
 

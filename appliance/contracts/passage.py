@@ -9,8 +9,8 @@ from appliance.contracts.goals import Comparator, Metric
 
 @dataclass(frozen=True)
 class PassageLimit:
-    """A number that the passage speaks of. unit: 'Gy', '%' or 'cc'. fractions: the course it holds for, 0 where it holds
-    at conventional fractions or is not bound to a number of them."""
+    """A number that the passage speaks of. unit: 'Gy', '%' or 'cc'. fractions: the course it holds for, 0 where it
+    holds at conventional fractions or is not bound to a number of them."""
 
     metric: str
     comparator: str
@@ -52,9 +52,9 @@ class Passage:
 
 @dataclass(frozen=True)
 class PassageMatch:
-    """One passage found. by_goal: it speaks of the goal's own structure and metric. similarity: cosine of the meanings of
-    question and passage, -1 to 1, None without the sentence encoder. word_rank, meaning_rank: its place in either order,
-    0 if not in it. score: reciprocal ranks, summed."""
+    """One passage found. by_goal: it speaks of the goal's own structure and metric. similarity: cosine of the meanings
+    of question and passage, -1 to 1, None without the sentence encoder. word_rank, meaning_rank: its place in either
+    order, 0 if not in it. score: reciprocal ranks, summed."""
 
     passage: Passage
     score: float
@@ -66,8 +66,8 @@ class PassageMatch:
 
 @dataclass(frozen=True)
 class PassageAnswer:
-    """What a question found, best first. answered: false where nothing is near enough to be called an answer; the matches
-    are then only the nearest. notes: what a reader must know, such as a search by words alone."""
+    """What a question found, best first. answered: false where nothing is near enough to be called an answer; the
+    matches are then only the nearest. notes: what a reader must know, such as a search by words alone."""
 
     question: str
     answered: bool
@@ -77,8 +77,8 @@ class PassageAnswer:
 
 @dataclass(frozen=True)
 class GoalAsked:
-    """A goal as asked for: structure (TG-263), and where given its metric, limit (unit as the metric's), the fractions of
-    the course, and the passage it names itself."""
+    """A goal as asked for: structure (TG-263), and where given its metric, limit (unit as the metric's), the fractions
+    of the course, and the passage it names itself."""
 
     structure: str
     metric: Metric | None = None

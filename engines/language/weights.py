@@ -1,7 +1,7 @@
 """Weights of a BERT-type encoder: read from a safetensors file, with the sizes its config.json states.
 
-The format (https://github.com/huggingface/safetensors, README, "Format"): eight bytes, little-endian, give the length of
-a JSON header that names each tensor's type, shape and byte range; the bytes follow.
+The format (https://github.com/huggingface/safetensors, README, "Format"): eight bytes, little-endian, give the length
+of a JSON header that names each tensor's type, shape and byte range; the bytes follow.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def read_safetensors(path: Path) -> Tensors:
     try:
         header = cast(dict[str, dict[str, object]], json.loads(data[8 : 8 + length]))
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {
-            name: _tensor(data, 8 + length, entry) for name, entry in entries.items() if entry["dtype"] in _TYPES
-        }
+        return {name: _tensor(data, 8 + length, entry) for name, entry in entries.items() if entry["dtype"] in _TYPES}
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{path.name} contradicts its header ({error})") from error
 

@@ -53,8 +53,8 @@ def question_of(goal: GoalAsked) -> str:
 
 
 def order_for_goal(goal: GoalAsked, passages: Sequence[Passage]) -> list[str]:
-    """Ids of the passages that speak of the goal: the one it names, then those with its structure and metric (same course
-    and nearest limit first), then those with its structure."""
+    """Ids of the passages that speak of the goal: the one it names, then those with its structure and metric (same
+    course and nearest limit first), then those with its structure."""
     scored: list[tuple[tuple[float, ...], str]] = []
     for place, passage in enumerate(passages):
         if passage.id == goal.passage:
@@ -82,7 +82,11 @@ def _distance(goal: GoalAsked, passage: Passage) -> tuple[float, float, float]:
         return (0.0, 0.0, 0.0)
     kind = _family(goal.metric)
     found = [
-        (0.0, 0.0 if limit.fractions in (0, goal.fractions) or _is_long(goal) == _is_long(limit) else 1.0, _off(goal, limit))
+        (
+            0.0,
+            0.0 if limit.fractions in (0, goal.fractions) or _is_long(goal) == _is_long(limit) else 1.0,
+            _off(goal, limit),
+        )
         for limit in passage.limits
         if _family(Metric.parse(limit.metric)) == kind
     ]
@@ -99,7 +103,9 @@ def _is_long(entry: GoalAsked | PassageLimit) -> bool:
 
 def _off(goal: GoalAsked, limit: PassageLimit) -> float:
     course = 0.0 if limit.fractions == goal.fractions else 0.01
-    return course + (abs(limit.limit - goal.limit) / max(goal.limit, limit.limit, 1e-9) if goal.limit is not None else 0.0)
+    return course + (
+        abs(limit.limit - goal.limit) / max(goal.limit, limit.limit, 1e-9) if goal.limit is not None else 0.0
+    )
 
 
 def _family(metric: Metric) -> tuple[str, float]:

@@ -21,7 +21,8 @@ from appliance.contracts.passage import Passage
 from appliance.errors import EvaluationError
 
 WEIGHTS = {"title": 3.0, "body": 1.0, "organs": 3.0}
-"""Of the columns in BM25. Chosen on the questions of split 'dev': a word in title or organ says what the passage is of."""
+"""Of the columns in BM25. Chosen on the questions of split 'dev': a word in title or organ says what the passage is
+of."""
 
 RESEMBLES = 0.78
 """Least ratio of difflib (Ratcliff and Obershelp) for a misspelt word; chosen on split 'dev'."""
@@ -32,12 +33,13 @@ SHORTEST_CORRECTED = 5
 _WORD = re.compile(r"[a-z0-9][a-z0-9./-]*[a-z0-9]|[a-z0-9]", re.IGNORECASE)
 _PART = re.compile(r"[a-z0-9]+")
 
-STOP_WORDS = frozenset(
-    "a about after all also an and any are as at be been but by can could do does for from get gets had has have he her "
-    "here him his how i if in into is it its keep know let long made make many may me might more most much must my near "
-    "not of often on one or our out she should so some such tell than that the their them then there these they this to "
-    "too up us was way we were what when where which while who why will with would you your".split()
-)
+_STOPS = """
+a about after all also an and any are as at be been but by can could do does for from get gets had has have he
+her here him his how i if in into is it its keep know let long made make many may me might more most much must
+my near not of often on one or our out she should so some such tell than that the their them then there these
+they this to too up us was way we were what when where which while who why will with would you your
+"""
+STOP_WORDS = frozenset(_STOPS.split())
 """Words that say nothing of the subject. Chosen."""
 
 
@@ -61,7 +63,9 @@ class WordIndex:
                 "tokenize = 'porter unicode61 remove_diacritics 2')"
             )
         except sqlite3.OperationalError as error:
-            raise EvaluationError(f"this Python's SQLite cannot search text ({error}); install one with FTS5") from error
+            raise EvaluationError(
+                f"this Python's SQLite cannot search text ({error}); install one with FTS5"
+            ) from error
         rows = [(p.id, p.title, _body(p), _organs(p)) for p in passages]
         self._db.executemany("INSERT INTO passage VALUES (?, ?, ?, ?)", rows)
         self._vocabulary = sorted({part for row in rows for text in row[1:] for part in _PART.findall(text.lower())})

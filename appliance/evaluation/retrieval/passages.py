@@ -19,7 +19,9 @@ from appliance.contracts.goals import Metric
 from appliance.contracts.passage import Passage, PassageLimit
 from appliance.errors import RefusedGoals
 
-_LIMIT = re.compile(r"^(?P<metric>\S+) (?P<comparator><=|>=) (?P<limit>\d+(?:\.\d+)?) (?P<unit>Gy|%|cc)(?: in (?P<fx>\d+))?$")
+_LIMIT = re.compile(
+    r"^(?P<metric>\S+) (?P<comparator><=|>=) (?P<limit>\d+(?:\.\d+)?) (?P<unit>Gy|%|cc)(?: in (?P<fx>\d+))?$"
+)
 
 
 class _Table(BaseModel):

@@ -1,4 +1,5 @@
-"""The library: search by words and by meaning, fused by reciprocal rank, and a plain statement where nothing answers."""
+"""The library: search by words and by meaning, fused by reciprocal rank, and a plain statement where nothing
+answers."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from engines.language.encoder import SentenceEncoder
 from engines.ranking import fused
 
 CONSIDERED = 10
-"""Places of either order that enter the fusion; chosen on split 'dev' among 10, 20 and 40: beyond ten, ranks are noise."""
+"""Places of either order that enter the fusion; chosen on split 'dev' among 10, 20 and 40: beyond ten, ranks are
+noise."""
 
 GOAL_CONSIDERED = 20
 """Passages that a goal's words may bring in behind those of its own. Chosen."""
