@@ -81,7 +81,7 @@ class WordIndex:
             if meant:
                 terms += _PART.findall(meant.lower())
             for part in _PART.findall(word):
-                if part in STOP_WORDS or (meant and part not in self._known):
+                if part in STOP_WORDS or _is_letter(part) or (meant and part not in self._known):
                     continue
                 terms.append(part)
                 if part in self._known or part.isdigit() or self._matches(part):
@@ -134,6 +134,11 @@ def as_read(question: str, words: Words) -> str:
         return f"{word} ({meant})" if meant else word
 
     return _WORD.sub(spelt, question)
+
+
+def _is_letter(part: str) -> bool:
+    """Single letters are in a question by chance."""
+    return len(part) == 1 and part.isalpha()
 
 
 @cache
