@@ -25,6 +25,7 @@ from appliance.cli import (
     replan,
     serve,
     sessions,
+    why,
 )
 from appliance.dicomio.files import software_version
 from appliance.node import log_to_stderr
@@ -69,6 +70,7 @@ app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
 app.command("stop")(decisions.stop)
 app.command("retry")(decisions.retry)
+app.command("why")(why.why)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
