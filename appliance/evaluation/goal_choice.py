@@ -17,11 +17,13 @@ def choose_goal_set(case: Case, among: Sequence[GoalSet] | None = None) -> GoalS
 
     First the sets with a prescription of their own: one fits if every required target is there, at least one organ it
     limits is there (or it limits none), no PTV of the case is left without a prescription, and the case's own
-    prescription does not contradict it, neither in dose nor in fractions. If none does and the case is prescribed, the guidelines that limit organs
-    whatever is prescribed: one fits if every PTV is prescribed, an organ it limits is there, and it covers the
-    fractionation. Among those that fit, the set wins that names most structures of the case, then the one that misses
-    fewest. Raises RefusedGoals if none fits or two fit equally well: then a person must name one;
-    UncoveredFractionation where a guideline fits in everything else.
+    prescription does not contradict it, neither in dose nor in fractions. If none does and the case is prescribed, the
+    guidelines that limit organs whatever is prescribed: one fits if every PTV is prescribed, an organ it limits is
+    there, and it covers the fractionation. Among those that fit, the set wins that names most structures of the case,
+    then the one that misses fewest.
+
+    Raises RefusedGoals if none fits or two fit equally well: then a person must name one; UncoveredFractionation where
+    a guideline fits in everything else.
     """
     known = tuple(list_goal_sets() if among is None else among)
     automatic = [goal_set for goal_set in known if goal_set.automatic]

@@ -11,6 +11,7 @@ import pytest
 from appliance.contracts import ClinicalGoal, GoalSet
 from appliance.evaluation import goal_set_for_site, list_goal_sets
 from appliance.evaluation.guidelines.shipped import project_keys, shipped_packages
+from appliance.evaluation.retrieval import shipped_passages
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDELINES = ROOT / "models" / "guidelines"
@@ -63,12 +64,34 @@ def test_every_name_is_one_of_tg263() -> None:
 
 
 def test_every_passage_that_is_referred_to_exists() -> None:
-    folder = GUIDELINES / "passages"
-    known = {
-        passage["id"] for path in folder.glob("*.toml") for passage in tomllib.loads(path.read_text("utf-8"))["passage"]
-    }
+    known = {passage.id for passage in shipped_passages()}
     wanted = {goal.passage for _, goal in every_goal() if goal.passage}
     assert wanted <= known, f"no such passage: {', '.join(sorted(wanted - known))}"
+
+
+def test_limits_are_those_of_the_passages_which_somebody_else_wrote_down() -> None:
+    """Goals and passages were taken from the papers separately, so a slip of one shows against the other."""
+    passages = {passage.id: passage for passage in shipped_passages()}
+    compared, differing = 0, []
+    for goal_set, goal in every_goal():
+        if not goal.passage or not goal.structure or goal.relative:
+            continue
+        told = [
+            limit.limit
+            for limit in passages[goal.passage].limits
+            if _family(limit.metric) == _family(str(goal.metric))
+            and (not limit.fractions or not goal_set.fraction_counts or limit.fractions in goal_set.fraction_counts)
+        ]
+        compared += bool(told)
+        if told and goal.limit not in told:
+            differing.append(f"{goal_set.name}: {goal}, passage {goal.passage}: {told}")
+    assert not differing, differing
+    assert compared > 200
+
+
+def _family(metric: str) -> str:
+    """The reports give maxima of a point or of a hundredth of a cc."""
+    return "Max" if metric in ("Max", "D0.03cc", "D0.035cc") else metric
 
 
 # Marks et al., Int J Radiat Oncol Biol Phys 76(3 Suppl):S10, 2010, Table 1.

@@ -20,11 +20,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.contracts import GoalSet, GuidelineSource
+from appliance.contracts.passage import Passage
 from appliance.errors import RefusedGoals, RefusedPackage
 from appliance.evaluation.goal_files import parse_goal_set, with_source
 from appliance.evaluation.goal_schema import Covers
 from appliance.evaluation.guidelines.keys import PublicKey, sign, signed_by
 from appliance.evaluation.guidelines.manifest import MANIFEST, Manifest, read_manifest
+from appliance.evaluation.retrieval.passages import load_passages, shipped_passages
 
 FILE_LIST, SIGNATURE = "SHA256SUMS", "signature.toml"
 LARGEST_FILE_BYTES = 1024 * 1024
@@ -44,6 +46,8 @@ class Package:
     signer: str
     goal_sets: tuple[GoalSet, ...]
     content: tuple[tuple[str, bytes], ...]
+    passages: tuple[Passage, ...]
+    """Its own; its goals may name those that ship with Couchside too."""
     signature: tuple[bytes, bytes]
     """The bytes of SHA256SUMS and of signature.toml."""
 
@@ -81,14 +85,16 @@ def read_package(folder: Path, keys: Sequence[PublicKey]) -> Package:
     digest = hashlib.sha256(file_list).hexdigest()
     source = GuidelineSource(manifest.name, manifest.version, digest, key.signer)
     sets = tuple(replace(one, guideline=source) for one in _goal_sets(content, manifest, what))
-    return Package(manifest, digest, key.signer, sets, tuple(content.items()), (file_list, signature))
+    passages = _passages(folder, content, sets, what)
+    return Package(manifest, digest, key.signer, sets, tuple(content.items()), passages, (file_list, signature))
 
 
 def sign_package(folder: Path, key: Ed25519PrivateKey) -> str:
     """Writes SHA256SUMS and signature.toml into a folder whose files are in order; returns the digest. Raises
     RefusedPackage naming what is not, and OSError."""
     content = _files(folder, folder.name)
-    _goal_sets(content, read_manifest(content[MANIFEST], folder.name), folder.name)
+    sets = _goal_sets(content, read_manifest(content[MANIFEST], folder.name), folder.name)
+    _passages(folder, content, sets, folder.name)
     file_list = canonical_list(content)
     (folder / FILE_LIST).write_bytes(file_list)
     (folder / SIGNATURE).write_bytes(sign(key, file_list))
@@ -168,6 +174,22 @@ def _goal_sets(content: dict[str, bytes], manifest: Manifest, what: str) -> tupl
     if not sets:
         raise RefusedPackage("it has no goal file", what=what, remedy=remedy)
     return tuple(sets)
+
+
+def _passages(folder: Path, content: dict[str, bytes], sets: Sequence[GoalSet], what: str) -> tuple[Passage, ...]:
+    """The package's own passages. Every passage that a goal names must be one of them or one that ships."""
+    remedy = "Correct the passage files or the goals' passage keys, then sign the package again"
+    try:
+        own = load_passages(folder / "passages") if any(path.startswith("passages/") for path in content) else ()
+    except RefusedGoals as error:
+        raise RefusedPackage(str(error.fields["reason"]), what=what, remedy=remedy) from error
+    known = {passage.id for passage in (*own, *shipped_passages())}
+    for goal_set in sets:
+        for goal in (*goal_set.target_goals, *goal_set.goals):
+            if goal.passage and goal.passage not in known:
+                reason = f"'{goal}' of '{goal_set.name}' names the passage {goal.passage}, which does not exist"
+                raise RefusedPackage(reason, what=what, remedy=remedy)
+    return own
 
 
 def _demand_covered(goal_set: GoalSet, manifest: Manifest, what: str) -> None:

@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from appliance.contracts import GoalSet
+from appliance.contracts.passage import Passage
 from appliance.errors import RefusedPackage
 from appliance.evaluation.guidelines.decision import Decision, Verify, read_decisions
 from appliance.evaluation.guidelines.keys import PublicKey, read_key
@@ -126,6 +127,10 @@ class GuidelineStore:
             for one in self.active()
             if (why := one.package.expired(today))
         )
+
+    def passages(self) -> tuple[Passage, ...]:
+        """The active packages' own passages, beside those that ship with Couchside."""
+        return tuple(passage for one in self.active() for passage in one.package.passages)
 
     def goal_file(self, goal_set: str) -> bytes:
         """The bytes of an active goal file with its package written at the end. Raises RefusedPackage."""
