@@ -108,6 +108,11 @@ class ClinicalGoal:
     passage: str = ""
     relative: Literal["", "limit", "metric"] = ""
 
+    @property
+    def caps_dose(self) -> bool:
+        """Less dose can only help it: an upper limit, or a volume that must stay below a dose."""
+        return (self.comparator is Comparator.AT_MOST) != (self.metric.kind is MetricKind.COLD_VOLUME)
+
     def met_by(self, value: float) -> bool:
         return self.comparator.holds(value, self.limit)
 
@@ -144,8 +149,9 @@ class GoalSet:
 
     also_for: further sites it may be asked for by; where several sets answer to a site, the case's structures decide.
     optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
-    the structures of a case, without being named. notes: what a reader must know, such as goals left out because the
-    case lacks their structure. digest: SHA-256 of everything but itself and the notes.
+    the structures of a case, without being named. notes: what a reader must know. left_out: goals that do not apply to
+    the case at hand because it lacks their structure. digest: SHA-256 of everything but itself, notes,
+    left_out and the package.
     """
 
     name: str
@@ -162,6 +168,7 @@ class GoalSet:
     automatic: bool = True
     also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[ClinicalGoal, ...] = ()
     target_goals: tuple[ClinicalGoal, ...] = ()
     fraction_gy: tuple[float, float] | None = None
     fraction_counts: tuple[int, ...] = ()

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from appliance.contracts import Case, GoalSet
 from appliance.errors import RefusedGoals, UncoveredFractionation
 from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, uncovered
-from appliance.evaluation.goal_reduction import present_structures, targets_of, with_pairs
+from appliance.evaluation.goal_reduction import goals_for_case, present_structures, targets_of, with_pairs
 from appliance.evaluation.guidelines.shipped import list_goal_sets
+
+__all__ = ["choose_goal_set", "goal_set_for_site", "goal_sets_for_site", "goals_for_case", "site_names"]
 
 
 def choose_goal_set(case: Case, among: Sequence[GoalSet] | None = None) -> GoalSet:

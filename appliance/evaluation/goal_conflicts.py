@@ -1,77 +1,39 @@
-"""Goals that cannot hold together: on paper (refused), or because an organ lies in a target (said in words).
-
-A cumulative dose-volume histogram only falls, so the dose that p % of a volume receive at least, D_p%, only falls as p
-grows, from Max (p = 0) to Min (p = 100). Every pair of limits on one structure that this rules out is a contradiction.
-"""
+"""Goals that cannot hold together: on paper (refused), or because an organ lies in a target (said in words)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind
+from appliance.evaluation.contradictions import contradictory
 from engines.grid import VoxelSet
 
 SMALLEST_OVERLAP_CC = 0.05
 """Below this an overlap is the rasterisation of two touching contours (chosen: about two voxels of 3 mm)."""
 
-
-@dataclass(frozen=True)
-class _Point:
-    """A limit as a point of the histogram: `percent` of the volume, `dose_gy`. A lower limit wants the curve to pass
-    above the point, an upper one below."""
-
-    percent: float
-    dose_gy: float
-    goal: ClinicalGoal
+_ANY_CC = 100.0
+"""Volume handed on where no goal of the pair is in cc, so that it does not count."""
 
 
-def contradictions(goals: Sequence[ClinicalGoal]) -> tuple[str, ...]:
-    """A sentence for each pair of goals on one structure that no dose can meet: a lower limit above an upper one of the
-    same metric, or at a larger share of the volume. Limits by volume in cc are compared only with the same metric."""
-    found = []
-    by_structure: dict[str, list[ClinicalGoal]] = {}
-    for goal in goals:
-        by_structure.setdefault(goal.structure, []).append(goal)
-    for same in by_structure.values():
-        lower = [goal for goal in same if goal.comparator is Comparator.AT_LEAST]
-        upper = [goal for goal in same if goal.comparator is Comparator.AT_MOST]
-        for low in lower:
-            found += [f"'{low}' and '{high}' cannot both hold" for high in upper if _exclude(low, high)]
-    return tuple(found)
+def sure_contradictions(goals: Sequence[ClinicalGoal]) -> tuple[str, ...]:
+    """A sentence for each pair of goals on one structure that no dose can meet, whatever the structure's volume. Pairs
+    that contradict each other only on a patient's volumes become findings of the evaluation."""
+    return tuple(
+        f"'{one}' and '{other}' cannot both hold"
+        for one, other in combinations(goals, 2)
+        if one.structure == other.structure and _surely(one, other)
+    )
 
 
-def _exclude(low: ClinicalGoal, high: ClinicalGoal) -> bool:
-    if (low.metric, low.unit, low.relative) == (high.metric, high.unit, high.relative):
-        return low.limit > high.limit
-    if low.unit == "%Rx" or high.unit == "%Rx":
-        if low.unit != high.unit:
-            return False
-    elif low.relative or high.relative:
-        return False
-    below, above = _point(low), _point(high)
-    if below is None or above is None:
-        return False
-    return above.percent <= below.percent and above.dose_gy < below.dose_gy
-
-
-def _point(goal: ClinicalGoal) -> _Point | None:
-    kind = goal.metric.kind
-    if kind is MetricKind.MAX:
-        return _Point(0.0, goal.limit, goal)
-    if kind is MetricKind.MIN:
-        return _Point(100.0, goal.limit, goal)
-    if kind is MetricKind.DOSE_AT_PERCENT:
-        return _Point(goal.metric.argument, goal.limit, goal)
-    if kind is MetricKind.MEAN and goal.comparator is Comparator.AT_LEAST:
-        return _Point(0.0, goal.limit, goal)
-    if kind is MetricKind.MEAN:
-        return _Point(100.0, goal.limit, goal)
-    if kind is MetricKind.VOLUME_AT_DOSE and goal.unit == "%":
-        return _Point(goal.limit, goal.metric.argument, goal)
-    return None
+def _surely(one: ClinicalGoal, other: ClinicalGoal) -> bool:
+    if (one.metric, one.unit, one.relative) == (other.metric, other.unit, other.relative):
+        low, high = (one, other) if one.comparator is Comparator.AT_LEAST else (other, one)
+        return low.comparator is not high.comparator and low.limit > high.limit
+    in_cc = any(goal.unit == "cc" or goal.metric.kind is MetricKind.DOSE_AT_CC for goal in (one, other))
+    return not in_cc and one.relative == other.relative and contradictory(one, other, _ANY_CC)
 
 
 def overlap_notes(goal_set: GoalSet, case: Case) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ _GOAL_SET = TypeAdapter(GoalSet)
 
 
 def with_digest(goal_set: GoalSet) -> GoalSet:
-    """The same goals with the SHA-256 of their canonical JSON; digest, notes and package left out."""
-    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=(), guideline=None))
+    """The same goals with the SHA-256 of their canonical JSON; digest, notes, goals left out and package do not
+    count."""
+    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=(), left_out=(), guideline=None))
     return replace(goal_set, digest=hashlib.sha256(canonical).hexdigest())
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet
 from appliance.errors import ContradictoryGoals, RefusedGoals, UncoveredFractionation
 from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, uncovered
-from appliance.evaluation.goal_conflicts import contradictions
+from appliance.evaluation.goal_conflicts import sure_contradictions
 from appliance.evaluation.goal_files import with_digest
 from appliance.evaluation.goal_schema import relative_resolved
 
@@ -17,8 +17,8 @@ PAIRED = ("Lung", "Kidney", "Parotid", "Eye", "Hippocampus", "Cochlea", "OpticNr
 
 
 def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
-    """The part of `goal_set` that applies to `case`, with a note for each goal left out. Applying it twice changes
-    nothing.
+    """The part of `goal_set` that applies to `case`, with a note for each goal left out, which is kept in `left_out`.
+    Applying it twice changes nothing.
 
     A guideline without a prescription takes targets, doses and fractions from the case: its template becomes goals on
     each prescribed target (upper limits only on those of the highest dose, because a lower one touches it), and limits
@@ -42,10 +42,10 @@ def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
             "or --goals"
         )
     absent_levels = tuple(name for name in goal_set.optional_targets if name not in present)
-    goals = _applicable(goal_set, present, absent_levels, notes)
+    goals, left_out = _applicable(goal_set, present, absent_levels, notes)
     if not goals:
         raise RefusedGoals(f"none of the goals of '{goal_set.name}' applies to the structures of this case")
-    if found := contradictions(goals):
+    if found := sure_contradictions(goals):
         raise ContradictoryGoals(f"{'; '.join(found)} (in '{goal_set.name}'); correct the goal file")
     notes.extend(_prescription_notes(goal_set, case))
     adapted = replace(
@@ -54,6 +54,7 @@ def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
         optional_targets=tuple(name for name in goal_set.optional_targets if name in present),
         goals=tuple(goals),
         notes=(*goal_set.notes, *(note for note in notes if note not in goal_set.notes)),
+        left_out=(*goal_set.left_out, *left_out),
     )
     return with_digest(adapted)
 
@@ -102,8 +103,10 @@ def _prescribed_by(goal_set: GoalSet, case: Case, notes: list[str]) -> GoalSet:
 
 def _applicable(
     goal_set: GoalSet, present: frozenset[str], absent_levels: tuple[str, ...], notes: list[str]
-) -> list[ClinicalGoal]:
+) -> tuple[list[ClinicalGoal], list[ClinicalGoal]]:
+    """(goals that are judged, goals that are not, because a structure is absent)."""
     goals: list[ClinicalGoal] = []
+    left_out: list[ClinicalGoal] = []
     for goal in goal_set.goals:
         parts = []
         for part in goal.structure.split("+"):
@@ -115,10 +118,11 @@ def _applicable(
                 parts.append(part)
         kept = [part for part in parts if part not in absent_levels]
         if parts[0] not in present or any(part not in present for part in kept):
+            left_out.append(goal)
             notes.append(f"Left out, because the case has no such structure: {goal}")
         else:
             goals.append(replace(goal, structure="+".join(kept)))
-    return goals
+    return goals, left_out
 
 
 def _prescription_notes(goal_set: GoalSet, case: Case) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet, GuidelineSource, Metric, MetricKind
 from appliance.errors import RefusedGoals
-from appliance.evaluation.goal_conflicts import contradictions
+from appliance.evaluation.goal_conflicts import sure_contradictions
 
 LARGEST_DOSE_GY = 200.0
 """Chosen, because no photon course prescribes or allows more; a larger number is cGy written for Gy."""
@@ -193,9 +193,9 @@ class GoalFile(Table):
             for part in goal.structure.split("+"):
                 if part.upper().startswith("PTV") and part not in names:
                     raise ValueError(f"the goal on {part} needs a prescription for {part}")
-        if found := contradictions([goal.goal() for goal in self.goal]):
+        if found := sure_contradictions([goal.goal() for goal in self.goal]):
             raise ValueError(found[0])
-        if found := contradictions([goal.for_structure("each target") for goal in self.target_goal]):
+        if found := sure_contradictions([goal.for_structure("each target") for goal in self.target_goal]):
             raise ValueError(found[0])
         return self
 
