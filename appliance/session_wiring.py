@@ -28,7 +28,6 @@ from appliance.evaluation import (
     goal_sets_for_site,
     goals_for_case,
     load_goal_set,
-    overlap_notes,
     scorecard,
 )
 from appliance.evaluation.guidelines.store import GuidelineStore
@@ -42,6 +41,10 @@ from appliance.session_guidelines import guideline_store
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
+
+NOTE_UNSIGNED = (
+    "The goals are from a file that was named by hand (--goals or planning.goals), not from a signed guideline package"
+)
 
 
 def real_stages(config: Config, identities: IdentityStore, attached: Attachments | None = None) -> Stages:
@@ -133,9 +136,11 @@ def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
 
 
 def _goals_for_case(path: Path, case: Case) -> GoalSet:
-    """What of a goal file applies, with a note for each limit that the anatomy rules out."""
-    goal_set = goals_for_case(load_goal_set(path), case)
-    return replace(goal_set, notes=(*goal_set.notes, *overlap_notes(goal_set, case)))
+    """What of a session's copy of a goal file applies. A file of one's own is followed, and it is said."""
+    goal_set = load_goal_set(path)
+    if goal_set.guideline is None:
+        goal_set = replace(goal_set, notes=(*goal_set.notes, NOTE_UNSIGNED))
+    return goals_for_case(goal_set, case)
 
 
 def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:

@@ -2,7 +2,6 @@
 
 from appliance.evaluation.evaluate import evaluate
 from appliance.evaluation.goal_choice import choose_goal_set, goal_set_for_site, goal_sets_for_site
-from appliance.evaluation.goal_conflicts import overlap_notes
 from appliance.evaluation.goal_evaluator import GoalEvaluator, GoalJudgement
 from appliance.evaluation.goal_files import load_goal_set
 from appliance.evaluation.goal_reduction import goals_for_case
@@ -21,6 +20,5 @@ __all__ = [
     "judge_predicted",
     "list_goal_sets",
     "load_goal_set",
-    "overlap_notes",
     "scorecard",
 ]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind
+from appliance.contracts import Case, ClinicalGoal, Comparator, Finding, GoalSet, MetricKind
 from appliance.evaluation.contradictions import contradictory
+from appliance.evaluation.goal_findings import overlapping
 from engines.grid import VoxelSet
 
 SMALLEST_OVERLAP_CC = 0.05
@@ -36,43 +38,51 @@ def _surely(one: ClinicalGoal, other: ClinicalGoal) -> bool:
     return not in_cc and one.relative == other.relative and contradictory(one, other, _ANY_CC)
 
 
-def overlap_notes(goal_set: GoalSet, case: Case) -> tuple[str, ...]:
-    """One sentence for each upper limit on an organ that its overlap with a prescribed target rules out where the
-    target has its dose: by how much of the organ, and what has to give way. The goals are kept; a person decides."""
-    notes = []
+def overlap_findings(goal_set: GoalSet, case: Case) -> tuple[Finding, ...]:
+    """One for each upper limit on an organ that its overlap with a prescribed target rules out where the target has its
+    dose: how much of the organ, and what has to give way. The goals are kept; a person decides."""
+    overlaps = _Overlaps(case)
+    targets = sorted(goal_set.prescription, key=lambda entry: -entry[1])
+    prescribed = dict(goal_set.prescription)
+    found = []
     for goal in goal_set.goals:
-        if goal.comparator is not Comparator.AT_MOST or "+" in goal.structure:
+        if goal.comparator is not Comparator.AT_MOST or any(part in prescribed for part in goal.structure.split("+")):
             continue
-        organ = case.structure(goal.structure)
-        if organ is None or organ.voxels.empty or goal.structure in dict(goal_set.prescription):
-            continue
-        for target, prescribed_gy in sorted(goal_set.prescription, key=lambda entry: -entry[1]):
-            note = _overlap_note(goal, case, target, prescribed_gy)
-            if note:
-                notes.append(note)
+        for target, prescribed_gy in targets:
+            inside_cc, whole_cc = overlaps.cc(goal.structure, target)
+            if inside_cc >= SMALLEST_OVERLAP_CC and _ruled_out(goal, inside_cc, whole_cc, prescribed_gy):
+                found.append(overlapping(goal, target, prescribed_gy, inside_cc, whole_cc))
                 break
-    return tuple(notes)
+    return tuple(found)
 
 
-def _overlap_note(goal: ClinicalGoal, case: Case, target: str, prescribed_gy: float) -> str:
-    organ, volume = case.structure(goal.structure), case.structure(target)
-    if organ is None or volume is None:
-        return ""
-    voxel_cc = case.image.grid.voxel_volume_cc
-    inside_cc, whole_cc = _overlap_cc(organ.voxels, volume.voxels, voxel_cc), organ.voxels.volume_cc(voxel_cc)
-    if inside_cc < SMALLEST_OVERLAP_CC or not _ruled_out(goal, inside_cc, whole_cc, prescribed_gy):
-        return ""
-    return (
-        f"'{goal}' and {prescribed_gy:g} Gy to {target} cannot both be had: {inside_cc:.1f} cc of {goal.structure} "
-        f"({100.0 * inside_cc / whole_cc:.0f} %) lie inside {target}. Either that part of the target is given less, or "
-        "the limit is exceeded: a physician decides which"
-    )
+class _Overlaps:
+    """Shared volumes of organs and targets; each target is laid out on the grid once."""
 
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._targets: dict[str, NDArray[np.float32]] = {}
 
-def _overlap_cc(one: VoxelSet, other: VoxelSet, voxel_cc: float) -> float:
-    """At most: where both fill part of a voxel, the smaller part counts."""
-    _, first, second = np.intersect1d(one.index, other.index, assume_unique=True, return_indices=True)
-    return float(np.minimum(one.fraction[first], other.fraction[second]).sum(dtype=np.float64)) * voxel_cc
+    def cc(self, organ: str, target: str) -> tuple[float, float]:
+        """(organ inside the target, whole organ); zeros where one is absent. At most: where both fill part of a voxel,
+        the smaller part counts."""
+        parts = [self._case.structure(name) for name in organ.split("+")]
+        volume = self._case.structure(target)
+        if volume is None or any(part is None for part in parts):
+            return 0.0, 0.0
+        voxels: VoxelSet | None = None
+        for part in parts:
+            if part is not None:
+                voxels = part.voxels if voxels is None else voxels.union(part.voxels)
+        if voxels is None or voxels.empty:
+            return 0.0, 0.0
+        if target not in self._targets:
+            dense = np.zeros(int(np.prod(self._case.image.grid.shape)), np.float32)
+            dense[volume.voxels.index] = volume.voxels.fraction
+            self._targets[target] = dense
+        shared = np.minimum(self._targets[target][voxels.index], voxels.fraction)
+        voxel_cc = self._case.image.grid.voxel_volume_cc
+        return float(shared.sum(dtype=np.float64)) * voxel_cc, voxels.volume_cc(voxel_cc)
 
 
 def _ruled_out(goal: ClinicalGoal, inside_cc: float, whole_cc: float, prescribed_gy: float) -> bool:

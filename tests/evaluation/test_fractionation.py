@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.contracts import Case, GoalSet
+from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, Metric
 from appliance.errors import ContradictoryGoals, RefusedGoals, UncoveredFractionation
-from appliance.evaluation import choose_goal_set, goal_set_for_site, goals_for_case, load_goal_set, overlap_notes
+from appliance.evaluation import choose_goal_set, goal_set_for_site, goals_for_case, load_goal_set
+from appliance.evaluation.goal_conflicts import overlap_findings
 from appliance.evaluation.goal_files import with_digest
+from engines.grid import VoxelSet
 
 PROSTATE = ("PTV", "Rectum", "Bladder", "PenileBulb")
 LUNG = ("PTV", "Lung_L", "Lung_R", "Heart", "Esophagus", "SpinalCord")
@@ -186,17 +188,41 @@ def test_a_contradiction_that_only_the_prescription_makes_is_refused(make_case) 
 
 
 def test_an_organ_inside_its_target_is_explained_and_its_goal_kept(make_case) -> None:
-    """The mandible fills the target's own voxels here: 8 cc of 8 cc under 60 Gy, with a limit of 50 Gy."""
+    """The cord fills the target's own voxels here: 8 cc of 8 cc under 60 Gy, with a limit of 50 Gy."""
     case = prescribed(make_case("PTV", "SpinalCord", prescription=(("PTV", 60.0),)), 30)
     ptv = case.structure("PTV")
     assert ptv is not None
     moved = tuple(replace(s, voxels=ptv.voxels) if s.tg263 == "SpinalCord" else s for s in case.structures)
     inside = replace(case, structures=moved)
     adapted = goals_for_case(named("quantec-lung"), inside)
-    (note,) = overlap_notes(adapted, inside)
-    assert "'SpinalCord Max <= 50 Gy' and 60 Gy to PTV cannot both be had: 8.0 cc of SpinalCord (100 %)" in note
+    (finding,) = overlap_findings(adapted, inside)
+    assert finding.id == "goals.target-overlap"
+    assert (
+        "SpinalCord Max <= 50 Gy and 60 Gy to PTV cannot both be had: 8.0 cc of SpinalCord (100 %)" in finding.evidence
+    )
     assert "SpinalCord Max <= 50 Gy" in [str(goal) for goal in adapted.goals]
-    assert overlap_notes(goals_for_case(named("quantec-lung"), case), case) == ()
+    assert overlap_findings(goals_for_case(named("quantec-lung"), case), case) == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "unit", "ruled_out"),
+    [("D3cc", 50, "Gy", True), ("D4cc", 50, "Gy", False), ("D3cc", 61, "Gy", False), ("D40%", 50, "Gy", True),
+     ("D60%", 50, "Gy", False), ("Mean", 29, "Gy", True), ("Mean", 31, "Gy", False), ("V60Gy", 40, "%", True),
+     ("V61Gy", 40, "%", False), ("V60Gy", 3, "cc", True), ("V60Gy", 5, "cc", False)],
+)  # fmt: skip
+def test_half_an_organ_in_the_target_rules_out_what_half_of_it_can(make_case, metric, limit, unit, ruled_out) -> None:
+    """4 of 8 cc of the organ lie inside a target of 60 Gy: D3cc, D40%, V60Gy and a mean of 30 Gy are then given."""
+    case = prescribed(make_case("PTV", "Heart", prescription=(("PTV", 60.0),)), 30)
+    ptv, heart = case.structure("PTV"), case.structure("Heart")
+    assert ptv is not None and heart is not None
+    half = VoxelSet(ptv.voxels.index[:4], ptv.voxels.fraction[:4]).union(heart.voxels)
+    assert half.volume_cc(case.image.grid.voxel_volume_cc) == pytest.approx(8.0)
+    case = replace(
+        case, structures=tuple(replace(s, voxels=half) if s.tg263 == "Heart" else s for s in case.structures)
+    )
+    base = goals_for_case(named("quantec-lung"), case)
+    goal = ClinicalGoal("Heart", Metric.parse(metric), Comparator.AT_MOST, float(limit), unit, 2, "A test")
+    assert bool(overlap_findings(replace(base, goals=(goal,)), case)) is ruled_out
 
 
 TEMPLATE = """
