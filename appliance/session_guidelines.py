@@ -6,7 +6,6 @@ Each act writes its records whole, then its audit row, and only then takes effec
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,9 +76,9 @@ class GuidelineDesk:
     def guidelines(self) -> GuidelineStore:
         return guideline_store(self.store, self.identities)
 
-    def install(self, folder: Path) -> Done:
+    def install(self, folder: Path, actor: str) -> Done:
         """Verifies a package and lays it beside the others; none becomes active. Raises RefusedPackage (recorded)."""
-        guidelines, actor = self.guidelines, f"uid {os.getuid()}"
+        guidelines = self.guidelines
         try:
             package = read_package(folder, guidelines.trusted_keys())
             self._demand_unexpired(package, allow_future=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from appliance.contracts import ClinicalGoal, GoalSet
-from appliance.evaluation.guidelines.diff import Change
-from appliance.evaluation.guidelines.impact import Impact
 from appliance.evaluation.guidelines.package import Package
-from appliance.session_guidelines import Done
 
 
 def package_document(package: Package, active: str, expired: str) -> dict[str, object]:
@@ -59,36 +55,6 @@ def goal_rows(package: Package) -> list[tuple[str, ...]]:
         for goal_set in package.goal_sets
         for goal in (*goal_set.target_goals, *goal_set.goals)
     ]
-
-
-def change_lines(changes: tuple[Change, ...], impact: Impact) -> Iterator[str]:
-    for change in changes:
-        yield f"- {change.goal_set + ': ' if change.goal_set else ''}{change.text}"
-    if not changes:
-        yield "Nothing differs"
-    yield impact.sentence
-    for plan in impact.plans:
-        for flip in plan.flips:
-            yield f"- {plan.session}: {flip.goal}: {flip.before} → {flip.after} at {flip.value:.2f} {flip.unit}"
-        if plan.refused:
-            yield f"- {plan.session}: {plan.refused}"
-    yield from (f"- {sentence}" for sentence in impact.left_out)
-
-
-def act_lines(done: Done, what: str) -> tuple[dict[str, object], str]:
-    """(document, lines) of an act that was done."""
-    manifest = done.package.manifest
-    document: dict[str, object] = {
-        "package": manifest.name,
-        "version": manifest.version,
-        "digest": done.package.digest,
-        "signer": done.package.signer,
-        "changes": [asdict(one) for one in done.changes],
-        "impact": {"summary": done.impact.sentence, **asdict(done.impact)},
-        "records": str(done.records),
-    }
-    head = f"{manifest.name} {manifest.version} {what} (signed by {done.package.signer})"
-    return document, "\n".join([head, *change_lines(done.changes, done.impact), f"Records: {done.records}"])
 
 
 def _variation(goal: ClinicalGoal) -> str:

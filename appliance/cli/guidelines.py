@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +13,17 @@ from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.audit.checkpoint import create_key, load_key
 from appliance.cli.approve import FromStdin, read_passphrase
-from appliance.cli.guideline_words import act_lines, change_lines, document_of, goal_rows, package_document, package_row
+from appliance.cli.guideline_words import document_of, goal_rows, package_document, package_row
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
-from appliance.errors import RefusedPackage, WriteFailed
+from appliance.errors import RefusedPackage, StoreBusy, WriteFailed
 from appliance.evaluation.guidelines.diff import diff as difference
 from appliance.evaluation.guidelines.keys import key_file
 from appliance.evaluation.guidelines.package import Package, read_package, sign_package
 from appliance.evaluation.guidelines.store import GuidelineStore
+from appliance.evaluation.guidelines.words import change_lines
+from appliance.node import ask
+from appliance.node.guideline_acts import perform
 from appliance.session_guidelines import GuidelineDesk, guideline_store
 from appliance.session_impact import past_impact
 
@@ -79,10 +81,7 @@ def diff(old: Old, new: New, config: ConfigFile = None, store: StoreFolder = Non
 @app.command("install")
 def install(folder: Folder, config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson = False) -> None:
     """Verify a package and lay it beside the others. It becomes active only by 'activate'."""
-    with _desk(config, store) as desk:
-        done = desk.install(folder)
-    document, lines = act_lines(done, "is installed, not active")
-    result(document, lines, as_json=as_json)
+    _act(settings(config, store).node.store, {"act": "install", "path": str(folder.absolute())}, as_json=as_json)
 
 
 @app.command("activate")
@@ -97,12 +96,9 @@ def activate(
     as_json: AsJson = False,
 ) -> None:
     """Judge new plans by this version from now on; a named person decides it with a passphrase."""
-    with _desk(config, store) as desk:
-        desk.guidelines.find(name, version)
-        passphrase = read_passphrase(f"Passphrase of {person}: ", from_stdin=passphrase_stdin)
-        done = desk.activate(name, version, person, passphrase, reason)
-    document, lines = act_lines(done, f"is active, by decision of {person}")
-    result(document, lines, as_json=as_json)
+    _guidelines(config, store).find(name, version)
+    decision = {"act": "activate", "name": name, "version": version, **_decided(person, reason, passphrase_stdin)}
+    _act(settings(config, store).node.store, decision, as_json=as_json)
 
 
 @app.command("rollback")
@@ -116,11 +112,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Go back to the version that was active before."""
-    with _desk(config, store) as desk:
-        passphrase = read_passphrase(f"Passphrase of {person}: ", from_stdin=passphrase_stdin)
-        done = desk.rollback(name, person, passphrase, reason)
-    document, lines = act_lines(done, f"is active again, by decision of {person}")
-    result(document, lines, as_json=as_json)
+    decision = {"act": "rollback", "name": name, **_decided(person, reason, passphrase_stdin)}
+    _act(settings(config, store).node.store, decision, as_json=as_json)
 
 
 @app.command("trust")
@@ -134,10 +127,8 @@ def trust(
     as_json: AsJson = False,
 ) -> None:
     """Trust a key: packages that it signed may be installed. Compare its digits with its owner first."""
-    with _desk(config, store) as desk:
-        passphrase = read_passphrase(f"Passphrase of {person}: ", from_stdin=passphrase_stdin)
-        signer = desk.trust(key, person, passphrase, reason)
-    result({"signer": signer, "by": person}, f"Packages signed by {signer} may be installed now", as_json=as_json)
+    decision = {"act": "trust", "path": str(key.absolute()), **_decided(person, reason, passphrase_stdin)}
+    _act(settings(config, store).node.store, decision, as_json=as_json)
 
 
 @app.command("key")
@@ -182,10 +173,20 @@ def _package(guidelines: GuidelineStore, which: str) -> Package:
     return active.package
 
 
-@contextmanager
-def _desk(config: Path | None, store: Path | None) -> Iterator[GuidelineDesk]:
-    """With the audit log open: one process writes at a time, so a running node must be stopped first (StoreBusy)."""
-    folder = settings(config, store).node.store
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with AuditLog.open(folder / "audit.sqlite") as audit:
-        yield GuidelineDesk(folder, audit, IdentityStore(folder / "identities"))
+def _decided(person: str, reason: str, from_stdin: bool) -> dict[str, str]:
+    passphrase = read_passphrase(f"Passphrase of {person}: ", from_stdin=from_stdin)
+    return {"person": person, "reason": reason, "passphrase": passphrase}
+
+
+def _act(store: Path, request: dict[str, str], *, as_json: bool) -> None:
+    """Done here where no node runs on the store, else by the node, which alone writes the audit log then."""
+    store.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with AuditLog.open(store / "audit.sqlite") as audit:
+            desk = GuidelineDesk(store, audit, IdentityStore(store / "identities"))
+            answer = perform(desk, {**request}, f"uid {os.getuid()}")
+    except StoreBusy:
+        answer = ask(store, {"command": "guidelines", **request})
+        answer.pop("ok")
+    lines = answer.pop("lines")
+    result(answer, "\n".join(map(str, lines if isinstance(lines, list) else [])), as_json=as_json)

@@ -42,7 +42,7 @@ def active(guide: GuidelineDesk) -> dict[str, tuple[str, str]]:
 
 
 def installed(guide: GuidelineDesk, folder: Path, key: Ed25519PrivateKey, **facts: object) -> GuidelineDesk:
-    guide.install(write_package(folder / f"clinic-{facts.get('version', '1.0.0')}", key, **facts))
+    guide.install(write_package(folder / f"clinic-{facts.get('version', '1.0.0')}", key, **facts), "uid 1")
     return guide
 
 
@@ -111,7 +111,7 @@ def test_a_tampered_package_is_refused_and_the_attempt_recorded(desk: Desk, guid
     goals = folder / "goals" / "small.toml"
     goals.write_text(goals.read_text().replace("18.0", "81.0"))
     with pytest.raises(RefusedPackage, match=r"goals/small\.toml was changed"):
-        guide.install(folder)
+        guide.install(folder, "uid 1")
     assert "goals/small.toml was changed" in str(desk.rows("guidelines.refused")[0].data["why"])
 
 
@@ -154,15 +154,15 @@ def test_a_key_file_nobody_decided_on_is_not_trusted(guide, tmp_path: Path) -> N
     stranger = Ed25519PrivateKey.generate()
     guide.guidelines.add_key(key_file("Stranger", stranger))
     with pytest.raises(RefusedPackage, match="not trusted here"):
-        guide.install(write_package(tmp_path / "strange", stranger))
+        guide.install(write_package(tmp_path / "strange", stranger), "uid 1")
 
 
 def test_a_version_is_installed_once_and_never_replaced(guide, key, tmp_path: Path) -> None:
     installed(guide, tmp_path, key)
     with pytest.raises(RefusedPackage, match="installed already"):
-        guide.install(tmp_path / "clinic-1.0.0")
+        guide.install(tmp_path / "clinic-1.0.0", "uid 1")
     with pytest.raises(RefusedPackage, match="must give the changed one a new version"):
-        guide.install(write_package(tmp_path / "other", key, core_gy=30.0))
+        guide.install(write_package(tmp_path / "other", key, core_gy=30.0), "uid 1")
 
 
 def test_a_session_is_judged_by_the_active_version_and_says_which(desk: Desk, guide, key, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_session_is_judged_by_the_active_version_and_says_which(desk: Desk, gu
     facts = session.standing.facts
     assert facts["guideline"] == {"name": "clinic", "version": "1.0.0", "digest": package.digest}
     assert any("guideline package clinic 1.0.0" in note for note in session.files.evaluation().notes)
-    done = guide.install(write_package(tmp_path / "next", key, version="2.0.0", core_gy=22.0))
+    done = guide.install(write_package(tmp_path / "next", key, version="2.0.0", core_gy=22.0), "uid 1")
     (plan,) = done.impact.plans
     assert (plan.session, plan.met_before, plan.met_after) == ("s-1", 1, 2)
     (flip,) = plan.flips
