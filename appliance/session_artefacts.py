@@ -24,7 +24,16 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
-from appliance.contracts import Approval, Attachments, CalculatedDose, Evaluation, ExportSet, Plan, Received, TradeOff
+from appliance.contracts import (
+    Approval,
+    Attachments,
+    CalculatedDose,
+    Evaluation,
+    ExportSet,
+    Plan,
+    Received,
+    TradeOff,
+)
 from appliance.dicomio.files import write_durable
 from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
 from engines.grid import Grid

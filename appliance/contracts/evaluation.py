@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
+from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
+from appliance.contracts.image_context import ImageContext
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -66,7 +68,8 @@ class Evaluation:
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
-    dose, where there is one; comparison: this plan beside the scheduled one and the prediction."""
+    dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
+    or empty where nobody asked for them."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -83,6 +86,8 @@ class Evaluation:
     trade_offs: tuple[TradeOff, ...] = ()
     predicted: PredictedJudgement | None = None
     comparison: Comparison | None = None
+    deliverability: Deliverability | None = None
+    image_context: ImageContext | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
