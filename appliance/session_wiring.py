@@ -130,7 +130,7 @@ def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
         goal_set = known[0] if config.planning.site and len(known) == 1 else choose_goal_set(case, known)
     except RefusedGoals as error:
         if expired := guidelines.expired():
-            raise RefusedGoals(f"{error.fields['reason']}. {' '.join(expired)}") from error
+            raise type(error)(f"{error.fields['reason']}. {' '.join(expired)}") from error
         raise
     return guidelines.goal_file(goal_set.name)
 

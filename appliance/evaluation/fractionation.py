@@ -15,18 +15,27 @@ def uncovered(goal_set: GoalSet, fractions: int, highest_gy: float) -> str:
         return ""
     if fractions < 1:
         return f"'{goal_set.name}' needs the number of fractions, and no received plan states it"
-    reasons = []
-    size_gy = highest_gy / fractions
     low, high = goal_set.fraction_gy
-    if not low * (1 - DOSE_TOLERANCE) <= size_gy <= high * (1 + DOSE_TOLERANCE):
-        span = f"{low:g} Gy" if low == high else f"{low:g} to {high:g} Gy"
-        reasons.append(f"{size_gy:.2f} Gy a fraction; it covers {span}")
-    if goal_set.fraction_counts and fractions not in goal_set.fraction_counts:
-        counts = " or ".join(str(count) for count in goal_set.fraction_counts)
-        reasons.append(f"{fractions} fraction{'s' if fractions > 1 else ''}; it covers {counts}")
-    if not reasons:
+    size_fits = low * (1 - DOSE_TOLERANCE) <= highest_gy / fractions <= high * (1 + DOSE_TOLERANCE)
+    if size_fits and (not goal_set.fraction_counts or fractions in goal_set.fraction_counts):
         return ""
-    return f"'{goal_set.name}' was made for another course than {' and '.join(reasons)}"
+    return f"'{goal_set.name}' covers {covered(goal_set)}"
+
+
+def covered(goal_set: GoalSet) -> str:
+    """'1.8 to 2 Gy a fraction', '5 fractions of 5 to 12 Gy'."""
+    low, high = goal_set.fraction_gy or (0.0, 0.0)
+    span = f"{low:g} Gy" if low == high else f"{low:g} to {high:g} Gy"
+    if not goal_set.fraction_counts:
+        return f"{span} a fraction"
+    counts = " or ".join(str(count) for count in goal_set.fraction_counts)
+    return f"{counts} fraction{'' if counts == '1' else 's'} of {span}"
+
+
+def course_words(fractions: int, highest_gy: float) -> str:
+    """'60 Gy in 20 fractions (3.00 Gy each)'."""
+    each = f" ({highest_gy / fractions:.2f} Gy each)" if fractions else ""
+    return f"{highest_gy:g} Gy in {fractions or 'an unknown number of'} fraction{'' if fractions == 1 else 's'}{each}"
 
 
 def case_course(case: Case) -> tuple[int, tuple[tuple[str, float], ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from appliance.contracts import Case, GoalSet
 from appliance.errors import RefusedGoals, UncoveredFractionation
-from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, uncovered
+from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, course_words, uncovered
 from appliance.evaluation.goal_reduction import goals_for_case, present_structures, targets_of, with_pairs
 from appliance.evaluation.guidelines.shipped import list_goal_sets
 
@@ -97,9 +97,8 @@ def _guidelines(known: Sequence[GoalSet], case: Case) -> list[GoalSet]:
     covering = [goal_set for goal_set in named if not reasons[goal_set.name]]
     if named and not covering:
         raise UncoveredFractionation(
-            f"{highest_gy:g} Gy in {fractions} fractions is covered by none of the guidelines for these organs "
-            f"({'; '.join(reason for reason in reasons.values() if reason)}). Name another goal set with --site, or "
-            "pass a goal file for this fractionation with --goals"
+            f"{course_words(fractions, highest_gy)}. {'; '.join(reason for reason in reasons.values() if reason)}. Name "
+            "another goal set with --site, or pass a goal file for this fractionation with --goals"
         )
     return covering
 

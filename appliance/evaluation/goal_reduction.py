@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet
 from appliance.errors import ContradictoryGoals, RefusedGoals, UncoveredFractionation
-from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, uncovered
+from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, course_words, uncovered
 from appliance.evaluation.goal_conflicts import sure_contradictions
 from appliance.evaluation.goal_files import with_digest
 from appliance.evaluation.goal_schema import relative_resolved
@@ -84,7 +84,8 @@ def _prescribed_by(goal_set: GoalSet, case: Case, notes: list[str]) -> GoalSet:
         )
     highest_gy = max(dose_gy for _, dose_gy in prescribed)
     if reason := uncovered(goal_set, fractions, highest_gy):
-        raise UncoveredFractionation(f"{reason}. Name a guideline that covers it with --site or --goals")
+        course = course_words(fractions, highest_gy)
+        raise UncoveredFractionation(f"{course}. {reason}. Name a guideline that covers it with --site or --goals")
     named = {name for name, _ in prescribed}
     left = [name for name in (target.tg263 for target in case.targets) if name not in named and name.startswith("PTV")]
     notes.extend(f"{name} has no prescription in the received plan and is not judged" for name in left)
