@@ -64,6 +64,16 @@ def guideline_store(store: Path, identities: IdentityStore) -> GuidelineStore:
     return GuidelineStore(store / FOLDER, verify)
 
 
+def decisions_on_record(audit: AuditLog) -> int:
+    """The number of the last decision about guidelines that the audit log has; 0 without one. Reads the whole log."""
+    last = 0
+    for row in audit.rows():
+        decision = row.data.get("decision") if row.event in _EVENTS.values() else None
+        if isinstance(decision, dict) and isinstance(number := decision.get("number"), int):
+            last = max(last, number)
+    return last
+
+
 @dataclass(frozen=True)
 class GuidelineDesk:
     """The acts. `store` is the root of the node's store; `audit` its open log."""
@@ -172,7 +182,16 @@ class GuidelineDesk:
         return done
 
     def _next_number(self) -> int:
-        return len(self.guidelines.decisions()) + 1
+        """Raises RefusedPackage where the list of decisions has lost some that the audit log has."""
+        number = len(self.guidelines.decisions())
+        recorded = decisions_on_record(self.audit)
+        if recorded > number:
+            raise RefusedPackage(
+                f"its list of decisions ends with number {number}, the audit log has {recorded}",
+                what="store",
+                remedy="Restore guidelines/decisions.jsonl from a backup; the audit log has every decision",
+            )
+        return number + 1
 
     def _signed(self, decision: Decision, passphrase: str) -> Decision:
         """Raises ApprovalError."""

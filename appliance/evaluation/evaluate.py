@@ -72,6 +72,7 @@ def evaluate(
         dose_digest=dose.digest,
         goal_set=applicable.name,
         goal_set_digest=applicable.digest,
+        guideline=applicable.guideline,
         notes=(*applicable.notes, *dose.notes, *notes, *cut),
         findings=goals.findings,
     )

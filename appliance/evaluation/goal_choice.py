@@ -97,8 +97,8 @@ def _guidelines(known: Sequence[GoalSet], case: Case) -> list[GoalSet]:
     covering = [goal_set for goal_set in named if not reasons[goal_set.name]]
     if named and not covering:
         raise UncoveredFractionation(
-            f"{course_words(fractions, highest_gy)}. {'; '.join(reason for reason in reasons.values() if reason)}. Name "
-            "another goal set with --site, or pass a goal file for this fractionation with --goals"
+            f"{course_words(fractions, highest_gy)}. {'; '.join(reason for reason in reasons.values() if reason)}. "
+            "Name another goal set with --site, or pass a goal file for this fractionation with --goals"
         )
     return covering
 

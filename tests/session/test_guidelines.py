@@ -150,6 +150,15 @@ def test_decisions_that_nobody_signed_count_nothing(guide, key, tmp_path: Path) 
         guide.guidelines.active()
 
 
+def test_a_decision_cut_off_the_end_is_missed_by_the_next_act(guide, key, tmp_path: Path) -> None:
+    installed(guide, tmp_path, key)
+    guide.activate("clinic", "1.0.0", PHYSICIAN, PASSPHRASE)
+    path = guide.guidelines.folder / "decisions.jsonl"
+    path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
+    with pytest.raises(RefusedPackage, match="ends with number 1, the audit log has 2"):
+        guide.activate("clinic", "1.0.0", PHYSICIAN, PASSPHRASE)
+
+
 def test_a_key_file_nobody_decided_on_is_not_trusted(guide, tmp_path: Path) -> None:
     stranger = Ed25519PrivateKey.generate()
     guide.guidelines.add_key(key_file("Stranger", stranger))
