@@ -7,6 +7,9 @@
     │   ├── IncompleteCase            the set of objects does not make a case (yet)
     │   ├── InconsistentCase          the objects contradict each other
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
+    │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
@@ -98,6 +101,26 @@ class InconsistentCase(RefusedInput):
 class RefusedGoals(RefusedInput):
     key = "refused.goals"
     template = "The clinical goals cannot be used: {reason}"
+
+
+class UncoveredFractionation(RefusedGoals):
+    key = "refused.fractionation"
+    template = "The guideline does not cover this fractionation, and is not applied to it: {reason}"
+
+
+class ContradictoryGoals(RefusedGoals):
+    key = "refused.contradictory_goals"
+    template = "The clinical goals contradict each other: {reason}"
+
+
+class RefusedPackage(RefusedInput):
+    """A guideline package. Fields: what (its name, or the folder's), reason, remedy."""
+
+    key = "refused.package"
+    template = "The guideline package {what} was refused: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy)
 
 
 class RefusedMeasurements(RefusedInput):

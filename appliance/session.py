@@ -26,7 +26,7 @@ from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_steps import Steps
-from appliance.session_work import Facts, Saved, Workplace, prescribed, stage_seconds
+from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -113,7 +113,7 @@ class Session(Steps):
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
-        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, "goal_set": goal_set.name})
+        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, **goal_facts(goal_set)})
 
     def _predict(self) -> None:
         self._note("no dose prediction model installed; planning starts from the goals")

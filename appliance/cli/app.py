@@ -19,6 +19,7 @@ from appliance.cli import (
     doctor,
     dose,
     evaluate,
+    guidelines,
     identity,
     import_openkbp,
     machines,
@@ -26,6 +27,7 @@ from appliance.cli import (
     segment,
     serve,
     sessions,
+    why,
 )
 from appliance.dicomio.files import software_version
 from appliance.node import log_to_stderr
@@ -72,7 +74,9 @@ app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
 app.command("stop")(decisions.stop)
 app.command("retry")(decisions.retry)
+app.command("why")(why.why)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")

@@ -11,6 +11,7 @@ from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudge
 from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
+from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
@@ -88,6 +89,7 @@ class Evaluation:
     comparison: Comparison | None = None
     deliverability: Deliverability | None = None
     image_context: ImageContext | None = None
+    guideline: GuidelineSource | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:

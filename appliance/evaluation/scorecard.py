@@ -23,6 +23,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
+        "guideline": None if evaluation.guideline is None else asdict(evaluation.guideline),
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
         "goals_variation": whole.variations,
