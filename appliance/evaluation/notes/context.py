@@ -1,0 +1,137 @@
+"""What a mention means where it stands: denied, doubtful, conditional, past, of somebody else, or so.
+
+After NegEx and ConText (sources in models/notes/context.toml): trigger words before or behind a mention reach until the
+end of the clause; a termination ends a clause; pseudo phrases count for nothing. Each clause is judged by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from appliance.contracts.notes import Assertion
+from appliance.evaluation.notes.sentences import Piece
+
+HISTORY = "history"
+
+_ORDER = (
+    Assertion.OTHER_PERSON,
+    Assertion.CONDITIONAL,
+    Assertion.POSSIBLE,
+    Assertion.ABSENT,
+    Assertion.PAST,
+)
+"""Where several hold, the first does: 'if she is not pregnant' says nothing of today, 'mother denies' nothing of her."""
+
+_ANSWER = re.compile(
+    r"^[\w /,()'-]{0,40}?\s*[:?=]\s*(?:\[[ xX]?\]\s*)?(?P<word>no|none|nil|n/a|negative|neg|absent|denied|unknown|yes|present"
+    r"|positive|n|y)\b",
+    re.IGNORECASE,
+)
+_ANSWERS = {
+    **dict.fromkeys(("no", "none", "nil", "n/a", "negative", "neg", "absent", "denied", "n"), Assertion.ABSENT),
+    **dict.fromkeys(("yes", "present", "positive", "y"), Assertion.PRESENT),
+    "unknown": Assertion.POSSIBLE,
+}
+_CONCESSION = re.compile(r"^\s*(?:although|though|while|whereas)\b[^,]*,", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Trigger:
+    category: str
+    before: bool
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Clause:
+    """Part of a sentence in which triggers reach each other's mentions. start: its place in the note's text."""
+
+    text: str
+    start: int
+    section: str
+    triggers: tuple[_Trigger, ...]
+
+    def assertion(self, start: int, end: int, *, of_history: bool = False) -> Assertion:
+        """Of the mention at these characters of the clause; of_history: 'history of' makes it past."""
+        answer = _ANSWER.match(self.text[end:])
+        if answer is not None:
+            return _ANSWERS[answer["word"].lower()]
+        met = {t.category for t in self.triggers if (t.end <= start if t.before else t.start >= end)}
+        if self.section == "family":
+            met.add(Assertion.OTHER_PERSON.value)
+        if of_history and HISTORY in met:
+            met.add(Assertion.PAST.value)
+        return next((assertion for assertion in _ORDER if assertion.value in met), Assertion.PRESENT)
+
+
+def clauses(text: str, sentence: Piece) -> list[Clause]:
+    """The clauses of one sentence, in order."""
+    words = text[sentence.start : sentence.end]
+    cuts = sorted({0, *_cuts(words), len(words)})
+    found = []
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        part = words[start:end]
+        if part.strip(" ;,."):
+            found.append(Clause(part, sentence.start + start, sentence.section, tuple(_triggers(part))))
+    return found
+
+
+def _cuts(words: str) -> Iterable[int]:
+    yield from (match.start() for match in _terminations().finditer(words))
+    concession = _CONCESSION.match(words)
+    if concession is not None:
+        yield concession.end()
+
+
+def _triggers(part: str) -> Iterable[_Trigger]:
+    taken = [match.span() for match in _pseudo().finditer(part)]
+    for match in _phrases().finditer(part):
+        if any(match.start() < end and match.end() > start for start, end in taken):
+            continue
+        for category, before in _roles()[" ".join(match[0].lower().split())]:
+            yield _Trigger(category, before, match.start(), match.end())
+
+
+@cache
+def _table() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((files("models") / "notes" / "context.toml").read_text("utf-8"))
+
+
+@cache
+def _roles() -> dict[str, list[tuple[str, bool]]]:
+    """Phrase to its categories, each with whether it stands before the mention."""
+    roles: dict[str, list[tuple[str, bool]]] = {}
+    for category, lists in _table().items():
+        for side in ("before", "after"):
+            for phrase in lists.get(side, ()):
+                roles.setdefault(phrase, []).append((category, side == "before"))
+    return roles
+
+
+def _pattern(phrases: Iterable[str]) -> str:
+    """Longest first, so that 'no known' is not read as 'no'."""
+    ordered = sorted({phrase.strip() for phrase in phrases}, key=lambda phrase: (-len(phrase), phrase))
+    return "|".join(r"\s+".join(re.escape(word) for word in phrase.split()) for phrase in ordered)
+
+
+@cache
+def _phrases() -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{_pattern(_roles())})(?!\w)", re.IGNORECASE)
+
+
+@cache
+def _pseudo() -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{_pattern(_table()['pseudo']['phrases'])})(?!\w)", re.IGNORECASE)
+
+
+@cache
+def _terminations() -> re.Pattern[str]:
+    table = _table()["termination"]
+    alone, after_comma = _pattern(table["phrases"]), _pattern(table["after_comma"])
+    return re.compile(rf";|(?<=[,\s])(?:{alone})\b|,\s+(?=(?:{after_comma})\b)", re.IGNORECASE)
