@@ -30,13 +30,14 @@ class Mention:
 
 
 _DEVICES = (
-    ("defibrillator", r"(?-i:A?ICDs?)(?!-?\s?(?:9|10|11)\b)|(?<!external )defibrillators?|CRT-?D"),
-    ("pacemaker", r"pace-?\s?makers?(?!\s+dependency)(?:-dependent)?|(?-i:PPM)|CRT-?P|leadless pacing|micra\b"),
+    ("defibrillator", r"(?-i:A?ICDs?)(?!-?\s?(?:9|10|11)\b)|(?<!external )defibrillators?|CRT-?D|S-ICD"),
+    ("pacemaker", r"(?:pace-?\s?makers?|pacers?)(?!\s+dependency)(?:-dependent)?|(?-i:PPM)|CRT-?P|leadless pacing|micra\b"),
     ("loop recorder", r"(?:implantable )?loop recorders?"),
     ("cardiac device", r"CIEDs?|cardiac implantable electronic devices?|implant(?:ed|able) cardiac devices?"),
 )
 _IMPLANTS = (
-    ("hip prosthesis", r"hip (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies)|implants?)|(?-i:TH[RA])\b|hemiarthroplasty"),
+    ("hip prosthesis", r"hip (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies)|implants?)|(?-i:TH[RA])\b|hemiarthroplasty"
+        r"|(?:endo)?prosthes[ie]s (?:of|in) the (?:left |right )?hip|hip endoprosthes[ie]s"),
     ("joint prosthesis", r"(?:knee|shoulder) (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies))"),
     ("dental", r"(?:dental )?amalgam(?: fillings?)?|dental (?:implants?|fillings?|crowns?|bridges?|prosthes[ie]s)"),
     ("fiducials", r"(?:gold )?fiducials?(?: markers?| seeds?)?|gold (?:seeds?|markers?)"),
@@ -48,7 +49,8 @@ _IMPLANTS = (
         "metal",
         r"titanium (?:plates?|rods?|screws?|mesh|cages?|implants?)|metal(?:lic)?\b(?: (?:implants?|plates?|rods?|screws?"
         r"|hardware|clips?|foreign bod(?:y|ies)|prosthes[ie]s))?|(?:spinal |surgical |orthopa?edic )?(?:fusion )?"
-        r"(?:hardware|instrumentation)",
+        r"(?:hardware|instrumentation)|(?:sternal|sternotomy) wires|(?:surgical|vascular|metal) (?:clips|staples)"
+        r"|pedicle screws|intramedullary nails?|osteosynthesis",
     ),
 )
 
@@ -61,10 +63,10 @@ _DEVICE_PATTERNS, _IMPLANT_PATTERNS = _compiled(_DEVICES), _compiled(_IMPLANTS)
 
 _PREGNANT = re.compile(
     r"\b(?:(?P<become>(?:becom\w+|get(?:s|ting)?) pregnant)|(?P<many>pregnancies)|(?P<test>pregnancy test|(?:[uβb]-?)?hcg)"
-    r"|(?P<plain>pregnan(?:t|cy)|weeks'? (?:of )?gestation|gestational age|gravid\b))",
+    r"|(?P<plain>pregnan(?:t|cy)|weeks'? (?:of )?gestation|intrauterine gestation|gestational age|gravid\b))",
     re.IGNORECASE,
 )
-_NOT_PREGNANT = re.compile(r"\b(?:post-?menopausal|hysterectomy)\b", re.IGNORECASE)
+_NOT_PREGNANT = re.compile(r"\b(?:post-?\s?menopausal|hysterectomy)\b", re.IGNORECASE)
 _RESULT = re.compile(
     r"(?P<absent>negative|neg\b|excluded)|(?P<present>positive|pos\b)|(?P<possible>pending|awaited|not done|outstanding"
     r"|to be done|unknown)",
@@ -76,7 +78,8 @@ _CONTRAST = re.compile(
     r"| material| dye)?|\bgad(?:olinium|ovist|obutrol)\b|\bio(?:hexol|dixanol|pamidol)\b|\bomnipaque\b",
     re.IGNORECASE,
 )
-_ALLERGY = re.compile(r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|adverse reaction", re.IGNORECASE)
+_NATIVE = re.compile(r"\b(?:un-?enhanced|non-?enhanced|native) (?:planning |simulation )?(?:CT|scan)\b", re.IGNORECASE)
+_ALLERGY = re.compile(r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|reactions? (?:to|after|with)|rash (?:after|with)|intoleran\w+", re.IGNORECASE)
 _NO_ALLERGY = re.compile(r"\b(?:(?-i:NKDA|NKA)|no known (?:drug )?allergies|no allergies)\b", re.IGNORECASE)
 _ALLERGY_NEAR, _ALLERGY_LIST = 30, 70
 """Characters between allergy and contrast, and where a list of allergens may lie between them. Chosen."""
@@ -126,6 +129,8 @@ def _contrast(clause: Clause) -> Iterator[Mention]:
     if none is not None:
         yield Mention(allergy, Assertion.ABSENT, none.start(), none.end(), "", FAIR)
         return
+    for match in _NATIVE.finditer(clause.text):
+        yield Mention(FactKind.CONTRAST, Assertion.ABSENT, match.start(), match.end(), "", FAIR)
     for match in _CONTRAST.finditer(clause.text):
         start, end = match.span()
         cue = _allergy_at(clause, start, end)

@@ -38,6 +38,11 @@ _ANSWERS = {
     "unknown": Assertion.POSSIBLE,
 }
 _CONCESSION = re.compile(r"^\s*(?:although|though|while|whereas)\b[^,]*,", re.IGNORECASE)
+_AFFIRMED = re.compile(
+    r",(?=(?!\s*(?:no|not|nor|without|never)\b)[^,;]*\b(?:in situ|in place|is present|was implanted|since (?:19|20)\d\d))",
+    re.IGNORECASE,
+)
+"""A comma before something that is said to be there: what was denied before it reaches no farther."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +89,23 @@ def clauses(text: str, sentence: Piece) -> list[Clause]:
 
 def _cuts(words: str) -> Iterable[int]:
     yield from (match.start() for match in _terminations().finditer(words))
+    yield from (match.start() for match in _AFFIRMED.finditer(words))
     concession = _CONCESSION.match(words)
     if concession is not None:
         yield concession.end()
 
 
 def _triggers(part: str) -> Iterable[_Trigger]:
+    """Pseudo phrases first; of phrases within one another only the longest, so that 'not certain whether' is no 'not'."""
     taken = [match.span() for match in _pseudo().finditer(part)]
-    for match in _phrases().finditer(part):
-        if any(match.start() < end and match.end() > start for start, end in taken):
+    found = [(match.start(), match.end(1), match[1]) for match in _phrases().finditer(part)]
+    for start, end, words in found:
+        if any(start < b and end > a for a, b in taken):
             continue
-        for category, before in _roles()[" ".join(match[0].lower().split())]:
-            yield _Trigger(category, before, match.start(), match.end())
+        if any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in found):
+            continue
+        for category, before in _roles()[" ".join(words.lower().split())]:
+            yield _Trigger(category, before, start, end)
 
 
 @cache
@@ -122,7 +132,7 @@ def _pattern(phrases: Iterable[str]) -> str:
 
 @cache
 def _phrases() -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{_pattern(_roles())})(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<![\w-])(?=({_pattern(_roles())})(?!\w))", re.IGNORECASE)
 
 
 @cache

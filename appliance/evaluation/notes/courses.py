@@ -25,6 +25,12 @@ _COURSES = (
     re.compile(rf"\b(?P<fx>\d{{1,2}})\s*[x×]\s*(?P<each>{_NUMBER}){_UNIT}", re.IGNORECASE),
     re.compile(rf"\b{_FRACTIONS}\s*(?:of|at|à|@)\s*(?P<each>{_NUMBER}){_UNIT}", re.IGNORECASE),
 )
+_BY_EACH = re.compile(
+    rf"(?P<dose>{_NUMBER}){_UNIT}\s*(?:\(|at|in|,)?\s*(?P<each>{_NUMBER})\s?c?Gy\s*(?:/|per)\s*(?:fx|fraction)", re.IGNORECASE
+)
+_EACH_TIMES = re.compile(
+    rf"(?P<each>{_NUMBER}){_UNIT}\s*(?:/|per)\s*(?:fx|fraction)\s*(?:for|x|×|,|in|over|to)?\s*{_FRACTIONS}", re.IGNORECASE
+)
 _EACH = re.compile(r"\b(?:per|/|each)\s*(?:fraction|fx)\b[^,;.]{0,10}$", re.IGNORECASE)
 _TOTAL = re.compile(rf"\btotal(?: dose)?(?: of)?:?\s*(?P<dose>{_NUMBER}){_UNIT}", re.IGNORECASE)
 _ONLY_FRACTIONS = re.compile(rf"(?<!of )\b{_FRACTIONS}", re.IGNORECASE)
@@ -33,12 +39,12 @@ _DOSE = re.compile(rf"(?P<dose>{_NUMBER}){_UNIT}", re.IGNORECASE)
 _RADIATION = re.compile(
     r"\b(?:radio(?:therapy|surgery)|radiation(?!\s+(?:therap(?:ist|ists)|oncolog\w+|department|physic\w+|safety|dose))"
     r"(?: (?:therapy|treatments?))?|(?-i:RT|XRT|EBRT|IMRT|VMAT|SBRT|SABR|SRS|SRT|WBRT|PCI|TBI|PMRT)\b|brachytherapy"
-    r"|gamma knife|cyberknife|(?:re-?)?irradiat(?:ed|ion))",
+    r"|gamma knife|cyberknife|chemo-?radi(?:ation|otherapy)|radio-?chemotherapy|proton(?: beam)? therapy|(?:re-?)?irradiat(?:ed|ion))",
     re.IGNORECASE,
 )
 _NAIVE = re.compile(r"\b(?:radiation|radiotherapy|RT)[- ]na[iï]ve\b", re.IGNORECASE)
 _WAS = re.compile(
-    r"\b(?:received|had|underwent|completed|finished|(?:was|were|been) (?:irradiated|treated)|treated with|s/p|status post"
+    r"\b(?:received|delivered|had|underwent|completed|finished|(?:was|were|been) (?:irradiated|treated)|treated with|s/p|status post"
     r"|post|after|following|years? ago|months ago|as a child|declined|refused|recurrence|(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
@@ -81,11 +87,26 @@ def courses(text: str) -> list[Course]:
             dose = number * _gy(each, parts["unit"]) if each else _gy(parts["dose"], parts["unit"])
             if 0 < dose <= LARGEST_COURSE_GY and all(match.end() <= c.start or match.start() >= c.end for c in found):
                 found.append(Course(round(dose, 3), number, *match.span()))
+    if not found:
+        found += _by_fraction_dose(text)
     total, fractions = _TOTAL.search(text), _ONLY_FRACTIONS.search(text)
     if not found and total is not None and fractions is not None:
         dose = _gy(total["dose"], total["unit"])
         found.append(Course(dose, int(fractions["fx"]), *total.span()))
     return sorted(found, key=lambda course: course.start)
+
+
+def _by_fraction_dose(text: str) -> list[Course]:
+    """'60 Gy (2 Gy/fx)' and '2 Gy per fraction for 30 fractions'; the number of fractions only where it is a whole one."""
+    match = _BY_EACH.search(text)
+    if match is not None:
+        dose, each = _gy(match["dose"], match["unit"]), _gy(match["each"], match["unit"])
+        number = dose / each if each else 0.0
+        return [Course(dose, round(number), *match.span())] if number >= 1 and abs(number - round(number)) < 0.01 else []
+    match = _EACH_TIMES.search(text)
+    if match is None:
+        return []
+    return [Course(round(int(match["fx"]) * _gy(match["each"], match["unit"]), 3), int(match["fx"]), *match.span())]
 
 
 def mentions(clause: Clause) -> Iterator[Mention]:
@@ -120,9 +141,11 @@ def _earlier(clause: Clause, found: list[Course]) -> Iterator[Mention]:
         yield Mention(FactKind.PRIOR_RADIOTHERAPY, Assertion.ABSENT, *naive.span())
         return
     match = _RADIATION.search(text)
-    if match is None and not (found and _is_earlier(clause)):
+    only_dose = None if match or found or not _DATE.search(text) else _DOSE.search(text)
+    if match is None and not ((found or only_dose) and _is_earlier(clause)):
         return
-    start, end = match.span() if match is not None else (found[0].start, found[0].end)
+    place = match or only_dose
+    start, end = place.span() if place is not None else (found[0].start, found[0].end)
     assertion = clause.assertion(start, end)
     if not _is_earlier(clause) and (assertion is not Assertion.ABSENT or _WILL.search(text)):
         return

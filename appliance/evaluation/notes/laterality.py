@@ -27,7 +27,7 @@ _NO_DISEASE_SIDE = re.compile(
 _DISEASE = re.compile(
     r"\b(?:cancers?|carcinomas?|ca\b\.?|tumou?rs?|mass(?:es)?|lesions?|malignan\w+|(?-i:SCC|NSCLC|SCLC|DCIS|HCC|RCC|GBM)\b"
     r"|adenocarcinomas?|sarcomas?|melanomas?|metasta\w+|disease|lymphomas?|gliomas?|glioblastomas?|meningiomas?"
-    r"|schwannomas?|lymphadenopathy|nodes?\b|nodal|nodules?|recurrences?|neoplasms?|seminomas?)",
+    r"|schwannomas?|lymphadenopathy|nodes?\b|nodal|nodules?|recurrences?|neoplas(?:ms?|ia)|seminomas?|(?-i:HNSCC|IDC|ILC)\b)",
     re.IGNORECASE,
 )
 _SITE = re.compile(rf"\b(?:{SITES})\b", re.IGNORECASE)

@@ -14,7 +14,7 @@ _HEADERS = {
     FAMILY: r"family history|family hx|fhx|fh|fam\.? hx",
     ALLERGIES: r"allerg(?:y|ies)(?: and intolerances)?|adverse reactions",
     HISTORY: r"(?:past |previous )?(?:medical |oncologic(?:al)? |radiation |treatment |surgical )?history|pmh|pmhx|psh"
-    r"|previous (?:treatments?|radiotherapy)|prior (?:treatments?|radiotherapy|rt)",
+    r"|(?:previous|prior) treatments?|(?:previous|prior) (?:radiotherapy|radiation|rt)(?=[ \t]*:?[ \t]*$)",
     PLAN: r"(?:treatment |radiation |radiotherapy )?(?:plan|prescription|recommendations?)|rx|assessment and plan|a/p|dose",
     "other": r"impression|assessment|diagnosis|diagnoses|social history|medications?|examination|physical exam(?:ination)?"
     r"|review of systems|ros|findings|labs?|chief complaint|history of present illness|hpi|oncologic summary|imaging"
@@ -35,6 +35,7 @@ _ABBREVIATIONS = frozenset(
 """Followed by a full stop that ends no sentence. Chosen."""
 
 _STOP = re.compile(r"[.!?]+(?=\s|$)")
+_REPLY = re.compile(r"(?:yes|no|none|n/a|unknown|negative|positive)\b", re.IGNORECASE)
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _BULLET = re.compile(r"\s*(?:[-*•]|\d+[.)])\s")
 _GOES_ON = re.compile(r"(?:[,(/–-]|\b(?:and|or|of|the|to|in|with|for|a|an|no|by|at|from|was|is|has|had))\s*$", re.IGNORECASE)
@@ -94,6 +95,8 @@ def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
         word = _LAST_WORD.search(text, max(start, match.start() - 12), match.start())
         is_short = word is not None and (word[1].lower() in _ABBREVIATIONS or len(word[1]) == 1)
         if match[0] == "." and rest and (is_short or rest[0].islower()):
+            continue
+        if match[0] == "?" and _REPLY.match(rest):
             continue
         found.append((begin, match.end()))
         begin = match.end()
