@@ -1,6 +1,6 @@
 """How well the rules read clinical notes: precision and recall of facts on the labelled sentences, by kind.
 
-    python bench/notes.py [--split final|blind|held-out|dev|all] [--misses]
+python bench/notes.py [--split final|blind|held-out|dev|all] [--misses]
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def main() -> int:
     parser.add_argument("--misses", action="store_true")
     options = parser.parse_args()
     table, wrong = scores(options.split)
-    print(f"split {options.split}: {len(sentences(options.split))} sentences, {len(wrong)} not read exactly as labelled")
+    print(
+        f"split {options.split}: {len(sentences(options.split))} sentences, {len(wrong)} not read exactly as labelled"
+    )
     table["all"] = tuple(sum(row[n] for row in table.values()) for n in range(3))  # type: ignore[assignment]
     for kind, (right, found, wanted) in table.items():
         precision = right / found if found else 1.0

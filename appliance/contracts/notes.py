@@ -20,9 +20,9 @@ class FactKind(StrEnum):
 
 
 class Assertion(StrEnum):
-    """present: the note says that it is so. absent: that it is not. possible: that it may be. conditional: said of a plan,
-    a condition or a rule, not of the patient as he is. past: that it was so and is no longer. other_person: of somebody
-    else."""
+    """present: the note says that it is so. absent: that it is not. possible: that it may be. conditional: said of a
+    plan, a condition or a rule, not of the patient as he is. past: that it was so and is no longer. other_person: of
+    somebody else."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -34,8 +34,8 @@ class Assertion(StrEnum):
 
 @dataclass(frozen=True)
 class NoteSpan:
-    """Where in which note: characters start to end (exclusive) of document number `document` (from 0), on `page` (from 1;
-    1 for plain text). quote: the statement around the words, as written; it may name the patient."""
+    """Where in which note: characters start to end (exclusive) of document number `document` (from 0), on `page` (from
+    1; 1 for plain text). quote: the statement around the words, as written; it may name the patient."""
 
     document: int
     start: int

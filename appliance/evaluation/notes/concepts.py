@@ -31,13 +31,20 @@ class Mention:
 
 _DEVICES = (
     ("defibrillator", r"(?-i:A?ICDs?)(?!-?\s?(?:9|10|11)\b)|(?<!external )defibrillators?|CRT-?D|S-ICD"),
-    ("pacemaker", r"(?:pace-?\s?makers?|pacers?)(?!\s+dependency)(?:-dependent)?|(?-i:PPM)|CRT-?P|leadless pacing|micra\b"),
+    (
+        "pacemaker",
+        r"(?:pace-?\s?makers?|pacers?)(?!\s+dependency)(?:-dependent)?|(?-i:PPM)|CRT-?P|leadless pacing|micra\b",
+    ),
     ("loop recorder", r"(?:implantable )?loop recorders?"),
     ("cardiac device", r"CIEDs?|cardiac implantable electronic devices?|implant(?:ed|able) cardiac devices?"),
 )
 _IMPLANTS = (
-    ("hip prosthesis", r"hip (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies)|implants?)|(?-i:TH[RA])\b|hemiarthroplasty"
-        r"|(?:endo)?prosthes[ie]s (?:of|in) the (?:left |right )?hip|hip endoprosthes[ie]s"),
+    (
+        "hip prosthesis",
+        r"hip (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies)|implants?)|(?-i:TH[RA])\b|hemiarthroplasty"
+        r"|(?:endo)?prosthes[ie]s (?:of|in) the (?:left |right )?hip|hip endoprosthes[ie]s|hips? (?:(?:was"
+        r"|were) )?replaced",
+    ),
     ("joint prosthesis", r"(?:knee|shoulder) (?:replacements?|prosthes[ie]s|arthroplast(?:y|ies))"),
     ("dental", r"(?:dental )?amalgam(?: fillings?)?|dental (?:implants?|fillings?|crowns?|bridges?|prosthes[ie]s)"),
     ("fiducials", r"(?:gold )?fiducials?(?: markers?| seeds?)?|gold (?:seeds?|markers?)"),
@@ -47,10 +54,11 @@ _IMPLANTS = (
     ("stent", r"(?:coronary|biliary|o?esophageal|ureter(?:al|ic)|tracheal|bronchial) stents?"),
     (
         "metal",
-        r"titanium (?:plates?|rods?|screws?|mesh|cages?|implants?)|metal(?:lic)?\b(?: (?:implants?|plates?|rods?|screws?"
+        r"titanium (?:plates?|rods?|screws?|mesh|cages?|implants?)|metal(?:lic)?\b(?: (?:implants?|plates?"
+        r"|rods?|screws?"
         r"|hardware|clips?|foreign bod(?:y|ies)|prosthes[ie]s))?|(?:spinal |surgical |orthopa?edic )?(?:fusion )?"
         r"(?:hardware|instrumentation)|(?:sternal|sternotomy) wires|(?:surgical|vascular|metal) (?:clips|staples)"
-        r"|pedicle screws|intramedullary nails?|osteosynthesis",
+        r"|pedicle screws|intramedullary nails?|osteosynthesis|shrapnel|bullets?",
     ),
 )
 
@@ -62,7 +70,8 @@ def _compiled(table: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern
 _DEVICE_PATTERNS, _IMPLANT_PATTERNS = _compiled(_DEVICES), _compiled(_IMPLANTS)
 
 _PREGNANT = re.compile(
-    r"\b(?:(?P<become>(?:becom\w+|get(?:s|ting)?) pregnant)|(?P<many>pregnancies)|(?P<test>pregnancy test|(?:[uβb]-?)?hcg)"
+    r"\b(?:(?P<become>(?:becom\w+|get(?:s|ting)?) pregnant)|(?P<many>pregnancies)|(?P<test>pregnancy test"
+    r"|(?:[uβb]-?)?hcg)"
     r"|(?P<plain>pregnan(?:t|cy)|weeks'? (?:of )?gestation|intrauterine gestation|gestational age|gravid\b))",
     re.IGNORECASE,
 )
@@ -74,13 +83,20 @@ _RESULT = re.compile(
 )
 
 _CONTRAST = re.compile(
-    r"(?<!in )(?<!by )\b(?:(?:iv|iodinated|oral) )?contrast(?!\s+(?:to|with|between)\b)(?:-enhanced| medi(?:um|a)| agents?"
+    r"(?<!in )(?<!by )\b(?:(?:iv|iodinated|oral) )?contrast(?!\s+(?:to|with|between)\b)(?:-enhanced| medi(?:um"
+    r"|a)| agents?"
     r"| material| dye)?|\bgad(?:olinium|ovist|obutrol)\b|\bio(?:hexol|dixanol|pamidol)\b|\bomnipaque\b",
     re.IGNORECASE,
 )
 _NATIVE = re.compile(r"\b(?:un-?enhanced|non-?enhanced|native) (?:planning |simulation )?(?:CT|scan)\b", re.IGNORECASE)
-_ALLERGY = re.compile(r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|reactions? (?:to|after|with)|rash (?:after|with)|intoleran\w+", re.IGNORECASE)
-_NO_ALLERGY = re.compile(r"\b(?:(?-i:NKDA|NKA)|no known (?:drug )?allergies|no allergies)\b", re.IGNORECASE)
+_ALLERGY = re.compile(
+    r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|reactions? (?:to|after|with)|rash (?:after|with)"
+    r"|intoleran\w+",
+    re.IGNORECASE,
+)
+_NO_ALLERGY = re.compile(
+    r"\b(?:(?-i:NKDA|NKA)|no known (?:drug )?allergies|no allerg(?:ies|y)(?! to))\b", re.IGNORECASE
+)
 _ALLERGY_NEAR, _ALLERGY_LIST = 30, 70
 """Characters between allergy and contrast, and where a list of allergens may lie between them. Chosen."""
 
@@ -94,7 +110,9 @@ def mentions(clause: Clause) -> Iterator[Mention]:
 
 def _longest(clause: Clause, kind: FactKind, patterns: tuple[tuple[str, re.Pattern[str]], ...]) -> Iterator[Mention]:
     """One mention for each value, the longer where two overlap."""
-    found = [(match.start(), match.end(), value) for value, pattern in patterns for match in pattern.finditer(clause.text)]
+    found = [
+        (match.start(), match.end(), value) for value, pattern in patterns for match in pattern.finditer(clause.text)
+    ]
     kept: list[tuple[int, int, str]] = []
     for start, end, value in sorted(found, key=lambda entry: (entry[0] - entry[1], entry[0])):
         if all(end <= a or start >= b for a, b, _ in kept):

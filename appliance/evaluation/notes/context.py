@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 from appliance.contracts.notes import Assertion
-from appliance.evaluation.notes.sentences import Piece
+from appliance.evaluation.notes.sentences import FAMILY, Piece
 
 HISTORY = "history"
 
@@ -25,11 +26,12 @@ _ORDER = (
     Assertion.ABSENT,
     Assertion.PAST,
 )
-"""Where several hold, the first does: 'if she is not pregnant' says nothing of today, 'mother denies' nothing of her."""
+"""Where several hold, the first does: 'if she is not pregnant' says nothing of today, 'mother denies' nothing of
+her."""
 
 _ANSWER = re.compile(
-    r"^[\w /,()'-]{0,40}?\s*[:?=]\s*(?:\[[ xX]?\]\s*)?(?P<word>no|none|nil|n/a|negative|neg|absent|denied|unknown|yes|present"
-    r"|positive|n|y)\b",
+    r"^[\w /,()'-]{0,40}?\s*[:?=]\s*(?:\[[ xX]?\]\s*)?"
+    r"(?P<word>no|none|nil|n/a|negative|neg|absent|denied|unknown|yes|present|positive|n|y)\b",
     re.IGNORECASE,
 )
 _ANSWERS = {
@@ -37,9 +39,17 @@ _ANSWERS = {
     **dict.fromkeys(("yes", "present", "positive", "y"), Assertion.PRESENT),
     "unknown": Assertion.POSSIBLE,
 }
+_PATIENT_AGAIN = re.compile(
+    r"\s*(?:;|but\b|however\b|whereas\b|and now has|,\s*(?:he|she|now|currently|the patient|patient)\b"
+    r"|the patient (?:him|her)self)",
+    re.IGNORECASE,
+)
+"""A clause that begins so is of the patient again; what follows otherwise on 'her uncle' still is of the uncle."""
+
 _CONCESSION = re.compile(r"^\s*(?:although|though|while|whereas)\b[^,]*,", re.IGNORECASE)
 _AFFIRMED = re.compile(
-    r",(?=(?!\s*(?:no|not|nor|without|never)\b)[^,;]*\b(?:in situ|in place|is present|was implanted|since (?:19|20)\d\d))",
+    r",(?=(?!\s*(?:no|not|nor|without|never)\b)[^,;]*"
+    r"\b(?:in situ|in place|is present|was implanted|since (?:19|20)\d\d))",
     re.IGNORECASE,
 )
 """A comma before something that is said to be there: what was denied before it reaches no farther."""
@@ -68,7 +78,7 @@ class Clause:
         if answer is not None:
             return _ANSWERS[answer["word"].lower()]
         met = {t.category for t in self.triggers if (t.end <= start if t.before else t.start >= end)}
-        if self.section == "family":
+        if self.section == FAMILY:
             met.add(Assertion.OTHER_PERSON.value)
         if of_history and HISTORY in met:
             met.add(Assertion.PAST.value)
@@ -79,11 +89,17 @@ def clauses(text: str, sentence: Piece) -> list[Clause]:
     """The clauses of one sentence, in order."""
     words = text[sentence.start : sentence.end]
     cuts = sorted({0, *_cuts(words), len(words)})
-    found = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    found: list[Clause] = []
+    section = sentence.section
+    for start, end in pairwise(cuts):
         part = words[start:end]
+        if _PATIENT_AGAIN.match(part):
+            section = sentence.section
         if part.strip(" ;,."):
-            found.append(Clause(part, sentence.start + start, sentence.section, tuple(_triggers(part))))
+            triggers = tuple(_triggers(part))
+            found.append(Clause(part, sentence.start + start, section, triggers))
+            if any(trigger.category == Assertion.OTHER_PERSON.value and trigger.before for trigger in triggers):
+                section = FAMILY
     return found
 
 
@@ -96,7 +112,8 @@ def _cuts(words: str) -> Iterable[int]:
 
 
 def _triggers(part: str) -> Iterable[_Trigger]:
-    """Pseudo phrases first; of phrases within one another only the longest, so that 'not certain whether' is no 'not'."""
+    """Pseudo phrases first; of phrases within one another only the longest, so that 'not certain whether' is no
+    'not'."""
     taken = [match.span() for match in _pseudo().finditer(part)]
     found = [(match.start(), match.end(1), match[1]) for match in _phrases().finditer(part)]
     for start, end, words in found:

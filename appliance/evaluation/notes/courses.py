@@ -18,7 +18,9 @@ LARGEST_COURSE_GY = 100.0
 
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,2})?"
 _UNIT = r"\s?(?P<unit>c?Gy)\b"
-_FRACTIONS = r"(?P<fx>\d{1,2})\s*(?:daily |once[- ]daily |equal )*(?:fx|fxs|fractions?|frs?|#|treatments|sessions)(?!\w)"
+_FRACTIONS = (
+    r"(?P<fx>\d{1,2})\s*(?:daily |once[- ]daily |equal )*(?:fx|fxs|fractions?|frs?|#|treatments|sessions)(?!\w)"
+)
 _COURSES = (
     re.compile(rf"(?P<dose>{_NUMBER})(?:/{_NUMBER})*{_UNIT}\s*(?:in|/|over|,|given in)\s*{_FRACTIONS}", re.IGNORECASE),
     re.compile(rf"(?P<each>{_NUMBER}){_UNIT}\s*[x×]\s*(?P<fx>\d{{1,2}})\b", re.IGNORECASE),
@@ -26,10 +28,12 @@ _COURSES = (
     re.compile(rf"\b{_FRACTIONS}\s*(?:of|at|à|@)\s*(?P<each>{_NUMBER}){_UNIT}", re.IGNORECASE),
 )
 _BY_EACH = re.compile(
-    rf"(?P<dose>{_NUMBER}){_UNIT}\s*(?:\(|at|in|,)?\s*(?P<each>{_NUMBER})\s?c?Gy\s*(?:/|per)\s*(?:fx|fraction)", re.IGNORECASE
+    rf"(?P<dose>{_NUMBER}){_UNIT}\s*(?:\(|at|in|,)?\s*(?P<each>{_NUMBER})\s?c?Gy\s*(?:/|per)\s*(?:fx|fraction)",
+    re.IGNORECASE,
 )
 _EACH_TIMES = re.compile(
-    rf"(?P<each>{_NUMBER}){_UNIT}\s*(?:/|per)\s*(?:fx|fraction)\s*(?:for|x|×|,|in|over|to)?\s*{_FRACTIONS}", re.IGNORECASE
+    rf"(?P<each>{_NUMBER}){_UNIT}\s*(?:/|per)\s*(?:fx|fraction)\s*(?:for|x|×|,|in|over|to)?\s*{_FRACTIONS}",
+    re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:per|/|each)\s*(?:fraction|fx)\b[^,;.]{0,10}$", re.IGNORECASE)
 _TOTAL = re.compile(rf"\btotal(?: dose)?(?: of)?:?\s*(?P<dose>{_NUMBER}){_UNIT}", re.IGNORECASE)
@@ -39,15 +43,25 @@ _DOSE = re.compile(rf"(?P<dose>{_NUMBER}){_UNIT}", re.IGNORECASE)
 _RADIATION = re.compile(
     r"\b(?:radio(?:therapy|surgery)|radiation(?!\s+(?:therap(?:ist|ists)|oncolog\w+|department|physic\w+|safety|dose))"
     r"(?: (?:therapy|treatments?))?|(?-i:RT|XRT|EBRT|IMRT|VMAT|SBRT|SABR|SRS|SRT|WBRT|PCI|TBI|PMRT)\b|brachytherapy"
-    r"|gamma knife|cyberknife|chemo-?radi(?:ation|otherapy)|radio-?chemotherapy|proton(?: beam)? therapy|(?:re-?)?irradiat(?:ed|ion))",
+    r"|gamma knife|cyberknife|chemo-?radi(?:ation|otherapy)|radio-?chemotherapy|proton(?: beam)? therapy"
+    r"|(?:re-?)?irradiat(?:ed|ion))",
     re.IGNORECASE,
 )
 _NAIVE = re.compile(r"\b(?:radiation|radiotherapy|RT)[- ]na[iï]ve\b", re.IGNORECASE)
 _WAS = re.compile(
-    r"\b(?:received|delivered|had|underwent|completed|finished|(?:was|were|been) (?:irradiated|treated)|treated with|s/p|status post"
+    r"\b(?:received|delivered|gave|last (?:year|month)|had|underwent|completed|finished|(?:was|were"
+    r"|been) (?:irradiated|treated)|treated with|s/p|status post"
     r"|post|after|following|years? ago|months ago|as a child|declined|refused|recurrence|(?:19|20)\d\d)\b",
     re.IGNORECASE,
 )
+_GIVEN = re.compile(
+    r"\b(?:received|delivered|gave|completed|finished|treated|irradiated|s/p|status post|prior|previous(?:ly)?"
+    r"|history of"
+    r"|ago|last (?:year|month)|(?:19|20)\d\d)\b",
+    re.IGNORECASE,
+)
+"""Without a word of radiation, a dose was given only where one of these says so."""
+
 _BEFORE = re.compile(r"\b(?:prior|previous(?:ly)?|earlier|past|history of|h/o|hx of|re-?irradiation)\b", re.IGNORECASE)
 _WILL = re.compile(
     r"\b(?:will|plan(?:s|ned)?|scheduled|recommend(?:s|ed)?|consider\w*|refer(?:red|ral)?|candidate|discuss\w*|offer(?:ed)?"
@@ -62,7 +76,8 @@ _DATE = re.compile(
 )
 SITES = (
     r"breast|lungs?|(?:upper|lower|middle) lobe|neck|head|brain|whole brain|prostate(?: bed)?|pelvi[sc]|rectum|bladder"
-    r"|cervix|uterus|oesophagus|esophagus|chest(?: wall)?|thorax|mediastinum|axilla|spine|[ctls]\d{1,2}(?:[-–][ctls]?\d{1,2})?"
+    r"|cervix|uterus|oesophagus|esophagus|chest(?: wall)?|thorax|mediastinum|axilla|spine"
+    r"|[ctls]\d{1,2}(?:[-–][ctls]?\d{1,2})?"
     r"|femur|hip|liver|pancreas|stomach|kidney|parotid|tonsil|tongue|larynx|nasopharynx|oropharynx|orbit|mantle|abdomen"
     r"|frontal|parietal|temporal|occipital|cerebell\w+|scalp|skin|bone|PTV\w*"
 )
@@ -97,12 +112,15 @@ def courses(text: str) -> list[Course]:
 
 
 def _by_fraction_dose(text: str) -> list[Course]:
-    """'60 Gy (2 Gy/fx)' and '2 Gy per fraction for 30 fractions'; the number of fractions only where it is a whole one."""
+    """'60 Gy (2 Gy/fx)' and '2 Gy per fraction for 30 fractions'; the number of fractions only where it is a whole
+    one."""
     match = _BY_EACH.search(text)
     if match is not None:
         dose, each = _gy(match["dose"], match["unit"]), _gy(match["each"], match["unit"])
         number = dose / each if each else 0.0
-        return [Course(dose, round(number), *match.span())] if number >= 1 and abs(number - round(number)) < 0.01 else []
+        return (
+            [Course(dose, round(number), *match.span())] if number >= 1 and abs(number - round(number)) < 0.01 else []
+        )
     match = _EACH_TIMES.search(text)
     if match is None:
         return []
@@ -117,7 +135,7 @@ def mentions(clause: Clause) -> Iterator[Mention]:
     found = courses(text)
     earlier = list(_earlier(clause, found))
     yield from earlier
-    if any(mention.dose_gy is not None for mention in earlier) or _is_earlier(clause):
+    if any(mention.dose_gy is not None for mention in earlier) or (_is_earlier(clause) and _GIVEN.search(text)):
         return
     for course in found:
         assertion = clause.assertion(course.start, course.end)
@@ -142,7 +160,7 @@ def _earlier(clause: Clause, found: list[Course]) -> Iterator[Mention]:
         return
     match = _RADIATION.search(text)
     only_dose = None if match or found or not _DATE.search(text) else _DOSE.search(text)
-    if match is None and not ((found or only_dose) and _is_earlier(clause)):
+    if match is None and not ((found or only_dose) and _is_earlier(clause) and _GIVEN.search(text)):
         return
     place = match or only_dose
     start, end = place.span() if place is not None else (found[0].start, found[0].end)

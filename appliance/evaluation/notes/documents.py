@@ -43,8 +43,8 @@ class Document:
 
 
 def read_document(source: Path | NoteText) -> Document:
-    """The note's text; a PDF without text (a scan), a protected or a broken one comes back empty with its reason. Raises
-    RefusedInput where the file is not there, too large, or of another kind."""
+    """The note's text; a PDF without text (a scan), a protected or a broken one comes back empty with its reason.
+    Raises RefusedInput where the file is not there, too large, or of another kind."""
     if isinstance(source, NoteText):
         return Document(source.name, source.text, (0,), _sha256(source.text.encode("utf-8")))
     data = _bytes(source)
@@ -61,7 +61,9 @@ def notes_of_folder(folder: Path) -> tuple[Path, ...]:
 
 def _bytes(path: Path) -> bytes:
     if path.suffix.lower() not in SUFFIXES:
-        raise RefusedInput(f"{path.name} is no note that can be read; give text ({', '.join(SUFFIXES[:3])}) or PDF files")
+        raise RefusedInput(
+            f"{path.name} is no note that can be read; give text ({', '.join(SUFFIXES[:3])}) or PDF files"
+        )
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise RefusedInput(f"{path.name} is larger than {LARGEST_BYTES // 1_000_000} MB; give the note alone")

@@ -110,7 +110,7 @@ class NoteEncoder:
             inputs = {**inputs, "token_type_ids": np.zeros_like(row)}
         try:
             logits = np.asarray(self.session.run(["logits"], inputs)[0], np.float64)
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises types of its own
+        except Exception as error:
             raise ModelError(f"the note encoder cannot be run ({type(error).__name__})") from error
         if logits.shape != (1, len(ids), len(self.settings.label)):
             raise ModelError(

@@ -1,4 +1,5 @@
-"""Notes to facts: text, language, sentences, clauses, mentions, in that order. Offline; rules first, an encoder beside."""
+"""Notes to facts: text, language, sentences, clauses, mentions, in that order. Offline; rules first, an encoder
+beside."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _PARAGRAPH = re.compile(r"(?:[^\n\f]|\n(?![ \t]*\n))+")
 
 
 def read_notes(sources: Sequence[Path | NoteText], *, encoder: NoteEncoder | None = None) -> ClinicalNotes:
-    """Facts of all notes, in order of note and place. A note that cannot be read, or is not in English, stands among the
-    documents with its reason and yields nothing. Raises RefusedInput for what is no note at all."""
+    """Facts of all notes, in order of note and place. A note that cannot be read, or is not in English, stands among
+    the documents with its reason and yields nothing. Raises RefusedInput for what is no note at all."""
     documents: list[NoteDocument] = []
     facts: list[NoteFact] = []
     for number, source in enumerate(sources):

@@ -1,4 +1,5 @@
-"""Which language a piece of text is in, by its commonest words. Only English is read; nothing is guessed from others."""
+"""Which language a piece of text is in, by its commonest words. Only English is read; nothing is guessed from
+others."""
 
 from __future__ import annotations
 
@@ -9,15 +10,22 @@ from functools import cache
 from importlib.resources import files
 
 NAMES = {
-    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "nl": "Dutch", "pt": "Portuguese",
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pt": "Portuguese",
     "sv": "Swedish",
-}  # fmt: skip
+}
 
 FEWEST_WORDS = 6
 """Shorter pieces cannot be told apart and are taken as of the language around them. Chosen."""
 
 LEAST_SHARE, LEAST_LEAD = 0.10, 1.25
-"""A language is named where so much of the text is its function words, and so many times more than of English. Chosen."""
+"""A language is named where so much of the text is its function words, and so many times more than of English.
+Chosen."""
 
 MOST_FOREIGN_LETTERS = 0.3
 """Share of letters outside the Latin script above which a text is of a language that is not known here. Chosen."""

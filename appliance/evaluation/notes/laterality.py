@@ -14,13 +14,16 @@ FARTHEST = 60
 """Characters between side and disease. Chosen."""
 
 _SIDE = re.compile(
-    r"\b(?:(?P<left>left|(?-i:Lt\.?|L(?= (?:tonsil|breast|lung|neck|parotid|tongue|kidney|adrenal|axilla|upper|lower))))"
-    r"|(?P<right>right|(?-i:Rt\.?|R(?= (?:tonsil|breast|lung|neck|parotid|tongue|kidney|adrenal|axilla|upper|lower|middle))))"
-    r"|(?P<both>bilateral(?:ly)?))(?:[- ]?sided)?(?!\w)",
+    r"\b(?:(?P<left>left|(?-i:Lt\.?|L(?= (?:tonsil|breast|lung|neck|parotid|tongue|kidney|adrenal|axilla|upper"
+    r"|lower))))"
+    r"|(?P<right>right|(?-i:Rt\.?|R(?= (?:tonsil|breast|lung|neck|parotid|tongue|kidney|adrenal|axilla|upper"
+    r"|lower|middle))))"
+    r"|(?P<both>bilateral(?:ly)?|both sides))(?:[- ]?sided)?(?!\w)",
     re.IGNORECASE,
 )
 _NO_DISEASE_SIDE = re.compile(
-    r"^[\s,-]*(?:handed|hander|arm\b|hand\b|wrist|ventric|atri|bundle|heart|now\b|away|after|knee|shoulder pain|hip pain"
+    r"^[\s,-]*(?:handed|hander|arm\b|hand\b|wrist|ventric|atri|bundle|heart|now\b|away|after|knee|shoulder pain"
+    r"|hip pain"
     r"|hip (?:replace|prosth|arthro)|hip\w* replace|total (?:hip|knee)|ear pain|subclavian|jugular|chest port|port)",
     re.IGNORECASE,
 )
@@ -45,9 +48,7 @@ def mentions(clause: Clause, *, treated_before: bool = False) -> Iterator[Mentio
         near = min(diseases, key=lambda span: _gap(span, (start, end)), default=None)
         if near is None or _gap(near, (start, end)) > FARTHEST:
             continue
-        assertion = _strongest(
-            clause.assertion(start, end, of_history=True), clause.assertion(*near, of_history=True)
-        )
+        assertion = _strongest(clause.assertion(start, end, of_history=True), clause.assertion(*near, of_history=True))
         if treated_before and assertion is Assertion.PRESENT:
             assertion = Assertion.PAST
         value = match.lastgroup or ""

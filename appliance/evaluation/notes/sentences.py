@@ -15,8 +15,10 @@ _HEADERS = {
     ALLERGIES: r"allerg(?:y|ies)(?: and intolerances)?|adverse reactions",
     HISTORY: r"(?:past |previous )?(?:medical |oncologic(?:al)? |radiation |treatment |surgical )?history|pmh|pmhx|psh"
     r"|(?:previous|prior) treatments?|(?:previous|prior) (?:radiotherapy|radiation|rt)(?=[ \t]*:?[ \t]*$)",
-    PLAN: r"(?:treatment |radiation |radiotherapy )?(?:plan|prescription|recommendations?)|rx|assessment and plan|a/p|dose",
-    "other": r"impression|assessment|diagnosis|diagnoses|social history|medications?|examination|physical exam(?:ination)?"
+    PLAN: r"(?:treatment |radiation |radiotherapy )?(?:plan|prescription|recommendations?)|rx"
+    r"|assessment and plan|a/p|dose",
+    "other": r"impression|assessment|diagnosis|diagnoses|social history|medications?|examination|physical "
+    "exam(?:ination)?"
     r"|review of systems|ros|findings|labs?|chief complaint|history of present illness|hpi|oncologic summary|imaging"
     r"|past surgical history|ecog|vitals?|technique|consent|summary|simulation",
 }
@@ -27,18 +29,20 @@ _HEADER = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
-_ABBREVIATIONS = frozenset(
-    ["dr", "pt", "mr", "mrs", "ms", "prof", "st", "vs", "approx", "no", "fx", "fr", "e.g", "i.e", "ca", "lt", "rt", "resp",
-     "b.i.d", "q.d", "p.o", "i.v", "cf", "fig", "dept", "hosp", "hx", "dx", "tx", "sx", "max", "min", "wk", "wks", "mo", "yr",
-     "yrs", "incl", "excl", "s.p", "r.o", "bilat", "sup", "inf", "ant", "post", "lat", "med", "neg", "pos", "diff", "al"]
-)  # fmt: skip
+_ABBREVIATED = """
+dr pt mr mrs ms prof st vs approx no fx fr e.g i.e ca lt rt resp b.i.d q.d p.o i.v cf fig dept hosp hx dx tx sx max min wk
+wks mo yr yrs incl excl s.p r.o bilat sup inf ant post lat med neg pos diff al
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 """Followed by a full stop that ends no sentence. Chosen."""
 
 _STOP = re.compile(r"[.!?]+(?=\s|$)")
 _REPLY = re.compile(r"(?:yes|no|none|n/a|unknown|negative|positive)\b", re.IGNORECASE)
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _BULLET = re.compile(r"\s*(?:[-*•]|\d+[.)])\s")
-_GOES_ON = re.compile(r"(?:[,(/–-]|\b(?:and|or|of|the|to|in|with|for|a|an|no|by|at|from|was|is|has|had))\s*$", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"(?:[,(/–-]|\b(?:and|or|of|the|to|in|with|for|a|an|no|by|at|from|was|is|has|had))\s*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
