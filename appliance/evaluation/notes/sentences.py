@@ -30,8 +30,8 @@ _HEADER = re.compile(
 )
 
 _ABBREVIATED = """
-dr pt mr mrs ms prof st vs approx no fx fr e.g i.e ca lt rt resp b.i.d q.d p.o i.v cf fig dept hosp hx dx tx sx max min wk
-wks mo yr yrs incl excl s.p r.o bilat sup inf ant post lat med neg pos diff al
+dr pt mr mrs ms prof st vs approx no fx fr e.g i.e ca lt rt resp b.i.d q.d p.o i.v cf fig dept hosp hx dx tx sx max min
+wk wks mo yr yrs incl excl s.p r.o bilat sup inf ant post lat med neg pos diff al
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 """Followed by a full stop that ends no sentence. Chosen."""
