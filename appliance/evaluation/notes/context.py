@@ -115,11 +115,14 @@ def _triggers(part: str) -> Iterable[_Trigger]:
     """Pseudo phrases first; of phrases within one another only the longest, so that 'not certain whether' is no
     'not'."""
     taken = [match.span() for match in _pseudo().finditer(part)]
-    found = [(match.start(), match.end(1), match[1]) for match in _phrases().finditer(part)]
-    for start, end, words in found:
-        if any(start < b and end > a for a, b in taken):
-            continue
-        if any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in found):
+    reached = pseudo = 0
+    for match in _phrases().finditer(part):
+        start, end, words = match.start(), match.end(1), match[1]
+        while pseudo < len(taken) and taken[pseudo][1] <= start:
+            pseudo += 1
+        is_pseudo = pseudo < len(taken) and taken[pseudo][0] < end
+        is_within, reached = end <= reached, max(reached, end)
+        if is_pseudo or is_within:
             continue
         for category, before in _roles()[" ".join(words.lower().split())]:
             yield _Trigger(category, before, start, end)
