@@ -13,6 +13,7 @@ from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
+from appliance.contracts.notes import ClinicalNotes
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -90,6 +91,7 @@ class Evaluation:
     deliverability: Deliverability | None = None
     image_context: ImageContext | None = None
     guideline: GuidelineSource | None = None
+    clinical_notes: ClinicalNotes | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
