@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.prior import PriorCourse
 from appliance.contracts.second_check import SecondCheck
 
 
@@ -76,7 +78,8 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved)."""
+    which is shown beside and never approved). outcomes: outcome models, for ranking plans only. prior_course: dose of an
+    earlier course summed with this one, None where no earlier course was given."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -89,6 +92,8 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    outcomes: tuple[OutcomeEstimate, ...] = ()
+    prior_course: PriorCourse | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
