@@ -78,8 +78,8 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). outcomes: outcome models, for ranking plans only. prior_course: dose of an
-    earlier course summed with this one, None where no earlier course was given."""
+    which is shown beside and never approved). outcomes: outcome models, for ranking plans only. prior_course: an
+    earlier course summed with this one, None where none was given."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]

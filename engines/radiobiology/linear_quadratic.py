@@ -31,7 +31,7 @@ def bed(dose_gy: Values | float, fractions: Values | float, alpha_beta_gy: Value
     dose = _dose(dose_gy)
     _positive("fractions", fractions)
     _positive("alpha/beta", alpha_beta_gy)
-    return dose * (1 + dose / (fractions * alpha_beta_gy))  # type: ignore[no-any-return]
+    return np.asarray(dose * (1 + dose / (fractions * alpha_beta_gy)))
 
 
 def eqd2(dose_gy: Values | float, fractions: Values | float, alpha_beta_gy: Values | float) -> Values:
@@ -39,13 +39,13 @@ def eqd2(dose_gy: Values | float, fractions: Values | float, alpha_beta_gy: Valu
     dose = _dose(dose_gy)
     _positive("fractions", fractions)
     _positive("alpha/beta", alpha_beta_gy)
-    return dose * (dose / fractions + alpha_beta_gy) / (REFERENCE_FRACTION_GY + alpha_beta_gy)  # type: ignore[no-any-return]
+    return np.asarray(dose * (dose / fractions + alpha_beta_gy) / (REFERENCE_FRACTION_GY + alpha_beta_gy))
 
 
 def eqd2_of_bed(bed_gy: Values | float, alpha_beta_gy: Values | float) -> Values:
     """EQD2, Gy, of a biologically effective dose for the same alpha/beta."""
     _positive("alpha/beta", alpha_beta_gy)
-    return _dose(bed_gy) / (1 + REFERENCE_FRACTION_GY / np.asarray(alpha_beta_gy))
+    return np.asarray(_dose(bed_gy) / (1 + REFERENCE_FRACTION_GY / np.asarray(alpha_beta_gy)))
 
 
 def dose_of_eqd2(eqd2_gy: Values | float, fractions: Values | float, alpha_beta_gy: Values | float) -> Values:
@@ -56,7 +56,7 @@ def dose_of_eqd2(eqd2_gy: Values | float, fractions: Values | float, alpha_beta_
     _positive("alpha/beta", alpha_beta_gy)
     n, ratio = np.asarray(fractions, np.float64), np.asarray(alpha_beta_gy, np.float64)
     root = np.sqrt(ratio**2 + 4 * _dose(eqd2_gy) * (REFERENCE_FRACTION_GY + ratio) / n)
-    return 0.5 * n * (root - ratio)
+    return np.asarray(0.5 * n * (root - ratio))
 
 
 def proliferation_bed(
@@ -67,14 +67,14 @@ def proliferation_bed(
     _positive("alpha", alpha_per_gy)
     _positive("doubling time", doubling_days)
     lasting_days = max(0.0, overall_days - kick_off_days)
-    return np.log(2.0) * lasting_days / (np.asarray(alpha_per_gy) * np.asarray(doubling_days))
+    return np.asarray(np.log(2.0) * lasting_days / (np.asarray(alpha_per_gy) * np.asarray(doubling_days)))
 
 
 def recovered(eqd2_gy: Values | float, fraction_recovered: float) -> Values:
     """What remains of an earlier course's EQD2 after a part (0..1) of its effect has been recovered, Gy."""
     if not 0.0 <= fraction_recovered <= 1.0:
         raise EngineError(f"a recovery must lie between 0 and 1, got {fraction_recovered}")
-    return _dose(eqd2_gy) * (1.0 - fraction_recovered)
+    return np.asarray(_dose(eqd2_gy) * (1.0 - fraction_recovered))
 
 
 def _dose(dose_gy: Values | float) -> Values:
