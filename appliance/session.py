@@ -109,6 +109,7 @@ class Session(Steps):
     def _assemble(self) -> None:
         case = self.stages.assemble(self.files.received())
         saved = self.files.save("goals.toml", self.stages.choose_goals(case))
+        saved |= self.files.save_attachments(self.stages.attachments(self.standing.patient_key))
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
@@ -185,7 +186,10 @@ class Session(Steps):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
+            export_set, record = self.stages.write_record(case, plan, self.files.evaluation(), approval, export_set)
             saved = self.files.save_export_set(export_set)
+            for path in record:
+                saved |= self.files.record_path(path)
             if (second := self.files.second_dose()) is not None:
                 saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
             self._append(ARTEFACTS, {"artefacts": dict(saved)})

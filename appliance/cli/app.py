@@ -9,6 +9,7 @@ import typer
 
 from appliance.cli import (
     approve,
+    attach,
     audit,
     cases,
     check,
@@ -61,6 +62,7 @@ app.command("check")(check.check)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
+app.command("attach")(attach.attach)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)

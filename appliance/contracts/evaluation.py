@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.finding import Finding
+from appliance.contracts.goals import Grade
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.prior import PriorCourse
 from appliance.contracts.second_check import SecondCheck
@@ -14,7 +16,8 @@ from appliance.contracts.second_check import SecondCheck
 
 @dataclass(frozen=True)
 class GoalResult:
-    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit."""
+    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit. grade: with the acceptable
+    variation taken into account; score of at most max_score (0: not scored)."""
 
     structure: str
     metric: str
@@ -26,6 +29,13 @@ class GoalResult:
     priority: int
     source: str
     approximate: bool = False
+    grade: Grade = Grade.FAIL
+    variation: float | None = None
+    score: float = 0.0
+    max_score: float = 0.0
+    endpoint: str = ""
+    doi: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,8 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). outcomes: outcome models, for ranking plans only. prior_course: an
-    earlier course summed with this one, None where none was given."""
+    which is shown beside and never approved). findings: what a person must look at. outcomes: outcome models, for
+    ranking plans only. prior_course: an earlier course summed with this one, None where none was given."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -92,6 +102,7 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    findings: tuple[Finding, ...] = ()
     outcomes: tuple[OutcomeEstimate, ...] = ()
     prior_course: PriorCourse | None = None
 

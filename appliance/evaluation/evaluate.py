@@ -158,6 +158,11 @@ def _goal_results(judged: _Judged) -> tuple[GoalResult, ...]:
                 priority=goal.priority,
                 source=goal.source,
                 approximate=goal.approximate,
+                grade=goal.grade_of(value),
+                variation=goal.variation,
+                endpoint=goal.endpoint,
+                doi=goal.doi,
+                passage=goal.passage,
             )
         )
     return tuple(results)

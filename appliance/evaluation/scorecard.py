@@ -24,6 +24,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
         "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
+        "findings": [asdict(finding) for finding in evaluation.findings],
         "notes": list(evaluation.notes),
         "second_check": None if evaluation.second_check is None else _second_check(evaluation.second_check),
         "digests": {

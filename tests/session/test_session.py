@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from appliance.audit import verify
-from appliance.contracts import ExportSet, Planned
+from appliance.contracts import RECORD_FILES, ExportSet, Planned
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -207,13 +207,15 @@ def test_an_approval_holds_after_a_restart_and_the_same_files_are_sent_again(des
     session.run()
     assert session.state is State.APPROVED
     assert "does not answer" in str(session.standing.facts["why"])
-    before = {path.name: path.read_bytes() for path in (session.files.folder / "export").iterdir()}
+    before = {path.name: path.read_bytes() for path in session.files.export_set().files}
+    beside = {path.name for path in (session.files.folder / "export").iterdir()} - set(before)
     again = desk.reopen()
     again.retry("uid 0")
     again.run()
     assert again.state is State.EXPORTED
     assert "why" not in again.standing.facts
     assert {path.name: path.read_bytes() for path in desk.sent[0]} == before
+    assert beside == set(RECORD_FILES)
 
 
 def test_a_wrong_passphrase_is_refused_and_recorded(desk: Desk) -> None:
