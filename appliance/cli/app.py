@@ -21,6 +21,7 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    reirradiate,
     replan,
     serve,
     sessions,
@@ -59,6 +60,7 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("reirradiate")(reirradiate.reirradiate)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)

@@ -30,6 +30,7 @@ LEAST_PRIOR_GY = 0.5
 
 PHYSICAL = "The goals on today's plan are judged on today's dose alone; the figures here are of both courses, as EQD2"
 NOT_ASKED = Sourced(0.0, NO_RECOVERY)
+UNCOVERED = "Today's dose grid does not reach {share:.1f} % of {structure}; there today's dose counts as 0 in the sum"
 NO_LIMIT = "The limit of {source} on {structure} was not applied: {reason}"
 
 
@@ -55,7 +56,7 @@ class _Both:
         if voxels is None:
             raise EvaluationError(f"the case has no structure {name}")
         uncertainty_mm = self.placed.quality.uncertainty_mm
-        return course_in(self.case, name, voxels, self.dose_gy, self.prior, self.placed.to_prior, uncertainty_mm)
+        return course_in(self.case, voxels, self.dose_gy, self.prior, self.placed.to_prior, uncertainty_mm)
 
     def prior_eqd2_gy(self, course: Course, ratio: Sourced) -> float:
         """Hottest voxel of the earlier course, as registered."""

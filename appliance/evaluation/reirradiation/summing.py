@@ -14,9 +14,11 @@ from appliance.errors import EvaluationError
 from engines.dvh import DoseVolume, dose_metric
 from engines.grid import Grid, VoxelSet
 from engines.radiobiology import eqd2, recovered
-from engines.registration import RigidTransform, sampled
+from engines.registration import RigidTransform, moved, sampled
 
 Floats = NDArray[np.float32]
+
+NO_PRIOR_DOSE = "the earlier course has no dose on its own image; give its RTDOSE with the CT it was calculated on"
 
 DIRECTIONS = tuple(
     np.array(step, np.float64) / np.linalg.norm(step) for step in product((-1, 0, 1), repeat=3) if any(step)
@@ -28,13 +30,15 @@ voxels too, so that a band does not hang on the size of voxels; in a constant gr
 @dataclass(frozen=True, eq=False)
 class Course:
     """Physical dose, Gy (n,), of one structure's voxels: today's; the earlier one as registered, and its lowest and
-    highest within the registration's uncertainty. weight_cc (n,)."""
+    highest within the registration's uncertainty. weight_cc (n,). uncovered: part of the volume that today's dose grid
+    does not reach, where today's dose counts as 0."""
 
     today_gy: Floats
     prior_gy: Floats
     prior_low_gy: Floats
     prior_high_gy: Floats
     weight_cc: Floats
+    uncovered: float
 
 
 @dataclass(frozen=True)
@@ -48,22 +52,23 @@ class Summed:
 
 def course_in(
     case: Case,
-    name: str,
     voxels: VoxelSet,
     dose_gy: NDArray[np.floating],
     prior: PriorMaterial,
     to_prior: RigidTransform,
     uncertainty_mm: float,
 ) -> Course:
-    """dose_gy (z, y, x) on today's image grid. Beyond the earlier dose grid the earlier dose is taken as 0. Raises
-    EvaluationError where today's dose does not cover the structure or the earlier course has no dose."""
+    """dose_gy (z, y, x) on today's image grid. Beyond a dose grid that dose is taken as 0. Raises EvaluationError where
+    the earlier course has no dose."""
     grid = case.image.grid
+    weight_cc = voxels.fraction * np.float32(grid.voxel_volume_cc)
     today_gy = dose_gy.reshape(-1)[voxels.index].astype(np.float32)
-    if np.isnan(today_gy).any():
-        raise EvaluationError(f"the dose grid does not cover {name}; calculate the dose on a larger grid")
+    outside = np.isnan(today_gy)
+    uncovered = float(weight_cc[outside].sum() / weight_cc.sum())
+    today_gy[outside] = 0.0
     before_gy = prior.case.reference_dose_gy
     if before_gy is None:
-        raise EvaluationError("the earlier course has no dose on its own image; send its RTDOSE with its plan")
+        raise EvaluationError(NO_PRIOR_DOSE)
     points_mm = to_prior.apply(grid.centres_mm(voxels.index).astype(np.float64))
     before = (before_gy, prior.case.image.grid)
     there_gy = _at(*before, points_mm)
@@ -72,8 +77,29 @@ def course_in(
         nearby_gy = _at(*before, points_mm + uncertainty_mm * direction)
         np.minimum(lowest_gy, nearby_gy, out=lowest_gy)
         np.maximum(highest_gy, nearby_gy, out=highest_gy)
-    weight_cc = voxels.fraction * np.float32(grid.voxel_volume_cc)
-    return Course(today_gy, there_gy, lowest_gy, highest_gy, weight_cc)
+    return Course(today_gy, there_gy, lowest_gy, highest_gy, weight_cc, uncovered)
+
+
+def cumulative_on_image(
+    case: Case,
+    dose_gy: NDArray[np.floating],
+    prior: PriorMaterial,
+    to_prior: RigidTransform,
+    *,
+    fractions: tuple[int, int],
+    alpha_beta_gy: float,
+) -> Floats:
+    """(z, y, x) cumulative EQD2, Gy, of the whole image with one alpha/beta, for looking at: results of organs have
+    their own. 0 where either dose was not calculated counts as none. fractions: of today's and of the earlier course.
+    Raises EvaluationError where the earlier course has no dose."""
+    before_gy = prior.case.reference_dose_gy
+    if before_gy is None:
+        raise EvaluationError(NO_PRIOR_DOSE)
+    grid = case.image.grid
+    there_gy = np.maximum(moved(before_gy, prior.case.image.grid, grid, to_prior, outside=0.0), np.float32(0))
+    today_gy = np.nan_to_num(np.asarray(dose_gy, np.float32), nan=0.0)
+    both = eqd2(today_gy, fractions[0], alpha_beta_gy) + eqd2(there_gy, fractions[1], alpha_beta_gy)
+    return np.asarray(both, np.float32)
 
 
 def summed(
