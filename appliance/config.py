@@ -65,10 +65,18 @@ class PlanningConfig(_Section):
     per_beam_dose: bool = False
 
 
+class EvaluationConfig(_Section):
+    """segmentation: the TOML file of a segmentation network (docs/evaluation/image_context.md) that looks at the image
+    beside the contours; none by default."""
+
+    segmentation: Path | None = None
+
+
 class Config(_Section):
     node: NodeConfig = NodeConfig()
     peer: PeerConfig = PeerConfig()
     planning: PlanningConfig = PlanningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @staticmethod
     def load(path: Path) -> Config:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
+from appliance.contracts import Approval, Case, Comparison, Evaluation, GoalSet, Received, Shown
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -123,7 +123,8 @@ class Session(Steps):
         made = self.stages.plan(*self.case(), timer := self._timer())
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
-        self._fire(Event.PLAN, self.files.save_plan(made.plan, made.dose), facts, steps=timer.seconds())
+        saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
+        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -134,10 +135,13 @@ class Session(Steps):
         second, second_dose = self.stages.second_check(case, plan, dose, timer)
         evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
         notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
-        evaluation = replace(evaluation, notes=notes, second_check=second)
+        trade_offs = self.files.trade_offs()
+        evaluation = replace(evaluation, notes=notes, second_check=second, trade_offs=trade_offs)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
+        if scheduled is not None:
+            evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:

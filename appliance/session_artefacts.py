@@ -6,6 +6,7 @@ attached/        notes and earlier course, as assembled
 scorecard.json, timeline.json, report.html              for other programs and for people
 second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
+trade-offs.json  which goal gave way for which in planning
 """
 
 from __future__ import annotations
@@ -23,13 +24,23 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
-from appliance.contracts import Approval, Attachments, CalculatedDose, Evaluation, ExportSet, Plan, Received
+from appliance.contracts import (
+    Approval,
+    Attachments,
+    CalculatedDose,
+    Evaluation,
+    ExportSet,
+    Plan,
+    Received,
+    TradeOff,
+)
 from appliance.dicomio.files import write_durable
 from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
 from engines.grid import Grid
 
 _RECEIVED = TypeAdapter(tuple[Received, ...])
 _EXPORT_SET = TypeAdapter(ExportSet)
+_TRADE_OFFS = TypeAdapter(tuple[TradeOff, ...])
 
 
 class Artefacts:
@@ -110,6 +121,15 @@ class Artefacts:
     def second_dose(self) -> CalculatedDose | None:
         """The independent dose that the plan's was compared with, where there was one."""
         return _dose_from_bytes(self.load("second-dose.npz")) if self.has("second-dose.npz") else None
+
+    def save_trade_offs(self, trade_offs: tuple[TradeOff, ...]) -> dict[str, str]:
+        """Also where there are none, so that those of an earlier try do not stay."""
+        return self.save("trade-offs.json", _TRADE_OFFS.dump_json(trade_offs, indent=1))
+
+    def trade_offs(self) -> tuple[TradeOff, ...]:
+        """What planning said of goals against goals; empty where all are met."""
+        name = "trade-offs.json"
+        return _TRADE_OFFS.validate_json(self.load(name)) if self.has(name) else ()
 
     def plan(self) -> Plan:
         return Plan.from_json(self.load("plan.json"))

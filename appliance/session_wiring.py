@@ -19,6 +19,7 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     Planned,
+    TradeOff,
 )
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
@@ -42,13 +43,19 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         notes: list[str] = []
+        trade_offs: list[TradeOff] = []
         try:
             with device_errors():
                 tps = PhotonTps(case, goal_set, planning, progress)
                 made, dose = plan_case(
-                    tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append
+                    tps,
+                    goal_set,
+                    progress,
+                    sparing_rounds=planning.sparing_rounds,
+                    note=notes.append,
+                    trade_off=trade_offs.append,
                 )
-            return Planned(made, dose, tuple(notes))
+            return Planned(made, dose, tuple(notes), tuple(trade_offs))
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"

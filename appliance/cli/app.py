@@ -23,6 +23,7 @@ from appliance.cli import (
     machines,
     reirradiate,
     replan,
+    segment,
     serve,
     sessions,
 )
@@ -61,6 +62,7 @@ app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
+app.command("segment")(segment.segment)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)

@@ -178,6 +178,14 @@ def test_an_organ_that_the_earlier_course_spared_stands_alone(today, prior):
     assert sum("stands alone" in note for note in course.notes) == 3
 
 
+def test_where_todays_dose_ends_the_earlier_one_still_counts(today, prior):
+    dose_gy = uniform(today)
+    dose_gy[: today.image.grid.shape[0] // 4] = np.nan
+    course = assess_prior(today, dose_gy, 12, material(prior), goal_set=goals())
+    assert in_both(course, "SpinalCord", "Max").value == pytest.approx(PRIOR_GY + TODAY_GY, abs=0.01)
+    assert any("does not reach" in note and "SpinalCord" in note for note in course.notes)
+
+
 def test_a_registration_object_is_preferred_and_judged_all_the_same(today, prior):
     given = place(today, PriorMaterial(prior, 20, to_prior=TRUTH.matrix))
     assert given.quality.method == "registration object"

@@ -76,7 +76,8 @@ def assess_outcomes(
     rows = parameters or shipped_parameters()
     plans = [_Plan(case, dose_gy)] + ([] if scheduled_gy is None else [_Plan(case, scheduled_gy)])
     per_fraction_gy = _per_fraction_gy(goal_set, fractions)
-    wanted = frozenset(part for goal in goal_set.goals for part in goal.structure.split("+"))
+    named = (*goal_set.goals, *goal_set.left_out)
+    wanted = frozenset(part for goal in named for part in goal.structure.split("+"))
     estimates: list[OutcomeEstimate] = []
     for row in rows.ntcp:
         for found in organs_of(case, row, wanted):

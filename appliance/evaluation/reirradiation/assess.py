@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ LEAST_PRIOR_GY = 0.5
 """An organ takes part where the earlier course's EQD2 reaches this (chosen: a hundredth of any limit)."""
 
 PHYSICAL = "The goals on today's plan are judged on today's dose alone; the figures here are of both courses, as EQD2"
+NOT_SUMMED = (StructureKind.TARGET, StructureKind.EXTERNAL, StructureKind.SUPPORT)
 NOT_ASKED = Sourced(0.0, NO_RECOVERY)
 UNCOVERED = "Today's dose grid does not reach {share:.1f} % of {structure}; there today's dose counts as 0 in the sum"
 NO_LIMIT = "The limit of {source} on {structure} was not applied: {reason}"
@@ -46,17 +48,29 @@ class _Both:
     placed: Placed
     tolerances: Tolerances
     count_recovery: bool
+    made: dict[str, Course | None] = field(default_factory=dict)
 
-    def course(self, name: str) -> Course:
-        voxels: VoxelSet | None = None
-        for part in name.split("+"):
-            structure = self.case.structure(part)
-            if structure is not None:
-                voxels = structure.voxels if voxels is None else voxels.union(structure.voxels)
-        if voxels is None:
-            raise EvaluationError(f"the case has no structure {name}")
+    def course(self, name: str) -> Course | None:
+        """None for a structure, or a union joined by '+', that the case lacks or that is empty."""
+        if name not in self.made:
+            parts = [self.case.structure(part) for part in name.split("+")]
+            found = [item.voxels for item in parts if item is not None and not item.voxels.empty]
+            self.made[name] = self._course(found) if found and len(found) == len(parts) else None
+        return self.made[name]
+
+    def _course(self, parts: list[VoxelSet]) -> Course:
+        voxels = reduce(VoxelSet.union, parts)
         uncertainty_mm = self.placed.quality.uncertainty_mm
         return course_in(self.case, voxels, self.dose_gy, self.prior, self.placed.to_prior, uncertainty_mm)
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """A note for each structure that today's dose grid does not reach wholly."""
+        return tuple(
+            UNCOVERED.format(share=100 * course.uncovered, structure=name)
+            for name, course in self.made.items()
+            if course is not None and course.uncovered > 0
+        )
 
     def prior_eqd2_gy(self, course: Course, ratio: Sourced) -> float:
         """Hottest voxel of the earlier course, as registered."""
@@ -111,21 +125,21 @@ def assess_prior(
         registration=placed.quality,
         results=(*results, *limits),
         to_prior=tuple(tuple(float(v) for v in row) for row in placed.to_prior.matrix),
-        notes=(PHYSICAL, *notes, *more, *prior.case.notes),
+        notes=(PHYSICAL, *notes, *more, *both.uncovered, *prior.case.notes),
     )
 
 
 def _goal_results(both: _Both) -> tuple[list[CumulativeResult], list[str]]:
     results, notes = [], []
-    targets = {item.tg263 for item in both.case.structures if item.kind is not StructureKind.ORGAN}
+    others = {item.tg263 for item in both.case.structures if item.kind in NOT_SUMMED}
     for goal in both.goal_set.goals:
-        parts = set(goal.structure.split("+"))
-        if goal.comparator is not Comparator.AT_MOST or parts & targets:
-            continue
-        if any(both.case.structure(part) is None for part in parts):
-            notes.append(f"Left out, because the case has no such structure: {goal}")
+        if goal.comparator is not Comparator.AT_MOST or others & set(goal.structure.split("+")):
             continue
         course = both.course(goal.structure)
+        if course is None or goal.metric.kind is MetricKind.COLD_VOLUME:
+            why = "the case has no such structure" if course is None else "a volume kept cold has no sum"
+            notes.append(f"Left out of the sum, because {why}: {goal}")
+            continue
         ratio = alpha_beta_of(both.tolerances, goal.structure)
         largest_gy = largest_prior_eqd2_gy(course, both.counts[1], ratio.value)
         if largest_gy < LEAST_PRIOR_GY:
@@ -143,7 +157,7 @@ def _goal_results(both: _Both) -> tuple[list[CumulativeResult], list[str]]:
 def _goal_result(
     both: _Both, goal: ClinicalGoal, course: Course, ratio: Sourced, recovery: Sourced
 ) -> CumulativeResult:
-    count = both.goal_set.fractions
+    count = both.goal_set.fractions or both.counts[0]
     argument, limit = goal.metric.argument, goal.limit
     if goal.metric.kind is MetricKind.VOLUME_AT_DOSE:
         argument = float(eqd2(argument, count, ratio.value))
@@ -161,10 +175,9 @@ def _goal_result(
 def _limit_results(both: _Both) -> tuple[list[CumulativeResult], list[str]]:
     results, notes = [], []
     for limit in both.tolerances.limit:
-        structure = both.case.structure(limit.structure)
-        if structure is None or structure.voxels.empty:
-            continue
         course = both.course(limit.structure)
+        if course is None:
+            continue
         ratio = alpha_beta_of(both.tolerances, limit.structure)
         if largest_prior_eqd2_gy(course, both.counts[1], ratio.value) < LEAST_PRIOR_GY:
             continue
