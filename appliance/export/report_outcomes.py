@@ -39,7 +39,7 @@ def _numbers(outcomes: Sequence[OutcomeEstimate], sources: Sequence[str]) -> str
         columns[4:4] = ["#Scheduled plan", "#Difference", "#Lower than scheduled"]
     caption = (
         "Models of the complication (NTCP) and control (TCP) probability. The band is that of the published parameters "
-        "alone. 'Lower than scheduled' is how often this plan is the lower one, with the same parameters for both. Where "
+        "alone. 'Lower than scheduled': how often this plan is the lower one, with the same parameters for both. Where "
         "a source gives no uncertainty there is no band and no such figure."
     )
     return table(caption, columns, [_row(item, sources, compared) for item in outcomes])
