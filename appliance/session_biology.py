@@ -1,4 +1,4 @@
-"""Outcome models and the earlier course of one evaluation: doses come from planning, files from inbound. They meet here.
+"""Outcome models and the earlier course of an evaluation: doses come from planning, files from inbound; here they meet.
 
 An earlier course that cannot be read or placed never stops a session, and never vanishes: it becomes a finding.
 """

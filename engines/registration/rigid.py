@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from engines.grid import Grid
+from engines.registration.moving import moved
 from engines.registration.transform import RigidTransform
 
 LOWEST_HU, HIGHEST_HU = -500.0, 700.0
@@ -23,6 +24,14 @@ FINEST_MM = 2.5
 
 SHRINK, SMOOTHING_MM = (4, 2, 1), (4.0, 2.0, 0.0)
 """Of the levels, on the averaged images."""
+
+START_STEP_MM, START_REACH_MM = 16.0, 192.0
+"""Starts that are tried along the patient, on voxels of about COARSE_MM (chosen: two scans of one region may begin and
+end a vertebra column apart, and a search that starts there ends in the wrong vertebra)."""
+COARSE_MM = 8.0
+
+LEAST_SHARED = 0.3
+"""Part of the smaller body that a start must leave in both images to be tried."""
 
 SAMPLED_SHARE = 0.2
 ITERATIONS = 150
@@ -35,15 +44,16 @@ def register_rigid(
     """The transform that takes points of the fixed image's frame to the moving one's.
 
     fixed_hu, moving_hu: (z, y, x) HU on their grids, air (-1000) outside the body, so that a couch does not steer. It
-    starts with both centres of mass on each other and finds rotations of up to some 20 degrees. The same images give
-    the same transform within 0.01 mm. Whether it is right has to be judged on the result (`agreement`). Raises
-    EngineError if SimpleITK is missing, an image has no body, or the search breaks down."""
+    starts with both centres of mass on each other, moved along the patient to where the images fit best, and finds
+    rotations of up to some 15 degrees. The same images give the same transform. Whether it is right has to be judged
+    on the result (`agreement`). Raises EngineError if SimpleITK is missing, an image has no body, or the search breaks
+    down."""
     sitk = _simpleitk()
     fixed_image, moving_image = _image(sitk, fixed_hu, fixed), _image(sitk, moving_hu, moving)
     centre = _centre_mm(fixed_hu, fixed)
     start = sitk.Euler3DTransform()
     start.SetCenter(tuple(float(v) for v in centre))
-    start.SetTranslation(tuple(float(v) for v in _centre_mm(moving_hu, moving) - centre))
+    start.SetTranslation(tuple(float(v) for v in _start_mm((fixed_hu, fixed), (moving_hu, moving))))
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMeanSquares()
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -88,6 +98,40 @@ def _image(sitk: Any, hu: NDArray[np.generic], grid: Grid) -> Any:
         for step, count in zip(grid.spacing_mm, grid.shape[::-1], strict=True)
     ]
     return sitk.BinShrink(image, factors) if max(factors) > 1 else image
+
+
+def _start_mm(fixed: tuple[NDArray[np.generic], Grid], moving: tuple[NDArray[np.generic], Grid]) -> NDArray[np.float64]:
+    """Shift (x, y, z) to start from: of the starts along the patient, the one with the least mean squares over what
+    both bodies fill."""
+    coarse, grid = _thinned(*fixed)
+    other, other_grid = _thinned(*moving)
+    shift = _centre_mm(other, other_grid) - _centre_mm(coarse, grid)
+    smaller = min(
+        int((coarse > LOWEST_HU).sum()) * grid.voxel_volume_cc,
+        int((other > LOWEST_HU).sum()) * other_grid.voxel_volume_cc,
+    )
+    best, best_shift = np.inf, shift
+    for along_mm in sorted(np.arange(-START_REACH_MM, START_REACH_MM + 1, START_STEP_MM), key=abs):
+        tried = shift + np.array([0.0, 0.0, along_mm])
+        to_other = RigidTransform.of((float(tried[0]), float(tried[1]), float(tried[2])))
+        there = moved(other, other_grid, grid, to_other, outside=np.nan)
+        reached = np.isfinite(there)
+        shared = reached & (coarse > LOWEST_HU) & (there > LOWEST_HU)
+        if float(shared.sum()) * grid.voxel_volume_cc < LEAST_SHARED * smaller:
+            continue
+        either = reached & ((coarse > LOWEST_HU) | (there > LOWEST_HU))
+        score = float(np.mean(np.square(coarse[either] - there[either])))
+        if score < best:
+            best, best_shift = score, tried
+    return best_shift
+
+
+def _thinned(hu: NDArray[np.generic], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
+    """Every n-th voxel, cut to the range of HU."""
+    nx, ny, nz = (max(1, round(COARSE_MM / step)) for step in grid.spacing_mm)
+    thin = np.clip(hu[::nz, ::ny, ::nx], LOWEST_HU, HIGHEST_HU).astype(np.float32)
+    dx, dy, dz = grid.spacing_mm
+    return thin, Grid(grid.origin_mm, (dx * nx, dy * ny, dz * nz), (thin.shape[0], thin.shape[1], thin.shape[2]))
 
 
 def _centre_mm(hu: NDArray[np.generic], grid: Grid) -> NDArray[np.float64]:

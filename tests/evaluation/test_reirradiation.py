@@ -12,11 +12,11 @@ from appliance.builtin import write_study
 from appliance.case import assemble
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, Metric
 from appliance.contracts.prior import PriorCourse, PriorMaterial
-from appliance.errors import EvaluationError, ModelError
+from appliance.errors import ModelError, PriorNotSummed
 from appliance.evaluation.reirradiation import assess_prior, place, read_tolerances, shipped_tolerances
 from appliance.evaluation.reirradiation.tolerances import alpha_beta_of, recovery_of
 from appliance.inbound import assess, read_folder
-from engines.grid import Grid
+from engines.grid import Grid, VoxelSet
 from engines.radiobiology import eqd2
 from engines.registration import RigidTransform, moved, moved_voxels
 
@@ -191,10 +191,10 @@ def test_a_registration_object_is_preferred_and_judged_all_the_same(today, prior
     assert given.quality.method == "registration object"
     assert np.array_equal(given.to_prior.matrix, TRUTH.matrix)
     wrong = RigidTransform.of((80.0, 0.0, 0.0)).matrix @ TRUTH.matrix
-    with pytest.raises(EvaluationError, match="registration object"):
+    with pytest.raises(PriorNotSummed, match="registration object"):
         place(today, PriorMaterial(prior, 20, to_prior=wrong))
     mirror = np.diag([-1.0, 1, 1, 1]) @ TRUTH.matrix
-    with pytest.raises(EvaluationError, match="mirrors"):
+    with pytest.raises(PriorNotSummed, match="mirrors"):
         place(today, PriorMaterial(prior, 20, to_prior=mirror))
 
 
@@ -203,17 +203,17 @@ def test_a_mirrored_patient_is_refused(today, prior_gy):
     flipped = carried(today, TRUTH, prior_gy)
     names = {"Parotid_L": "Parotid_R", "Parotid_R": "Parotid_L"}
     structures = tuple(replace(item, tg263=names.get(item.tg263, item.tg263)) for item in flipped.structures)
-    with pytest.raises(EvaluationError, match=r"Parotid_[LR] lies \d+ mm away"):
+    with pytest.raises(PriorNotSummed, match=r"Parotid_[LR] lies \d+ mm away"):
         place(today, material(replace(flipped, structures=structures)))
 
 
 def test_another_patient_is_refused_by_name_and_by_shape(today, prior, tmp_path):
     other = replace(prior, identity=replace(prior.identity, patient_id="SOMEONE-ELSE"))
-    with pytest.raises(EvaluationError, match="another patient ID"):
+    with pytest.raises(PriorNotSummed, match="another patient ID"):
         place(today, PriorMaterial(other, 20))
     slab = case_of("c-shape", tmp_path / "s")
     slab = replace(slab, identity=replace(slab.identity, patient_id=""), frame_of_reference_uid="1.2.9")
-    with pytest.raises(EvaluationError, match="does not fit today's"):
+    with pytest.raises(PriorNotSummed, match="its image does not fit today's"):
         place(today, PriorMaterial(slab, 20))
 
 
@@ -223,14 +223,33 @@ def test_another_patient_is_refused_by_name_and_by_shape(today, prior, tmp_path)
 )
 def test_what_is_not_known_is_asked_for(today, prior, fractions, earlier, shape, match):
     dose_gy = uniform(today) if shape else np.zeros((2, 2, 2), np.float32)
-    with pytest.raises(EvaluationError, match=match):
+    with pytest.raises(PriorNotSummed, match=match):
         assess_prior(today, dose_gy, fractions, PriorMaterial(prior, earlier), goal_set=goals())
 
 
 def test_an_earlier_course_without_dose_is_refused(today, prior):
     bare = material(replace(prior, reference_dose_gy=None))
-    with pytest.raises(EvaluationError, match="has no dose"):
+    with pytest.raises(PriorNotSummed, match="has no dose"):
         assess_prior(today, uniform(today), 12, bare, goal_set=goals())
+
+
+def test_a_shorter_scan_that_begins_elsewhere_is_found_all_the_same(today, prior):
+    lower = prior.image.grid.shape[0] // 2
+    grid = prior.image.grid.cropped((0, 0, 0), (lower, *prior.image.grid.shape[1:]))
+
+    def cut(voxels):
+        return VoxelSet.from_dense(voxels.dense(prior.image.grid.shape)[:lower])
+
+    short = replace(
+        prior,
+        image=replace(prior.image, grid=grid, hu=prior.image.hu[:lower]),
+        structures=tuple(replace(item, voxels=cut(item.voxels)) for item in prior.structures),
+        reference_dose_gy=prior.reference_dose_gy[:lower],
+    )
+    # The lower half of a straight neck fits anywhere along itself but at its end, which both images show.
+    found = place(today, PriorMaterial(short, 20))
+    points = today.image.grid.centres_mm(today.structure("SpinalCord").voxels.index).astype(np.float64)
+    assert found.to_prior.error_mm(TRUTH, points) < 3.0
 
 
 def test_the_same_frame_needs_no_registration(today, prior_gy):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind, StructureKind
 from appliance.contracts.goals import Metric
 from appliance.contracts.prior import CumulativeResult, PriorCourse, PriorMaterial
-from appliance.errors import EvaluationError
+from appliance.errors import PriorNotSummed
 from appliance.evaluation.reirradiation.placing import Placed, place
 from appliance.evaluation.reirradiation.summing import Course, Summed, course_in, largest_prior_eqd2_gy, summed
 from appliance.evaluation.reirradiation.tolerances import (
@@ -104,14 +104,14 @@ def assess_prior(
 
     dose_gy: (z, y, x) today's total dose in Gy on `case.image.grid`, NaN where none was calculated; fractions: of
     today's course. goal_set: upper limits on organs, each turned into EQD2 with its own fractions. count_recovery: take
-    off what the table says is recovered; published limits on the sum are always judged without. Raises EvaluationError
+    off what the table says is recovered; published limits on the sum are always judged without. Raises PriorNotSummed
     for another patient, an earlier image that does not fit (placing), a missing dose or number of fractions.
     """
     if fractions < 1 or prior.fractions < 1:
         whose = "today's" if fractions < 1 else "the earlier"
-        raise EvaluationError(f"the number of fractions of {whose} course is not known; state it")
+        raise PriorNotSummed(f"the number of fractions of {whose} course is not known; state it")
     if dose_gy.shape != case.image.grid.shape:
-        raise EvaluationError(f"the dose {dose_gy.shape} is not on the image grid {case.image.grid.shape}")
+        raise PriorNotSummed(f"the dose {dose_gy.shape} is not on the image grid {case.image.grid.shape}")
     placed = place(case, prior)
     counts = (fractions, prior.fractions)
     rows = tolerances or shipped_tolerances()

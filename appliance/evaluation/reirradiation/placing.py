@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Case, StructureKind
 from appliance.contracts.prior import PriorMaterial, RegistrationQuality
-from appliance.errors import EvaluationError
+from appliance.errors import PriorNotSummed
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet
 from engines.registration import Agreement, RigidTransform, agreement, moved, register_rigid
@@ -27,6 +27,9 @@ LEAST_ORGAN_OVERLAP = 0.1
 LARGEST_ORGAN_MM = 15.0
 """Chosen, because a patient years later, heavier by a few centimetres and drawn by another hand, still passes, and
 another patient, a mirror image or a registration that slipped by a vertebra does not."""
+
+LEAST_SEEN = 0.2
+"""Part of an organ of today's that the earlier image must reach for it to be compared (chosen)."""
 
 FLOOR_MM = 2.0
 """Least uncertainty of any registration that is counted (chosen: about a voxel of a planning CT)."""
@@ -46,6 +49,17 @@ class Placed:
     quality: RegistrationQuality
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Both images on a thinned grid of today's: HU (z, y, x) inside the outlines; `other` NaN beyond the earlier
+    image. step: takes a full array of today's to this grid."""
+
+    grid: Grid
+    step: tuple[slice, slice, slice]
+    hu: NDArray[np.float32]
+    other: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class _Organs:
     compared: int
@@ -56,15 +70,16 @@ class _Organs:
 
 
 def place(case: Case, prior: PriorMaterial) -> Placed:
-    """Raises EvaluationError for another patient, or where the earlier image cannot be brought onto today's; the
+    """Raises PriorNotSummed for another patient, or where the earlier image cannot be brought onto today's; the
     sentence says which measure failed."""
     check_same_patient(case, prior.case)
     try:
         to_prior = _transform(case, prior)
-        fit = _agreement(case, prior.case, to_prior)
+        seen = _look(case, prior.case, to_prior)
+        fit = _agreement(case, prior.case, to_prior, seen)
     except EngineError as error:
-        raise EvaluationError(f"the earlier course cannot be placed on today's image: {error}; {REMEDY}") from error
-    organs = _organs(case, prior.case, to_prior)
+        raise PriorNotSummed(f"it cannot be placed on today's image: {error}; {REMEDY}") from error
+    organs = _organs(case, prior.case, to_prior, seen)
     centre = _centre_mm(case)
     quality = RegistrationQuality(
         method="rigid, from the images" if prior.to_prior is None else "registration object",
@@ -84,12 +99,10 @@ def place(case: Case, prior: PriorMaterial) -> Placed:
 
 
 def check_same_patient(case: Case, prior: Case) -> None:
-    """Raises EvaluationError where both name a patient and not the same one."""
+    """Raises PriorNotSummed where both name a patient and not the same one."""
     one, other = (item.identity.patient_id.strip().casefold() for item in (case, prior))
     if one and other and one != other:
-        raise EvaluationError(
-            "the earlier course has another patient ID than today's image; give the earlier course of this patient"
-        )
+        raise PriorNotSummed("it has another patient ID than today's image; give the earlier course of this patient")
 
 
 def _check(quality: RegistrationQuality) -> None:
@@ -103,9 +116,7 @@ def _check(quality: RegistrationQuality) -> None:
     if quality.organ_distance_mm > LARGEST_ORGAN_MM and quality.organ_overlap < LEAST_ORGAN_OVERLAP:
         failed.append(f"{quality.organ} lies {quality.organ_distance_mm:.0f} mm away from where it was drawn")
     if failed:
-        raise EvaluationError(
-            f"the earlier image does not fit today's ({quality.method}): {'; '.join(failed)}; {REMEDY}"
-        )
+        raise PriorNotSummed(f"its image does not fit today's ({quality.method}): {'; '.join(failed)}; {REMEDY}")
 
 
 def _transform(case: Case, prior: PriorMaterial) -> RigidTransform:
@@ -122,13 +133,18 @@ def _inside(case: Case) -> NDArray[np.float32]:
     return np.where(body, case.image.hu.astype(np.float32), np.float32(AIR_HU))
 
 
-def _agreement(case: Case, prior: Case, to_prior: RigidTransform) -> Agreement:
+def _look(case: Case, prior: Case, to_prior: RigidTransform) -> _Seen:
     grid, step = _thinned(case.image.grid)
-    hu = _inside(case)[step]
     other = moved(_inside(prior), prior.image.grid, grid, to_prior, outside=np.nan)
-    body = case.external.voxels.mask(case.image.grid.shape)[step]
-    prior_body = moved(prior.external.voxels.dense(prior.image.grid.shape), prior.image.grid, grid, to_prior, outside=0)
-    return agreement(hu, other, body, prior_body >= 0.5, grid)
+    return _Seen(grid, step, _inside(case)[step], other)
+
+
+def _agreement(case: Case, prior: Case, to_prior: RigidTransform, seen: _Seen) -> Agreement:
+    body = case.external.voxels.mask(case.image.grid.shape)[seen.step]
+    prior_body = moved(
+        prior.external.voxels.dense(prior.image.grid.shape), prior.image.grid, seen.grid, to_prior, outside=0
+    )
+    return agreement(seen.hu, seen.other, body, prior_body >= 0.5, seen.grid)
 
 
 def _thinned(grid: Grid) -> tuple[Grid, tuple[slice, slice, slice]]:
@@ -139,25 +155,36 @@ def _thinned(grid: Grid) -> tuple[Grid, tuple[slice, slice, slice]]:
     return Grid(grid.origin_mm, spacing, shape), (slice(None, None, nz), slice(None, None, ny), slice(None, None, nx))
 
 
-def _organs(case: Case, prior: Case, to_prior: RigidTransform) -> _Organs:
-    """Every organ drawn on both images, wholly within what both reach; targets change and are not compared."""
+def _organs(case: Case, prior: Case, to_prior: RigidTransform, seen: _Seen) -> _Organs:
+    """Every organ drawn on both images, as far as both images reach; targets change and are not compared."""
+    reached = np.isfinite(seen.other)
     found: list[tuple[float, float, str]] = []
     for organ in case.structures:
         before = prior.structure(organ.tg263)
-        is_organ = organ.kind is StructureKind.ORGAN and before is not None and before.kind is StructureKind.ORGAN
-        if not is_organ or before is None or organ.voxels.empty or before.voxels.empty:
+        if before is None or organ.kind is not StructureKind.ORGAN or before.kind is not StructureKind.ORGAN:
             continue
-        today_mm = _centroid_mm(organ.voxels, case.image.grid)
-        before_mm = to_prior.inverse.apply(_centroid_mm(before.voxels, prior.image.grid))
-        there = moved(
-            before.voxels.dense(prior.image.grid.shape), prior.image.grid, case.image.grid, to_prior, outside=0
+        if organ.voxels.empty or before.voxels.empty:
+            continue
+        whole = organ.voxels.dense(case.image.grid.shape)[seen.step]
+        here = whole * reached
+        there = moved(before.voxels.dense(prior.image.grid.shape), prior.image.grid, seen.grid, to_prior, outside=0)
+        if float(here.sum()) < LEAST_SEEN * float(whole.sum()) or not here.any():
+            continue
+        before_mm = (
+            _middle_mm(there, seen)
+            if there.any()
+            else to_prior.inverse.apply(_centroid_mm(before.voxels, prior.image.grid))
         )
-        overlap = dice(organ.voxels.dense(case.image.grid.shape), there)
-        found.append((float(np.linalg.norm(today_mm - before_mm)), overlap, organ.tg263))
+        distance_mm = float(np.linalg.norm(_middle_mm(here, seen) - before_mm))
+        found.append((distance_mm, dice(here, there), organ.tg263))
     if not found:
         return _Organs(0, "", 1.0, 0.0, 0.0)
     distance_mm, overlap, worst = max(found)
     return _Organs(len(found), worst, overlap, distance_mm, float(np.mean([item[0] for item in found])))
+
+
+def _middle_mm(dense: NDArray[np.float32], seen: _Seen) -> NDArray[np.float64]:
+    return _centroid_mm(VoxelSet.from_dense(dense), seen.grid)
 
 
 def _centroid_mm(voxels: VoxelSet, grid: Grid) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Case
 from appliance.contracts.prior import PriorMaterial
-from appliance.errors import EvaluationError
+from appliance.errors import PriorNotSummed
 from engines.dvh import DoseVolume, dose_metric
 from engines.grid import Grid, VoxelSet
 from engines.radiobiology import eqd2, recovered
@@ -18,7 +18,7 @@ from engines.registration import RigidTransform, moved, sampled
 
 Floats = NDArray[np.float32]
 
-NO_PRIOR_DOSE = "the earlier course has no dose on its own image; give its RTDOSE with the CT it was calculated on"
+NO_PRIOR_DOSE = "it has no dose on its own image; give its RTDOSE with the CT it was calculated on"
 
 DIRECTIONS = tuple(
     np.array(step, np.float64) / np.linalg.norm(step) for step in product((-1, 0, 1), repeat=3) if any(step)
@@ -58,7 +58,7 @@ def course_in(
     to_prior: RigidTransform,
     uncertainty_mm: float,
 ) -> Course:
-    """dose_gy (z, y, x) on today's image grid. Beyond a dose grid that dose is taken as 0. Raises EvaluationError where
+    """dose_gy (z, y, x) on today's image grid. Beyond a dose grid that dose is taken as 0. Raises PriorNotSummed where
     the earlier course has no dose."""
     grid = case.image.grid
     weight_cc = voxels.fraction * np.float32(grid.voxel_volume_cc)
@@ -68,7 +68,7 @@ def course_in(
     today_gy[outside] = 0.0
     before_gy = prior.case.reference_dose_gy
     if before_gy is None:
-        raise EvaluationError(NO_PRIOR_DOSE)
+        raise PriorNotSummed(NO_PRIOR_DOSE)
     points_mm = to_prior.apply(grid.centres_mm(voxels.index).astype(np.float64))
     before = (before_gy, prior.case.image.grid)
     there_gy = _at(*before, points_mm)
@@ -91,10 +91,10 @@ def cumulative_on_image(
 ) -> Floats:
     """(z, y, x) cumulative EQD2, Gy, of the whole image with one alpha/beta, for looking at: results of organs have
     their own. 0 where either dose was not calculated counts as none. fractions: of today's and of the earlier course.
-    Raises EvaluationError where the earlier course has no dose."""
+    Raises PriorNotSummed where the earlier course has no dose."""
     before_gy = prior.case.reference_dose_gy
     if before_gy is None:
-        raise EvaluationError(NO_PRIOR_DOSE)
+        raise PriorNotSummed(NO_PRIOR_DOSE)
     grid = case.image.grid
     there_gy = np.maximum(moved(before_gy, prior.case.image.grid, grid, to_prior, outside=0.0), np.float32(0))
     today_gy = np.nan_to_num(np.asarray(dose_gy, np.float32), nan=0.0)
