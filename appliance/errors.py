@@ -14,6 +14,7 @@
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
+    │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
     │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
     ├── ExportError                   nothing was sent, or the peer did not confirm
@@ -148,6 +149,11 @@ class EvaluationError(CouchsideError):
     key = "evaluation"
     template = "The plan could not be evaluated: {reason}"
     exit_code = 5
+
+
+class PreferenceRefused(EvaluationError):
+    key = "evaluation.preference"
+    template = "The preference model cannot be used: {reason}"
 
 
 class ApprovalError(CouchsideError):

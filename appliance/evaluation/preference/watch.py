@@ -1,0 +1,121 @@
+"""Does the model still fit what is decided, and for everybody? Drift over time, bias between sites and physicians."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.contracts.preference import PreferenceExample
+from appliance.evaluation.preference.evidence import VERDICTS, row_of
+from appliance.evaluation.preference.held_out import Predicted
+from appliance.evaluation.preference.model import PreferenceModel
+from appliance.evaluation.preference.predict import predict
+from engines.statistics import Cusum, Estimate, area_under_curve, calibration_in_the_large
+
+COVERAGE = 0.95
+"""Of all intervals of one table together (Bonferroni)."""
+LARGEST_MISFIT = 0.10
+"""Difference between the share approved and the mean prediction that is called bias once the interval excludes it being
+chance. Chosen: one plan in ten judged wrongly for one group only."""
+LARGEST_LAG = 0.10
+"""How far a group's area under the curve may lie below that of all, interval included, without a flag. Chosen."""
+FEWEST = 10
+"""Decisions of a group that is judged at all. Chosen: with fewer, intervals span everything."""
+
+
+@dataclass(frozen=True)
+class GroupCheck:
+    """kind: 'site' or 'physician'. misfit: share approved minus mean prediction. auc None where the group has too few
+    of one kind. flagged: '' or what is wrong."""
+
+    kind: str
+    group: str
+    decisions: int
+    misfit: Estimate
+    auc: Estimate | None
+    flagged: str
+
+
+@dataclass(frozen=True)
+class WatchReport:
+    """decisions: those made since the model was fitted. drift_at: UTC of the decision that raised the alarm, '' if none
+    did. level, threshold: of the cumulative sum."""
+
+    decisions: int
+    level: float
+    threshold: float
+    drift_at: str
+    groups: tuple[GroupCheck, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        drift = f"decisions have not followed this model since about {self.drift_at[:10]}: fit it anew"
+        return ((drift,) if self.drift_at else ()) + tuple(
+            f"{check.kind} {check.group}: {check.flagged}" for check in self.groups if check.flagged
+        )
+
+
+def watch(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> WatchReport:
+    """examples: any; those that the model learned from are left out. A physician who is new to the model is predicted
+    with the clinic's preference."""
+    known = frozenset(model.learned_from)
+    new = sorted(
+        (example for example in examples if example.id not in known and example.decision in VERDICTS),
+        key=lambda example: (example.decided_utc, example.id),
+    )
+    predicted = [
+        Predicted(example, predict(model.belief(example.physician), row_of(example.plan, model.typical)).logit)
+        for example in new
+    ]
+    probability = np.array([one.probability(model.temperature) for one in predicted])
+    happened = np.array([one.approved for one in predicted], np.bool_)
+    drift = Cusum.of(probability, happened, model.drift_threshold)
+    return WatchReport(
+        decisions=len(new),
+        level=drift.level[-1] if drift.level else 0.0,
+        threshold=drift.threshold,
+        drift_at="" if drift.first_alarm is None else new[drift.first_alarm].decided_utc,
+        groups=bias_of(predicted, model.temperature),
+    )
+
+
+def bias_of(predicted: Sequence[Predicted], temperature: float) -> tuple[GroupCheck, ...]:
+    """Every site and every physician with enough decisions, beside all of them."""
+    by: tuple[tuple[str, Callable[[PreferenceExample], str]], ...] = (
+        ("site", lambda example: example.plan.site),
+        ("physician", lambda example: example.physician),
+    )
+    groups = [
+        (kind, name, [one for one in predicted if key(one.example) == name])
+        for kind, key in by
+        for name in sorted({key(one.example) for one in predicted})
+    ]
+    judged = [(kind, name, own) for kind, name, own in groups if len(own) >= FEWEST]
+    whole = _area(predicted, temperature, COVERAGE)
+    coverage = 1.0 - (1.0 - COVERAGE) / max(1, len(judged))
+    return tuple(_check(kind, name, own, temperature, coverage, whole) for kind, name, own in judged)
+
+
+def _area(predicted: Sequence[Predicted], temperature: float, coverage: float) -> Estimate | None:
+    score = np.array([one.probability(temperature) for one in predicted])
+    return area_under_curve(score, np.array([one.approved for one in predicted], np.bool_), coverage=coverage)
+
+
+def _check(
+    kind: str, name: str, own: Sequence[Predicted], temperature: float, coverage: float, whole: Estimate | None
+) -> GroupCheck:
+    probability = np.array([one.probability(temperature) for one in own])
+    happened = np.array([one.approved for one in own], np.bool_)
+    misfit = calibration_in_the_large(probability, happened, coverage=coverage)
+    auc = _area(own, temperature, coverage)
+    flagged = []
+    if abs(misfit.value) > LARGEST_MISFIT and (misfit.low > 0 or misfit.high < 0):
+        more = "more" if misfit.value > 0 else "less"
+        flagged.append(f"plans are approved {more} often than predicted, by {abs(misfit.value):.0%} of all")
+    if auc is not None and whole is not None and auc.high < whole.value - LARGEST_LAG:
+        flagged.append(
+            f"good and bad plans are told apart worse than elsewhere ({auc.value:.2f} for {whole.value:.2f})"
+        )
+    return GroupCheck(kind, name, len(own), misfit, auc, "; ".join(flagged))
