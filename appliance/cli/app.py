@@ -20,6 +20,7 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    preference,
     replan,
     serve,
     sessions,
@@ -70,3 +71,4 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
 app.add_typer(machines.app, name="machines")
+app.add_typer(preference.app, name="preference")

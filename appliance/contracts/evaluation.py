@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.preference import PreferenceVerdict
 from appliance.contracts.second_check import SecondCheck
 
 
@@ -76,7 +77,7 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved)."""
+    which is shown beside and never approved). preference: whether the physician would approve, None where not asked."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -89,6 +90,7 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    preference: PreferenceVerdict | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:

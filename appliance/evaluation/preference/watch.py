@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from appliance.contracts.preference import PreferenceExample
 from appliance.evaluation.preference.evidence import VERDICTS, row_of
@@ -39,22 +40,45 @@ class GroupCheck:
 
 
 @dataclass(frozen=True)
-class WatchReport:
-    """decisions: those made since the model was fitted. drift_at: UTC of the decision that raised the alarm, '' if none
-    did. level, threshold: of the cumulative sum."""
+class DriftCheck:
+    """whose: a physician, or 'everybody'. level, threshold: of the cumulative sum, nats. alarm_at: UTC of the decision
+    that raised the alarm, '' if none did."""
 
+    whose: str
     decisions: int
     level: float
     threshold: float
-    drift_at: str
+    alarm_at: str
+
+
+@dataclass(frozen=True)
+class WatchReport:
+    """model_digest: whose predictions were held against `decisions` decisions made since it was fitted. Each cumulative
+    sum, everybody's and every physician's, passes its threshold by chance with the rate that the model states."""
+
+    model_digest: str
+    decisions: int
+    drift: tuple[DriftCheck, ...]
     groups: tuple[GroupCheck, ...]
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        drift = f"decisions have not followed this model since about {self.drift_at[:10]}: fit it anew"
-        return ((drift,) if self.drift_at else ()) + tuple(
-            f"{check.kind} {check.group}: {check.flagged}" for check in self.groups if check.flagged
+        drifted = tuple(
+            f"decisions of {check.whose} have not followed this model since about {check.alarm_at[:10]}; fit it anew"
+            for check in self.drift
+            if check.alarm_at
         )
+        return drifted + tuple(f"{check.kind} {check.group}: {check.flagged}" for check in self.groups if check.flagged)
+
+    def to_json(self) -> bytes:
+        return _REPORT.dump_json(self)
+
+    @staticmethod
+    def from_json(data: bytes) -> WatchReport:
+        return _REPORT.validate_json(data)
+
+
+EVERYBODY = "everybody"
 
 
 def watch(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> WatchReport:
@@ -69,16 +93,23 @@ def watch(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> Watc
         Predicted(example, predict(model.belief(example.physician), row_of(example.plan, model.typical)).logit)
         for example in new
     ]
-    probability = np.array([one.probability(model.temperature) for one in predicted])
-    happened = np.array([one.approved for one in predicted], np.bool_)
-    drift = Cusum.of(probability, happened, model.drift_threshold)
+    everyone = sorted({example.physician for example in new})
+    groups = [(EVERYBODY, predicted)]
+    groups += [(name, [one for one in predicted if one.example.physician == name]) for name in everyone]
     return WatchReport(
+        model_digest=model.digest,
         decisions=len(new),
-        level=drift.level[-1] if drift.level else 0.0,
-        threshold=drift.threshold,
-        drift_at="" if drift.first_alarm is None else new[drift.first_alarm].decided_utc,
+        drift=tuple(_drift(whose, own, model) for whose, own in groups),
         groups=bias_of(predicted, model.temperature),
     )
+
+
+def _drift(whose: str, predicted: Sequence[Predicted], model: PreferenceModel) -> DriftCheck:
+    probability = np.array([one.probability(model.temperature) for one in predicted])
+    happened = np.array([one.approved for one in predicted], np.bool_)
+    found = Cusum.of(probability, happened, model.drift_threshold)
+    at = "" if found.first_alarm is None else predicted[found.first_alarm].example.decided_utc
+    return DriftCheck(whose, len(predicted), found.level[-1] if found.level else 0.0, found.threshold, at)
 
 
 def bias_of(predicted: Sequence[Predicted], temperature: float) -> tuple[GroupCheck, ...]:
@@ -119,3 +150,6 @@ def _check(
             f"good and bad plans are told apart worse than elsewhere ({auc.value:.2f} for {whole.value:.2f})"
         )
     return GroupCheck(kind, name, len(own), misfit, auc, "; ".join(flagged))
+
+
+_REPORT = TypeAdapter(WatchReport)
