@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.evaluation.preference.organ_classes import CLASSES
+from appliance.evaluation.preference.organ_classes import CLASSES, OrganClass
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Feature:
     one_sided: bool
 
 
-def _organ(name: str, words: str) -> tuple[Feature, Feature]:
+def _organ(name: str, group: OrganClass) -> tuple[Feature, Feature]:
+    over, spared = f"{group.words}: over the limits", f"{group.words}: below the limits"
+    unit = f"{100 * group.excess:g} % of the limit"
     return (
-        Feature(f"{name}.over", f"{words}: over the limits", "10 % of the limit", 0.1, 6.0, -1, name, True),
-        Feature(f"{name}.spared", f"{words}: below the limits", "25 % of the limit", 0.25, 4.0, 1, name, False),
+        Feature(f"{name}.over", over, unit, group.excess, 6.0, -1, name, True),
+        Feature(f"{name}.spared", spared, "25 % of the limit", 0.25, 4.0, 1, name, False),
     )
 
 
@@ -64,7 +66,7 @@ _PLAN = (
 
 FEATURES: tuple[Feature, ...] = (
     *_TARGET,
-    *(feature for name, (words, _) in CLASSES.items() for feature in _organ(name, words)),
+    *(feature for name, group in CLASSES.items() for feature in _organ(name, group)),
     *_PLAN,
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)

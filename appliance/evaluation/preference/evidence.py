@@ -29,6 +29,9 @@ SIZE = 1 + len(FEATURES)
 """Weights of a person: what a plan that violates nothing is worth, then one a feature."""
 
 SCHEDULED_WEIGHT = 0.5
+REASON_WEIGHT = 0.5
+"""Weights below 1 of what is said beside a verdict. Chosen; with reasons at full weight, physicians who always name the
+worst part (where the model supposes chance) make it too sure of itself (bench/preference.py: docs)."""
 
 VERDICTS = (Decision.APPROVED, Decision.REJECTED, Decision.CHOSE_SCHEDULED)
 """Decisions that say whether the plan was approved."""
@@ -107,7 +110,7 @@ def _reasons(example: PreferenceExample, row: Vector) -> list[tuple[Vector, floa
     if len(menu) < 2:
         return []
     return [
-        (np.stack([menu[code], *(part for other, part in menu.items() if other != code)]), 1.0 / len(named))
+        (np.stack([menu[code], *(part for other, part in menu.items() if other != code)]), REASON_WEIGHT / len(named))
         for code in named
     ]
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts.preference import Decision, PreferenceExample
 from appliance.errors import PreferenceRefused
+from appliance.evaluation.preference.alarm import HORIZON, RATE, alarm_level
 from appliance.evaluation.preference.change_control import changes_of
 from appliance.evaluation.preference.evidence import (
     SIZE,
@@ -32,7 +33,7 @@ from appliance.evaluation.preference.model import Belief, Changes, Person, Prefe
 from appliance.evaluation.preference.predict import predict
 from engines.errors import EngineError
 from engines.preference import Gaussian, Hyperprior, Population, fit_population
-from engines.statistics import fit_temperature, threshold_for_rate
+from engines.statistics import fit_temperature
 
 FOLDS = 5
 FEWEST_DECISIONS = 20
@@ -47,9 +48,6 @@ between 12 and 88 %); one unit of a feature changes the odds up to fourfold."""
 SPREAD_OF_BASE, SPREAD_OF_WEIGHT, SPREAD_WORTH = 0.8, 0.35, 4.0
 """Expected deviation between physicians and the number of physicians that this expectation is worth. Chosen: half of
 the above for weights."""
-HORIZON, RATE = 200, 0.05
-"""Drift alarm: passed by chance in 200 decisions with probability 0.05."""
-
 HYPERPRIOR = Hyperprior(
     deviation=np.array([PRIOR_OF_BASE, *[PRIOR_OF_WEIGHT] * (SIZE - 1)]),
     spread=np.array([SPREAD_OF_BASE, *[SPREAD_OF_WEIGHT] * (SIZE - 1)]),
@@ -130,6 +128,7 @@ def describe(
     temperature, calibrated = _calibrate(predicted)
     population = fitted.population
     own = Counter(example.physician for example in examples)
+    rows = np.array([row_of(example.plan, fitted.typical) for example in examples])
     values = np.array([[np.nan if v is None else v for v in raw_values(example.plan)] for example in examples])
     draft = PreferenceModel(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -148,7 +147,8 @@ def describe(
         temperature=temperature,
         calibrated=calibrated,
         held_out=held_out_of(predicted, temperature),
-        drift_threshold=_alarm_level(predicted, temperature),
+        drift_threshold=alarm_level(fitted.population.persons, rows, temperature),
+        drift_threshold_new=alarm_level((fitted.population.newcomer,), rows, temperature),
         drift_horizon=HORIZON,
         drift_rate=RATE,
         learned_from=tuple(example.id for example in examples),
@@ -190,12 +190,6 @@ def _calibrate(predicted: Sequence[Predicted]) -> tuple[float, str]:
 
 def logits_and_outcomes(predicted: Sequence[Predicted]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return np.array([one.logit for one in predicted]), np.array([one.approved for one in predicted], np.bool_)
-
-
-def _alarm_level(predicted: Sequence[Predicted], temperature: float) -> float:
-    """Of predictions at even odds where none are held out."""
-    probability = np.array([one.probability(temperature) for one in predicted] or [0.5])
-    return threshold_for_rate(probability, horizon=HORIZON, rate=RATE)
 
 
 def _edge(values: NDArray[np.float64], extreme: np.ufunc) -> tuple[float | None, ...]:

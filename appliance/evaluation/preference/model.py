@@ -100,7 +100,8 @@ class PreferenceModel:
     believed of a physician of whom nothing is known. clinic_mean: of the clinic, spread: deviation between physicians.
     sites: decisions by site. temperature: logits are divided by it; `calibrated` says on what it was fitted ('' if on
     nothing). drift_threshold: alarm level of the cumulative sum, passed by chance in `drift_horizon` decisions with
-    probability drift_rate. learned_from: ids of the decisions. previous: digest of the model it was compared with."""
+    probability drift_rate; drift_threshold_new: of a physician who is new. learned_from: ids of the decisions.
+    previous: digest of the model it was compared with."""
 
     created_utc: str
     made_by: str
@@ -116,6 +117,7 @@ class PreferenceModel:
     calibrated: str
     held_out: HeldOut | None
     drift_threshold: float
+    drift_threshold_new: float
     drift_horizon: int
     drift_rate: float
     learned_from: tuple[str, ...]

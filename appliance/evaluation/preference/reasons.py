@@ -74,7 +74,7 @@ def _by_word(words: list[str]) -> set[str]:
 
 def _by_name(words: list[str]) -> set[str]:
     """TG-263 names as such, capitals and all."""
-    starts = [(start, name) for name, (_, beginnings) in CLASSES.items() for start in beginnings]
+    starts = [(start, name) for name, group in CLASSES.items() for start in group.starts]
     best = [max(((len(s), name) for s, name in starts if word.startswith(s)), default=(0, "")) for word in words]
     exact = [name for (_, name), word in zip(best, words, strict=True) if name and not word.islower()]
     return set(exact)

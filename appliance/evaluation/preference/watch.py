@@ -107,7 +107,8 @@ def watch(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> Watc
 def _drift(whose: str, predicted: Sequence[Predicted], model: PreferenceModel) -> DriftCheck:
     probability = np.array([one.probability(model.temperature) for one in predicted])
     happened = np.array([one.approved for one in predicted], np.bool_)
-    found = Cusum.of(probability, happened, model.drift_threshold)
+    strange = any(model.person(one.example.physician) is None for one in predicted)
+    found = Cusum.of(probability, happened, model.drift_threshold_new if strange else model.drift_threshold)
     at = "" if found.first_alarm is None else predicted[found.first_alarm].example.decided_utc
     return DriftCheck(whose, len(predicted), found.level[-1] if found.level else 0.0, found.threshold, at)
 
