@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.contracts.preference import PreferenceExample
 from appliance.evaluation.preference.catalogue import FEATURES, Feature
@@ -121,7 +122,7 @@ def _against(
     if not new:
         return ()
     happened = np.array([one.approved for one in new], np.bool_)
-    before = np.array([_probability(previous, one.example) for one in new])
+    before = _probabilities(previous, [one.example for one in new])
     after = np.array([one.probability(model.temperature) for one in new])
     loss, limit = proper_scores(after, happened).log_loss, proper_scores(before, happened).log_loss + WORSE_BY
     sentence = f"log-loss {loss:.3f} on {len(new)} new decisions (the active model: {limit - WORSE_BY:.3f})"
@@ -132,12 +133,12 @@ def _impact(
     model: PreferenceModel, examples: Sequence[PreferenceExample], previous: PreferenceModel | None
 ) -> tuple[str, ...]:
     """What would be said differently of the plans on record."""
-    now = np.array([_probability(model, example) for example in examples])
+    now = _probabilities(model, examples)
     sentences = []
     if previous is None:
         sentences.append(f"{np.mean(now >= 0.5):.0%} of the {len(now)} plans on record would be predicted as approved")
     else:
-        before = np.array([_probability(previous, example) for example in examples])
+        before = _probabilities(previous, examples)
         crossed = int(np.sum((now >= 0.5) != (before >= 0.5)))
         sentences.append(
             f"of the {len(now)} plans on record {crossed} change sides; the probability moves by "
@@ -151,6 +152,11 @@ def _impact(
     return tuple(sentences)
 
 
-def _probability(model: PreferenceModel, example: PreferenceExample) -> float:
-    prediction = predict(model.belief(example.physician), row_of(example.plan, model.typical))
-    return prediction.calibrated(model.temperature)[0]
+def _probabilities(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> NDArray[np.float64]:
+    beliefs = {name: model.belief(name) for name in {example.physician for example in examples}}
+    return np.array(
+        [
+            predict(beliefs[example.physician], row_of(example.plan, model.typical)).calibrated(model.temperature)[0]
+            for example in examples
+        ]
+    )

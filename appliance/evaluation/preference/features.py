@@ -39,7 +39,10 @@ def plan_features(evaluation: Evaluation, *, site: str, scheduled: Evaluation | 
 
 
 def relative(goal: GoalResult) -> float:
-    """1 at the limit, more is worse; no unit."""
+    """1 at the limit, more is worse; no unit. Raises EvaluationError for a value that is no finite number: a comparison
+    with it would count as nothing wrong."""
+    if not math.isfinite(goal.value) or not math.isfinite(goal.limit):
+        raise EvaluationError(f"{goal.structure} {goal.metric} is not a finite number, so no preference can be judged")
     ratio = goal.value / max(goal.limit, SMALLEST_LIMIT)
     return ratio if goal.comparator == Comparator.AT_MOST else 2.0 - ratio
 

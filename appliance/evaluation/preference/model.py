@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,7 @@ class PreferenceModel:
         content = _MODEL.dump_json(self)
         return b'{"digest":"' + hashlib.sha256(content).hexdigest().encode() + b'","model":' + content + b"}\n"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(_MODEL.dump_json(self)).hexdigest()
 

@@ -89,8 +89,9 @@ def watch(model: PreferenceModel, examples: Sequence[PreferenceExample]) -> Watc
         (example for example in examples if example.id not in known and example.decision in VERDICTS),
         key=lambda example: (example.decided_utc, example.id),
     )
+    beliefs = {name: model.belief(name) for name in {example.physician for example in new}}
     predicted = [
-        Predicted(example, predict(model.belief(example.physician), row_of(example.plan, model.typical)).logit)
+        Predicted(example, predict(beliefs[example.physician], row_of(example.plan, model.typical)).logit)
         for example in new
     ]
     everyone = sorted({example.physician for example in new})
