@@ -1,7 +1,7 @@
 """Does the preference model find what physicians want, how soon, and is its probability true? THE PHYSICIANS ARE
 SIMULATED.
 
-    ./build.sh bench preference [--patients 120] [--plans 14] [--newcomers 16]
+    ./build.sh bench preference [--patients 120] [--plans 14] [--newcomers 16] [--apart 0.5]
 
 Plans are reference doses of OpenKBP patients, changed as plans differ (preference_plans_problem.py); each simulated
 physician approves with a probability that a known set of weights gives, answers at random in 2 % of the cases, and
@@ -219,6 +219,7 @@ def main() -> int:
     parser.add_argument("--patients", type=int, default=120)
     parser.add_argument("--plans", type=int, default=14)
     parser.add_argument("--newcomers", type=int, default=16)
+    parser.add_argument("--apart", type=float, default=0.5, help="how much physicians differ (log of a factor)")
     asked = parser.parse_args()
     if not OPENKBP.exists():
         print("The OpenKBP patients are not at hand; there are no plans to decide on.")
@@ -228,16 +229,16 @@ def main() -> int:
     print(f"{len(pool)} OpenKBP patients, {asked.plans} plans each ({time.process_time() - begin:.0f} CPU s).")
     print("THE PHYSICIANS ARE SIMULATED: this says how the model learns, not how physicians decide.")
     begin = time.process_time()
-    report(pool, asked.plans, asked.newcomers)
+    report(pool, asked.plans, asked.newcomers, asked.apart)
     print(f"\n{time.process_time() - begin:.0f} CPU s besides the plans")
     return 0
 
 
-def report(pool: Sequence[Sequence[PlanFeatures]], each: int, count: int) -> None:
+def report(pool: Sequence[Sequence[PlanFeatures]], each: int, count: int, apart: float) -> None:
     """The last TEST_PATIENTS patients are for judging alone."""
     train = [plan for of_patient in pool[:-TEST_PATIENTS] for plan in of_patient]
     kept = [plan for of_patient in pool[-TEST_PATIENTS:] for plan in of_patient]
-    people = clinic(train, MEMBERS + count)
+    people = clinic(train, MEMBERS + count, apart=apart)
     members, newcomers = people[:MEMBERS], people[MEMBERS:]
     random = np.random.default_rng(2)
     decided = [

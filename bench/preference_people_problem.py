@@ -81,9 +81,9 @@ class Physician:
         return replace(self, name=f"{self.name}'t", weights=self.weights * factor, count=self.count)
 
 
-def clinic(plans: Sequence[PlanFeatures], people: int, *, seed: int = 5) -> list[Physician]:
-    """Weights lie around MEAN by a factor (log-normal, 0.5) and an offset (0.15); the base makes about half of the
-    plans acceptable, give or take 0.7 logits."""
+def clinic(plans: Sequence[PlanFeatures], people: int, *, apart: float = 0.5, seed: int = 5) -> list[Physician]:
+    """Weights lie around MEAN by a factor (log-normal, `apart`) and an offset (0.3 apart); the base makes about half
+    of the plans acceptable, give or take 0.7 logits."""
     random = np.random.default_rng(seed)
     typical = typical_values(plans)
     rows = np.array([row_of(plan, typical) for plan in plans])
@@ -91,7 +91,7 @@ def clinic(plans: Sequence[PlanFeatures], people: int, *, seed: int = 5) -> list
     known = np.array([name in MEAN for name in NAMES])
     made = []
     for number in range(people):
-        own = mean * np.exp(random.normal(0.0, 0.5, len(mean))) + known * random.normal(0.0, 0.15, len(mean))
+        own = mean * np.exp(random.normal(0.0, apart, len(mean))) + known * random.normal(0.0, 0.3 * apart, len(mean))
         base = -float(np.median(rows[:, 1:] @ own)) + random.normal(0.0, 0.7)
         weights = np.concatenate(([base], own))
         made.append(Physician(f"Dr {number}", weights, typical, np.random.default_rng([seed, number])))

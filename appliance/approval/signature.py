@@ -44,6 +44,15 @@ def endorsement_bytes(statement: str) -> bytes:
     return _ENDORSED + statement.encode()
 
 
+def verify_endorsement(statement: str, signature: str, person: Person) -> None:
+    """Returns if the person's registered key signed the statement. Raises ApprovalError."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key))
+        key.verify(bytes.fromhex(signature), endorsement_bytes(statement))
+    except (InvalidSignature, ValueError) as error:
+        raise ApprovalError(f"the signature under '{statement}' is not that of {person.name}") from error
+
+
 def demand_may_approve(person: Person) -> None:
     """Raises ApprovalError if the person's role does not approve plans."""
     if person.role not in ROLES_THAT_APPROVE:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.approval import IdentityStore
+from appliance.approval import IdentityStore, verify_endorsement
 from appliance.audit import AuditLog
 from appliance.audit import verify as verify_log
 from appliance.cli.approve import FromStdin, read_passphrase
@@ -18,8 +18,8 @@ from appliance.cli.output import note, result
 from appliance.cli.preference_pages import candidate_page, history_table, verdict_table, watch_table
 from appliance.errors import AuditError, CouchsideError, PreferenceRefused, SessionError
 from appliance.evaluation.preference import fit_model, updated
-from appliance.evaluation.preference.decisions import features_of
-from appliance.evaluation.preference.store import PreferenceStore
+from appliance.evaluation.preference.decisions import features_of, physician_of
+from appliance.evaluation.preference.store import ACTIVATED, ROLLED_BACK, PreferenceStore
 from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
 from appliance.session_decisions import Collected, examples_from_sessions
@@ -120,8 +120,7 @@ def check(person: Person = None, config: ConfigFile = None, store: StoreFolder =
     """Whether the active model still fits what is decided, for every site and physician, and the log is whole."""
     folder, kept = _store(config, store)
     _collect(folder, kept, person or [], strict=False)
-    if kept.log.exists() and not (found := verify_log(kept.log)).ok:
-        raise AuditError(found.reason)
+    _verify(folder, kept)
     report = kept.watch(ACTOR)
     if report is None:
         result({"active": ""}, "no preference model is active", as_json=as_json)
@@ -169,6 +168,18 @@ def rollback(
     endorsement = {"statement": statement, "signature": signature, "public_key": person.public_key}
     digest = kept.roll_back(f"{person.name} ({person.role})", reason, endorsement=dict(endorsement))
     result({"active": digest}, f"active is now {digest[:16] or 'no model'}", as_json=as_json)
+
+
+def _verify(folder: Path, kept: PreferenceStore) -> None:
+    """The log is whole, and whoever a row names signed what it did. Raises AuditError, ApprovalError."""
+    if kept.log.exists() and not (found := verify_log(kept.log)).ok:
+        raise AuditError(found.reason)
+    signed = [step for step in kept.history() if step.event in (ACTIVATED, ROLLED_BACK)]
+    identities = IdentityStore(folder / "identities") if signed else None
+    for step in signed:
+        if identities is not None:
+            person = identities.find(physician_of(step.actor))
+            verify_endorsement(step.endorsement.get("statement", ""), step.endorsement.get("signature", ""), person)
 
 
 def _collect(folder: Path, kept: PreferenceStore, people: list[str], *, strict: bool) -> Collected:

@@ -1,10 +1,10 @@
 """Everything a person decides is one choice among options, and an option's worth is linear in its features.
 
 With worth u_r = x_r · theta, the option c is chosen with probability exp(u_c) / sum_r exp(u_r): the conditional logit
-(McFadden, "Conditional logit analysis of qualitative choice behavior", in Zarembka, Frontiers in Econometrics, 1974,
-equation 12). With two options it is sigma(theta · (x_c - x_other)), which is logistic regression where the other option
-is worth zero ("leave it"), and the model of Bradley and Terry (Biometrika 39:324, 1952) where it is another plan. The
-negative logarithm is convex in theta, so its minimum under a Gaussian prior is unique.
+(McFadden, "Conditional logit analysis of qualitative choice behavior", in Zarembka, Frontiers in Econometrics, 1974).
+With two options it is sigma(theta · (x_c - x_other)), which is logistic regression where the other option is worth
+zero ("leave it"), and the model of Bradley and Terry (Biometrika 39:324, 1952) where it is another plan. The negative
+logarithm is convex in theta, so its minimum under a Gaussian prior is unique.
 """
 
 from __future__ import annotations

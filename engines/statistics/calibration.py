@@ -73,7 +73,7 @@ def expected_calibration_error(probability: Vector, happened: NDArray[np.bool_],
 
 def fit_temperature(logit: Vector, happened: NDArray[np.bool_]) -> float:
     """T that makes sigma(logit / T) most probable, under a prior that log T lies near 0 (temperature scaling: Guo et
-    al., ICML 2017, section 4.2). logit (n,) must come from models that had not seen what happened."""
+    al., ICML 2017). logit (n,) must come from models that had not seen what happened."""
     x, y = np.asarray(logit, np.float64), np.asarray(happened, np.bool_)
     if x.shape != y.shape or not len(x) or not np.isfinite(x).all():
         raise EngineError("calibration needs as many finite logits as outcomes, and one at least")

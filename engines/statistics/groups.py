@@ -25,7 +25,7 @@ class Estimate:
 
 
 def calibration_in_the_large(probability: Vector, happened: NDArray[np.bool_], *, coverage: float) -> Estimate:
-    """Observed share minus mean prediction (Steyerberg, Clinical Prediction Models, 2019, section 15.3, on the scale of
+    """Observed share minus mean prediction (Steyerberg, Clinical Prediction Models, 2019, on the scale of
     probability). Under the model the sum of outcomes has variance sum p (1 - p); where one class is missing, or
     predictions are extreme, a half is added to it so that no group is certain by chance."""
     p, y = np.asarray(probability, np.float64), np.asarray(happened, np.bool_)

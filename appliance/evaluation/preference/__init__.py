@@ -2,6 +2,7 @@
 
 from appliance.evaluation.preference.features import plan_features
 from appliance.evaluation.preference.fit import fit_model
+from appliance.evaluation.preference.judge import judge_preference
 from appliance.evaluation.preference.model import PreferenceModel, read_model
 from appliance.evaluation.preference.update import learn, updated
 from appliance.evaluation.preference.verdict import NO_MODEL, assess_preference
@@ -13,6 +14,7 @@ __all__ = [
     "WatchReport",
     "assess_preference",
     "fit_model",
+    "judge_preference",
     "learn",
     "plan_features",
     "read_model",

@@ -1,7 +1,8 @@
 """The three records of a change-control plan for a learned model: what is modified, how it was tested, what it does.
 
 They follow the parts of FDA's guidance "Marketing Submission Recommendations for a Predetermined Change Control Plan
-for Artificial Intelligence-Enabled Device Software Functions" (2024): description of modifications, modification
+for Artificial Intelligence-Enabled Device Software Functions" (2024, reissued
+2025): description of modifications, modification
 protocol, impact assessment. The product claims no clearance; the records are what a named person reads before
 activating.
 """

@@ -37,7 +37,7 @@ class Prediction:
 
 def predict(belief: Gaussian, row: NDArray[np.float64]) -> Prediction:
     """The mean of sigma(a) under a ~ N(mu, s²) is close to sigma(mu / sqrt(1 + pi s² / 8)) (MacKay, Neural Comput
-    4:720, 1992, equation 10): not sure of the weights means closer to even."""
+    4:720, 1992): not sure of the weights means closer to even."""
     mean, variance = belief.linear(row)
     shrink = 1.0 / math.sqrt(1.0 + math.pi * variance / 8.0)
     reach = NormalDist().inv_cdf(0.5 + COVERAGE / 2.0) * math.sqrt(variance)

@@ -33,13 +33,14 @@ IN_A_ROW = 200
 
 @dataclass(frozen=True)
 class Step:
-    """One row of the history: what happened to which model, who did it, why."""
+    """One row of the history: what happened to which model, who did it, why, and that person's signature."""
 
     time_utc: str
     event: str
     actor: str
     digest: str
     why: str
+    endorsement: Mapping[str, str]
 
 
 class PreferenceStore:
@@ -142,7 +143,9 @@ class PreferenceStore:
     def history(self) -> tuple[Step, ...]:
         """Candidates, activations and roll-backs in order."""
         return tuple(
-            Step(row.time_utc, row.event, row.actor, str(row.data["digest"]), str(row.data.get("why", "")))
+            Step(
+                row.time_utc, row.event, row.actor, str(row.data["digest"]), str(row.data.get("why", "")), _signed(row)
+            )
             for row in self._rows(CANDIDATE, ACTIVATED, ROLLED_BACK)
         )
 
@@ -194,3 +197,8 @@ class PreferenceStore:
 def _entries(row: AuditRow) -> list[JsonValue]:
     kept = row.data.get("decisions")
     return kept if isinstance(kept, list) else []
+
+
+def _signed(row: AuditRow) -> dict[str, str]:
+    kept = row.data.get("endorsement")
+    return {name: str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
