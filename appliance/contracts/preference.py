@@ -70,7 +70,7 @@ class PreferenceExample:
         return _EXAMPLE.validate_json(data)
 
 
-class Standing(StrEnum):
+class Basis(StrEnum):
     """What a verdict rests on."""
 
     NO_MODEL = "no model is active"
@@ -100,7 +100,7 @@ class PreferenceVerdict:
     learned from. calibrated: the sentence that says how the probability was held to what happened, '' where it was not.
     warnings: drift, bias, a site or plan unlike those learned from."""
 
-    standing: Standing
+    basis: Basis
     sentence: str
     physician: str = ""
     probability: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.contracts.preference import Attribution, PreferenceVerdict, Standing
+from appliance.contracts.preference import Attribution, Basis, PreferenceVerdict
 from appliance.export.report_html import section, table, text
 
 SHOWN = 10
@@ -23,7 +23,7 @@ def preference_section(verdict: PreferenceVerdict | None) -> str:
     if verdict is None:
         return ""
     body = f"<p>{text(verdict.sentence)}</p>"
-    if verdict.standing is not Standing.NO_MODEL:
+    if verdict.basis is not Basis.NO_MODEL:
         body += _warnings(verdict) + _scale(verdict) + _contributions(verdict) + _provenance(verdict)
     return section(HEADING, body, anchor="preference")
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from appliance.contracts.preference import Attribution, PreferenceVerdict, Standing
+from appliance.contracts.preference import Attribution, Basis, PreferenceVerdict
 from appliance.export.report_preference import SHOWN, preference_section
 
 HOSTILE = "<script>alert(1)</script>"
@@ -20,7 +20,7 @@ def verdict(count: int = 3) -> PreferenceVerdict:
         for i in range(count)
     )
     return PreferenceVerdict(
-        standing=Standing.PERSONAL,
+        basis=Basis.PERSONAL,
         sentence=f"Dr A {HOSTILE} would approve this plan with a probability of 70 %.",
         physician="Dr A",
         probability=0.7,
@@ -43,7 +43,7 @@ def test_where_it_was_not_asked_there_is_no_section() -> None:
 
 
 def test_without_a_model_it_says_so_and_shows_no_number() -> None:
-    html = preference_section(PreferenceVerdict(Standing.NO_MODEL, "No preference model is active."))
+    html = preference_section(PreferenceVerdict(Basis.NO_MODEL, "No preference model is active."))
     assert "No preference model is active." in html
     assert "%" not in html
     assert "<table" not in html

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from appliance.contracts.evaluation import Evaluation, GoalResult
+from appliance.contracts.evaluation import Evaluation
+from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import Comparator
 from appliance.contracts.preference import FeatureValue, PlanFeatures
 from appliance.errors import EvaluationError
@@ -25,8 +27,9 @@ Raw = dict[str, float | None]
 
 
 def plan_features(evaluation: Evaluation, *, site: str, scheduled: Evaluation | None = None) -> PlanFeatures:
-    """site: as the goal set names it. scheduled: the received plan judged on today's anatomy, None where there is none
-    (and for the scheduled plan itself). Raises EvaluationError if a number of the evaluation is not finite."""
+    """site: as the goal set names it. scheduled: the received plan judged on today's anatomy; without it, what the
+    evaluation's own comparison says of it counts. Raises EvaluationError if a number of the evaluation is not
+    finite."""
     raw = _targets(evaluation) | _organs(evaluation.goals) | _machine(evaluation) | _against(evaluation, scheduled)
     values = []
     for feature in FEATURES:
@@ -95,8 +98,8 @@ def _machine(evaluation: Evaluation) -> Raw:
 
 def _against(evaluation: Evaluation, scheduled: Evaluation | None) -> Raw:
     """What the plan gains on the scheduled one, over the goals that both were judged by."""
-    before = {} if scheduled is None else {_key(goal): goal for goal in scheduled.goals}
-    both = [(goal, before[_key(goal)]) for goal in evaluation.goals if _key(goal) in before]
+    before = _compared(evaluation) if scheduled is None else {goal.key: goal for goal in scheduled.goals}
+    both = [(goal, before[goal.key]) for goal in evaluation.goals if goal.key in before]
     targets = [relative(old) - relative(new) for new, old in both if class_of(new.structure) == TARGET]
     organs = [relative(old) - relative(new) for new, old in both if class_of(new.structure) != TARGET]
     return {
@@ -106,5 +109,16 @@ def _against(evaluation: Evaluation, scheduled: Evaluation | None) -> Raw:
     }
 
 
-def _key(goal: GoalResult) -> tuple[str, str, str]:
-    return goal.structure, goal.metric, goal.comparator
+def _compared(evaluation: Evaluation) -> dict[tuple[str, str, str], GoalResult]:
+    """The scheduled plan's goals as the comparison holds them."""
+    rows = () if evaluation.comparison is None else evaluation.comparison.goals
+    old = {(row.structure, row.metric, row.comparator): row.scheduled.value for row in rows if row.scheduled}
+    return {
+        goal.key: replace(goal, value=old[goal.key], met=_met(goal, old[goal.key]))
+        for goal in evaluation.goals
+        if goal.key in old
+    }
+
+
+def _met(goal: GoalResult, value: float) -> bool:
+    return value <= goal.limit if goal.comparator == Comparator.AT_MOST else value >= goal.limit

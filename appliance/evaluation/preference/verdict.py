@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from appliance.contracts.preference import Attribution, PlanFeatures, PreferenceVerdict, Standing
+from appliance.contracts.preference import Attribution, Basis, PlanFeatures, PreferenceVerdict
 from appliance.evaluation.preference.catalogue import FEATURES
 from appliance.evaluation.preference.evidence import raw_values, row_of
 from appliance.evaluation.preference.model import PreferenceModel
@@ -21,7 +21,7 @@ BEYOND = 0.25
 """How far, as a part of the range learned from, a feature may lie outside it without a warning. Chosen."""
 
 NO_MODEL = PreferenceVerdict(
-    Standing.NO_MODEL,
+    Basis.NO_MODEL,
     "No preference model is active, so nothing is predicted. Fit one from recorded decisions and let a named person "
     "activate it.",
 )
@@ -48,7 +48,7 @@ def assess_preference(
     person = model.person(physician)
     own = 0 if person is None else person.decisions
     return PreferenceVerdict(
-        standing=Standing.CLINIC if person is None else Standing.PERSONAL,
+        basis=Basis.CLINIC if person is None else Basis.PERSONAL,
         sentence=_sentence(probability, low, high, physician, own, model),
         physician=physician,
         probability=probability,

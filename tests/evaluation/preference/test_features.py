@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.contracts import Evaluation, GoalResult, PlanFacts, TargetIndices
+from appliance.contracts import Comparison, Evaluation, GoalResult, PlanFacts, TargetIndices
 from appliance.contracts.preference import PlanFeatures
 from appliance.errors import EvaluationError
 from appliance.evaluation.preference import plan_features
@@ -79,6 +79,13 @@ def test_the_gain_on_the_scheduled_plan_by_hand() -> None:
     assert found["adapted.coverage"] == pytest.approx(0.04 / 0.02)
     assert found["adapted.organs"] == pytest.approx(0.2 / 0.1)
     assert found["adapted.goals"] == 2.0
+
+
+def test_the_evaluations_own_comparison_says_the_same_of_the_scheduled_plan() -> None:
+    new = evaluation(goal("PTV", ">=", 50.0, 50.0), goal("Rectum", "<=", 40.0, 36.0))
+    old = evaluation(goal("PTV", ">=", 50.0, 48.0), goal("Rectum", "<=", 40.0, 44.0))
+    told = replace(new, comparison=Comparison.of(new, old))
+    assert plan_features(told, site="x").features == plan_features(new, site="x", scheduled=old).features
 
 
 def test_without_a_scheduled_plan_there_is_no_gain() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.audit import verify
-from appliance.contracts.preference import Standing
+from appliance.contracts.preference import Basis
 from appliance.errors import PreferenceRefused
 from appliance.evaluation.preference import fit_model, updated
 from appliance.evaluation.preference.store import ACTIVATED, CANDIDATE, ROLLED_BACK, PreferenceStore
@@ -40,7 +40,7 @@ def test_an_empty_store_predicts_nothing(made: Clinic, store: PreferenceStore) -
     assert store.active() is None
     assert store.history() == ()
     assert store.examples() == ()
-    assert store.verdict(made.examples[0].plan, "Dr 0").standing is Standing.NO_MODEL
+    assert store.verdict(made.examples[0].plan, "Dr 0").basis is Basis.NO_MODEL
     assert not store.folder.exists()
 
 
@@ -56,7 +56,7 @@ def test_a_candidate_decides_nothing_until_a_named_person_activates_it(made: Cli
     store.activate(digest[:12], WHO)
     assert store.active() == made.model
     verdict = store.verdict(made.examples[0].plan, "Dr 0")
-    assert verdict.standing is Standing.PERSONAL
+    assert verdict.basis is Basis.PERSONAL
     assert verdict.model_digest == digest
     events = [(step.event, step.actor) for step in store.history()]
     assert events == [(CANDIDATE, "test"), (ACTIVATED, WHO)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.contracts.preference import FeatureValue, PlanFeatures, PreferenceVerdict, Standing
+from appliance.contracts.preference import Basis, FeatureValue, PlanFeatures, PreferenceVerdict
 from appliance.evaluation.preference import NO_MODEL, assess_preference, learn
 from appliance.evaluation.preference.model import Belief, Person
 from appliance.evaluation.preference.verdict import FEW_OWN
@@ -20,7 +20,7 @@ from .simulated import SITES, draw_plan
 def test_without_a_model_there_is_no_number(made: Clinic) -> None:
     verdict = assess_preference(made.examples[0].plan, "Dr 0", None)
     assert verdict == NO_MODEL
-    assert verdict.standing is Standing.NO_MODEL
+    assert verdict.basis is Basis.NO_MODEL
     assert (verdict.probability, verdict.low, verdict.high, verdict.logit, verdict.attributions) == (
         None, None, None, None, (),
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_changing_one_feature_changes_its_contribution_alone(made: Clinic) -> No
 def test_a_newcomer_has_the_clinics_preference_and_nothing_personal(made: Clinic) -> None:
     plan = made.examples[0].plan
     verdict = assess_preference(plan, "Dr New", made.model)
-    assert verdict.standing is Standing.CLINIC
+    assert verdict.basis is Basis.CLINIC
     assert verdict.own_cases == 0
     assert all(one.personal == pytest.approx(0.0, abs=1e-12) for one in verdict.attributions)
     assert replace(verdict, physician="", sentence="") == replace(assess_preference(plan, "", made.model), sentence="")
