@@ -186,6 +186,10 @@ def _collect(folder: Path, kept: PreferenceStore, people: list[str], *, strict: 
     """Decisions of past sessions, kept if they are new. strict: refuse where somebody is a stranger, because refusals
     without their physician would make everybody look content."""
     named = dict(_named(entry) for entry in people)
+    if physicians := [name for name in named.values() if name]:
+        identities = IdentityStore(folder / "identities")
+        known = {name: identities.find(name).name for name in physicians}
+        named = {user: known.get(name, name) for user, name in named.items()}
     try:
         collected = examples_from_sessions(folder, named)
     except AuditError:

@@ -50,7 +50,8 @@ class Decision(StrEnum):
 class PreferenceExample:
     """One decision, without patient data. id: the same decision has the same id wherever it is read from. reasons:
     codes of what spoke against `plan` (see evaluation.preference.reasons). other: the plan it was compared with; for
-    CHOSE_SCHEDULED the scheduled one, which was chosen. decided_utc: ISO 8601."""
+    CHOSE_SCHEDULED the scheduled one, which was chosen. decided_utc: ISO 8601. shown: the probability that the
+    physician was shown before deciding, None for none: who is shown a prediction may follow it."""
 
     id: str
     physician: str
@@ -61,6 +62,7 @@ class PreferenceExample:
     other: PlanFeatures | None = None
     reasons: tuple[str, ...] = ()
     session_id: str = ""
+    shown: float | None = None
 
     def to_json(self) -> bytes:
         return _EXAMPLE.dump_json(self)

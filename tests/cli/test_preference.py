@@ -90,6 +90,7 @@ def test_an_activation_that_nobody_signed_is_found(run: Run, store: Path) -> Non
     ("arguments", "code", "words"),
     [
         (("fit", "--person", "nonsense"), 1, "does not say who a user is"),
+        (("fit", "--person", "uid 1=Dr Nobody"), 7, "nobody called 'Dr Nobody' is registered"),
         (("fit", "--update"), 5, "no model is active"),
         (("show", "1234"), 5, "candidates begin with"),
         (("explain", "s-1"), 9, "no audit log"),

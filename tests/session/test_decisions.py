@@ -51,6 +51,7 @@ def test_approvals_and_refusals_become_examples(desk: Desk) -> None:
     core = next(goal for goal in evaluation.goals if goal.structure == "Core")
     assert not core.met
     assert first.plan.value("other.over") == pytest.approx((core.value / core.limit - 1.0) / 0.1)
+    assert first.shown is None  # no model is active, so nobody was shown a number
     assert third.other is None  # the small case has no scheduled plan
 
 

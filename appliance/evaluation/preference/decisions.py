@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.contracts.evaluation import Evaluation
 from appliance.contracts.preference import Decision, PlanFeatures, PreferenceExample
@@ -53,7 +53,9 @@ def example_of_review(
     """One plan, approved, rejected or passed over for the scheduled one. why: the reason typed, searched for codes."""
     other = features_of(scheduled) if decision is Decision.CHOSE_SCHEDULED and scheduled is not None else None
     reasons = () if decision is Decision.APPROVED else reasons_in(why)
-    return _example(occasion, decision, features_of(evaluation, scheduled), other, reasons)
+    example = _example(occasion, decision, features_of(evaluation, scheduled), other, reasons)
+    told = evaluation.preference
+    return example if told is None else replace(example, shown=told.probability)
 
 
 def example_of_edit(occasion: Occasion, before: Evaluation, after: Evaluation) -> PreferenceExample:

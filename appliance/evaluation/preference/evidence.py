@@ -62,6 +62,13 @@ def raw_values(plan: PlanFeatures) -> tuple[float | None, ...]:
     return tuple(feature.value for feature in plan.features)
 
 
+def edges_of(plans: Iterable[PlanFeatures]) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+    """(lowest, highest) value of each feature; None for one that no plan has."""
+    seen = list(zip(*(raw_values(plan) for plan in plans), strict=True))
+    had = [[value for value in values if value is not None] for values in seen]
+    return tuple(min(v, default=None) for v in had), tuple(max(v, default=None) for v in had)
+
+
 def row_of(plan: PlanFeatures, typical: Sequence[float]) -> Vector:
     """(SIZE,): 1, then each value minus what is typical; 0 for what the plan does not have."""
     away = [0.0 if value is None else value - middle for value, middle in zip(raw_values(plan), typical, strict=True)]

@@ -23,8 +23,8 @@ from appliance.evaluation.preference.change_control import changes_of
 from appliance.evaluation.preference.evidence import (
     SIZE,
     VERDICTS,
+    edges_of,
     evidence_of,
-    raw_values,
     row_of,
     typical_values,
 )
@@ -129,13 +129,13 @@ def describe(
     population = fitted.population
     own = Counter(example.physician for example in examples)
     rows = np.array([row_of(example.plan, fitted.typical) for example in examples])
-    values = np.array([[np.nan if v is None else v for v in raw_values(example.plan)] for example in examples])
+    lowest, highest = edges_of(example.plan for example in examples)
     draft = PreferenceModel(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_by=made_by,
         typical=fitted.typical,
-        lowest=_edge(values, np.fmin),
-        highest=_edge(values, np.fmax),
+        lowest=lowest,
+        highest=highest,
         clinic=Belief.of(population.newcomer),
         clinic_mean=tuple(population.mean.tolist()),
         spread=tuple(population.spread.tolist()),
@@ -190,8 +190,3 @@ def _calibrate(predicted: Sequence[Predicted]) -> tuple[float, str]:
 
 def logits_and_outcomes(predicted: Sequence[Predicted]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return np.array([one.logit for one in predicted]), np.array([one.approved for one in predicted], np.bool_)
-
-
-def _edge(values: NDArray[np.float64], extreme: np.ufunc) -> tuple[float | None, ...]:
-    edges = extreme.reduce(values, axis=0)
-    return tuple(None if np.isnan(edge) else float(edge) for edge in edges)

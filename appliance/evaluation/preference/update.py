@@ -7,14 +7,14 @@ give, within `AGREES_WITHIN`; a whole fit also moves the clinic's mean, the spre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from appliance.contracts.preference import PreferenceExample
 from appliance.errors import PreferenceRefused
 from appliance.evaluation.preference.change_control import changes_of
-from appliance.evaluation.preference.evidence import VERDICTS, evidence_of, row_of
+from appliance.evaluation.preference.evidence import VERDICTS, edges_of, evidence_of, row_of
 from appliance.evaluation.preference.held_out import Predicted, held_out_of
 from appliance.evaluation.preference.model import Belief, Person, PreferenceModel
 from appliance.evaluation.preference.predict import predict
@@ -51,14 +51,24 @@ def updated(model: PreferenceModel, examples: Sequence[PreferenceExample], *, ma
     sites = dict(model.sites)
     for example in new:
         sites[example.plan.site] = sites.get(example.plan.site, 0) + 1
+    lowest, highest = edges_of(example.plan for example in new)
     draft = replace(
         model,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_by=made_by,
         persons=tuple(Person(name, Belief.of(g), n) for name, (g, n) in sorted(persons.items())),
         sites=tuple(sorted(sites.items())),
+        lowest=_outer(min, model.lowest, lowest),
+        highest=_outer(max, model.highest, highest),
         held_out=held_out_of(predicted, model.temperature),
         learned_from=(*model.learned_from, *(example.id for example in new)),
         previous=model.digest,
     )
     return changes_of(draft, new, predicted, model)
+
+
+def _outer(
+    extreme: Callable[[float, float], float], one: Sequence[float | None], two: Sequence[float | None]
+) -> tuple[float | None, ...]:
+    """The further of each pair; the other where one is not known."""
+    return tuple(b if a is None else a if b is None else extreme(a, b) for a, b in zip(one, two, strict=True))

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.contracts import Comparison, Evaluation, GoalResult, PlanFacts, TargetIndices
 from appliance.contracts.preference import PlanFeatures
@@ -125,6 +127,13 @@ def test_one_absurd_number_is_held_within_the_stated_range() -> None:
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(EvaluationError, match="not a finite number"):
         values(goal("SpinalCord", "<=", 45.0, math.nan))
+
+
+@given(st.floats(0.0, 120.0), st.floats(0.0, 60.0), st.floats(1.0, 80.0))
+def test_more_dose_to_an_organ_is_never_better(value: float, more: float, limit: float) -> None:
+    less, higher = (values(goal("Larynx", "<=", limit, dose)) for dose in (value, value + more))
+    assert higher["swallow.over"] >= less["swallow.over"]  # type: ignore[operator]
+    assert higher["swallow.spared"] <= less["swallow.spared"]  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
