@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from engines.errors import EngineError
 
@@ -17,6 +16,8 @@ LOG_TEMPERATURE_DEVIATION = 0.5
 """Of the prior on log(temperature), centred at 0. Chosen, so that a temperature beyond e or below 1/e needs strong
 evidence, and none at all leaves predictions as they are."""
 LARGEST_LOG_TEMPERATURE = 2.0
+REFINEMENTS = 5
+"""Of the search, each ten times finer: the last step is 0.00002."""
 TINY = 1e-12
 
 
@@ -83,8 +84,11 @@ def fit_temperature(logit: Vector, happened: NDArray[np.bool_]) -> float:
         loss = float(np.logaddexp(0.0, -sign * x * np.exp(-log_temperature)).sum())
         return loss + 0.5 * (log_temperature / LOG_TEMPERATURE_DEVIATION) ** 2
 
-    bounds = (-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE)
-    return float(np.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x))
+    best, reach = 0.0, LARGEST_LOG_TEMPERATURE
+    for _ in range(REFINEMENTS):
+        tried = best + reach * np.linspace(-1.0, 1.0, 21)
+        best, reach = float(tried[np.argmin([cost(float(t)) for t in tried])]), reach / 10.0
+    return float(np.exp(best))
 
 
 def _checked(probability: Vector, happened: NDArray[np.bool_]) -> tuple[Vector, NDArray[np.bool_]]:

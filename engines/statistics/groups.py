@@ -8,7 +8,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from engines.errors import EngineError
 
@@ -39,7 +38,7 @@ def calibration_in_the_large(probability: Vector, happened: NDArray[np.bool_], *
 
 def area_under_curve(score: Vector, happened: NDArray[np.bool_], *, coverage: float = 0.95) -> Estimate | None:
     """Probability that a case that happened scores higher than one that did not, ties counted half; with DeLong's
-    variance (DeLong, DeLong and Clarke-Pearson, Biometrics 44:837, 1988) from placement values by mid-ranks. None where
+    variance (DeLong, DeLong and Clarke-Pearson, Biometrics 44:837, 1988) from placement values. None where
     one of the two classes has fewer than two cases."""
     x, y = np.asarray(score, np.float64), np.asarray(happened, np.bool_)
     if x.shape != y.shape:
@@ -48,10 +47,15 @@ def area_under_curve(score: Vector, happened: NDArray[np.bool_], *, coverage: fl
     m, n = len(positive), len(negative)
     if min(m, n) < 2:
         return None
-    ranks = rankdata(np.concatenate((positive, negative)))
-    above = (ranks[:m] - rankdata(positive)) / n
-    below = 1.0 - (ranks[m:] - rankdata(negative)) / m
+    above, below = _beaten(positive, negative), 1.0 - _beaten(negative, positive)
     value = float(above.mean())
     variance = float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / n
     reach = NormalDist().inv_cdf(0.5 + coverage / 2.0) * math.sqrt(variance)
     return Estimate(value, max(0.0, value - reach), min(1.0, value + reach))
+
+
+def _beaten(scores: Vector, others: Vector) -> Vector:
+    """Of each score, the share of the others that lie below it, ties counted half."""
+    ordered = np.sort(others)
+    sides = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+    return np.asarray(sides / (2.0 * len(others)), np.float64)

@@ -45,7 +45,7 @@ def test_more_decisions_lead_closer_to_the_weights() -> None:
         plans = [draw_plan(random) for _ in range(60)]
         return float(np.mean([abs(model_says(model, p, plan) - p.probability(plan)) for p in people for plan in plans]))
 
-    few, many = error(25), error(400)
+    few, many = error(25), error(250)
     assert many < 0.6 * few
     assert many < 0.08
 
