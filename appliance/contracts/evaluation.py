@@ -15,6 +15,7 @@ from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
 from appliance.contracts.notes import ClinicalNotes
 from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.preference import PreferenceVerdict
 from appliance.contracts.prior import PriorCourse
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
@@ -96,6 +97,7 @@ class Evaluation:
     clinical_notes: ClinicalNotes | None = None
     outcomes: tuple[OutcomeEstimate, ...] = ()
     prior_course: PriorCourse | None = None
+    preference: PreferenceVerdict | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
