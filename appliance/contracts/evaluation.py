@@ -115,7 +115,7 @@ class Evaluation:
     @property
     def all_findings(self) -> tuple[Finding, ...]:
         """Its own and those of its parts."""
-        parts = (self.deliverability, self.image_context)
+        parts = (self.deliverability, self.image_context, self.clinical_notes)
         return (*self.findings, *(finding for part in parts if part is not None for finding in part.findings))
 
     @property
