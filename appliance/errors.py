@@ -18,7 +18,7 @@
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
-    │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
+    │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
     ├── ExportError                   nothing was sent, or the peer did not confirm
     │   ├── NotApproved               export was asked for without an approval row
     │   └── ReadBackMismatch          what was written does not read back to what was approved
@@ -182,8 +182,8 @@ class ApprovalError(CouchsideError):
 class NotAcknowledged(ApprovalError):
     key = "approval.not_acknowledged"
     template = (
-        "Approval was refused: {reason}. Look at the second check in the report; to approve all the same, say why with "
-        "--acknowledge"
+        "Approval was refused: {reason}. Look at the second check and the findings in the report; to approve all the "
+        "same, say why with --acknowledge"
     )
 
 

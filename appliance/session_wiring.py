@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.config import Config
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import (
     Approval,
     Attachments,
@@ -37,6 +37,7 @@ from appliance.export.record import write_record
 from appliance.export.report import write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
+from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
@@ -53,26 +54,6 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     planning = config.planning
     select_device(planning.device)
     guidelines = guideline_store(config.node.store, identities)
-
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
-        notes: list[str] = []
-        trade_offs: list[TradeOff] = []
-        try:
-            with device_errors():
-                tps = PhotonTps(case, goal_set, planning, progress)
-                made, dose = plan_case(
-                    tps,
-                    goal_set,
-                    progress,
-                    sparing_rounds=planning.sparing_rounds,
-                    note=notes.append,
-                    trade_off=trade_offs.append,
-                )
-            return Planned(made, dose, tuple(notes), tuple(trade_offs))
-        except EngineError as error:
-            raise PlanningError(
-                f"the dose engine cannot compute this case ({error}); send the case to support"
-            ) from error
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
@@ -95,10 +76,11 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=lambda case: _goal_file(config, guidelines, case),
         goals_for_case=_goals_for_case,
-        plan=plan,
+        plan=lambda case, goal_set, progress: _planned(planning, case, goal_set, progress),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
+        deepen=lambda subject, judged, progress: deepened(config, subject, judged, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
@@ -115,6 +97,26 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
+
+
+def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+    """Raises PlanningError, also for what the dose engine cannot compute."""
+    notes: list[str] = []
+    trade_offs: list[TradeOff] = []
+    try:
+        with device_errors():
+            tps = PhotonTps(case, goal_set, planning, progress)
+            made, dose = plan_case(
+                tps,
+                goal_set,
+                progress,
+                sparing_rounds=planning.sparing_rounds,
+                note=notes.append,
+                trade_off=trade_offs.append,
+            )
+        return Planned(made, dose, tuple(notes), tuple(trade_offs))
+    except EngineError as error:
+        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
 
 
 def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
@@ -143,10 +145,12 @@ def _goals_for_case(path: Path, case: Case) -> GoalSet:
     return goals_for_case(goal_set, case)
 
 
-def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:
+def _scheduled(
+    config: Config, case: Case, goal_set: GoalSet, progress: Progress
+) -> tuple[Evaluation | None, CalculatedDose | None, str]:
     """The reference plan recalculated on today's image, at the coordinates it was made for (no couch shift)."""
     if case.reference_plan is None:
-        return None, ""
+        return None, None, ""
     planning = config.planning
     try:
         dose = calculate_dose(
@@ -158,5 +162,5 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
         )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:
-        return None, f"The scheduled plan was not recalculated: {error.sentence}"
-    return evaluate(case, goal_set, dose, facts), ""
+        return None, None, f"The scheduled plan was not recalculated: {error.sentence}"
+    return evaluate(case, goal_set, dose, facts), dose, ""

@@ -18,6 +18,7 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    evaluate,
     guidelines,
     identity,
     import_openkbp,
@@ -63,6 +64,7 @@ app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
 app.command("segment")(segment.segment)
+app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)

@@ -93,15 +93,28 @@ class Evaluation:
 
     @property
     def needs_acknowledgement(self) -> bool:
-        """No second calculation agrees: whoever approves has to say why all the same."""
-        return self.second_check is None or not self.second_check.agrees
+        """No second calculation agrees, or something was found that stops: whoever approves has to say why all the
+        same."""
+        return self.second_check is None or not self.second_check.agrees or bool(self.stops)
 
     @property
-    def second_sentence(self) -> str:
-        """What the second check found first."""
+    def to_acknowledge(self) -> str:
+        """What was found first of all that needs a reason."""
+        if self.stops:
+            return f"{self.stops[0].title}: {self.stops[0].evidence}"
         return (
             self.second_check.sentences[0] if self.second_check else "the dose was not checked by a second calculation"
         )
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Its own and those of its parts."""
+        parts = (self.deliverability, self.image_context)
+        return (*self.findings, *(finding for part in parts if part is not None for finding in part.findings))
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.all_findings if finding.stops)
 
     @property
     def goals_met(self) -> int:
