@@ -23,6 +23,7 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    notes,
     replan,
     segment,
     serve,
@@ -75,6 +76,7 @@ app.command("choose-scheduled")(decisions.choose_scheduled)
 app.command("stop")(decisions.stop)
 app.command("retry")(decisions.retry)
 app.command("why")(why.why)
+app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")

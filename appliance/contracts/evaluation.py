@@ -13,6 +13,7 @@ from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
+from appliance.contracts.notes import ClinicalNotes
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -70,7 +71,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-    or empty where nobody asked for them."""
+    or empty where nobody asked for them. clinical_notes: what notes of the case say and what does not fit. guideline:
+    the package that the goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -90,6 +92,7 @@ class Evaluation:
     deliverability: Deliverability | None = None
     image_context: ImageContext | None = None
     guideline: GuidelineSource | None = None
+    clinical_notes: ClinicalNotes | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
