@@ -10,8 +10,9 @@ from appliance.config import EvaluationConfig, PlanningConfig
 from appliance.contracts import Case, GoalSet, Plan
 from appliance.contracts.deliverability import ComplexityFigures, Deliverability
 from appliance.contracts.image_context import ImageContext
+from appliance.errors import ModelError
 from appliance.evaluation.deliverability import assess_deliverability
-from appliance.evaluation.image_context import SegmentationNetwork, image_context, load_network
+from appliance.evaluation.image_context import SegmentationNetwork, image_context, load_network, untested
 from appliance.planning import machine_view
 
 
@@ -26,9 +27,14 @@ def deliverability_of(
 
 
 def image_context_of(config: EvaluationConfig, case: Case) -> ImageContext:
-    """What the configured network sees in the case's image; without one, findings that say so. Raises ModelError."""
-    network = None if config.segmentation is None else network_of(config.segmentation)
-    return image_context(case, network)
+    """What the configured network sees in the case's image. Without one, and with one that is missing, altered or not
+    made for this image, findings say that nothing was tested and why: no plan fails for want of a second look."""
+    if config.segmentation is None:
+        return image_context(case, None)
+    try:
+        return image_context(case, network_of(config.segmentation))
+    except ModelError as error:
+        return untested(config.segmentation.stem, "", str(error.fields["reason"]))
 
 
 def network_of(path: Path) -> SegmentationNetwork:

@@ -18,14 +18,18 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    evaluate,
+    guidelines,
     identity,
     import_openkbp,
     machines,
+    notes,
     reirradiate,
     replan,
     segment,
     serve,
     sessions,
+    why,
 )
 from appliance.dicomio.files import software_version
 from appliance.node import log_to_stderr
@@ -63,6 +67,7 @@ app.command("dose")(dose.dose)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
+app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
@@ -72,7 +77,10 @@ app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
 app.command("stop")(decisions.stop)
 app.command("retry")(decisions.retry)
+app.command("why")(why.why)
+app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")

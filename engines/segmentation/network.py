@@ -15,6 +15,8 @@ from engines.segmentation.spec import NetworkSpec
 Volume = NDArray[np.float32]
 RANK = 5
 """N, C, D, H, W."""
+OUTSIDE = b"\x0a\x08location"
+"""Key of an ONNX tensor whose numbers lie in another file (onnx.proto, StringStringEntryProto: field 1, 8 letters)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,11 @@ class Network:
 
 
 def open_network(model: bytes, spec: NetworkSpec, *, threads: int = 0) -> Network:
-    """Raises EngineError where ONNX Runtime is missing, the bytes are no network, or its tensors are not those of the
-    contract. threads: of the CPU, 0 as many as there are."""
+    """Raises EngineError where ONNX Runtime is missing, the bytes are no network, its tensors are not those of the
+    contract, or its weights lie in another file, which nobody has checked. threads: of the CPU, 0 as many as there
+    are."""
+    if OUTSIDE in model:
+        raise EngineError("the network keeps weights in another file; save it as one file")
     try:
         import onnxruntime
     except ImportError as error:

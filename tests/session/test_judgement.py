@@ -32,6 +32,9 @@ def test_an_evaluation_carries_both_and_reads_back():
     assert Evaluation.from_json(judged.to_json()) == judged
 
 
-def test_a_network_that_is_not_there_is_refused(tmp_path):
+def test_a_network_that_is_not_there_is_refused_and_stops_no_plan(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         network_of(tmp_path / "none.toml")
+    seen = image_context_of(EvaluationConfig(segmentation=tmp_path / "none.toml"), None)
+    assert seen.network == "none"
+    assert all(one.outcome is Outcome.NOT_TESTED and "cannot be read" in one.evidence for one in seen.findings)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from appliance.contracts import Evaluation
 from appliance.contracts.deliverability import FIGURES, ComplexityFigures, PeerRank
+
+
+def peers_among(earlier: Iterable[Evaluation], machine: str, technique: str) -> tuple[ComplexityFigures, ...]:
+    """Plan figures of those earlier evaluations that are of this machine and technique. What to hand in is for the
+    caller to say: approved plans of the clinic, without this one."""
+    judged = (evaluation.deliverability for evaluation in earlier)
+    return tuple(one.plan for one in judged if one and (one.machine, one.technique) == (machine, technique))
 
 
 def peer_ranks(own: ComplexityFigures, peers: Sequence[ComplexityFigures]) -> tuple[PeerRank, ...]:

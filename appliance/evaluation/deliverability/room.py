@@ -19,6 +19,7 @@ COUCH_LENGTH_MM = 2000.0
 """How far the couch goes on away from the gantry (chosen: further than a head or bore could meet it)."""
 EDGE_VOXELS = 1.0
 """An outline that comes this near to the border of the image, in voxels, counts as cut by it (chosen)."""
+HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +72,20 @@ def surface_points(structure: Structure, grid: Grid) -> Array:
     if structure.contours:
         loops = [(contour.z_mm, contour.points_mm) for contour in structure.contours]
         return outline_points(loops, grid.spacing_mm[2])
-    mask = np.pad(structure.voxels.mask(grid.shape), 1)
-    inner = np.ones(grid.shape, np.bool_)
-    centre = (slice(1, -1),) * 3
+    solid = structure.voxels.fraction >= HALF
+    if not solid.any():
+        return grid.centres_mm(structure.voxels.index).astype(np.float64)
+    z, y, x = np.unravel_index(structure.voxels.index[solid], grid.shape)
+    low = [int(axis.min()) for axis in (z, y, x)]
+    mask = np.zeros([int(axis.max()) - start + 3 for axis, start in zip((z, y, x), low, strict=True)], np.bool_)
+    own = tuple(axis - start + 1 for axis, start in zip((z, y, x), low, strict=True))
+    mask[own] = True
+    inner = mask.copy()
     for axis in range(3):
         for step in (-1, 1):
-            inner &= np.roll(mask, step, axis=axis)[centre]
-    border = np.flatnonzero(mask[centre] & ~inner).astype(np.int64)
-    return grid.centres_mm(border).astype(np.float64)
+            inner &= np.roll(mask, step, axis=axis)
+    border = ~inner[own]
+    return grid.centres_mm(np.ravel_multi_index((z, y, x), grid.shape)[border]).astype(np.float64)
 
 
 def _couch(case: Case, patient: Array, held: Array | None, solids: MachineSolids) -> Array:

@@ -39,11 +39,11 @@ def image_context(case: Case, network: SegmentationNetwork | None, *, threads: i
     """Without a network, or with one that is not made for this image, findings say that nothing was tested and why.
     Raises ModelError for weights that were altered."""
     if network is None:
-        return _untested("", "", "no segmentation network is configured ([evaluation] segmentation)")
+        return untested("", "", "no segmentation network is configured ([evaluation] segmentation)")
     try:
         seen = segment_case(case, network, threads=threads)
     except EvaluationError as error:
-        return _untested(network.name, network.sha256, str(error.fields["reason"]))
+        return untested(network.name, network.sha256, str(error.fields["reason"]))
     drawn = {s.tg263: s.voxels for s in case.structures if s.tg263 in seen and not s.voxels.empty}
     organs = tuple(_agreement(name, seen[name], drawn.get(name), case.image.grid, network) for name in sorted(seen))
     crossed = _crossed(seen, drawn, case.image.grid)
@@ -145,7 +145,8 @@ def _finding(key: str, told: list[str], passed: str, *, compared: bool) -> Findi
     return Finding(key, title, severity, Outcome.PASSED, passed, SOURCE)
 
 
-def _untested(name: str, sha256: str, why: str) -> ImageContext:
+def untested(name: str, sha256: str, why: str) -> ImageContext:
+    """Findings that nothing was tested, and why."""
     findings = tuple(
         Finding(key, title, severity, Outcome.NOT_TESTED, why, SOURCE) for key, (title, severity) in TITLES.items()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from engines.errors import EngineError
@@ -182,6 +183,16 @@ def test_one_of_several_outputs_is_named():
 def test_a_network_that_breaks_its_contract_is_refused(model, changes, words):
     with pytest.raises(EngineError, match=words):
         open_network(model, replace(SPEC, **changes))
+
+
+def test_weights_in_another_file_are_refused(tmp_path):
+    """What a SHA-256 of the network does not cover."""
+    model = onnx.load_from_string(thresholds(0.0, 1.0))
+    path = tmp_path / "net.onnx"
+    onnx.save_model(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").exists()
+    with pytest.raises(EngineError, match="another file"):
+        open_network(path.read_bytes(), SPEC)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 import pytest
 from pydantic import TypeAdapter
 
-from appliance.contracts import Outcome
+from appliance.contracts import Evaluation, Outcome, PlanFacts
 from appliance.contracts.deliverability import FIGURES, ComplexityFigures, Deliverability
 from appliance.contracts.machine_view import MachineView
 from appliance.errors import EvaluationError
-from appliance.evaluation.deliverability import assess_deliverability
+from appliance.evaluation.deliverability import assess_deliverability, peers_among
 from appliance.planning import check_plan, machine_names, machine_view
 
 from .room import beam, plan, point, ring, room, static
@@ -103,6 +103,18 @@ def test_peers_tell_the_share_of_simpler_plans():
     found = assess_deliverability(made, blind(made), None, 50.0, peers=crowd).findings[-1]
     assert found.outcome is Outcome.FOUND and "100 % of 20 earlier plans are simpler" in found.evidence
     assert "author's choice" in found.source
+
+
+def test_peers_are_earlier_plans_of_the_same_machine_and_technique():
+    made = plan(TWO_SEGMENTS)
+    own = assess_deliverability(made, blind(made), None, 50.0)
+    facts = PlanFacts(mu=1.0, beams=1, control_points=2, segments=1, deliverable=True)
+
+    def earlier(judged):
+        return Evaluation((), (), (), facts, 0.0, "p", "d", "g", "h", deliverability=judged)
+
+    others = [own, replace(own, machine="other"), replace(own, technique="VMAT"), None]
+    assert peers_among(map(earlier, others), own.machine, own.technique) == (own.plan,)
 
 
 @pytest.mark.parametrize(
