@@ -7,6 +7,9 @@
     │   ├── IncompleteCase            the set of objects does not make a case (yet)
     │   ├── InconsistentCase          the objects contradict each other
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
+    │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
@@ -15,7 +18,7 @@
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
-    │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
+    │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
     ├── ExportError                   nothing was sent, or the peer did not confirm
     │   ├── NotApproved               export was asked for without an approval row
     │   └── ReadBackMismatch          what was written does not read back to what was approved
@@ -100,6 +103,26 @@ class RefusedGoals(RefusedInput):
     template = "The clinical goals cannot be used: {reason}"
 
 
+class UncoveredFractionation(RefusedGoals):
+    key = "refused.fractionation"
+    template = "The guideline does not cover this fractionation, and is not applied to it: {reason}"
+
+
+class ContradictoryGoals(RefusedGoals):
+    key = "refused.contradictory_goals"
+    template = "The clinical goals contradict each other: {reason}"
+
+
+class RefusedPackage(RefusedInput):
+    """A guideline package. Fields: what (its name, or the folder's), reason, remedy."""
+
+    key = "refused.package"
+    template = "The guideline package {what} was refused: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy)
+
+
 class RefusedMeasurements(RefusedInput):
     """Measurements of a beam. Fields: what (file and line), reason, remedy."""
 
@@ -159,8 +182,8 @@ class ApprovalError(CouchsideError):
 class NotAcknowledged(ApprovalError):
     key = "approval.not_acknowledged"
     template = (
-        "Approval was refused: {reason}. Look at the second check in the report; to approve all the same, say why with "
-        "--acknowledge"
+        "Approval was refused: {reason}. Look at the second check and the findings in the report; to approve all the "
+        "same, say why with --acknowledge"
     )
 
 

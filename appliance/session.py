@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
+from appliance.contracts import Approval, Case, Comparison, Evaluation, GoalSet, Received, Shown
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -23,10 +23,10 @@ from appliance.errors import (
     NotApproved,
 )
 from appliance.session_record import ARTEFACTS, OPENED, Standing
-from appliance.session_stages import Stages
+from appliance.session_stages import Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_steps import Steps
-from appliance.session_work import Facts, Saved, Workplace, prescribed, stage_seconds
+from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -109,10 +109,11 @@ class Session(Steps):
     def _assemble(self) -> None:
         case = self.stages.assemble(self.files.received())
         saved = self.files.save("goals.toml", self.stages.choose_goals(case))
+        saved |= self.files.save_attachments(self.stages.attachments(self.standing.patient_key))
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
-        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, "goal_set": goal_set.name})
+        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, **goal_facts(goal_set)})
 
     def _predict(self) -> None:
         self._note("no dose prediction model installed; planning starts from the goals")
@@ -122,7 +123,8 @@ class Session(Steps):
         made = self.stages.plan(*self.case(), timer := self._timer())
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
-        self._fire(Event.PLAN, self.files.save_plan(made.plan, made.dose), facts, steps=timer.seconds())
+        saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
+        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -133,10 +135,15 @@ class Session(Steps):
         second, second_dose = self.stages.second_check(case, plan, dose, timer)
         evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
         notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
-        evaluation = replace(evaluation, notes=notes, second_check=second)
-        scheduled, note = self.stages.scheduled(case, goal_set, timer)
+        trade_offs = self.files.trade_offs()
+        evaluation = replace(evaluation, notes=notes, second_check=second, trade_offs=trade_offs)
+        scheduled, scheduled_dose, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
+        if scheduled is not None:
+            evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
+        subject = Subject(case, goal_set, plan, dose, scheduled_dose, self.files.attachments())
+        evaluation = self.stages.deepen(subject, evaluation, timer)
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:
@@ -154,14 +161,14 @@ class Session(Steps):
         return Shown(self.id, self.case()[0].digest, plan.digest, dose.digest, evaluation.digest)
 
     def approve(self, identity: str, passphrase: str, acknowledged: str = "") -> Approval:
-        """acknowledged: the approver's reason where no second calculation agrees; NotAcknowledged is raised without it.
+        """acknowledged: the approver's reason where the evaluation asks for one; NotAcknowledged is raised without it.
         Raises ApprovalError (recorded), IllegalTransition if nothing is in review, ArtefactAltered (and fails)."""
         with self._lock:
             next_state(self.state, Event.APPROVE)
             try:
                 shown, evaluation = self.shown(), self.files.evaluation()
                 if evaluation.needs_acknowledgement and not acknowledged.strip():
-                    raise NotAcknowledged(evaluation.second_sentence)
+                    raise NotAcknowledged(evaluation.to_acknowledge)
                 approval = self.stages.sign(identity, passphrase, shown, acknowledged.strip())
             except ArtefactAltered as error:
                 self.fail(error)
@@ -185,7 +192,10 @@ class Session(Steps):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
+            export_set, record = self.stages.write_record(case, plan, self.files.evaluation(), approval, export_set)
             saved = self.files.save_export_set(export_set)
+            for path in record:
+                saved |= self.files.record_path(path)
             if (second := self.files.second_dose()) is not None:
                 saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
             self._append(ARTEFACTS, {"artefacts": dict(saved)})

@@ -9,6 +9,7 @@ import typer
 
 from appliance.cli import (
     approve,
+    attach,
     audit,
     cases,
     check,
@@ -17,11 +18,14 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    evaluate,
+    guidelines,
     identity,
     import_openkbp,
     machines,
     notes,
     replan,
+    segment,
     serve,
     sessions,
     why,
@@ -60,9 +64,12 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("segment")(segment.segment)
+app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
+app.command("attach")(attach.attach)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
@@ -73,4 +80,5 @@ app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")

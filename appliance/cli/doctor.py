@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
-from appliance.evaluation import load_goal_set
+from appliance.evaluation import list_goal_sets, load_goal_set
 from appliance.health import Status, run_checks
 from appliance.planning import check_configured, load_density, load_machine
 
 FAILED_CHECK = 1
+
+
+def _signed_goal_set(path: Path) -> object:
+    """Reads a shipped goal file; with the first one every package's signature is checked. Raises RefusedInput."""
+    list_goal_sets()
+    return load_goal_set(path)
 
 
 def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson = False) -> None:
@@ -20,7 +27,7 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
     with progress("Checking") as tell:
         tell("this machine", 0.0)
         readers = {
-            "guidelines": lambda path: load_goal_set(path),
+            "guidelines": _signed_goal_set,
             "machines": lambda path: load_machine(path.stem),
             "density": lambda path: load_density(path.stem),
         }

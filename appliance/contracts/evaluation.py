@@ -7,24 +7,15 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
+from appliance.contracts.deliverability import Deliverability
+from appliance.contracts.finding import Finding
+from appliance.contracts.goal_result import GoalResult, worst_first
+from appliance.contracts.goals import GuidelineSource
+from appliance.contracts.image_context import ImageContext
 from appliance.contracts.notes import ClinicalNotes
 from appliance.contracts.second_check import SecondCheck
-
-
-@dataclass(frozen=True)
-class GoalResult:
-    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit."""
-
-    structure: str
-    metric: str
-    comparator: str
-    limit: float
-    unit: str
-    value: float
-    met: bool
-    priority: int
-    source: str
-    approximate: bool = False
+from appliance.contracts.trade_off import TradeOff
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,10 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). clinical_notes: what notes of the case say and what does not fit."""
+    which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
+    judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
+    dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
+    or empty where nobody asked for them."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -90,23 +84,52 @@ class Evaluation:
     goal_set_digest: str
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
+    findings: tuple[Finding, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()
+    predicted: PredictedJudgement | None = None
+    comparison: Comparison | None = None
+    deliverability: Deliverability | None = None
+    image_context: ImageContext | None = None
+    guideline: GuidelineSource | None = None
     clinical_notes: ClinicalNotes | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
-        """No second calculation agrees: whoever approves has to say why all the same."""
-        return self.second_check is None or not self.second_check.agrees
+        """No second calculation agrees, or something was found that stops: whoever approves has to say why all the
+        same."""
+        return self.second_check is None or not self.second_check.agrees or bool(self.stops)
 
     @property
-    def second_sentence(self) -> str:
-        """What the second check found first."""
+    def to_acknowledge(self) -> str:
+        """What was found first of all that needs a reason."""
+        if self.stops:
+            return f"{self.stops[0].title}: {self.stops[0].evidence}"
         return (
             self.second_check.sentences[0] if self.second_check else "the dose was not checked by a second calculation"
         )
 
     @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Its own and those of its parts."""
+        parts = (self.deliverability, self.image_context)
+        return (*self.findings, *(finding for part in parts if part is not None for finding in part.findings))
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.all_findings if finding.stops)
+
+    @property
     def goals_met(self) -> int:
         return sum(goal.met for goal in self.goals)
+
+    @property
+    def plan_score(self) -> PlanScore:
+        return PlanScore.of(self.goals)
+
+    @property
+    def worst_first(self) -> tuple[int, ...]:
+        """Numbers of the goals in the order a person should look at them."""
+        return worst_first(self.goals)
 
     def to_json(self) -> bytes:
         return _EVALUATION.dump_json(self)

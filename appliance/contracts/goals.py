@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from appliance.errors import RefusedGoals
 
@@ -13,17 +14,22 @@ class MetricKind(StrEnum):
     DOSE_AT_PERCENT = "D%"
     DOSE_AT_CC = "Dcc"
     VOLUME_AT_DOSE = "VGy"
+    COLD_VOLUME = "CVGy"
     MEAN = "Mean"
     MAX = "Max"
     MIN = "Min"
 
 
-_PATTERN = re.compile(r"^(?:D(?P<percent>\d+(?:\.\d+)?)%|D(?P<cc>\d+(?:\.\d+)?)cc|V(?P<gy>\d+(?:\.\d+)?)Gy)$")
+_NUMBER = r"\d+(?:\.\d+)?"
+_PATTERN = re.compile(
+    rf"^(?:D(?P<percent>{_NUMBER})%|D(?P<cc>{_NUMBER})cc|V(?P<gy>{_NUMBER})Gy|CV(?P<cold>{_NUMBER})Gy)$"
+)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A dose-volume metric: D95% (dose to the hottest 95 % of the volume), D0.1cc, V20Gy, Mean, Max, Min.
+    """A dose-volume metric: D95% (dose to the hottest 95 % of the volume), D0.1cc, V20Gy (volume with at least 20 Gy),
+    CV20Gy (volume with less than 20 Gy: the "critical volume" that a parallel organ must keep), Mean, Max, Min.
 
     `argument` is in %, cc or Gy as the kind says; 0 for Mean, Max, Min."""
 
@@ -37,11 +43,12 @@ class Metric:
             return Metric(MetricKind(text))
         match = _PATTERN.match(text)
         if match is None:
-            raise RefusedGoals(f"'{text}' is not a known metric; use D95%, D0.1cc, V20Gy, Mean, Max or Min")
+            raise RefusedGoals(f"'{text}' is not a known metric; use D95%, D0.1cc, V20Gy, CV20Gy, Mean, Max or Min")
         for group, kind in (
             ("percent", MetricKind.DOSE_AT_PERCENT),
             ("cc", MetricKind.DOSE_AT_CC),
             ("gy", MetricKind.VOLUME_AT_DOSE),
+            ("cold", MetricKind.COLD_VOLUME),
         ):
             if match[group] is not None:
                 return Metric(kind, float(match[group]))
@@ -53,6 +60,7 @@ class Metric:
             MetricKind.DOSE_AT_PERCENT: f"D{number}%",
             MetricKind.DOSE_AT_CC: f"D{number}cc",
             MetricKind.VOLUME_AT_DOSE: f"V{number}Gy",
+            MetricKind.COLD_VOLUME: f"CV{number}Gy",
         }.get(self.kind, self.kind.value)
 
 
@@ -60,11 +68,30 @@ class Comparator(StrEnum):
     AT_MOST = "<="
     AT_LEAST = ">="
 
+    def holds(self, value: float, limit: float) -> bool:
+        return value <= limit if self is Comparator.AT_MOST else value >= limit
+
+
+class Grade(StrEnum):
+    """How a plan stands on one goal: met; not met, but within the acceptable variation; neither."""
+
+    PASS = "pass"
+    VARIATION = "acceptable variation"
+    FAIL = "fail"
+
 
 @dataclass(frozen=True)
 class ClinicalGoal:
     """`structure` is a TG-263 name, or several joined by '+' for their union. unit: 'Gy', '%' or 'cc' of value and
-    limit. priority: 1 is most important. `approximate` marks a goal whose source could not be confirmed."""
+    limit. priority: 1 is most important. `approximate` marks a goal whose source could not be confirmed.
+
+    variation: the acceptable variation, a limit weaker than `limit` in the same unit; None where the source gives none.
+    points: (value, score) in ascending value, joined by straight lines and constant beyond its ends; empty: the scoring
+    makes its own from limit, variation and priority. endpoint: what the limit protects from. doi, passage: where the
+    source can be looked up (the passage's id in models/guidelines/passages).
+
+    relative: what of the goal is in percent of a prescribed dose until a case gives that dose: the 'limit' (unit
+    '%Rx') or the dose of a VxGy 'metric'; '' for a goal in absolute numbers, as every goal that is judged is."""
 
     structure: str
     metric: Metric
@@ -74,22 +101,57 @@ class ClinicalGoal:
     priority: int
     source: str
     approximate: bool = False
+    variation: float | None = None
+    points: tuple[tuple[float, float], ...] = ()
+    endpoint: str = ""
+    doi: str = ""
+    passage: str = ""
+    relative: Literal["", "limit", "metric"] = ""
+
+    @property
+    def caps_dose(self) -> bool:
+        """Less dose can only help it: an upper limit, or a volume that must stay below a dose."""
+        return (self.comparator is Comparator.AT_MOST) != (self.metric.kind is MetricKind.COLD_VOLUME)
 
     def met_by(self, value: float) -> bool:
-        return value <= self.limit if self.comparator is Comparator.AT_MOST else value >= self.limit
+        return self.comparator.holds(value, self.limit)
+
+    def grade_of(self, value: float) -> Grade:
+        if self.met_by(value):
+            return Grade.PASS
+        tolerable = self.variation is not None and self.comparator.holds(value, self.variation)
+        return Grade.VARIATION if tolerable else Grade.FAIL
 
     def __str__(self) -> str:
-        return f"{self.structure} {self.metric} {self.comparator} {self.limit:g} {self.unit}"
+        metric = f"V{self.metric.argument:g}%Rx" if self.relative == "metric" else str(self.metric)
+        return f"{self.structure or 'each target'} {metric} {self.comparator} {self.limit:g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class GuidelineSource:
+    """The signed guideline package that goals were taken from. digest: SHA-256 of its list of files; signer: whose
+    key signed it."""
+
+    name: str
+    version: str
+    digest: str
+    signer: str
 
 
 @dataclass(frozen=True)
 class GoalSet:
     """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course.
 
+    A guideline that limits organs whatever is prescribed has no prescription and 0 fractions of its own, but
+    target_goals, one template for each prescribed target: the case gives doses and fractions (`goals_for_case`).
+    fraction_gy (lowest, highest dose of a fraction) and fraction_counts (empty: any number) say what fractionation it
+    was made for; it is never applied to another. guideline: the package that it came from, where it came from one.
+
     also_for: further sites it may be asked for by; where several sets answer to a site, the case's structures decide.
     optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
-    the structures of a case, without being named. notes: what a reader must know, such as goals left out because the
-    case lacks their structure. digest: SHA-256 of everything but itself and the notes.
+    the structures of a case, without being named. notes: what a reader must know. left_out: goals that do not apply to
+    the case at hand because it lacks their structure. digest: SHA-256 of everything but itself, notes,
+    left_out and the package.
     """
 
     name: str
@@ -106,3 +168,13 @@ class GoalSet:
     automatic: bool = True
     also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[ClinicalGoal, ...] = ()
+    target_goals: tuple[ClinicalGoal, ...] = ()
+    fraction_gy: tuple[float, float] | None = None
+    fraction_counts: tuple[int, ...] = ()
+    guideline: GuidelineSource | None = None
+
+    @property
+    def is_template(self) -> bool:
+        """It waits for a case's prescription."""
+        return not self.prescription

@@ -5,22 +5,37 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from appliance.contracts import Evaluation, SecondCheck
+from appliance.contracts import Comparison, Evaluation, SecondCheck, TradeOff
 
 SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
 
 
+PARTS = ("deliverability", "image_context")
+"""Fields of the Evaluation that are written as their contracts are (appliance/contracts, a file each)."""
+
+
 def scorecard(evaluation: Evaluation) -> dict[str, Any]:
     """Plain JSON types only. Values are unrounded: `met` can be recomputed from `value` and `limit`. The field names
-    of GoalResult, TargetIndices and PlanFacts are the documented keys."""
+    of GoalResult, TargetIndices, PlanFacts, Finding, TradeOff and Comparison are the documented keys."""
+    whole = evaluation.plan_score
     return {
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
+        "guideline": None if evaluation.guideline is None else asdict(evaluation.guideline),
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
+        "goals_variation": whole.variations,
+        "goals_failed": whole.failed,
+        "score": whole.score,
+        "max_score": whole.max_score,
         "goals": [asdict(goal) for goal in evaluation.goals],
+        "worst_first": list(evaluation.worst_first),
+        "findings": [asdict(finding) for finding in evaluation.findings],
+        "trade_offs": [_plain(trade_off) for trade_off in evaluation.trade_offs],
+        "comparison": None if evaluation.comparison is None else _plain(evaluation.comparison),
+        **{part: _part(getattr(evaluation, part)) for part in PARTS},
         "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
         "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
@@ -33,6 +48,25 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
             "evaluation": evaluation.digest,
         },
     }
+
+
+def _plain(item: TradeOff | Comparison) -> dict[str, Any]:
+    """Lists for tuples, at every depth."""
+    plain: dict[str, Any] = _listed(asdict(item))
+    return plain
+
+
+def _part(value: Any) -> Any:
+    """A part of the evaluation: null where nobody asked for it."""
+    if isinstance(value, tuple):
+        return [_part(item) for item in value]
+    return None if value is None else _listed(asdict(value))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _second_check(check: SecondCheck) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
 from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
+from appliance.export.report_further import further_sections
 from appliance.export.report_goals import goals_section, head, tiles
 from appliance.export.report_html import duration, section, short, text
 from appliance.export.report_second import second_section
@@ -52,6 +53,7 @@ def write_report(
         f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
         f"<main>{tiles(goal_set, evaluation, total_s)}{goals_section(goal_set, evaluation, scheduled)}"
         f"{second_section(evaluation.second_check)}"
+        f"{further_sections(evaluation)}"
         f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"
