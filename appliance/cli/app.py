@@ -24,6 +24,7 @@ from appliance.cli import (
     import_openkbp,
     machines,
     notes,
+    reirradiate,
     replan,
     segment,
     serve,
@@ -64,6 +65,7 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
