@@ -17,6 +17,7 @@ from appliance.errors import CouchsideError
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.notes import check_notes, read_notes
 from appliance.evaluation.outcomes import assess_outcomes
+from appliance.evaluation.preference import judge_preference
 from appliance.evaluation.reirradiation import assess_prior
 from appliance.session_judgement import deliverability_of, image_context_of
 from appliance.session_stages import Subject
@@ -91,10 +92,16 @@ def _notes(config: Config, subject: Subject, evaluation: Evaluation, progress: P
     return {"clinical_notes": replace(notes, findings=found)}
 
 
+def _preference(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    """Who will review is not known yet: the clinic's preference. `couchside preference explain` asks for a person."""
+    return {"preference": judge_preference(config.node.store / "preference", evaluation)}
+
+
 PARTS: dict[str, tuple[str, Part]] = {
     "deliverability": ("deliverability", _deliverability),
     "image": ("image context", _image),
     "outcomes": ("outcome models", _outcomes),
     "prior": ("earlier course", _prior),
     "notes": ("clinical notes", _notes),
+    "preference": ("preference", _preference),
 }

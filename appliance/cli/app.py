@@ -24,6 +24,7 @@ from appliance.cli import (
     import_openkbp,
     machines,
     notes,
+    preference,
     reirradiate,
     replan,
     segment,
@@ -84,3 +85,4 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
+app.add_typer(preference.app, name="preference")

@@ -11,7 +11,7 @@ SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
 
 
-PARTS = ("deliverability", "image_context", "outcomes", "prior_course", "clinical_notes")
+PARTS = ("deliverability", "image_context", "outcomes", "prior_course", "clinical_notes", "preference")
 """Fields of the Evaluation that are written as their contracts are (appliance/contracts, a file each)."""
 
 
