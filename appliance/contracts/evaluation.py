@@ -14,12 +14,9 @@ from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
 from appliance.contracts.notes import ClinicalNotes
-<<<<<<< HEAD
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.preference import PreferenceVerdict
 from appliance.contracts.prior import PriorCourse
-=======
->>>>>>> guide
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -77,12 +74,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-<<<<<<< HEAD
-    or empty where nobody asked for them; outcomes rank plans and are no prognosis."""
-=======
-    or empty where nobody asked for them. clinical_notes: what notes of the case say and what does not fit. guideline:
-    the package that the goals came from."""
->>>>>>> guide
+    or empty where nobody asked for them; outcomes rank plans and are no prognosis. guideline: the package that the
+    goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -103,12 +96,9 @@ class Evaluation:
     image_context: ImageContext | None = None
     guideline: GuidelineSource | None = None
     clinical_notes: ClinicalNotes | None = None
-<<<<<<< HEAD
     outcomes: tuple[OutcomeEstimate, ...] = ()
     prior_course: PriorCourse | None = None
     preference: PreferenceVerdict | None = None
-=======
->>>>>>> guide
 
     @property
     def needs_acknowledgement(self) -> bool:
