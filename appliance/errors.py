@@ -17,6 +17,8 @@
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
+    │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
+    │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
     │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
     ├── ExportError                   nothing was sent, or the peer did not confirm
@@ -171,6 +173,16 @@ class EvaluationError(CouchsideError):
     key = "evaluation"
     template = "The plan could not be evaluated: {reason}"
     exit_code = 5
+
+
+class PriorNotSummed(EvaluationError):
+    key = "evaluation.prior"
+    template = "The earlier course was not summed: {reason}"
+
+
+class PreferenceRefused(EvaluationError):
+    key = "evaluation.preference"
+    template = "The preference model cannot be used: {reason}"
 
 
 class ApprovalError(CouchsideError):

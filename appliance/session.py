@@ -142,7 +142,9 @@ class Session(Steps):
             self._note(note)
         if scheduled is not None:
             evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
-        subject = Subject(case, goal_set, plan, dose, scheduled_dose, self.files.attachments())
+        subject = Subject(
+            case, goal_set, plan, dose, self.stages.on_image(dose, case), scheduled_dose, self.files.attachments()
+        )
         evaluation = self.stages.deepen(subject, evaluation, timer)
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)

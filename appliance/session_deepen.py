@@ -9,10 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from appliance.case.prior import read_prior
 from appliance.config import Config
 from appliance.contracts import Evaluation, Finding, Outcome, Severity
 from appliance.contracts.progress import Progress
 from appliance.errors import CouchsideError
+from appliance.evaluation.dose_on_image import dose_on_image
+from appliance.evaluation.notes import check_notes, read_notes
+from appliance.evaluation.outcomes import assess_outcomes
+from appliance.evaluation.preference import judge_preference
+from appliance.evaluation.reirradiation import assess_prior
 from appliance.session_judgement import deliverability_of, image_context_of
 from appliance.session_stages import Subject
 from engines.errors import EngineError
@@ -48,7 +54,54 @@ def _image(config: Config, subject: Subject, evaluation: Evaluation, progress: P
     return {"image_context": image_context_of(config.evaluation, subject.case)}
 
 
+def _outcomes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    case, scheduled = subject.case, subject.scheduled_dose
+    before_gy = None if scheduled is None else dose_on_image(scheduled, case.image.grid)[0]
+    found = assess_outcomes(case, subject.goal_set, subject.dose_gy, subject.plan.fractions, scheduled_gy=before_gy)
+    return {"outcomes": found}
+
+
+def _prior(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    if not subject.attached.prior:
+        return {}
+    case = subject.case
+    course = assess_prior(
+        case,
+        subject.dose_gy,
+        subject.plan.fractions,
+        read_prior(subject.attached.prior, case),
+        goal_set=subject.goal_set,
+        count_recovery=config.evaluation.count_recovery,
+    )
+    return {"prior_course": course}
+
+
+def _notes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    """After the earlier course, because a note of one asks whether its dose is there."""
+    if not subject.attached.notes:
+        return {}
+    notes = read_notes(subject.attached.notes)
+    found = check_notes(
+        notes,
+        subject.case,
+        subject.goal_set,
+        plan=subject.plan,
+        dose_gy=subject.dose_gy,
+        prior_dose=evaluation.prior_course is not None,
+    )
+    return {"clinical_notes": replace(notes, findings=found)}
+
+
+def _preference(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    """Who will review is not known yet: the clinic's preference. `couchside preference explain` asks for a person."""
+    return {"preference": judge_preference(config.node.store / "preference", evaluation)}
+
+
 PARTS: dict[str, tuple[str, Part]] = {
     "deliverability": ("deliverability", _deliverability),
     "image": ("image context", _image),
+    "outcomes": ("outcome models", _outcomes),
+    "prior": ("earlier course", _prior),
+    "notes": ("clinical notes", _notes),
+    "preference": ("preference", _preference),
 }

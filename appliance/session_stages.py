@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from appliance.contracts import (
@@ -33,12 +35,14 @@ from appliance.contracts.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is judged. scheduled_dose: of the plan for the reference anatomy on today's, where there is one."""
+    """What is judged. scheduled_dose: of the plan for the reference anatomy on today's, where there is one. dose_gy:
+    (z, y, x) Gy of `dose` on today's image grid, NaN where it does not reach."""
 
     case: Case
     goal_set: GoalSet
     plan: Plan
     dose: CalculatedDose
+    dose_gy: NDArray[np.float32]
     scheduled_dose: CalculatedDose | None
     attached: Attachments
 
@@ -65,9 +69,9 @@ class Stages:
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
     that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
     with its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
-    `deepen` adds to an evaluation what is judged beyond the goals. `write_proposal` writes the export set of a plan
-    that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a written
-    set, and names in the set what of it shall be sent."""
+    `on_image` brings a dose to today's image grid. `deepen` adds to an evaluation what is judged beyond the goals.
+    `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
+    the evaluation for the record beside a written set, and names in the set what of it shall be sent."""
 
     assemble: Callable[[Sequence[Received]], Case]
     attachments: Callable[[str], Attachments]
@@ -77,6 +81,7 @@ class Stages:
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
     second_check: Callable[[Case, Plan, CalculatedDose, Progress], tuple[SecondCheck, CalculatedDose | None]]
+    on_image: Callable[[CalculatedDose, Case], NDArray[np.float32]]
     scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, CalculatedDose | None, str]]
     deepen: Callable[[Subject, Evaluation, Progress], Evaluation]
     scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]

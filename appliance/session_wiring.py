@@ -30,6 +30,7 @@ from appliance.evaluation import (
     load_goal_set,
     scorecard,
 )
+from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
@@ -80,6 +81,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
+        on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
         deepen=lambda subject, judged, progress: deepened(config, subject, judged, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,

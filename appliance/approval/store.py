@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.approval.attempts import forget_attempts, note_attempt
 from appliance.approval.person import SCRYPT_N, Person, checked_name
-from appliance.approval.signature import approval_bytes, demand_may_approve
+from appliance.approval.signature import approval_bytes, demand_may_approve, endorsement_bytes
 from appliance.audit.durable import write_durable
 from appliance.contracts import Approval, Shown
 from appliance.errors import ApprovalError
@@ -94,10 +94,15 @@ class IdentityStore:
         """
         person = self.find(name)
         if person.is_demo:
-            raise ApprovalError("the demo identity decides nothing about guidelines; use 'couchside identity add'")
+            raise ApprovalError(f"{person.name} is a demo identity, whose passphrase is no secret; name a real person")
         return self._unlock(person, passphrase).sign(statement).hex()
 
+    def endorse(self, name: str, passphrase: str, statement: str) -> tuple[Person, str]:
+        """The person, and the signature (hex) under the activation of a model, in words. Raises as `sign_statement`."""
+        return self.find(name), self.sign_statement(name, passphrase, endorsement_bytes(statement))
+
     def _unlock(self, person: Person, passphrase: str) -> Ed25519PrivateKey:
+        """One attempt, counted; several wrong ones in a row lock the identity. Raises ApprovalError."""
         counter = self._file(person.name).with_suffix(".attempts")
         with _disk_errors(self._folder), self._one_at_a_time():
             remaining = note_attempt(counter)

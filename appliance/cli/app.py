@@ -24,6 +24,8 @@ from appliance.cli import (
     import_openkbp,
     machines,
     notes,
+    preference,
+    reirradiate,
     replan,
     segment,
     serve,
@@ -64,6 +66,7 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
@@ -82,3 +85,4 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
+app.add_typer(preference.app, name="preference")

@@ -70,8 +70,7 @@ def evaluate(
         evaluation = _judge(stages, given, laid_beside, folder, staging, tell)
         card = stages.scorecard(evaluation)
         write_durable(card_bytes(card), staging / "scorecard.json")
-        files = replace(given.files, plan=given.files.plan)
-        write_record(given.case, given.plan, evaluation, card, None, files, folder=staging)
+        write_record(given.case, given.plan, evaluation, card, None, given.files, folder=staging)
         publish(staging, out)
     document = {"out": str(out), "scorecard": load(out / "scorecard.json"), "notes": list(remarks)}
     lines = [f"- {item.title}: {item.evidence}" for item in evaluation.all_findings if item.stops or item.warns]
@@ -115,6 +114,7 @@ def _judge(
     case, plan, dose = prescribed(given.case, goal_set), given.plan, given.dose
     second, _ = stages.second_check(case, plan, dose, tell)
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
-    evaluation = stages.deepen(Subject(case, goal_set, plan, dose, None, laid_beside), evaluation, tell)
+    subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)
+    evaluation = stages.deepen(subject, evaluation, tell)
     stages.write_report(case, goal_set, plan, dose, evaluation, (), staging / "report.html", None)
     return evaluation

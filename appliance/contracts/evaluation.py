@@ -14,6 +14,9 @@ from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
 from appliance.contracts.notes import ClinicalNotes
+from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.preference import PreferenceVerdict
+from appliance.contracts.prior import PriorCourse
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -71,8 +74,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-    or empty where nobody asked for them. clinical_notes: what notes of the case say and what does not fit. guideline:
-    the package that the goals came from."""
+    or empty where nobody asked for them; outcomes rank plans and are no prognosis. guideline: the package that the
+    goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -93,6 +96,9 @@ class Evaluation:
     image_context: ImageContext | None = None
     guideline: GuidelineSource | None = None
     clinical_notes: ClinicalNotes | None = None
+    outcomes: tuple[OutcomeEstimate, ...] = ()
+    prior_course: PriorCourse | None = None
+    preference: PreferenceVerdict | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
@@ -112,7 +118,7 @@ class Evaluation:
     @property
     def all_findings(self) -> tuple[Finding, ...]:
         """Its own and those of its parts."""
-        parts = (self.deliverability, self.image_context)
+        parts = (self.deliverability, self.image_context, self.clinical_notes)
         return (*self.findings, *(finding for part in parts if part is not None for finding in part.findings))
 
     @property

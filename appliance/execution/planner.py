@@ -79,7 +79,8 @@ def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff
         said = [f"{goals[number]} was given up in favour of other goals"] if number in lost else []
         against: tuple[Opponent, ...] = ()
         if number in found:
-            said.append(found[number].sentence)
+            told = found[number].sentence
+            said.append(told.partition(" is missed: ")[2] or told if number in lost else told)
             against = found[number].opponents
         traded.append(TradeOff.of(goals[number], against, "; ".join(said), given_up=number in lost))
     return traded
