@@ -154,6 +154,16 @@ def test_a_package_altered_in_the_store_is_named_and_the_others_still_listed(say
     assert ("quantec", "1.0.0") in listed(say)
 
 
+def test_the_doctor_finds_an_active_package_that_was_altered(run, say, signed, store: Path) -> None:
+    say("install", signed("1.0.0", 45.0))
+    say(*decided("activate", "clinic", "1.0.0"))
+    goals = store / "guidelines" / "packages" / "clinic" / "1.0.0" / "goals" / "small.toml"
+    goals.write_bytes(goals.read_bytes().replace(b"45.0", b"54.0"))
+    checks = json.loads(run("doctor", "--store", store, "--json").out)["checks"]
+    models = next(check for check in checks if check["key"] == "models")
+    assert (models["status"], "goals/small.toml was changed" in models["sentence"]) == ("failed", True)
+
+
 def test_other_commands_verify_decisions_with_the_persons_of_the_store(
     say, signed, tmp_path: Path, store: Path
 ) -> None:
