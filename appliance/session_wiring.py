@@ -54,7 +54,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     demands a GPU that cannot be used."""
     planning = config.planning
     select_device(planning.device)
-    guidelines = guideline_store(config.node.store, identities)
+    guidelines = guideline_store(config.node.store)
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)

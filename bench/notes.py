@@ -1,6 +1,6 @@
 """How well the rules read clinical notes: precision and recall of facts on the labelled sentences, by kind.
 
-python bench/notes.py [--split last|final|blind|held-out|dev|all] [--misses]
+python bench/notes.py [--split fresh|last|final|blind|held-out|dev|all] [--misses]
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def scores(split: str) -> tuple[dict[str, tuple[int, int, int]], list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--split", default="last", choices=("last", "final", "blind", "held-out", "dev", "all"))
+    parser.add_argument(
+        "--split", default="fresh", choices=("fresh", "last", "final", "blind", "held-out", "dev", "all")
+    )
     parser.add_argument("--misses", action="store_true")
     options = parser.parse_args()
     table, wrong = scores(options.split)

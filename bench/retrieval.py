@@ -1,7 +1,7 @@
 """How well questions find their passage: by words, by meaning, fused; and how well the unanswerable ones are told
 apart.
 
-    python bench/retrieval.py [--split test|dev|all] [--misses] [--write-vectors]
+    python bench/retrieval.py [--split fresh|test|dev|all] [--misses] [--write-vectors]
 
 --write-vectors makes models/guidelines/passages/vectors.npz anew; to be done when passages change.
 """
@@ -28,7 +28,7 @@ QUESTIONS = ROOT / "models/guidelines/questions/why.toml"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--split", default="test", choices=("test", "dev", "all"))
+    parser.add_argument("--split", default="test", choices=("fresh", "test", "dev", "all"))
     parser.add_argument("--misses", action="store_true")
     parser.add_argument("--write-vectors", action="store_true")
     options = parser.parse_args()

@@ -39,7 +39,7 @@ def document_of(goal_set: GoalSet) -> dict[str, object]:
     """The contract as plain JSON, metrics as text."""
     document = asdict(goal_set)
     for key in ("goals", "target_goals"):
-        document[key] = [asdict(goal) | {"metric": str(goal.metric)} for goal in getattr(goal_set, key)]
+        document[key] = [asdict(goal) | {"metric": goal.measure} for goal in getattr(goal_set, key)]
     return document
 
 

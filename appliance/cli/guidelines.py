@@ -155,8 +155,7 @@ def sign(folder: Folder, key: KeyFile, as_json: AsJson = False) -> None:
 
 
 def _guidelines(config: Path | None, store: Path | None) -> GuidelineStore:
-    folder = settings(config, store).node.store
-    return guideline_store(folder, IdentityStore(folder / "identities"))
+    return guideline_store(settings(config, store).node.store)
 
 
 def _package(guidelines: GuidelineStore, which: str) -> Package:

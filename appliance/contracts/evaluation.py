@@ -74,7 +74,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-    or empty where nobody asked for them; outcomes rank plans and are no prognosis."""
+    or empty where nobody asked for them; outcomes rank plans and are no prognosis. guideline: the package that the
+    goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]

@@ -122,9 +122,13 @@ class ClinicalGoal:
         tolerable = self.variation is not None and self.comparator.holds(value, self.variation)
         return Grade.VARIATION if tolerable else Grade.FAIL
 
+    @property
+    def measure(self) -> str:
+        """The metric as a goal file has it: V100%Rx where its dose is in percent of the prescription."""
+        return f"V{self.metric.argument:g}%Rx" if self.relative == "metric" else str(self.metric)
+
     def __str__(self) -> str:
-        metric = f"V{self.metric.argument:g}%Rx" if self.relative == "metric" else str(self.metric)
-        return f"{self.structure or 'each target'} {metric} {self.comparator} {self.limit:g} {self.unit}"
+        return f"{self.structure or 'each target'} {self.measure} {self.comparator} {self.limit:g} {self.unit}"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, Finding, GoalSet, MetricKind
+from appliance.errors import EvaluationError
 from appliance.evaluation.contradictions import contradictory
 from appliance.evaluation.goal_findings import overlapping
-from engines.grid import VoxelSet
+from appliance.evaluation.judged import Region, Regions
 
 SMALLEST_OVERLAP_CC = 0.05
 """Below this an overlap is the rasterisation of two touching contours (chosen: about two voxels of 3 mm)."""
@@ -38,10 +38,11 @@ def _surely(one: ClinicalGoal, other: ClinicalGoal) -> bool:
     return not in_cc and one.relative == other.relative and contradictory(one, other, _ANY_CC)
 
 
-def overlap_findings(goal_set: GoalSet, case: Case) -> tuple[Finding, ...]:
+def overlap_findings(goal_set: GoalSet, case: Case, regions: Regions | None = None) -> tuple[Finding, ...]:
     """One for each upper limit on an organ that its overlap with a prescribed target rules out where the target has its
-    dose: how much of the organ, and what has to give way. The goals are kept; a person decides."""
-    overlaps = _Overlaps(case)
+    dose: how much of the organ, and what has to give way. The goals are kept; a person decides. regions: prepared
+    already for `case`. Goals on absent structures are passed over."""
+    overlaps = _Overlaps(Regions(case) if regions is None else regions)
     targets = sorted(goal_set.prescription, key=lambda entry: -entry[1])
     prescribed = dict(goal_set.prescription)
     found = []
@@ -57,32 +58,32 @@ def overlap_findings(goal_set: GoalSet, case: Case) -> tuple[Finding, ...]:
 
 
 class _Overlaps:
-    """Shared volumes of organs and targets; each target is laid out on the grid once."""
+    """Shared volumes of organs and targets, each pair computed once."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
-        self._targets: dict[str, NDArray[np.float32]] = {}
+    def __init__(self, regions: Regions) -> None:
+        self._regions = regions
+        self._known: dict[tuple[str, str], tuple[float, float]] = {}
 
     def cc(self, organ: str, target: str) -> tuple[float, float]:
         """(organ inside the target, whole organ); zeros where one is absent. At most: where both fill part of a voxel,
         the smaller part counts."""
-        parts = [self._case.structure(name) for name in organ.split("+")]
-        volume = self._case.structure(target)
-        if volume is None or any(part is None for part in parts):
-            return 0.0, 0.0
-        voxels: VoxelSet | None = None
-        for part in parts:
-            if part is not None:
-                voxels = part.voxels if voxels is None else voxels.union(part.voxels)
-        if voxels is None or voxels.empty:
-            return 0.0, 0.0
-        if target not in self._targets:
-            dense = np.zeros(int(np.prod(self._case.image.grid.shape)), np.float32)
-            dense[volume.voxels.index] = volume.voxels.fraction
-            self._targets[target] = dense
-        shared = np.minimum(self._targets[target][voxels.index], voxels.fraction)
-        voxel_cc = self._case.image.grid.voxel_volume_cc
-        return float(shared.sum(dtype=np.float64)) * voxel_cc, voxels.volume_cc(voxel_cc)
+        if (organ, target) not in self._known:
+            try:
+                one, other = self._regions.region(organ), self._regions.region(target)
+            except EvaluationError:
+                self._known[organ, target] = 0.0, 0.0
+            else:
+                self._known[organ, target] = _shared_cc(one, other), float(one.cc.sum(dtype=np.float64))
+        return self._known[organ, target]
+
+
+def _shared_cc(one: Region, other: Region) -> float:
+    """Positions ascend, so those of the smaller region are looked up in the larger."""
+    small, large = (one, other) if one.index.size <= other.index.size else (other, one)
+    place = np.searchsorted(large.index, small.index)
+    place[place == large.index.size] = 0
+    both = large.index[place] == small.index
+    return float(np.minimum(large.cc[place[both]], small.cc[both]).sum(dtype=np.float64))
 
 
 def _ruled_out(goal: ClinicalGoal, inside_cc: float, whole_cc: float, prescribed_gy: float) -> bool:

@@ -78,7 +78,7 @@ class GoalEvaluator:
             if (finding := goal_findings.out_of_reach(goal, volumes_cc[goal.structure])) is not None:
                 findings.append(finding)
         findings += [goal_findings.contradiction(*pair) for pair in contradictions(goals, volumes_cc)]
-        findings += overlap_findings(self.goal_set, self.case)
+        findings += overlap_findings(self.goal_set, self.case, self.regions)
         return tuple(goals), tuple(findings)
 
     def _unjudged(self, goal: ClinicalGoal, finding: Finding) -> Finding:

@@ -15,7 +15,7 @@ from appliance.config import Config
 from appliance.health.result import Finding, Status
 from engines.language.encoder import weights_folder
 
-INSTALL = "./build.sh setup installs it"
+INSTALL = "./build.sh setup installs them"
 
 
 def check(config: Config) -> Finding:
@@ -29,7 +29,7 @@ def check(config: Config) -> Finding:
         sentence = "This Python's SQLite has no FTS5, so guideline passages cannot be searched. Install one that has."
         return Finding(Status.DEGRADED, sentence, detail)
     if missing:
-        sentence = f"Guideline passages are searched by words alone: {', '.join(missing)} is not installed; {INSTALL}."
+        sentence = f"Guideline passages are searched by words alone: not installed: {', '.join(missing)}; {INSTALL}."
         return Finding(Status.DEGRADED, sentence, detail)
     return Finding(Status.OK, "Guideline passages are searched by words and by meaning.", detail)
 

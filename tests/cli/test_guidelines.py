@@ -10,8 +10,12 @@ import pytest
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog, verify
+from appliance.config import Config, NodeConfig, PlanningConfig
+from appliance.session_headless import read_case
+from appliance.session_wiring import real_stages
 
 from ..evaluation.clinic_package import GOALS, MANIFEST
+from ..session.small_case import write_small_case
 
 PERSON, PASSPHRASE = "Dr Guide", "a long enough passphrase"
 FACTS = {"valid_from": "2026-01-01", "valid_until": "2099-12-31", "changes": "First version"}
@@ -148,3 +152,27 @@ def test_a_package_altered_in_the_store_is_named_and_the_others_still_listed(say
     assert "goals/small.toml was changed" in json.loads(told.out)["refused"][0]
     assert ("clinic", "1.0.0") not in listed(say)
     assert ("quantec", "1.0.0") in listed(say)
+
+
+def test_the_doctor_finds_an_active_package_that_was_altered(run, say, signed, store: Path) -> None:
+    say("install", signed("1.0.0", 45.0))
+    say(*decided("activate", "clinic", "1.0.0"))
+    goals = store / "guidelines" / "packages" / "clinic" / "1.0.0" / "goals" / "small.toml"
+    goals.write_bytes(goals.read_bytes().replace(b"45.0", b"54.0"))
+    checks = json.loads(run("doctor", "--store", store, "--json").out)["checks"]
+    models = next(check for check in checks if check["key"] == "models")
+    assert (models["status"], "goals/small.toml was changed" in models["sentence"]) == ("failed", True)
+
+
+def test_other_commands_verify_decisions_with_the_persons_of_the_store(
+    say, signed, tmp_path: Path, store: Path
+) -> None:
+    """`replan` keeps its session in a temporary folder, in which nobody is registered."""
+    say("install", signed("1.0.0", 45.0))
+    say(*decided("activate", "clinic", "1.0.0"))
+    stages = real_stages(
+        Config(node=NodeConfig(store=store), planning=PlanningConfig(site="small", device="cpu")),
+        IdentityStore(tmp_path / "elsewhere" / "identities"),
+    )
+    received, _ = read_case(write_small_case(tmp_path / "case").folder)
+    assert b'name = "clinic"' in stages.choose_goals(stages.assemble(received))

@@ -56,6 +56,20 @@ def test_one_changed_byte_is_found_and_named(tmp_path: Path, key: Ed25519Private
         read_package(folder, [public(key)])
 
 
+@pytest.mark.parametrize("name", ["goals/small.toml", "package.toml", "SHA256SUMS", "signature.toml"])
+def test_no_flipped_bit_goes_unseen(tmp_path: Path, key: Ed25519PrivateKey, name: str) -> None:
+    """Every seventh byte of each file, one bit at a time."""
+    folder = write_package(tmp_path / "clinic", key)
+    whole = (folder / name).read_bytes()
+    read_package(folder, [public(key)])
+    for place in range(0, len(whole), 7):
+        data = bytearray(whole)
+        data[place] ^= 1 << (place % 7)
+        (folder / name).write_bytes(bytes(data))
+        with pytest.raises(RefusedPackage):
+            read_package(folder, [public(key)])
+
+
 def test_a_list_made_to_fit_a_changed_file_has_no_signature(tmp_path: Path, key: Ed25519PrivateKey) -> None:
     folder = write_package(tmp_path / "clinic", key)
     signature = (folder / "signature.toml").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from appliance.contracts import ClinicalGoal, GoalSet
 from appliance.evaluation import goal_set_for_site, list_goal_sets
+from appliance.evaluation.goal_files import parse_goal_set
+from appliance.evaluation.goal_schema import Covers, GoalFile, _Goal
+from appliance.evaluation.guidelines.manifest import Manifest, read_manifest
 from appliance.evaluation.guidelines.shipped import project_keys, shipped_packages
 from appliance.evaluation.retrieval import shipped_passages
 
@@ -197,3 +201,25 @@ def test_a_limit_of_the_same_organ_grows_with_the_number_of_fractions() -> None:
         for key in one.keys() & three.keys() & five.keys():
             if one[key].unit == "Gy":
                 assert one[key].limit < three[key].limit < five[key].limit, key
+
+
+PAGE = (ROOT / "docs" / "evaluation" / "guidelines.md").read_text("utf-8")
+
+
+def test_the_examples_of_the_documentation_are_read() -> None:
+    manifest, goals = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert read_manifest(manifest.encode(), "example").version == "1.2.0"
+    goal_set = parse_goal_set(goals.encode(), "example")
+    assert (goal_set.fraction_gy, len(goal_set.goals), len(goal_set.target_goals)) == ((1.8, 2.0), 1, 1)
+
+
+def test_the_documentation_names_the_packages_that_ship() -> None:
+    named = re.findall(r"^\| `([a-z0-9]+)` ([0-9.]+) \|", PAGE, re.MULTILINE)
+    assert sorted(named) == sorted((one.manifest.name, one.manifest.version) for one in shipped_packages())
+
+
+def test_every_key_of_a_goal_file_is_documented() -> None:
+    keys = {*GoalFile.model_fields, *_Goal.model_fields, *Covers.model_fields, *Manifest.model_fields} - {
+        "from_package"
+    }
+    assert {key for key in keys if key not in PAGE} <= {"approximate"}

@@ -89,7 +89,7 @@ def _by_meaning(goal_set: GoalSet) -> dict[tuple[str, str, str, str, str], Clini
 
 
 def _goal(goal_set: str, old: ClinicalGoal, new: ClinicalGoal) -> Iterator[Change]:
-    what = f"{new.structure or 'each target'} {new.metric} {new.comparator}"
+    what = f"{new.structure or 'each target'} {new.measure} {new.comparator}"
     if old.limit != new.limit:
         percent = 100.0 * (new.limit - old.limit) / old.limit if old.limit else None
         share = "" if percent is None else f" ({percent:+.1f} %)"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -133,6 +134,12 @@ def _protocol(new: Package, impact: Impact) -> Document:
 def _assessment(changes: tuple[Change, ...], impact: Impact) -> Document:
     stricter = sum(change.stricter is True for change in changes)
     easier = sum(change.stricter is False for change in changes)
+    gone = sum(change.kind == "removed" and change.stricter is None for change in changes)
+    risks = {
+        f"Goals gone or easier to meet: {easier}; a plan may now pass that failed before": easier,
+        f"Goals new or harder to meet: {stricter}; where goals conflict, targets may be covered less": stricter,
+        f"Goal sets gone: {gone}; a case that only they fitted is refused until another fits": gone,
+    }
     return {
         "summary": impact.sentence,
         "plans_compared": len(impact.plans),
@@ -143,11 +150,8 @@ def _assessment(changes: tuple[Change, ...], impact: Impact) -> Document:
         ]) for plan in impact.plans],
         "goals_harder_to_meet": stricter,
         "goals_easier_to_meet": easier,
-        "benefits": [f"{stricter} goals are new or harder to meet: organs are protected by more"] if stricter else [],
-        "risks": [
-            *([f"{easier} goals are gone or easier to meet: a plan may now pass that failed before"] if easier else []),
-            *([f"{stricter} goals are new or harder: targets may be covered less"] if stricter else []),
-        ],
+        "benefits": [f"Goals new or harder to meet: {stricter}; organs are protected by more"] if stricter else [],
+        "risks": [risk for risk, count in risks.items() if count],
         "mitigation": [
             "A physician sees each goal with value, limit and source and approves each plan; no score does",
             "The version can be rolled back at once; plans already approved are not changed",
@@ -162,13 +166,14 @@ def _plan_words(session: str, refused: str, flips: list[str]) -> str:
 def _markdown(title: str, document: Document) -> str:
     """Every entry of the JSON but the parts that only machines want."""
     hidden = ("schema", "record", "changes", "plans")
-    lines = [f"# {title}", "", GUIDANCE, ""]
-    for key, value in document.items():
-        if key in hidden or value in ("", []):
-            continue
-        name = key.replace("_", " ")
+    shown = {key: value for key, value in document.items() if key not in hidden and value not in ("", [])}
+    lines = [f"# {title}", "", *textwrap.wrap(GUIDANCE, 120), ""]
+    lines += [f"- {_name(key)}: {value}" for key, value in shown.items() if not isinstance(value, list)]
+    for key, value in shown.items():
         if isinstance(value, list):
-            lines += ["", f"## {name.capitalize()}", "", *(f"- {entry}" for entry in value), ""]
-        else:
-            lines.append(f"- {name}: {value}")
-    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+            lines += ["", f"## {_name(key).capitalize()}", "", *(f"- {entry}" for entry in value)]
+    return "\n".join(lines) + "\n"
+
+
+def _name(key: str) -> str:
+    return {"re_training": "re-training"}.get(key, key.replace("_", " "))

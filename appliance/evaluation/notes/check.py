@@ -62,7 +62,7 @@ def check_notes(
     on = Checked(case, goal_set, plan, dose_gy, prior_dose)
     return (
         _unread(notes),
-        side_finding(facts, case),
+        side_finding(facts, case, goal_set),
         _prescription(facts, on),
         _prior(facts, on),
         device_finding(facts, case, plan, dose_gy),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from appliance.contracts.case import Case
+from appliance.contracts.case import Case, Structure
 from appliance.contracts.finding import Finding, Severity
+from appliance.contracts.goals import GoalSet
 from appliance.contracts.notes import Assertion, FactKind, NoteFact
 from appliance.evaluation.notes.wording import finding, words_of
 
@@ -18,10 +19,10 @@ make the centre of a one-sided target wander by less."""
 NAME = "notes.laterality"
 
 
-def side_finding(facts: Sequence[NoteFact], case: Case) -> Finding:
+def side_finding(facts: Sequence[NoteFact], case: Case, goal_set: GoalSet | None = None) -> Finding:
     said = [fact for fact in facts if fact.kind is FactKind.LATERALITY and fact.assertion is Assertion.PRESENT]
     sides = {fact.value for fact in said}
-    offset = target_offset_mm(case)
+    offset = target_offset_mm(case, goal_set)
     if not said:
         return finding(NAME, Severity.STOP, None, "the notes name no side of the disease")
     if offset is None:
@@ -37,10 +38,11 @@ def side_finding(facts: Sequence[NoteFact], case: Case) -> Finding:
     return finding(NAME, Severity.STOP, True, f"{text}. {ask}")
 
 
-def target_offset_mm(case: Case) -> float | None:
-    """How far the centre of all targets lies from the middle of the body in the same slices, mm, positive to the
-    patient's left (LPS, so that the position on the couch makes no difference); None without targets."""
-    targets = [target.voxels for target in case.targets if not target.voxels.empty]
+def target_offset_mm(case: Case, goal_set: GoalSet | None = None) -> float | None:
+    """How far the centre of the targets with the highest prescription lies from the middle of the body in the same
+    slices, mm, positive to the patient's left (LPS, so that the position on the couch makes no difference); None
+    without targets. The highest only, because elective volumes lie on both sides of a disease that lies on one."""
+    targets = [target.voxels for target in _highest(case, goal_set) if not target.voxels.empty]
     if not targets:
         return None
     grid = case.image.grid
@@ -56,3 +58,13 @@ def target_offset_mm(case: Case) -> float | None:
         return None
     middle = (float(inside.min()) + float(inside.max())) / 2.0
     return (centre - middle) * grid.spacing_mm[0]
+
+
+def _highest(case: Case, goal_set: GoalSet | None) -> Sequence[Structure]:
+    doses = {target.structure: target.dose_gy for target in case.prescription}
+    doses |= dict(goal_set.prescription) if goal_set is not None else {}
+    present = [target for target in case.targets if target.tg263 in doses]
+    if not present:
+        return case.targets
+    most = max(doses[target.tg263] for target in present)
+    return [target for target in present if doses[target.tg263] == most]

@@ -54,7 +54,7 @@ _IMPLANTS = (
     ("stent", r"(?:coronary|biliary|o?esophageal|ureter(?:al|ic)|tracheal|bronchial) stents?"),
     (
         "metal",
-        r"titanium (?:plates?|rods?|screws?|mesh|cages?|implants?)|metal(?:lic)?\b(?: (?:implants?|plates?"
+        r"titanium (?:plates?|rods?|screws?|mesh|cages?|implants?)|metal(?:lic)?\b(?! art[ie]f)(?: (?:implants?|plates?"
         r"|rods?|screws?"
         r"|hardware|clips?|foreign bod(?:y|ies)|prosthes[ie]s))?|(?:spinal |surgical |orthopa?edic )?(?:fusion )?"
         r"(?:hardware|instrumentation)|(?:sternal|sternotomy) wires|(?:surgical|vascular|metal) (?:clips|staples)"
@@ -90,7 +90,8 @@ _CONTRAST = re.compile(
 )
 _NATIVE = re.compile(r"\b(?:un-?enhanced|non-?enhanced|native) (?:planning |simulation )?(?:CT|scan)\b", re.IGNORECASE)
 _ALLERGY = re.compile(
-    r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|reactions? (?:to|after|with)|rash (?:after|with)"
+    r"allerg\w*|anaphyla\w+|hypersensitiv\w+|urticaria|hives|reactions? (?:to|after|with)|contrast reactions?"
+    r"|rash (?:after|with)"
     r"|intoleran\w+",
     re.IGNORECASE,
 )
@@ -132,9 +133,10 @@ def _pregnancy(clause: Clause) -> Iterator[Mention]:
             assertion = Assertion.PAST
         elif match["test"]:
             result = _RESULT.search(clause.text, end)
-            if result is None:
-                continue
-            assertion = Assertion(result.lastgroup or "")
+            if assertion not in (Assertion.CONDITIONAL, Assertion.OTHER_PERSON):
+                if result is None:
+                    continue
+                assertion = Assertion(result.lastgroup or "")
         yield Mention(kind, assertion, start, end)
     for match in _NOT_PREGNANT.finditer(clause.text):
         if clause.assertion(*match.span()) is Assertion.PRESENT:

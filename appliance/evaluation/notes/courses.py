@@ -19,7 +19,8 @@ LARGEST_COURSE_GY = 100.0
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,2})?"
 _UNIT = r"\s?(?P<unit>c?Gy)\b"
 _FRACTIONS = (
-    r"(?P<fx>\d{1,2})\s*(?:daily |once[- ]daily |equal )*(?:fx|fxs|fractions?|frs?|#|treatments|sessions)(?!\w)"
+    r"(?:(?P<fx>\d{1,2})\s*|(?:a |one )?single |one )(?:daily |once[- ]daily |equal )*"
+    r"(?:fx|fxs|fractions?|frs?|#|treatments|sessions)(?!\w)"
 )
 _COURSES = (
     re.compile(rf"(?P<dose>{_NUMBER})(?:/{_NUMBER})*{_UNIT}\s*(?:in|/|over|,|given in)\s*{_FRACTIONS}", re.IGNORECASE),
@@ -41,7 +42,8 @@ _ONLY_FRACTIONS = re.compile(rf"(?<!of )\b{_FRACTIONS}", re.IGNORECASE)
 _DOSE = re.compile(rf"(?P<dose>{_NUMBER}){_UNIT}", re.IGNORECASE)
 
 _RADIATION = re.compile(
-    r"\b(?:radio(?:therapy|surgery)|radiation(?!\s+(?:therap(?:ist|ists)|oncolog\w+|department|physic\w+|safety|dose))"
+    r"\b(?:radio(?:therapy|surgery)|radiation(?!\s+(?:therap(?:ist|ists)|oncolog\w+|department|physic\w+|safety|dose"
+    r"|dermatitis|mucositis|o?esophagitis|cystitis|enteritis))"
     r"(?: (?:therapy|treatments?))?|(?-i:RT|XRT|EBRT|IMRT|VMAT|SBRT|SABR|SRS|SRT|WBRT|PCI|TBI|PMRT)\b|brachytherapy"
     r"|gamma knife|cyberknife|chemo-?radi(?:ation|otherapy)|radio-?chemotherapy|proton(?: beam)? therapy"
     r"|(?:re-?)?irradiat(?:ed|ion))",
@@ -65,9 +67,11 @@ _GIVEN = re.compile(
 _BEFORE = re.compile(r"\b(?:prior|previous(?:ly)?|earlier|past|history of|h/o|hx of|re-?irradiation)\b", re.IGNORECASE)
 _WILL = re.compile(
     r"\b(?:will|plan(?:s|ned)?|scheduled|recommend(?:s|ed)?|consider\w*|refer(?:red|ral)?|candidate|discuss\w*|offer(?:ed)?"
-    r"|to receive|to start|starts?|proposed|prescri\w+|rx|to be treated|intent|risks?|during|consent\w*)\b",
+    r"|to receive|to start|adjuvant|here for|presents for|seen for|starts?|proposed|prescri\w+|rx|to be treated"
+    r"|intent|risks?|during|consent\w*)\b",
     re.IGNORECASE,
 )
+_AGAIN = re.compile(r"\b(?:re-?irradiation|repeat course|second course)\b", re.IGNORECASE)
 _ALREADY = re.compile(r"\b\d{1,2}\s*(?:of|out of|/)\s*\d{1,2}\s*(?:fx|fractions?)\b", re.IGNORECASE)
 _DATE = re.compile(
     r"\b(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\.? (?:\d{1,2},? )?)?(?:19|20)\d\d\b"
@@ -97,7 +101,7 @@ def courses(text: str) -> list[Course]:
     found: list[Course] = []
     for pattern in _COURSES:
         for match in pattern.finditer(text):
-            parts, number = match.groupdict(), int(match["fx"])
+            parts, number = match.groupdict(), int(match["fx"] or 1)
             each = parts.get("each") or (parts["dose"] if _EACH.search(text, 0, match.start()) else None)
             dose = number * _gy(each, parts["unit"]) if each else _gy(parts["dose"], parts["unit"])
             if 0 < dose <= LARGEST_COURSE_GY and all(match.end() <= c.start or match.start() >= c.end for c in found):
@@ -107,7 +111,7 @@ def courses(text: str) -> list[Course]:
     total, fractions = _TOTAL.search(text), _ONLY_FRACTIONS.search(text)
     if not found and total is not None and fractions is not None:
         dose = _gy(total["dose"], total["unit"])
-        found.append(Course(dose, int(fractions["fx"]), *total.span()))
+        found.append(Course(dose, int(fractions["fx"] or 1), *total.span()))
     return sorted(found, key=lambda course: course.start)
 
 
@@ -124,7 +128,8 @@ def _by_fraction_dose(text: str) -> list[Course]:
     match = _EACH_TIMES.search(text)
     if match is None:
         return []
-    return [Course(round(int(match["fx"]) * _gy(match["each"], match["unit"]), 3), int(match["fx"]), *match.span())]
+    number = int(match["fx"] or 1)
+    return [Course(round(number * _gy(match["each"], match["unit"]), 3), number, *match.span())]
 
 
 def mentions(clause: Clause) -> Iterator[Mention]:
@@ -135,7 +140,9 @@ def mentions(clause: Clause) -> Iterator[Mention]:
     found = courses(text)
     earlier = list(_earlier(clause, found))
     yield from earlier
-    if any(mention.dose_gy is not None for mention in earlier) or (_is_earlier(clause) and _GIVEN.search(text)):
+    if any(mention.dose_gy is not None for mention in earlier):
+        return
+    if _is_earlier(clause) and _GIVEN.search(text) and not _is_again(text):
         return
     for course in found:
         assertion = clause.assertion(course.start, course.end)
@@ -167,7 +174,7 @@ def _earlier(clause: Clause, found: list[Course]) -> Iterator[Mention]:
     assertion = clause.assertion(start, end)
     if not _is_earlier(clause) and (assertion is not Assertion.ABSENT or _WILL.search(text)):
         return
-    dose, fractions = _dose_of(text, found)
+    dose, fractions = (None, None) if _is_again(text) else _dose_of(text, found)
     is_said = assertion in (Assertion.PRESENT, Assertion.POSSIBLE, Assertion.OTHER_PERSON)
     yield Mention(
         FactKind.PRIOR_RADIOTHERAPY,
@@ -180,6 +187,11 @@ def _earlier(clause: Clause, found: list[Course]) -> Iterator[Mention]:
         site=_site_near(text, start, end),
         date=date[0] if (date := _DATE.search(text)) else "",
     )
+
+
+def _is_again(text: str) -> bool:
+    """Whether the clause plans another course where there was one: its dose is then the new one's."""
+    return _AGAIN.search(text) is not None and _WILL.search(text) is not None
 
 
 def _is_earlier(clause: Clause) -> bool:

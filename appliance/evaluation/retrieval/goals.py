@@ -38,9 +38,8 @@ def parse_goal(text: str) -> GoalAsked:
 
 
 def asked_of(goal: ClinicalGoal, *, fractions: int = 0) -> GoalAsked:
-    """A goal of a goal set as it is looked up; `passage` is taken where the goal has such a field."""
-    named = str(getattr(goal, "passage", "") or "")
-    return GoalAsked(goal.structure, goal.metric, goal.comparator, goal.limit, fractions, named)
+    """A goal of a goal set as it is looked up."""
+    return GoalAsked(goal.structure, goal.metric, goal.comparator, goal.limit, fractions, goal.passage)
 
 
 def question_of(goal: GoalAsked) -> str:

@@ -144,7 +144,7 @@ def _is_letter(part: str) -> bool:
 @cache
 def _tables() -> Mapping[str, str]:
     content = tomllib.loads((files("models") / "nomenclature" / "words.toml").read_text("utf-8"))
-    return {**content["abbreviation"], **content["spelling"]}
+    return {**content["abbreviation"], **content["spelling"], **content["plain"]}
 
 
 def _body(passage: Passage) -> str:

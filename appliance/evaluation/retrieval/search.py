@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from appliance.contracts.goals import ClinicalGoal
 from appliance.contracts.passage import GoalAsked, Passage, PassageAnswer, PassageMatch
-from appliance.evaluation.retrieval.goals import answers_goal, order_for_goal, question_of
+from appliance.evaluation.retrieval.goals import answers_goal, asked_of, order_for_goal, question_of
 from appliance.evaluation.retrieval.lexical import WordIndex, Words, as_read
 from appliance.evaluation.retrieval.passages import shipped_passages
 from appliance.evaluation.retrieval.semantic import MeaningIndex
@@ -64,13 +65,14 @@ class Library:
         return PassageAnswer(question, answered, matches, self._notes(words, answered))
 
     def ask_goal(self, goal: GoalAsked, *, first: int = 3) -> PassageAnswer:
-        """The passage that the goal names and those of its structure and metric first, then what the words find."""
+        """The passage that the goal names and those of its structure and metric first; what the words find behind them,
+        where those are fewer than `first`."""
         own = order_for_goal(goal, self.passages)
-        answer = self.ask(question_of(goal), first=max(first, GOAL_CONSIDERED))
-        others = {match.passage.id: match for match in answer.matches}
+        answer = self.ask(question_of(goal), first=GOAL_CONSIDERED) if len(own) < first else None
+        others = {match.passage.id: match for match in answer.matches} if answer else {}
         order = list(dict.fromkeys([*own, *others]))[:first]
         matches = tuple(self._goal_match(goal, name, others.get(name)) for name in order)
-        notes = tuple(note for note in answer.notes if note != NOTHING_NEAR)
+        notes = tuple(note for note in answer.notes if note != NOTHING_NEAR) if answer else ()
         if goal.passage and goal.passage not in self._by_id:
             notes += (f"The goal names the passage '{goal.passage}', which is not here",)
         found = any(match.by_goal for match in matches)
@@ -131,3 +133,10 @@ def open_library(passages: Sequence[Passage] | None = None) -> Library:
     except EngineError as error:
         return Library(chosen, reason=str(error))
     return Library(chosen, encoder=encoder)
+
+
+def passages_for_goals(
+    goals: Sequence[ClinicalGoal], library: Library, *, fractions: int = 0
+) -> tuple[tuple[str, PassageAnswer], ...]:
+    """(goal as shown, the passage it rests on) for each goal, for the report's "Why these limits"."""
+    return tuple((str(goal), library.ask_goal(asked_of(goal, fractions=fractions), first=1)) for goal in goals)

@@ -46,6 +46,17 @@ def test_the_offset_is_of_the_target_from_the_middle_of_the_body(case) -> None:
     assert target_offset_mm(replace(case, structures=case.structures[:1])) is None
 
 
+def test_elective_targets_do_not_move_the_side(case) -> None:
+    """A lower level on the other side, as large as the target itself, would bring the centre to the midline."""
+    dense = np.zeros(case.image.grid.shape, np.float32)
+    dense[4:6, 4:6, 1:3] = 1
+    elective = Structure(7, "PTV_5600", "PTV_5600", StructureKind.TARGET, (), VoxelSet.from_dense(dense))
+    both = replace(case, structures=(*case.structures, elective))
+    levels = replace(GOALS, prescription=(("PTV", 70.0), ("PTV_5600", 56.0)))
+    assert target_offset_mm(both, levels) == pytest.approx(30.0)
+    assert target_offset_mm(replace(both, prescription=()), None) == pytest.approx(0.0)
+
+
 @pytest.mark.parametrize(
     ("text", "column", "outcome"),
     [

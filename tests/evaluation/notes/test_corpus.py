@@ -25,17 +25,17 @@ def test_the_corpus_is_large_and_its_labels_are_of_known_kinds() -> None:
     assert len({entry["text"] for entry in CORPUS}) == len(CORPUS)
 
 
-@pytest.mark.parametrize("split", ["dev", "held-out", "blind"])
+@pytest.mark.parametrize("split", ["dev", "held-out", "blind", "last"])
 def test_what_the_rules_were_mended_on_is_read_as_labelled(split) -> None:
     _, wrong = scores(split)
     assert wrong == []
 
 
-def test_sentences_written_after_the_rules_were_frozen() -> None:
-    """Precision and recall on split 'last', as docs/evaluation/notes.md states them: 41 of 45, and 41 of 46."""
-    table, _ = scores("last")
-    right, found, wanted = (sum(row[n] for row in table.values()) for n in range(3))
-    assert (right, found, wanted) == (41, 45, 46)
+@pytest.mark.parametrize(("split", "known_misses"), [("final", 1), ("fresh", 2)])
+def test_what_is_known_to_be_misread_stays_so_few(split, known_misses) -> None:
+    """What docs/evaluation/notes.md lists as misread, and no more of it."""
+    _, wrong = scores(split)
+    assert len(wrong) == known_misses
 
 
 @pytest.mark.parametrize("entry", [entry for entry in CORPUS if entry["facts"]], ids=lambda entry: entry["text"][:40])
