@@ -20,6 +20,7 @@ from appliance.contracts import (
     Planned,
     TradeOff,
 )
+from appliance.contracts.passage import PassageAnswer
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import (
@@ -32,6 +33,7 @@ from appliance.evaluation import (
 )
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
+from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
@@ -86,7 +88,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled
+            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled, why=_why(goal_set)
         ),
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
@@ -119,6 +121,12 @@ def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: 
         return Planned(made, dose, tuple(notes), tuple(trade_offs))
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+
+
+def _why(goal_set: GoalSet) -> tuple[tuple[str, PassageAnswer], ...]:
+    """The passage of each goal, by its own name and metric: no search by meaning is needed for that."""
+    library = Library(shipped_passages(), reason="goals are looked up by name")
+    return passages_for_goals(goal_set.goals, library, fractions=goal_set.fractions)
 
 
 def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
