@@ -31,13 +31,14 @@ class NodeConfig(_Section):
 
 
 class PeerConfig(_Section):
-    """Where approved plans are sent."""
+    """Where approved plans are sent. send_record: the evaluation too, as Encapsulated PDF and structured report."""
 
     ae_title: str = Field(default="PACS", min_length=1, max_length=16)
     host: str = "127.0.0.1"
     port: int = Field(default=11113, ge=1, le=65535)
     attempts: int = Field(default=5, ge=1, le=100)
     retry_s: float = Field(default=2.0, ge=0)
+    send_record: bool = False
 
 
 class PlanningConfig(_Section):
@@ -64,10 +65,18 @@ class PlanningConfig(_Section):
     per_beam_dose: bool = False
 
 
+class EvaluationConfig(_Section):
+    """segmentation: the TOML file of a segmentation network (docs/evaluation/image_context.md) that looks at the image
+    beside the contours; none by default."""
+
+    segmentation: Path | None = None
+
+
 class Config(_Section):
     node: NodeConfig = NodeConfig()
     peer: PeerConfig = PeerConfig()
     planning: PlanningConfig = PlanningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @staticmethod
     def load(path: Path) -> Config:

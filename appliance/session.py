@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from appliance.contracts import Approval, Case, Evaluation, GoalSet, Received, Shown
+from appliance.contracts import Approval, Case, Comparison, Evaluation, GoalSet, Received, Shown
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -109,6 +109,7 @@ class Session(Steps):
     def _assemble(self) -> None:
         case = self.stages.assemble(self.files.received())
         saved = self.files.save("goals.toml", self.stages.choose_goals(case))
+        saved |= self.files.save_attachments(self.stages.attachments(self.standing.patient_key))
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
@@ -122,7 +123,8 @@ class Session(Steps):
         made = self.stages.plan(*self.case(), timer := self._timer())
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
-        self._fire(Event.PLAN, self.files.save_plan(made.plan, made.dose), facts, steps=timer.seconds())
+        saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
+        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -133,10 +135,13 @@ class Session(Steps):
         second, second_dose = self.stages.second_check(case, plan, dose, timer)
         evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
         notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
-        evaluation = replace(evaluation, notes=notes, second_check=second)
+        trade_offs = self.files.trade_offs()
+        evaluation = replace(evaluation, notes=notes, second_check=second, trade_offs=trade_offs)
         scheduled, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
+        if scheduled is not None:
+            evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:
@@ -185,7 +190,10 @@ class Session(Steps):
             folder = self.files.fresh_export_folder()
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
+            export_set, record = self.stages.write_record(case, plan, self.files.evaluation(), approval, export_set)
             saved = self.files.save_export_set(export_set)
+            for path in record:
+                saved |= self.files.record_path(path)
             if (second := self.files.second_dose()) is not None:
                 saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
             self._append(ARTEFACTS, {"artefacts": dict(saved)})

@@ -2,9 +2,11 @@
 
 received.json    the objects the case is made of        plan.json, dose.npz    the plan and its dose
 goals.toml       the goal file, byte for byte           evaluation.json        what the reviewer was shown
+attached/        notes and earlier course, as assembled
 scorecard.json, timeline.json, report.html              for other programs and for people
 second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
+trade-offs.json  which goal gave way for which in planning
 """
 
 from __future__ import annotations
@@ -22,13 +24,23 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
-from appliance.contracts import Approval, CalculatedDose, Evaluation, ExportSet, Plan, Received
+from appliance.contracts import (
+    Approval,
+    Attachments,
+    CalculatedDose,
+    Evaluation,
+    ExportSet,
+    Plan,
+    Received,
+    TradeOff,
+)
 from appliance.dicomio.files import write_durable
 from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
 from engines.grid import Grid
 
 _RECEIVED = TypeAdapter(tuple[Received, ...])
 _EXPORT_SET = TypeAdapter(ExportSet)
+_TRADE_OFFS = TypeAdapter(tuple[TradeOff, ...])
 
 
 class Artefacts:
@@ -84,6 +96,22 @@ class Artefacts:
         stored = _RECEIVED.validate_json(self.load("received.json"))
         return tuple(replace(item, path=self._store / item.path) for item in stored)
 
+    def save_attachments(self, attached: Attachments) -> dict[str, str]:
+        """Copies, so that what was judged stays what was judged."""
+        saved: dict[str, str] = {}
+        for kind, paths in (("notes", attached.notes), ("prior", attached.prior)):
+            for path in paths:
+                saved |= self.save(f"attached/{kind}/{path.name}", _bytes_of(path))
+        return saved
+
+    def attachments(self) -> Attachments:
+        """The session's own copies."""
+        names = sorted(name for name in self._known() if name.startswith("attached/"))
+        for name in names:
+            self.load(name)
+        own = [tuple(self.folder / name for name in names if name.split("/")[1] == kind) for kind in ("notes", "prior")]
+        return Attachments(*own)
+
     def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
 
@@ -93,6 +121,15 @@ class Artefacts:
     def second_dose(self) -> CalculatedDose | None:
         """The independent dose that the plan's was compared with, where there was one."""
         return _dose_from_bytes(self.load("second-dose.npz")) if self.has("second-dose.npz") else None
+
+    def save_trade_offs(self, trade_offs: tuple[TradeOff, ...]) -> dict[str, str]:
+        """Also where there are none, so that those of an earlier try do not stay."""
+        return self.save("trade-offs.json", _TRADE_OFFS.dump_json(trade_offs, indent=1))
+
+    def trade_offs(self) -> tuple[TradeOff, ...]:
+        """What planning said of goals against goals; empty where all are met."""
+        name = "trade-offs.json"
+        return _TRADE_OFFS.validate_json(self.load(name)) if self.has(name) else ()
 
     def plan(self) -> Plan:
         return Plan.from_json(self.load("plan.json"))
@@ -137,6 +174,7 @@ class Artefacts:
             plan=export_set.plan.relative_to(self.folder),
             doses=tuple(path.relative_to(self.folder) for path in export_set.doses),
             structures=export_set.structures.relative_to(self.folder),
+            documents=tuple(path.relative_to(self.folder) for path in export_set.documents),
         )
         hashes = {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -153,6 +191,7 @@ class Artefacts:
             plan=self.folder / stored.plan,
             doses=tuple(self.folder / path for path in stored.doses),
             structures=self.folder / stored.structures,
+            documents=tuple(self.folder / path for path in stored.documents),
         )
 
 
@@ -193,6 +232,13 @@ def _dose_from_bytes(data: bytes) -> CalculatedDose:
         density_overridden=overridden,
         notes=notes,
     )
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactAltered(f"the attached {path.name} cannot be read ({error.strerror})") from error
 
 
 def _failure(error: OSError, path: Path) -> DiskFull | WriteFailed:

@@ -45,8 +45,8 @@ def run_to_review(received: Sequence[Received], notes: Sequence[str], stages: St
 
 
 def write_proposal(session: Session, folder: Path) -> ExportSet:
-    """Plan, dose and structures of a session in review, marked UNAPPROVED, written to `folder` and read back, and the
-    second dose beside them.
+    """Plan, dose and structures of a session in review, marked UNAPPROVED, written to `folder` and read back; beside
+    them the second dose and the evaluation for the record.
 
     No approval is made up: the set cannot be sent. Raises IllegalTransition if the session is not in review."""
     next_state(session.state, Event.APPROVE)
@@ -54,6 +54,7 @@ def write_proposal(session: Session, folder: Path) -> ExportSet:
     plan, dose = session.files.plan(), session.files.dose()
     export_set = session.stages.write_proposal(case, plan, dose, folder)
     session.stages.read_back(export_set, case, plan, dose)
+    session.stages.write_record(case, plan, session.files.evaluation(), None, export_set)
     if (second := session.files.second_dose()) is not None:
         session.stages.write_second_dose(case, second, export_set)
     return export_set

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from appliance.contracts import (
     Approval,
+    Attachments,
     CalculatedDose,
     Case,
     Evaluation,
@@ -47,13 +48,16 @@ class WriteReport(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """In the order of the flow. `choose_goals` returns the bytes of the goal file, which the session keeps a copy of;
-    `goals_for_case` reads such a copy. `second_check` calculates the plan's dose again by an independent algorithm and
-    compares; `write_second_dose` puts that dose beside the export set. `scheduled` judges the plan that was made for
-    the reference anatomy on today's, or returns None with a sentence why that cannot be done ('' where there is no such
-    plan). `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses."""
+    """In the order of the flow. `attachments` gives what people laid beside the patient of a key. `choose_goals`
+    returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
+    `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
+    that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
+    or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
+    the export set of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the
+    record beside a written set, and names in the set what of it shall be sent."""
 
     assemble: Callable[[Sequence[Received]], Case]
+    attachments: Callable[[str], Attachments]
     choose_goals: Callable[[Case], bytes]
     goals_for_case: Callable[[Path, Case], GoalSet]
     plan: Callable[[Case, GoalSet, Progress], Planned]
@@ -68,5 +72,6 @@ class Stages:
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]
     write_proposal: Callable[[Case, Plan, CalculatedDose, Path], ExportSet]
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
+    write_record: Callable[[Case, Plan, Evaluation, Approval | None, ExportSet], tuple[ExportSet, tuple[Path, ...]]]
     write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
     send: Callable[[ExportSet, Progress], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from appliance.case import assemble, read_dose, read_plan
 from appliance.config import Config
 from appliance.contracts import (
     Approval,
+    Attachments,
     CalculatedDose,
     Case,
     Evaluation,
@@ -17,33 +19,43 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     Planned,
+    TradeOff,
 )
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
 from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
+from appliance.export.record import write_record
 from appliance.export.report import write_report
+from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
 
 
-def real_stages(config: Config, identities: IdentityStore) -> Stages:
-    """Raises DeviceUnavailable where the configuration demands a GPU that cannot be used."""
+def real_stages(config: Config, identities: IdentityStore, attached: Attachments | None = None) -> Stages:
+    """attached: in the place of what the store has for the patient. Raises DeviceUnavailable where the configuration
+    demands a GPU that cannot be used."""
     planning = config.planning
     select_device(planning.device)
 
     def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         notes: list[str] = []
+        trade_offs: list[TradeOff] = []
         try:
             with device_errors():
                 tps = PhotonTps(case, goal_set, planning, progress)
                 made, dose = plan_case(
-                    tps, goal_set, progress, sparing_rounds=planning.sparing_rounds, note=notes.append
+                    tps,
+                    goal_set,
+                    progress,
+                    sparing_rounds=planning.sparing_rounds,
+                    note=notes.append,
+                    trade_off=trade_offs.append,
                 )
-            return Planned(made, dose, tuple(notes))
+            return Planned(made, dose, tuple(notes), tuple(trade_offs))
         except EngineError as error:
             raise PlanningError(
                 f"the dose engine cannot compute this case ({error}); send the case to support"
@@ -55,8 +67,19 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
     def export_set(case: Case, made: Plan, dose: CalculatedDose, approval: Approval, folder: Path) -> ExportSet:
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
+    def record(
+        case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
+    ) -> tuple[ExportSet, tuple[Path, ...]]:
+        files = write_record(case, made, judged, scorecard(judged), approval, written)
+        if not config.peer.send_record:
+            return written, files.paths
+        documents = {document.path: document.sha256 for document in files.documents}
+        sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
+        return sent, files.paths
+
     return Stages(
         assemble=assemble,
+        attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=lambda case: _goal_file(config, case),
         goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
         plan=plan,
@@ -75,6 +98,7 @@ def real_stages(config: Config, identities: IdentityStore) -> Stages:
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
+        write_record=record,
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )

@@ -115,6 +115,9 @@ def pencil_beam(backend: CudaBackend, beams: int, side: int, runs: int) -> float
     ms, wall = statistics.median(kernels[2:]), statistics.median(walls[2:])
     reached = sum(traffic(grid.size, beams, RASTER)[0].values()) / ms / 1e6
     print(f"kernels {ms:.2f} ms (goal {GOAL_MS:g}), with transfers {wall:.2f} ms; {reached:.0f} GB/s moved")
+    parts = [operator.seconds_by_kernel() for _ in range(runs)]
+    told = {kernel: 1e3 * statistics.median(p[kernel] for p in parts) for kernel in parts[0]}
+    print("  " + ", ".join(f"{kernel} {spent:.2f} ms" for kernel, spent in sorted(told.items(), key=lambda k: -k[1])))
     for name, rate in BANDWIDTH_GB_S.items():
         if name in backend.summary:
             print(f"  {100 * reached / rate:.0f} % of this device's {rate:g} GB/s")

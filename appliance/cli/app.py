@@ -9,6 +9,7 @@ import typer
 
 from appliance.cli import (
     approve,
+    attach,
     audit,
     cases,
     check,
@@ -21,6 +22,7 @@ from appliance.cli import (
     import_openkbp,
     machines,
     replan,
+    segment,
     serve,
     sessions,
 )
@@ -58,9 +60,11 @@ app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
 app.command("check")(check.check)
+app.command("segment")(segment.segment)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
+app.command("attach")(attach.attach)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)

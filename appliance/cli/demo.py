@@ -20,14 +20,12 @@ from appliance.cli.demo_peer import AE_TITLE, ReceivingPeer, push, same_objects
 from appliance.cli.options import AsJson, ConfigFile, Device, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.replan import make_folder
-from appliance.cli.results import copy_results, load, scorecard_table
+from appliance.cli.results import copy_beside, copy_results, load, scorecard_table
 from appliance.config import Config, NodeConfig, PeerConfig
-from appliance.contracts import SECOND_DOSE_FILE
 from appliance.contracts.progress import Progress
-from appliance.dicomio.files import write_durable
 from appliance.errors import AuditError, ExportError, SessionError
 from appliance.node import Node, ask
-from appliance.session import ENDED, Session, State
+from appliance.session import ENDED, State
 from appliance.session_wiring import real_stages
 
 IDENTITY = "DEMO identity"
@@ -103,7 +101,7 @@ def _run(
         done = node.session(session)
         sent = done.files.export_set().files
         copy_results(done, out)
-        _copy_second_dose(done, out)
+        copy_beside(done, out)
     finally:
         node.stop()
     verification = export_audit(store / "audit.sqlite", out / "audit.jsonl")
@@ -117,15 +115,6 @@ def _run(
     }
     whole: dict[str, JsonValue] = {"arrived_as_sent": True, "audit_rows": verification.rows, "audit_whole": True}
     return {"session": session, **whole, **second}
-
-
-def _copy_second_dose(session: Session, out: Path) -> None:
-    """It is not sent, so it does not arrive with the others."""
-    source = session.files.folder / "export" / SECOND_DOSE_FILE
-    if source.exists():
-        write_durable(source.read_bytes(), out / SECOND_DOSE_FILE)
-    else:
-        (out / SECOND_DOSE_FILE).unlink(missing_ok=True)
 
 
 def _wait_for(node: Node, wanted: State, tell: Progress) -> str:

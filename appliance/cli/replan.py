@@ -12,11 +12,11 @@ from rich.console import Group
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
+from appliance.cli.attach import Notes, Prior, attached
 from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
 from appliance.cli.output import progress, result
-from appliance.cli.results import copy_results, load, publish, scorecard_table, staged
+from appliance.cli.results import BESIDE, copy_results, load, publish, scorecard_table, staged
 from appliance.config import Config
-from appliance.contracts import SECOND_DOSE_FILE
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
 from appliance.session_wiring import real_stages
@@ -33,6 +33,8 @@ def replan(
     out: Out,
     goals: Goals = None,
     site: Site = "",
+    notes: Notes = None,
+    prior: Prior = None,
     device: Device = None,
     config: ConfigFile = None,
     store: StoreFolder = None,
@@ -45,16 +47,14 @@ def replan(
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))
         tell = stack.enter_context(progress("Replanning"))
         tell("reading", 0.0)
-        received, notes = read_case(dicom_dir)
+        received, remarks = read_case(dicom_dir)
         audit = stack.enter_context(AuditLog.open(folder / "audit.sqlite"))
-        stages = real_stages(chosen, IdentityStore(folder / "identities"))
-        session = run_to_review(received, notes, stages, Workplace(audit, folder.absolute(), tell))
+        stages = real_stages(chosen, IdentityStore(folder / "identities"), attached(folder, notes, prior))
+        session = run_to_review(received, remarks, stages, Workplace(audit, folder.absolute(), tell))
         tell("writing", 1.0)
         written = write_proposal(session, staging)
         copy_results(session, staging)
-        files = [path.name for path in written.files] + [
-            SECOND_DOSE_FILE for path in staging.iterdir() if path.name == SECOND_DOSE_FILE
-        ]
+        files = [path.name for path in written.files] + [name for name in BESIDE if (staging / name).exists()]
         publish(staging, out)
         summary = session.standing.summary()
     document = {

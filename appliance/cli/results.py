@@ -15,20 +15,32 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from appliance.cli.output import table
-from appliance.contracts import SECOND_DOSE_FILE
+from appliance.contracts import RECORD_FILES, SECOND_DOSE_FILE
 from appliance.dicomio.files import sync_folder, write_durable
 from appliance.errors import WriteFailed
 from appliance.session import Session
 
 COPIED = ("scorecard.json", "scheduled-scorecard.json", "timeline.json", "report.html", "goals.toml")
 
+BESIDE = (SECOND_DOSE_FILE, *RECORD_FILES)
+"""Files beside an export set that stay at home."""
+
 Document = dict[str, JsonValue]
 
 
 def copy_results(session: Session, out: Path) -> None:
     """The session's result files, whole or not at all. A file of an earlier run that this one lacks is taken away."""
-    for name in COPIED:
-        source = session.files.folder / name
+    _copy(session.files.folder, COPIED, out)
+
+
+def copy_beside(session: Session, out: Path) -> None:
+    """What lies beside its export set and does not arrive with it."""
+    _copy(session.files.folder / "export", BESIDE, out)
+
+
+def _copy(folder: Path, names: tuple[str, ...], out: Path) -> None:
+    for name in names:
+        source = folder / name
         if source.exists():
             write_durable(source.read_bytes(), out / name)
         else:
@@ -57,7 +69,7 @@ def staged(out: Path) -> Iterator[Path]:
 def publish(staging: Path, out: Path) -> None:
     """Moves the files into `out`. A result file of an earlier run that this one lacks is taken away."""
     try:
-        for name in (*COPIED, SECOND_DOSE_FILE):
+        for name in (*COPIED, *BESIDE):
             if not (staging / name).exists():
                 (out / name).unlink(missing_ok=True)
         for path in sorted(staging.iterdir()):

@@ -1,6 +1,7 @@
 """The nouns that stages hand to each other: frozen, small, one file each. Frame: DICOM patient LPS, mm, (z, y, x)."""
 
 from appliance.contracts.approval import Approval, Shown
+from appliance.contracts.attachments import Attachments
 from appliance.contracts.case import (
     Case,
     Contour,
@@ -13,10 +14,12 @@ from appliance.contracts.case import (
     StructureKind,
 )
 from appliance.contracts.command import Command
+from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedDose
-from appliance.contracts.evaluation import DvhCurve, Evaluation, GoalResult, PlanFacts, TargetIndices
-from appliance.contracts.export_set import ExportSet
+from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
+from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
+from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
@@ -24,10 +27,13 @@ from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
+from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
+    "RECORD_FILES",
     "SECOND_DOSE_FILE",
     "Approval",
+    "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
@@ -35,6 +41,7 @@ __all__ = [
     "ClinicalGoal",
     "Command",
     "Comparator",
+    "Comparison",
     "Contour",
     "ControlPoint",
     "DensityOverride",
@@ -43,6 +50,7 @@ __all__ = [
     "Evaluation",
     "ExportSet",
     "Finding",
+    "GoalComparison",
     "GoalConflict",
     "GoalResult",
     "GoalSet",
@@ -55,21 +63,26 @@ __all__ = [
     "Objective",
     "ObjectiveKind",
     "Objectives",
+    "Opponent",
     "Outcome",
     "Plan",
     "PlanFacts",
+    "PlanScore",
     "Planned",
     "PlanningState",
     "PredictedDose",
+    "PredictedJudgement",
     "PrescribedTarget",
     "Received",
     "SecondCheck",
     "Severity",
     "Shown",
     "SourceObject",
+    "Standing",
     "Structure",
     "StructureKind",
     "TargetDifference",
     "TargetIndices",
+    "TradeOff",
     "TreatmentPlanningSystem",
 ]

@@ -11,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Beam, ControlPoint
+from appliance.contracts.plan import Beam, ControlPoint
+from engines.delivery import Shapes
 from engines.layers import merged_rows
 
 Vector = NDArray[np.float64]
 Positions = tuple[Vector, ...]
 """Of one control point: jaws (x1, x2, y1, y2), then tips of bank A and B of each layer. All move linearly in time."""
 
+HALF_TURN_DEG = 180.0
 OPEN_FIELD_MM = 500.0
 """Without an MLC one leaf pair this far out stands for none."""
 
@@ -59,3 +61,18 @@ def single_layer(beam: Beam, positions: Positions) -> tuple[Vector, Vector, Vect
         x1, x2, y1, y2 = jaws
         return left[::-1], right[::-1], np.array([y1, y2, -x2, -x1])
     return left, right, jaws
+
+
+def shapes_of(beam: Beam) -> Shapes:
+    """Apertures of a beam with leaves along X, as the engine of complexity sees them."""
+    rows = [single_layer(beam, positions_of(beam, point)) for point in beam.control_points]
+    left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
+    mu = np.array([point.cumulative_mu for point in beam.control_points])
+    return Shapes(mu, left, right, row_boundaries_mm(beam), jaws)
+
+
+def followed_deg(angles: Vector) -> Vector:
+    """Angles (n,) followed from one to the next by the shorter way, without a jump at 360; steps of half a turn and
+    more cannot be told apart from their rest and are not written by this release."""
+    steps = (np.diff(angles) + HALF_TURN_DEG) % 360.0 - HALF_TURN_DEG
+    return np.concatenate([angles[:1], angles[0] + np.cumsum(steps)])

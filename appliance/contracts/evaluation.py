@@ -7,33 +7,13 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
+from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.finding import Finding
-from appliance.contracts.goals import Grade
+from appliance.contracts.goal_result import GoalResult, worst_first
+from appliance.contracts.image_context import ImageContext
 from appliance.contracts.second_check import SecondCheck
-
-
-@dataclass(frozen=True)
-class GoalResult:
-    """`value` in `unit`; `met` is the comparison of the unrounded value with the limit. grade: with the acceptable
-    variation taken into account; score of at most max_score (0: not scored)."""
-
-    structure: str
-    metric: str
-    comparator: str
-    limit: float
-    unit: str
-    value: float
-    met: bool
-    priority: int
-    source: str
-    approximate: bool = False
-    grade: Grade = Grade.FAIL
-    variation: float | None = None
-    score: float = 0.0
-    max_score: float = 0.0
-    endpoint: str = ""
-    doi: str = ""
-    passage: str = ""
+from appliance.contracts.trade_off import TradeOff
 
 
 @dataclass(frozen=True)
@@ -86,7 +66,10 @@ class PlanFacts:
 class Evaluation:
     """`notes` says in sentences what limits the judgement: goals left out, a dose resampled, a body cut by the grid.
     second_check: the plan's dose against an independent calculation; None where none was asked for (the scheduled plan,
-    which is shown beside and never approved). findings: what a person must look at."""
+    which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
+    judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
+    dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
+    or empty where nobody asked for them."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -100,6 +83,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     second_check: SecondCheck | None = None
     findings: tuple[Finding, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()
+    predicted: PredictedJudgement | None = None
+    comparison: Comparison | None = None
+    deliverability: Deliverability | None = None
+    image_context: ImageContext | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
@@ -116,6 +104,15 @@ class Evaluation:
     @property
     def goals_met(self) -> int:
         return sum(goal.met for goal in self.goals)
+
+    @property
+    def plan_score(self) -> PlanScore:
+        return PlanScore.of(self.goals)
+
+    @property
+    def worst_first(self) -> tuple[int, ...]:
+        """Numbers of the goals in the order a person should look at them."""
+        return worst_first(self.goals)
 
     def to_json(self) -> bytes:
         return _EVALUATION.dump_json(self)

@@ -103,6 +103,11 @@ class ClinicalGoal:
     doi: str = ""
     passage: str = ""
 
+    @property
+    def caps_dose(self) -> bool:
+        """Less dose can only help it: an upper limit, or a volume that must stay below a dose."""
+        return (self.comparator is Comparator.AT_MOST) != (self.metric.kind is MetricKind.COLD_VOLUME)
+
     def met_by(self, value: float) -> bool:
         return self.comparator.holds(value, self.limit)
 
@@ -122,8 +127,8 @@ class GoalSet:
 
     also_for: further sites it may be asked for by; where several sets answer to a site, the case's structures decide.
     optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
-    the structures of a case, without being named. notes: what a reader must know, such as goals left out because the
-    case lacks their structure. digest: SHA-256 of everything but itself and the notes.
+    the structures of a case, without being named. notes: what a reader must know. left_out: goals that do not apply to
+    the case at hand because it lacks their structure. digest: SHA-256 of everything but itself, notes and left_out.
     """
 
     name: str
@@ -140,3 +145,4 @@ class GoalSet:
     automatic: bool = True
     also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[ClinicalGoal, ...] = ()

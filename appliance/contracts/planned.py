@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.plan import Plan
+from appliance.contracts.trade_off import TradeOff
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """notes: sentences for whoever judges the plan, such as which goals stand against each other."""
+    """notes: sentences for whoever judges the plan, such as which goals stand against each other. trade_offs: the same
+    in structured form."""
 
     plan: Plan
     dose: CalculatedDose
     notes: tuple[str, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()

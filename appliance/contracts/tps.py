@@ -9,6 +9,7 @@ from typing import Protocol
 from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.objectives import Objectives
 from appliance.contracts.plan import Plan
+from appliance.contracts.trade_off import Opponent
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class PlanningState:
 @dataclass(frozen=True)
 class GoalConflict:
     """A missed goal and what stands against it in the present plan, the strongest first. goal: its number. goals:
-    numbers of the goals among its opponents. sentence: all of it for a clinician."""
+    numbers of the goals among its opponents. sentence: all of it for a clinician. opponents: every one, helpers too."""
 
     goal: int
     goals: tuple[int, ...]
     sentence: str
+    opponents: tuple[Opponent, ...] = ()
 
 
 class TreatmentPlanningSystem(Protocol):

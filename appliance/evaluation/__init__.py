@@ -2,15 +2,20 @@
 
 from appliance.evaluation.evaluate import evaluate
 from appliance.evaluation.goal_choice import choose_goal_set, goals_for_case
+from appliance.evaluation.goal_evaluator import GoalEvaluator, GoalJudgement
 from appliance.evaluation.goal_files import goal_set_for_site, goal_sets_for_site, list_goal_sets, load_goal_set
+from appliance.evaluation.predicted import judge_predicted
 from appliance.evaluation.scorecard import scorecard
 
 __all__ = [
+    "GoalEvaluator",
+    "GoalJudgement",
     "choose_goal_set",
     "evaluate",
     "goal_set_for_site",
     "goal_sets_for_site",
     "goals_for_case",
+    "judge_predicted",
     "list_goal_sets",
     "load_goal_set",
     "scorecard",

@@ -43,21 +43,27 @@ def check_dose(dose: CalculatedDose, plan: Plan | None) -> None:
 
 
 def dose_on_image(dose: CalculatedDose, image: Grid) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """(dose_gy (z, y, x) on `image`, notes). NaN wherever the dose grid does not reach.
+    """(dose_gy (z, y, x) on `image`, notes). NaN wherever the dose grid does not reach."""
+    return array_on_image(np.maximum(dose.dose_gy, np.float32(0)), dose.grid, image)
+
+
+def array_on_image(
+    dose_gy: NDArray[np.float32], grid: Grid, image: Grid
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """`dose_on_image` of dose_gy (z, y, x) on `grid`.
 
     The image grid itself and any crop of it are taken as they are; any other grid is resampled trilinearly, which a
     note says.
     """
-    values = np.maximum(dose.dose_gy, np.float32(0))
-    if dose.grid.same_as(image):
-        return values, ()
-    lower = _crop_offset(dose.grid, image)
+    if grid.same_as(image):
+        return dose_gy, ()
+    lower = _crop_offset(grid, image)
     if lower is not None:
         out = np.full(image.shape, np.nan, np.float32)
-        out[tuple(slice(low, low + n) for low, n in zip(lower, dose.grid.shape, strict=True))] = values
+        out[tuple(slice(low, low + n) for low, n in zip(lower, grid.shape, strict=True))] = dose_gy
         return out, ()
-    out = resample(values, dose.grid, image, outside=np.nan)
-    return out, (NOTE_RESAMPLED.format(source=_spacing(dose.grid), target=_spacing(image)),)
+    out = resample(dose_gy, grid, image, outside=np.nan)
+    return out, (NOTE_RESAMPLED.format(source=_spacing(grid), target=_spacing(image)),)
 
 
 def _crop_offset(inner: Grid, image: Grid) -> tuple[int, int, int] | None:

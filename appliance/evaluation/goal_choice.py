@@ -14,8 +14,8 @@ PRESCRIPTION_TOLERANCE = 0.005
 
 
 def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
-    """The part of `goal_set` that applies to `case`, with a note for each goal left out. Applying it twice changes
-    nothing.
+    """The part of `goal_set` that applies to `case`, with a note for each goal left out, which is kept in
+    `left_out`. Applying it twice changes nothing.
 
     An optional target that is absent disappears from the prescription and from unions. The first structure of a union
     is the one the goal is about: without it the goal is left out. A goal on an absent organ, or on a union that lacks
@@ -32,9 +32,11 @@ def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
     absent_levels = tuple(name for name in goal_set.optional_targets if name not in present)
     goals: list[ClinicalGoal] = []
     notes: list[str] = []
+    left_out: list[ClinicalGoal] = []
     for goal in goal_set.goals:
         kept = _adapted(goal, present, absent_levels)
         if kept is None:
+            left_out.append(goal)
             notes.append(f"Left out, because the case has no such structure: {goal}")
         else:
             goals.append(kept)
@@ -47,6 +49,7 @@ def goals_for_case(goal_set: GoalSet, case: Case) -> GoalSet:
         optional_targets=tuple(name for name in goal_set.optional_targets if name in present),
         goals=tuple(goals),
         notes=(*goal_set.notes, *(note for note in notes if note not in goal_set.notes)),
+        left_out=(*goal_set.left_out, *left_out),
     )
     return with_digest(adapted)
 

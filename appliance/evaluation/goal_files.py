@@ -56,7 +56,7 @@ class _Goal(_Table):
 
     @model_validator(mode="after")
     def _unit_fits(self) -> _Goal:
-        is_volume = Metric.parse(self.metric).kind is MetricKind.VOLUME_AT_DOSE
+        is_volume = Metric.parse(self.metric).kind in (MetricKind.VOLUME_AT_DOSE, MetricKind.COLD_VOLUME)
         if is_volume == (self.unit == "Gy"):
             raise ValueError(f"{self.metric} cannot be given in {self.unit}; use {'% or cc' if is_volume else 'Gy'}")
         if self.unit == "Gy" and self.limit > LARGEST_DOSE_GY:
@@ -126,8 +126,8 @@ _GOAL_SET = TypeAdapter(GoalSet)
 
 
 def with_digest(goal_set: GoalSet) -> GoalSet:
-    """The same goals with the SHA-256 of their canonical JSON, notes and digest left out."""
-    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=()))
+    """The same goals with the SHA-256 of their canonical JSON; notes, goals left out and digest do not count."""
+    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=(), left_out=()))
     return replace(goal_set, digest=hashlib.sha256(canonical).hexdigest())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from appliance.contracts import Evaluation, SecondCheck
+from appliance.contracts import Comparison, Evaluation, SecondCheck, TradeOff
 
 SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
@@ -13,14 +13,23 @@ SCHEMA = "couchside.scorecard/1"
 
 def scorecard(evaluation: Evaluation) -> dict[str, Any]:
     """Plain JSON types only. Values are unrounded: `met` can be recomputed from `value` and `limit`. The field names
-    of GoalResult, TargetIndices and PlanFacts are the documented keys."""
+    of GoalResult, TargetIndices, PlanFacts, Finding, TradeOff and Comparison are the documented keys."""
+    whole = evaluation.plan_score
     return {
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
+        "goals_variation": whole.variations,
+        "goals_failed": whole.failed,
+        "score": whole.score,
+        "max_score": whole.max_score,
         "goals": [asdict(goal) for goal in evaluation.goals],
+        "worst_first": list(evaluation.worst_first),
+        "findings": [asdict(finding) for finding in evaluation.findings],
+        "trade_offs": [_plain(trade_off) for trade_off in evaluation.trade_offs],
+        "comparison": None if evaluation.comparison is None else _plain(evaluation.comparison),
         "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
         "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
@@ -33,6 +42,18 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
             "evaluation": evaluation.digest,
         },
     }
+
+
+def _plain(item: TradeOff | Comparison) -> dict[str, Any]:
+    """Lists for tuples, at every depth."""
+    plain: dict[str, Any] = _listed(asdict(item))
+    return plain
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _second_check(check: SecondCheck) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from appliance.contracts import Comparator, GoalConflict, GoalSet
+from appliance.contracts import GoalConflict, GoalSet
 from appliance.execution.rules import shortfall
 
 
@@ -28,7 +28,7 @@ def goal_to_give_up(
     against = {found.goal: found.goals for found in conflicts}
 
     def may(number: int) -> bool:
-        return goals[number].comparator is Comparator.AT_MOST and number not in given_up
+        return goals[number].caps_dose and number not in given_up
 
     for number in sorted(missed, key=lambda i: (goals[i].priority, -missed[i])):
         for opponent in against.get(number, ()):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.contracts import CalculatedDose, GoalSet, Objectives, Plan, TreatmentPlanningSystem
+from appliance.contracts import CalculatedDose, GoalSet, Objectives, Plan, TradeOff, TreatmentPlanningSystem
 from appliance.contracts.progress import Progress, silent
 from appliance.execution.concede import goal_to_give_up
 from appliance.execution.meeting import meet
@@ -34,10 +34,12 @@ def plan_case(
     *,
     sparing_rounds: int = SPARING_ROUNDS,
     note: Callable[[str], None] = lambda _: None,
+    trade_off: Callable[[TradeOff], None] = lambda _: None,
 ) -> tuple[Plan, CalculatedDose]:
     """The best deliverable plan found and its dose: a true dose, of the full calculation on every voxel. A later round
     can never make the result worse. The last progress step says why planning stopped. note: told which goals were given
-    up, and which stand against each other where some are missed. sparing_rounds: 0 stops when goals are met."""
+    up, and which stand against each other where some are missed; trade_off: told each of the latter. sparing_rounds: 0
+    stops when goals are met."""
     operator = Operator(tps, goal_set)
     rules = Rules(goal_set, tps.initial_objectives())
     rules, objectives = _plan_fluence(operator, rules, progress)
@@ -51,6 +53,8 @@ def plan_case(
                 note(f"{goal_set.goals[number]} was given up in favour of other goals")
         for found in tps.conflicts(met.objectives):
             note(found.sentence)
+            goal, lost = goal_set.goals[found.goal], found.goal in met.rules.given_up
+            trade_off(TradeOff.of(goal, found.opponents, found.sentence, given_up=lost))
     progress(f"planner: {'all goals met' if operator.satisfied(best.state, 0.0) else met.why}", 1.0)
     return operator.result(best)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from appliance.contracts import ClinicalGoal, Comparator, GoalSet, PlanningState
+from appliance.contracts import ClinicalGoal, GoalSet, PlanningState
 from appliance.execution.rules import hot_shortfall, shortfall
 
 PRIORITY_POINTS = {1: 10.0, 2: 5.0, 3: 2.0}
@@ -35,9 +35,9 @@ def score(goal_set: GoalSet, state: PlanningState, *, room: float = 0.0) -> floa
 
 
 def is_organ(goal_set: GoalSet, goal: ClinicalGoal) -> bool:
-    """Whether less dose is better without end: an upper limit on what is no target."""
+    """Whether less dose is better without end: a goal that caps the dose of what is no target."""
     targets = {name for name, _ in goal_set.prescription}
-    return goal.comparator is Comparator.AT_MOST and not targets & set(goal.structure.split("+"))
+    return goal.caps_dose and not targets & set(goal.structure.split("+"))
 
 
 def mu_per_cgy(goal_set: GoalSet, mu: float) -> float:

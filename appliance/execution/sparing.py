@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from appliance.contracts import Objective, ObjectiveKind, Objectives, PlanningState
+from appliance.contracts import ClinicalGoal, MetricKind, Objective, ObjectiveKind, Objectives, PlanningState
 from appliance.contracts.progress import Progress
 from appliance.execution.meeting import GAIN, Met
 from appliance.execution.normalise import scaled
@@ -97,15 +97,16 @@ def wishes(rules: Rules, objectives: Objectives, state: PlanningState, step: flo
         if math.isnan(value) or not is_organ(rules.goal_set, rules.goal_set.goals[objective.goal]):
             wished.append(objective)
         else:
-            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal].unit, step))
+            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal], step))
     return tuple(wished)
 
 
-def _lower(first: Objective, value: float, unit: str, step: float) -> Objective:
-    if unit == "Gy":
+def _lower(first: Objective, value: float, goal: ClinicalGoal, step: float) -> Objective:
+    if goal.unit == "Gy":
         return replace(first, dose_gy=value * (1 - step))
-    if first.kind is ObjectiveKind.DVH_MAX and unit == "%":
-        return replace(first, volume_percent=min(first.volume_percent, value * (1 - step)))
+    if first.kind is ObjectiveKind.DVH_MAX and goal.unit == "%":
+        hot = 100.0 - value if goal.metric.kind is MetricKind.COLD_VOLUME else value
+        return replace(first, volume_percent=min(first.volume_percent, hot * (1 - step)))
     return first
 
 

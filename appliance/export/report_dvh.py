@@ -114,13 +114,17 @@ def _goal_mark(axes: _Axes, goal: GoalResult, styles: Styles, volumes: dict[str,
     metric = Metric.parse(goal.metric)
     percent = {MetricKind.DOSE_AT_PERCENT: metric.argument, MetricKind.MIN: 100.0}.get(metric.kind, 0.0)
     dose_gy = goal.limit
-    if metric.kind is MetricKind.VOLUME_AT_DOSE:
+    is_cold = metric.kind is MetricKind.COLD_VOLUME
+    if is_cold or metric.kind is MetricKind.VOLUME_AT_DOSE:
         dose_gy, percent = metric.argument, goal.limit
     volume_cc = volumes.get(goal.structure, 0.0)
     if goal.unit == "cc" or metric.kind is MetricKind.DOSE_AT_CC:
         amount_cc = goal.limit if goal.unit == "cc" else metric.argument
         percent = min(100.0, 100.0 * amount_cc / volume_cc) if volume_cc else 0.0
-    x, y, side = axes.x(min(dose_gy, axes.end_gy)), axes.y(percent), 13 if goal.comparator == ">=" else -13
+    # What must stay cold is what the curve leaves below it: the mark turns over.
+    percent = 100.0 - percent if is_cold else percent
+    upwards = (goal.comparator == ">=") != is_cold
+    x, y, side = axes.x(min(dose_gy, axes.end_gy)), axes.y(percent), 13 if upwards else -13
     fill = styles[first].colour if goal.met else "var(--paper)"
     title = f"{goal.structure} {goal.metric} {goal.comparator} {goal.limit:g} {goal.unit}: "
     title += f"{value_beside_limit(goal.value, goal)} {goal.unit}, {'met' if goal.met else 'not met'}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.contracts import Case, Evaluation, GoalResult, GoalSet, Plan
+from appliance.export.report_comparison import compared, findings, trade_offs
 from appliance.export.report_html import duration, section, table, text, value_beside_limit
-
-COMPARATORS = {"<=": "≤", ">=": "≥"}
+from appliance.export.report_scores import COMPARATORS, grade_tag, score_bar, wanted
 
 
 def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, *, generated: str) -> str:
@@ -41,7 +41,7 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
     entries = [
         (
             f"{evaluation.goals_met} of {len(evaluation.goals)}",
-            "clinical goals met" if all_met else "clinical goals met: see below",
+            _goal_words(evaluation),
             all_met,
         ),
         (
@@ -67,6 +67,14 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
     return f'<ul class="tiles">{items}</ul>'
 
 
+def _goal_words(evaluation: Evaluation) -> str:
+    whole = evaluation.plan_score
+    tolerable = f", {whole.variations} more within acceptable variation" if whole.variations else ""
+    unjudged = sum(finding.warns for finding in evaluation.findings)
+    look = f"; {unjudged} finding{'s' if unjudged != 1 else ''} to look at" if unjudged else ""
+    return f"clinical goals met{tolerable}; score {whole.score:.1f} of {whole.max_score:g}{look}"
+
+
 def _mu_words(evaluation: Evaluation) -> str:
     facts = evaluation.plan
     per_gy = f", {facts.mu_per_gy:.0f} MU per Gy" if facts.mu_per_gy else ""
@@ -75,19 +83,20 @@ def _mu_words(evaluation: Evaluation) -> str:
 
 
 def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluation | None) -> str:
-    sources = list(dict.fromkeys(goal.source for goal in evaluation.goals))
-    beside = _by_goal(scheduled) if scheduled else {}
-    columns = ["Structure", "Goal", "#This plan", "Result", "#Priority", "Source"]
-    if scheduled:
-        columns[4:4] = ["#Scheduled plan today", "Result"]
-    rows = [_goal_row(goal, sources, beside.get(_key(goal)), bool(scheduled)) for goal in evaluation.goals]
-    caption = "Judged on the image grid, on unrounded values. ≈ marks a limit not confirmed in its source."
-    if scheduled:
-        caption += " The scheduled plan is the received plan, calculated on today's anatomy without any change."
+    ordered = [evaluation.goals[number] for number in evaluation.worst_first]
+    sources = list(dict.fromkeys(map(_source, ordered)))
+    columns = ["Structure", "Goal", "#This plan", "Result", "Score", "#Priority", "Protects from", "Source"]
+    rows = [_goal_row(goal, sources) for goal in ordered]
+    whole = evaluation.plan_score
+    caption = (
+        "Worst first. Judged on the image grid, on unrounded values. ≈ marks a limit not confirmed in its source. "
+        f"Score of the plan: {whole.score:.1f} of {whole.max_score:g}."
+    )
     body = table(caption, columns, rows, kind="goals")
     listed = "".join(f'<li id="source-{number}">{text(source)}</li>' for number, source in enumerate(sources, 1))
     body += f'<ol class="note" aria-label="Sources of the goals">{listed}</ol>'
-    body += _targets(evaluation, scheduled)
+    body += findings(evaluation.findings) + trade_offs(evaluation.trade_offs)
+    body += _targets(evaluation, scheduled) + compared(evaluation, scheduled)
     notes = list(dict.fromkeys((*goal_set.notes, *evaluation.notes)))
     if notes:
         body += (
@@ -96,25 +105,26 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     return section("Clinical goals", body, anchor="goals")
 
 
-def verdict(met: bool) -> str:
-    return '<span class="tag good">✓ met</span>' if met else '<span class="tag bad">✗ not met</span>'
+def _source(goal: GoalResult) -> str:
+    passage = f", passage {goal.passage}" if goal.passage else ""
+    return goal.source + (f", doi:{goal.doi}" if goal.doi else "") + passage
 
 
-def _goal_row(goal: GoalResult, sources: Sequence[str], other: GoalResult | None, has_column: bool) -> list[str]:
-    number = sources.index(goal.source) + 1
-    wanted = f"{text(goal.metric)} {COMPARATORS[goal.comparator]} {goal.limit:g} {text(goal.unit)}"
-    row = [
+def _goal_row(goal: GoalResult, sources: Sequence[str]) -> list[str]:
+    number = sources.index(_source(goal)) + 1
+    asked = wanted(goal.metric, goal.comparator, goal.limit, goal.unit)
+    if goal.variation is not None:
+        asked += f' <span class="note">(tolerable {COMPARATORS[goal.comparator]} {goal.variation:g})</span>'
+    return [
         text(goal.structure.replace("+", " + ")),
-        wanted + (' <abbr title="approximate: not confirmed in its source">≈</abbr>' if goal.approximate else ""),
+        asked + (' <abbr title="approximate: not confirmed in its source">≈</abbr>' if goal.approximate else ""),
         f'<b class="v">{value_beside_limit(goal.value, goal)}</b> {text(goal.unit)}',
-        verdict(goal.met),
+        grade_tag(goal.grade),
+        score_bar(goal.score, goal.max_score),
         str(goal.priority),
+        text(goal.endpoint) or "–",
         f'<sup><a href="#source-{number}">{number}</a></sup>',
     ]
-    if has_column:
-        shown = f"{value_beside_limit(other.value, other)} {text(other.unit)}" if other else "not judged"
-        row[4:4] = [shown, verdict(other.met) if other else "–"]
-    return row
 
 
 def _targets(evaluation: Evaluation, scheduled: Evaluation | None) -> str:
@@ -140,11 +150,3 @@ def _targets(evaluation: Evaluation, scheduled: Evaluation | None) -> str:
 
 def _symbols(note: str) -> str:
     return note.replace(">=", "≥").replace("<=", "≤")
-
-
-def _key(goal: GoalResult) -> tuple[str, str, str]:
-    return goal.structure, goal.metric, goal.comparator
-
-
-def _by_goal(evaluation: Evaluation) -> dict[tuple[str, str, str], GoalResult]:
-    return {_key(goal): goal for goal in evaluation.goals}

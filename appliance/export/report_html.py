@@ -43,10 +43,15 @@ def section(title: str, body: str, *, anchor: str) -> str:
 def value_beside_limit(value: float, goal: GoalResult) -> str:
     """Rounded to 2 decimals (1 for %), finer where rounding would contradict the judgement: 49.998 is not '50.00'
     beside a limit of 50 that it misses."""
-    for decimals in range(1 if goal.unit == "%" else 2, 8):
+    return beside_limit(value, goal.limit, goal.unit, goal.comparator, met=goal.met)
+
+
+def beside_limit(value: float, limit: float, unit: str, comparator: str, *, met: bool) -> str:
+    """`value_beside_limit` of what is no GoalResult."""
+    for decimals in range(1 if unit == "%" else 2, 8):
         shown = round(value, decimals)
-        holds = shown <= goal.limit if goal.comparator == "<=" else shown >= goal.limit
-        if holds == goal.met:
+        holds = shown <= limit if comparator == "<=" else shown >= limit
+        if holds == met:
             return f"{value:.{decimals}f}"
     return f"{value!r}"
 

@@ -17,7 +17,15 @@ from time import monotonic, sleep
 import pydicom
 import pynetdicom._config
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ImplicitVRLittleEndian, RTDoseStorage, RTPlanStorage, RTStructureSetStorage
+from pydicom.uid import (
+    UID,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    ImplicitVRLittleEndian,
+    RTDoseStorage,
+    RTPlanStorage,
+    RTStructureSetStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 
@@ -44,6 +52,7 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 """Verification SOP class (PS3.4 annex A)."""
 
 KINDS = {RTPlanStorage: "RT Plan", RTDoseStorage: "RT Dose", RTStructureSetStorage: "RT Structure Set"}
+DOCUMENTS = {EncapsulatedPDFStorage: "Encapsulated PDF", EnhancedSRStorage: "structured report"}
 NOTHING_LOST = "Nothing was lost: the files stay where they are, and sending can be repeated"
 
 STATUS_SUCCESS = 0x0000
@@ -72,10 +81,10 @@ class _TryAgainError(Exception):
 def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: Progress = silent) -> None:
     """Returns once the peer has confirmed every object.
 
-    Structures go first and doses last, so that what an object references is there before it. Raises NotApproved for a
-    set of `write_unapproved_set`, ReadBackMismatch if a file is not the one that was read back, ExportError (which
-    object, which peer, what to do) if the peer refuses an object for good or `peer.attempts` rounds did not bring all
-    of them over.
+    Structures go first, then plan, doses and documents, so that what an object references is there before it.
+    Raises NotApproved for a set of `write_unapproved_set`, ReadBackMismatch if a file is not the one that was read
+    back, ExportError (which object, which peer, what to do) if the peer refuses an object for good or
+    `peer.attempts` rounds did not bring all of them over.
     """
     waiting = _load(export_set)
     total = len(waiting)
@@ -100,8 +109,9 @@ def _load(export_set: ExportSet) -> list[_Object]:
     """The objects in the order they are sent. What the plan's own file says of its approval counts as well as the
     set's word for it: a set may come from a record on disk."""
     digest_of = dict(zip(export_set.files, export_set.sha256, strict=True))
+    digest_of |= dict(zip(export_set.documents, export_set.document_sha256, strict=True))
     objects = []
-    for path in (export_set.structures, export_set.plan, *export_set.doses):
+    for path in (export_set.structures, export_set.plan, *export_set.doses, *export_set.documents):
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -109,7 +119,7 @@ def _load(export_set: ExportSet) -> list[_Object]:
         if hashlib.sha256(data).hexdigest() != digest_of[path]:
             raise ReadBackMismatch(f"{path.name} was changed after it was read back; export the plan again")
         dataset = pydicom.dcmread(BytesIO(data))
-        objects.append(_Object(f"{KINDS[dataset.SOPClassUID]} {path.name}", dataset))
+        objects.append(_Object(f"{(KINDS | DOCUMENTS)[dataset.SOPClassUID]} {path.name}", dataset))
     if not export_set.approved or objects[1].dataset.get("ApprovalStatus") != "APPROVED":
         raise NotApproved("This set was written for looking at only; approve the plan in a session and export that")
     return objects
@@ -126,7 +136,7 @@ def _pause(seconds: float, reason: str, done: int, total: int, progress: Progres
 def _send_round(waiting: list[_Object], total: int, peer: PeerConfig, calling_ae: str, progress: Progress) -> None:
     """One association; takes each object that was stored off `waiting`."""
     progress(f"Connecting to {_peer_name(peer)}", (total - len(waiting)) / total)
-    association = _associate(peer, calling_ae)
+    association = _associate(peer, calling_ae, [item.dataset.SOPClassUID for item in waiting])
     try:
         _verify(association, peer)
         while waiting:
@@ -139,13 +149,13 @@ def _send_round(waiting: list[_Object], total: int, peer: PeerConfig, calling_ae
     progress("Sent", 1.0)
 
 
-def _associate(peer: PeerConfig, calling_ae: str) -> Association:
+def _associate(peer: PeerConfig, calling_ae: str, wanted: list[UID]) -> Association:
     """Proposes implicit VR little endian alone: every peer has to take it, and some take no other for RT objects."""
     entity = AE(ae_title=calling_ae)
     entity.connection_timeout = entity.acse_timeout = CONNECT_TIMEOUT_S
     entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
     entity.maximum_pdu_size = MAXIMUM_PDU
-    for sop_class in (VERIFICATION, *KINDS):
+    for sop_class in dict.fromkeys((VERIFICATION, *KINDS, *wanted)):
         entity.add_requested_context(sop_class, ImplicitVRLittleEndian)
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
     if association.is_established:

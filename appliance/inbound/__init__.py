@@ -6,18 +6,21 @@ association ── reads a message ──► store ── structure, rules ─�
 """
 
 from appliance.inbound.assess import Completeness, assess
+from appliance.inbound.attachments import AttachmentShelf, dicom_files
 from appliance.inbound.folder import FolderContents, read_folder, scan_folder
 from appliance.inbound.limits import Limits
 from appliance.inbound.node import StorageNode
 from appliance.inbound.store import ObjectStore
 
 __all__ = [
+    "AttachmentShelf",
     "Completeness",
     "FolderContents",
     "Limits",
     "ObjectStore",
     "StorageNode",
     "assess",
+    "dicom_files",
     "read_folder",
     "scan_folder",
 ]

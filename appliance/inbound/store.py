@@ -123,6 +123,10 @@ class ObjectStore:
         wanted = own | {uid for item in every if item.sop_instance_uid in own for uid in item.references}
         return tuple(item for item in every if item.sop_instance_uid in wanted or not own.isdisjoint(item.references))
 
+    def patient_key(self, patient_id: str) -> str:
+        """The key that objects of this patient ID have in this store (`Received.patient_key`)."""
+        return self._keys.of("patient", patient_id)
+
     def uid_key(self, uid: str) -> str:
         """The hash a UID has in this store's log rows and file names."""
         return self._keys.of("uid", uid)

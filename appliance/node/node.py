@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from pydantic import JsonValue
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.config import Config
 from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, SessionError
-from appliance.inbound import ObjectStore, StorageNode
+from appliance.inbound import AttachmentShelf, ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
 from appliance.node.intake import Intake
 from appliance.node.runner import Runner
@@ -55,6 +56,7 @@ class Node:
         _make_folder(folder)
         self._audit = self._keep(AuditLog.open(folder / "audit.sqlite"), AuditLog.close)
         store = self._keep(ObjectStore(folder, self._audit), ObjectStore.close)
+        self._patient_key, self._shelf = store.patient_key, AttachmentShelf(folder)
         stages = self._make_stages(self._config, IdentityStore(folder / "identities"))
         intake = Intake(store, node.settle_s, self._open_session)
         self._runner = Runner(node, intake, checkpoint=self._audit.checkpoint, on_broken=self._broken)
@@ -96,6 +98,8 @@ class Node:
     def _handle(self, request: Message, actor: str) -> Message:
         if request.get("command") == "status":
             return self.status()
+        if request.get("command") == "attach":
+            return self._attach(request, actor)
         try:
             return self._act(request, actor)
         except AuditError as error:
@@ -125,6 +129,17 @@ class Node:
         self._runner.push(session.id)
         return {"session": self._describe(session)}
 
+    def _attach(self, request: Message, actor: str) -> Message:
+        """Raises RefusedInput, NodeError. The row names files by their hash, never as they were named."""
+        key = self._patient_key(_text(request, "patient_id"))
+        if not key:
+            raise NodeError("no patient was named; give the patient ID that the case's DICOM objects have")
+        has = self._shelf.add(key, *([Path(name) for name in _list(request, kind)] for kind in ("notes", "prior")))
+        data: dict[str, JsonValue] = {"patient_key": key}
+        data |= {"notes": [path.name for path in has.notes], "prior": [path.name for path in has.prior]}
+        self._audit.append("attachments.added", actor=actor, data=data)
+        return {"notes": len(has.notes), "prior": len(has.prior)}
+
     def session(self, session_id: str) -> Session:
         """Raises SessionError if there is none of this name."""
         session = self._runner.sessions.get(session_id)
@@ -148,6 +163,11 @@ class Node:
 def _text(request: Message, key: str) -> str:
     value = request.get(key, "")
     return value if isinstance(value, str) else ""
+
+
+def _list(request: Message, key: str) -> list[str]:
+    value = request.get(key, [])
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from appliance.planning.density import load_density, overrides_of
 from appliance.planning.final_dose import calculate_dose, dose_options
 from appliance.planning.limits import check_plan
 from appliance.planning.machine import Machine, load_machine, machine_names
+from appliance.planning.machine_view import machine_view
 from appliance.planning.on_image import misplaced_isocentres, missing_anatomy, source_mm
 from appliance.planning.plannable import check_configured
 from appliance.planning.tps import PhotonTps
@@ -25,6 +26,7 @@ __all__ = [
     "load_density",
     "load_machine",
     "machine_names",
+    "machine_view",
     "misplaced_isocentres",
     "missing_anatomy",
     "overrides_of",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import ClinicalGoal, GoalConflict, Objective, ObjectiveKind
+from appliance.contracts import ClinicalGoal, GoalConflict, Objective, ObjectiveKind, Opponent
 
 OPPOSED = -0.1
 """Cosines above this say nothing (chosen: gradients of unrelated objectives scatter by a few percent)."""
@@ -42,10 +42,12 @@ class Pull:
 
 @dataclass(frozen=True)
 class Conflict:
-    """goal: its number. against: objectives that oppose it, the strongest first, with the cosine."""
+    """goal: its number. against: objectives that oppose it, the strongest first, with the cosine; shares: of each, of
+    all that pulls against the goal (0..1)."""
 
     goal: int
     against: tuple[tuple[Objective, float], ...]
+    shares: tuple[float, ...] = ()
 
 
 def conflicts(pulls: list[Pull], missed: frozenset[int]) -> tuple[Conflict, ...]:
@@ -65,7 +67,9 @@ def conflicts(pulls: list[Pull], missed: frozenset[int]) -> tuple[Conflict, ...]
                 against.append((strength * cosine, other.objective, cosine))
         against.sort(key=lambda item: item[0])
         if against:
-            found.append(Conflict(own.objective.goal, tuple((o, c) for _, o, c in against)))
+            whole = sum(pull for pull, _, _ in against)
+            shares = tuple(pull / whole for pull, _, _ in against)
+            found.append(Conflict(own.objective.goal, tuple((o, c) for _, o, c in against), shares))
     return tuple(found)
 
 
@@ -73,7 +77,12 @@ def told(found: Conflict, goals: tuple[ClinicalGoal, ...]) -> GoalConflict:
     """As the virtual planner and a clinician hear of it: the strongest opponents are named."""
     against = " and ".join(f"{in_words(o)} (cosine {cosine:.2f})" for o, cosine in found.against[:NAMED])
     numbers = dict.fromkeys(o.goal for o, _ in found.against if o.goal >= 0)
-    return GoalConflict(found.goal, tuple(numbers), f"{goals[found.goal]} is missed: it stands against {against}")
+    opponents = tuple(
+        Opponent(str(goals[o.goal]) if o.goal >= 0 else "", in_words(o), cosine, share)
+        for (o, cosine), share in zip(found.against, found.shares, strict=True)
+    )
+    sentence = f"{goals[found.goal]} is missed: it stands against {against}"
+    return GoalConflict(found.goal, tuple(numbers), sentence, opponents)
 
 
 def in_words(objective: Objective) -> str:

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, Plan
-from appliance.contracts.collimation import positions_of, row_boundaries_mm, single_layer
+from appliance.contracts.collimation import followed_deg, positions_of, shapes_of
 from appliance.planning.machine import Machine
 from engines.delivery import (
     AxisLimit,
     BeamTime,
     Complexity,
     MotionLimits,
-    Shapes,
     Trajectory,
     beam_time,
     combined,
@@ -33,13 +32,6 @@ def most_mu_s(beam: Beam, machine: Machine) -> float:
     """Fastest dose rate of a beam, MU/s: the one it states, if the machine reaches it."""
     stated = beam.dose_rate_mu_min or machine.dose_rate.maximum_mu_min
     return min(stated, machine.dose_rate.maximum_mu_min) / SECONDS_A_MINUTE
-
-
-def followed_deg(angles: Vector) -> Vector:
-    """Angles (n,) followed from one to the next by the shorter way, without a jump at 360; steps of half a turn and
-    more cannot be told apart from their rest and are not written by this release."""
-    steps = (np.diff(angles) + HALF_TURN_DEG) % 360.0 - HALF_TURN_DEG
-    return np.concatenate([angles[:1], angles[0] + np.cumsum(steps)])
 
 
 def trajectory(beam: Beam) -> Trajectory:
@@ -124,11 +116,3 @@ def complexity_of(plan: Plan) -> Complexity | None:
             continue
         mu.append(beam.mu)
     return combined(measured, mu) if measured else None
-
-
-def shapes_of(beam: Beam) -> Shapes:
-    """Apertures of a beam with leaves along X (see collimation)."""
-    rows = [single_layer(beam, positions_of(beam, point)) for point in beam.control_points]
-    left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
-    mu = np.array([point.cumulative_mu for point in beam.control_points])
-    return Shapes(mu, left, right, row_boundaries_mm(beam), jaws)

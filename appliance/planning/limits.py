@@ -41,6 +41,11 @@ def check_plan(plan: Plan, machine: str = "millennium120") -> PlanFacts:
     )
 
 
+def is_whole(beam: Beam, machine: Machine) -> bool:
+    """Whether a beam is a path that times can be given for: all numbers there, leaves that fit."""
+    return not _broken(beam, machine)
+
+
 def _finite(seconds: float) -> float:
     """A time that no machine reaches is stated as 0; why stands in the violations."""
     return seconds if np.isfinite(seconds) else 0.0

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from appliance.errors import ModelError
-from appliance.planning.machine_parts import Axis, DoseRate, Gantry, JawRange, Mlc, Part
+from appliance.planning.machine_parts import Axis, Clearance, DoseRate, Gantry, JawRange, Mlc, Part
 
 MACHINES = Path(__file__).resolve().parents[2] / "models" / "machines"
 UNCONFIRMED = "unconfirmed"
@@ -25,7 +25,7 @@ Technique = Literal["step_and_shoot", "sliding_window", "vmat"]
 class Machine(Part):
     """One treatment machine with one beam quality. techniques: what it delivers. sources: for each figure, by its
     dotted key or its section, where it comes from; a file with a figure without source, or a source without figure, is
-    refused."""
+    refused. clearance: None where nobody has measured the gantry; collisions are then not looked for, which is told."""
 
     format: Literal["couchside-machine-1"]
     name: str = Field(min_length=1)
@@ -41,6 +41,7 @@ class Machine(Part):
     collimator: Axis
     couch: Axis
     dose_rate: DoseRate
+    clearance: Clearance | None = None
     sources: dict[str, str]
 
     @model_validator(mode="after")
@@ -67,6 +68,8 @@ class Machine(Part):
             if key in LABELS:
                 continue
             value = getattr(self, key)
+            if value is None:
+                continue
             if not isinstance(value, Part):
                 yield key, value
                 continue

@@ -201,3 +201,26 @@ class DoseRate(Part):
         if self.meterset_resolution_mu > max(self.minimum_segment_mu, 1.0):
             raise ValueError("dose_rate.meterset_resolution_mu is coarser than the smallest segment")
         return self
+
+
+class Clearance(Part):
+    """Solids that stand for what turns around the patient, and for the couch top. shape 'head': a cylinder of radius_mm
+    around the beam axis, its face at face_mm from the isocentre, covers and accessory holder included; 'bore': a
+    cylinder of radius_mm around the axis of the gantry, without face_mm. patient_margin_mm, couch_margin_mm: distances
+    below which a plan is told to be too near."""
+
+    shape: Literal["head", "bore"]
+    radius_mm: float = Field(gt=0)
+    face_mm: float | None = Field(default=None, gt=0)
+    couch_width_mm: float = Field(gt=0)
+    couch_thickness_mm: float = Field(gt=0)
+    patient_margin_mm: float = Field(ge=0)
+    couch_margin_mm: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Clearance:
+        if (self.shape == "head") != (self.face_mm is not None):
+            raise ValueError("clearance.face_mm is given for a head, and only for a head")
+        if self.shape == "bore" and self.couch_width_mm / 2 >= self.radius_mm:
+            raise ValueError("clearance.couch_width_mm does not fit into the bore")
+        return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind, Objective, ObjectiveKind
+from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, Metric, MetricKind, Objective, ObjectiveKind
 from appliance.contracts.objectives import Objectives
 from appliance.errors import PlanningError
 from appliance.planning.regions import region
@@ -54,7 +54,7 @@ def initial_objectives(case: Case, goal_set: GoalSet) -> Objectives:
     body = case.external.tg263
     objectives.append(Objective(body, ObjectiveKind.SQUARED_OVERDOSE, hot, HOT_SPOT_WEIGHT, hot_spot=True))
     for number, goal in enumerate(goal_set.goals):
-        objectives += _objectives(_in_percent(goal, case), number)
+        objectives += _objectives(_in_percent(_as_hot_volume(goal, case), case), number)
     return tuple(objectives)
 
 
@@ -69,6 +69,18 @@ def _spared_organs(case: Case, goal_set: GoalSet) -> list[str]:
         if is_organ and goal.unit == "Gy" and goal.limit < lowest and case.structure(goal.structure) is not None:
             names.append(goal.structure)
     return list(dict.fromkeys(names))
+
+
+def _as_hot_volume(goal: ClinicalGoal, case: Case) -> ClinicalGoal:
+    """A CVxGy goal as the VxGy goal that says the same of today's structure: at least 700 cc of 1000 below x Gy are at
+    most 300 cc with x Gy."""
+    voxels = region(case, goal.structure)
+    if goal.metric.kind is not MetricKind.COLD_VOLUME or voxels is None:
+        return goal
+    whole = 100.0 if goal.unit == "%" else voxels.volume_cc(case.image.grid.voxel_volume_cc)
+    opposite = Comparator.AT_MOST if goal.comparator is Comparator.AT_LEAST else Comparator.AT_LEAST
+    hot = Metric(MetricKind.VOLUME_AT_DOSE, goal.metric.argument)
+    return replace(goal, metric=hot, comparator=opposite, limit=max(whole - goal.limit, 0.0))
 
 
 def _in_percent(goal: ClinicalGoal, case: Case) -> ClinicalGoal:

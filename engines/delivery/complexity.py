@@ -47,7 +47,8 @@ class Complexity:
     leaf ends left out (Younge et al., Med Phys 39:7160, 2012, with C1 = 0, C2 = 1). irregularity: PI, MU share times
     perimeter^2 over 4 pi area; area_mm2: PA, mean area; modulation: PM, 1 - mean area over the area of the union (Du et
     al., Med Phys 41:021716, 2014). small_share: SAS for each of SMALL_MM (Crowe et al., Australas Phys Eng Sci Med
-    37:475, 2014)."""
+    37:475, 2014). gap_mm: mean opening of the open pairs, by MU share; an error of the gap changes the dose by about
+    the error over the gap (LoSasso, Chui, Ling, Med Phys 25:1919, 1998)."""
 
     mcs: float
     leaf_travel_mm: float
@@ -57,6 +58,7 @@ class Complexity:
     area_mm2: float
     modulation: float
     small_share: tuple[float, ...]
+    gap_mm: float
 
 
 def complexity(shapes: Shapes) -> Complexity:
@@ -87,6 +89,7 @@ def complexity(shapes: Shapes) -> Complexity:
         area_mm2=float(share @ area),
         modulation=1.0 - float(share @ area) / union,
         small_share=tuple(_small_share(gap, share, width) for width in SMALL_MM),
+        gap_mm=_mean_gap_mm(gap, share),
     )
 
 
@@ -111,6 +114,7 @@ def combined(beams: Sequence[Complexity], mu: Sequence[float]) -> Complexity:
         area_mm2=mean("area_mm2"),
         modulation=mean("modulation"),
         small_share=small,
+        gap_mm=mean("gap_mm"),
     )
 
 
@@ -206,3 +210,11 @@ def _small_share(gap: Vector, share: Vector, width_mm: float) -> float:
     count = is_open.sum(axis=1)
     small = (is_open & (gap < width_mm)).sum(axis=1)
     return float(share @ np.where(count > 0, small / np.maximum(count, 1), 0.0))
+
+
+def _mean_gap_mm(gap: Vector, share: Vector) -> float:
+    """Mean opening of the open pairs, by the monitor units of the apertures that have any."""
+    count = (gap > 0).sum(axis=1)
+    means = gap.sum(axis=1) / np.maximum(count, 1)
+    weight = share * (count > 0)
+    return float(weight @ means / weight.sum())

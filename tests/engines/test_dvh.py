@@ -197,3 +197,52 @@ def test_volume_at_the_dose_of_a_volume_is_within_one_voxel(sample: tuple[Array,
     at_least = volume.volume_at_dose(volume.dose_at_percent(percent))
     assert at_least >= percent / 100 * volume.total - float(weight.max()) - 1e-6
     assert volume.volume_at_dose(float(dose.max())) > 0
+
+
+def by_sorting(dose: Array, weight: Array, volume: float) -> float:
+    """The convention word for word: all voxels sorted from hot to cold, larger weights first, D between the middles."""
+    order = np.lexsort((-weight, -dose))
+    dose, weight = dose[order].astype(np.float64), weight[order].astype(np.float64)
+    return float(np.interp(volume, np.cumsum(weight) - weight / 2, dose))
+
+
+@given(samples, percents)
+def test_bins_give_what_sorting_gives(sample: tuple[Array, Array], percent: float) -> None:
+    dose, weight = sample
+    total = float(weight.sum(dtype=np.float64))
+    expected = by_sorting(dose, weight, percent / 100 * total)
+    assert dose_at_percent(dose, weight, percent) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["spread", "plateau", "hot spot", "nearly nothing", "one dose"])
+def test_bins_give_what_sorting_gives_on_many_voxels(shape: str) -> None:
+    rng = np.random.default_rng(11)
+    dose = {
+        "spread": rng.beta(2, 3, 60_000) * 75,
+        "plateau": np.where(rng.random(60_000) < 0.7, 60.0, rng.normal(55, 3, 60_000)),
+        "hot spot": np.append(rng.normal(50, 0.01, 59_999), 110.0),
+        "nearly nothing": rng.random(60_000) * 1e-33,
+        "one dose": np.full(60_000, 31.4),
+    }[shape].astype(np.float32)
+    weight = np.where(rng.random(60_000) < 0.8, 0.027, rng.random(60_000) * 0.027 + 1e-6).astype(np.float32)
+    volume = DoseVolume.of(dose, weight)
+    for percent in (0, 0.01, 2, 5, 33.3, 50, 95, 98, 99.99, 100):
+        expected = by_sorting(dose, weight, percent / 100 * volume.total)
+        assert volume.dose_at_percent(percent) == pytest.approx(expected, rel=1e-7), percent
+    for level in np.float32([0, 1, 49.99, 50, 55, 60, 60.001, 109, 110, 111]):
+        expected = float(weight[dose >= level].sum(dtype=np.float64))
+        assert volume.volume_at_dose(float(level)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_cold_volume_by_hand() -> None:
+    """1 cc each of 10, 20, 30 and 40 Gy: 2 cc have less than 30 Gy, none less than 10."""
+    volume = DoseVolume.of(DOSE, EQUAL)
+    assert dose_metric("CVGy", 30, volume, unit="cc") == pytest.approx(2)
+    assert dose_metric("CVGy", 30, volume, unit="%") == pytest.approx(50)
+    assert (volume.volume_below_dose(10), volume.volume_below_dose(40.1)) == (0, pytest.approx(4))
+
+
+@given(samples, st.floats(0, 100))
+def test_cold_and_hot_volume_are_the_whole(sample: tuple[Array, Array], level_gy: float) -> None:
+    volume = DoseVolume.of(*sample)
+    assert volume.volume_at_dose(level_gy) + volume.volume_below_dose(level_gy) == pytest.approx(volume.total)

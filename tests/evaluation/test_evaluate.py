@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.contracts import Evaluation, Plan, PlanFacts, PredictedDose
+from appliance.contracts import (
+    Comparison,
+    Evaluation,
+    Opponent,
+    Plan,
+    PlanFacts,
+    PredictedDose,
+    PredictedJudgement,
+    TradeOff,
+)
 from appliance.errors import EvaluationError, RefusedGoals
 from appliance.evaluation import evaluate, goal_set_for_site, scorecard
 from engines.grid import Grid
@@ -121,10 +130,21 @@ def test_another_grid_is_resampled_and_that_is_said(make_case, make_dose, facts)
     assert any("resampled trilinearly from its own grid (4 × 4 × 4 mm)" in note for note in evaluation.notes)
 
 
-def test_a_grid_that_misses_a_structure_is_refused_by_name(make_case, make_dose, facts) -> None:
+def test_a_grid_that_misses_an_organ_leaves_a_finding_and_the_other_goals(make_case, make_dose, facts) -> None:
     crop = GRID.cropped((3, 2, 3), (8, 7, 7))
-    with pytest.raises(EvaluationError, match=r"does not cover Core \(50.0 % of it lies outside\)"):
-        evaluate(make_case("PTV", "Core"), goal_set_for_site("c-shape"), make_dose(wedge()[3:8, 2:7, 3:7], crop), facts)
+    evaluation = evaluate(
+        make_case("PTV", "Core"), goal_set_for_site("c-shape"), make_dose(wedge()[3:8, 2:7, 3:7], crop), facts
+    )
+    assert [goal.structure for goal in evaluation.goals] == ["PTV", "PTV"]
+    (finding,) = evaluation.findings
+    assert (finding.id, finding.warns) == ("goals.dose-not-covering", True)
+    assert "the dose grid does not cover Core (50.0 % of it lies outside)" in finding.evidence
+
+
+def test_a_grid_that_misses_a_target_is_refused_by_name(make_case, make_dose, facts) -> None:
+    crop = GRID.cropped((5, 2, 3), (8, 9, 7))
+    with pytest.raises(EvaluationError, match=r"does not cover PTV \(50.0 % of it lies outside\)"):
+        evaluate(make_case("PTV", "Core"), goal_set_for_site("c-shape"), make_dose(wedge()[5:8, 2:9, 3:7], crop), facts)
 
 
 def test_an_organ_without_a_goal_is_only_left_out(make_case, make_dose, facts) -> None:
@@ -183,6 +203,10 @@ def test_goals_left_out_are_noted(make_case, make_dose, facts) -> None:
     evaluation = evaluate(case, goal_set_for_site("prostate"), make_dose(), facts)
     assert {goal.structure for goal in evaluation.goals} == {"PTV", "Rectum"}
     assert "Left out, because the case has no such structure: Bladder D30% <= 70 Gy" in evaluation.notes
+    found = [(finding.id, finding.evidence.split(" is not judged")[0]) for finding in evaluation.findings]
+    assert ("goals.structure-missing", "Bladder D30% <= 70 Gy") in found
+    assert all(finding.warns for finding in evaluation.findings)
+    assert len(evaluation.goals) + len(evaluation.findings) == len(goal_set_for_site("prostate").goals)
 
 
 def test_scorecard_is_plain_json_and_bound_to_the_evaluation(make_case, make_dose, facts) -> None:
@@ -201,8 +225,18 @@ def test_scorecard_is_plain_json_and_bound_to_the_evaluation(make_case, make_dos
         "priority": 1,
         "source": "",
         "approximate": True,
+        "grade": "pass",
+        "variation": None,
+        "score": 10.0,
+        "max_score": 10.0,
+        "endpoint": "",
+        "doi": "",
+        "passage": "",
     }
     assert (card["goals_met"], card["goals_total"]) == (1, 3)
+    assert (card["goals_variation"], card["goals_failed"]) == (0, 2)
+    assert card["score"] == pytest.approx(sum(goal["score"] for goal in card["goals"]))
+    assert card["max_score"] == sum(goal["max_score"] for goal in card["goals"])
     assert card["plan"]["mu"] == 500.0
     assert card["plan"]["deliverable"] is True
     # C-shape: 50 Gy; 500 MU in each fraction
@@ -217,8 +251,18 @@ def test_scorecard_is_plain_json_and_bound_to_the_evaluation(make_case, make_dos
 def test_every_key_of_the_scorecard_is_documented(make_case, make_dose, facts) -> None:
     text = (Path(__file__).parents[2] / "docs" / "interfaces.md").read_text("utf-8")
     section = text[text.index("## scorecard.json") :].split("\n## ", 2)[0]
-    card = scorecard(evaluate(make_case("PTV", "Core"), goal_set_for_site("c-shape"), make_dose(wedge()), facts))
-    keys = {*card, *card["goals"][0], *card["targets"][0], *card["plan"], *card["digests"]}
+    case = make_case("PTV", "Rectum")
+    evaluation = evaluate(case, goal_set_for_site("prostate"), make_dose(wedge()), facts)
+    trade_off = TradeOff("PTV", "D95%", ">=", 50.0, "Gy", (Opponent("", "hot spots", -0.5, 1.0),), True, "said")
+    compared = Comparison.of(evaluation, evaluation, PredictedJudgement(evaluation.goals, "network"))
+    card = scorecard(replace(evaluation, trade_offs=(trade_off,), comparison=compared))
+    keys = {*card, *card["goals"][0], *card["targets"][0], *card["plan"], *card["digests"], *card["findings"][0]}
+    keys |= {*card["trade_offs"][0], *card["trade_offs"][0]["against"][0], *card["comparison"]}
+    keys |= {
+        *card["comparison"]["goals"][0],
+        *card["comparison"]["goals"][0]["adapted"],
+        *card["comparison"]["adapted"],
+    }
     assert {key for key in keys if f"`{key}`" not in section} == set()
 
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from appliance.contracts import CalculatedDose, GoalConflict, Objective, ObjectiveKind, Objectives, Plan, PlanningState
+from appliance.contracts import (
+    CalculatedDose,
+    GoalConflict,
+    Objective,
+    ObjectiveKind,
+    Objectives,
+    Opponent,
+    Plan,
+    PlanningState,
+    TradeOff,
+)
 from appliance.errors import SessionStopped
 from appliance.execution import plan_case
 from appliance.execution.sparing import SPARING_ROUNDS
@@ -68,7 +78,10 @@ class ScriptedTps:
         self.calls.append("conflicts")
         if self._state().goal_values[0] >= 20.0:
             return ()
-        return (GoalConflict(0, self.opponents, "PTV D95% >= 20 is missed: it stands against mean dose of Core"),)
+        told = "PTV D95% >= 20 is missed: it stands against mean dose of Core"
+        return (
+            GoalConflict(0, self.opponents, told, (Opponent("Core Mean <= 10 Gy", "mean dose of Core", -0.9, 1.0),)),
+        )
 
     def remember(self) -> Callable[[], PlanningState]:
         kept = self.round, self.factor
@@ -220,3 +233,18 @@ def test_without_a_goal_of_an_organ_there_is_nothing_to_spare():
     tps._state = lambda: PlanningState((20.5,), 1.0, 21.5, 1, "scripted")
     plan_case(tps, only)
     assert tps.calls.count("refine") == 0
+
+
+def test_what_a_missed_goal_gives_way_to_is_handed_on():
+    told: list[TradeOff] = []
+    plan_case(ScriptedTps((COLD,)), GOALS, trade_off=told.append)
+    (found,) = told
+    assert (found.structure, found.metric, found.comparator, found.limit) == ("PTV", "D95%", ">=", 20.0)
+    assert [(o.goal, o.strength) for o in found.against] == [("Core Mean <= 10 Gy", 1.0)]
+    assert not found.given_up
+
+
+def test_where_all_goals_are_met_nothing_is_traded():
+    told: list[TradeOff] = []
+    plan_case(ScriptedTps((GOOD,)), GOALS, trade_off=told.append)
+    assert told == []

@@ -23,21 +23,30 @@ from appliance.contracts import (
     ControlPoint,
     DvhCurve,
     Evaluation,
+    Finding,
     GoalResult,
     GoalSet,
+    Grade,
     Identity,
     Image,
     Jaws,
     Metric,
+    Opponent,
+    Outcome,
     Plan,
     PlanFacts,
+    PredictedJudgement,
+    Severity,
     SourceObject,
     Structure,
     StructureKind,
     TargetIndices,
+    TradeOff,
 )
 from appliance.errors import ExportError
 from appliance.export.report import write_report
+from appliance.export.report_comparison import compared, findings, trade_offs
+from appliance.export.report_dvh import dvh_section
 from appliance.export.report_html import value_beside_limit
 from engines.grid import Grid, VoxelSet
 
@@ -116,9 +125,15 @@ def made_evaluation(dose: CalculatedDose) -> Evaluation:
     source = "Report <119>"
     return Evaluation(
         goals=(
-            GoalResult("PTV", "D95%", ">=", 50.0, "Gy", 49.998, False, 1, source, True),
-            GoalResult("PTV", "V50Gy", ">=", 95.0, "%", 97.25, True, 1, source),
-            GoalResult(HOSTILE, "Mean", "<=", 25.0, "Gy", 21.5, True, 2, "Another"),
+            GoalResult("PTV", "V50Gy", ">=", 95.0, "%", 97.25, True, 1, source, False, Grade.PASS, None, 10.0, 10.0),
+            GoalResult(
+                "PTV", "D95%", ">=", 50.0, "Gy", 49.998, False, 1, source, True, Grade.VARIATION, 48.0, 9.9, 10.0
+            ),
+            GoalResult(
+                *(HOSTILE, "Mean", "<=", 25.0, "Gy", 26.5, False, 2, "Another", False, Grade.FAIL, None, 1.6, 5.0),
+                endpoint="dry <mouth>",
+                doi="10.1000/1",
+            ),
         ),
         dvh=tuple(
             DvhCurve(name, volume_cc, 30.0, 0.0, 60.0, (0.0, 30.0, 60.0, 60.1), (100.0, 50.0, 1.0, 0.0))
@@ -169,7 +184,8 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     plan = made_plan()
     dose = made_dose(plan)
     evaluation = made_evaluation(dose)
-    worse = replace(evaluation, goals=(replace(evaluation.goals[0], value=41.234), *evaluation.goals[1:2]))
+    cold = replace(evaluation.goals[1], value=41.234, grade=Grade.FAIL, score=0.0)
+    worse = replace(evaluation, goals=(evaluation.goals[0], cold))
     write_report(made_case(), made_goals(), plan, dose, evaluation, TIMELINE, path, scheduled=worse)
     return path.read_text("utf-8")
 
@@ -222,21 +238,82 @@ def test_goals_table(html: str) -> None:
         "Goal",
         "This plan",
         "Result",
-        "Scheduled plan today",
-        "Result",
+        "Score",
         "Priority",
+        "Protects from",
         "Source",
     ]
+    tolerable = "△ acceptable variation"
     assert goals[1:] == [
-        ["PTV", "D95% ≥ 50 Gy ≈", "49.998 Gy", "✗ not met", "41.23 Gy", "✗ not met", "1", "1"],
-        ["PTV", "V50Gy ≥ 95 %", "97.2 %", "✓ met", "97.2 %", "✓ met", "1", "1"],
-        [HOSTILE, "Mean ≤ 25 Gy", "21.50 Gy", "✓ met", "not judged", "–", "2", "2"],
+        [HOSTILE, "Mean ≤ 25 Gy", "26.50 Gy", "✗ fail", "1.6 of 5", "2", "dry <mouth>", "1"],
+        ["PTV", "D95% ≥ 50 Gy (tolerable ≥ 48) ≈", "49.998 Gy", tolerable, "9.9 of 10", "1", "–", "2"],
+        ["PTV", "V50Gy ≥ 95 %", "97.2 %", "✓ pass", "10.0 of 10", "1", "–", "2"],
     ]
+    assert "Another, doi:10.1000/1" in html
+    assert "Score of the plan: 21.5 of 25." in html
+
+
+def test_score_bars_are_as_long_as_their_share(html: str) -> None:
+    bars = svgs(html, 'class="score"')
+    lengths = [float(bar.findall("rect")[1].get("width")) / float(bar.findall("rect")[0].get("width")) for bar in bars]
+    assert lengths == pytest.approx([1.6 / 5, 9.9 / 10, 1.0], abs=0.001)
+    assert bars[0].get("aria-label") == "score 1.6 of 5"
+
+
+def test_the_scheduled_plan_stands_beside_with_the_difference(html: str) -> None:
+    rows = Page(html).tables[2]
+    assert rows[0][4:] == ["Scheduled plan today", "Result", "Score, this plan less that"]
+    tolerable = "△ acceptable variation"
+    assert rows[1:] == [
+        [HOSTILE, "Mean ≤ 25 Gy", "26.50 Gy", "✗ fail", "not judged", "–", "–"],
+        ["PTV", "D95% ≥ 50 Gy", "49.998 Gy", tolerable, "41.23 Gy", "✗ fail", "+9.9"],
+        ["PTV", "V50Gy ≥ 95 %", "97.2 %", "✓ pass", "97.2 %", "✓ pass", "±0.0"],
+    ]
+    assert "score 10.0 of 20, 1 pass, 0 acceptable variation, 1 fail; difference on the goals of both +9.9." in html
+
+
+def test_a_prediction_is_shown_as_what_it_is() -> None:
+    evaluation = made_evaluation(made_dose(made_plan()))
+    evaluation = replace(evaluation, predicted=PredictedJudgement(evaluation.goals[:1], "net <1>"))
+    shown = compared(evaluation, None)
+    assert "Predicted, no plan" in shown
+    assert "network net &lt;1&gt; (predicted, not calculated: guides planning, never for approval)" in shown
+
+
+def test_findings_and_trade_offs_are_named_in_words() -> None:
+    found = Finding("goals.structure-missing", "A <b> is missing", Severity.WARN, Outcome.FOUND, "x >= 5 & y", "who")
+    shown = findings((replace(found, severity=Severity.INFO, title="Later"), found))
+    assert shown.index("△ look") < shown.index("Later")
+    assert "A &lt;b&gt; is missing" in shown and "x ≥ 5 &amp; y" in shown and "goals.structure-missing; who" in shown
+    against = (
+        Opponent("Core-1 Mean <= 10 Gy", "mean dose of Core-1", -0.912, 0.75),
+        Opponent("", "hot spots", -0.5, 0.25),
+    )
+    shown = trade_offs((TradeOff("PTV", "D95%", ">=", 50.0, "Gy", against, True),))
+    assert (
+        "<b>PTV D95% ≥ 50 Gy</b> was given up for mean dose of Core-1 (Core-1 Mean ≤ 10 Gy): 75 % of the pull" in shown
+    )
+    assert "cosine −0.91; hot spots: 25 % of the pull, cosine −0.50" in shown
+    assert findings(()) == trade_offs(()) == ""
+
+
+def test_the_mark_of_a_cold_volume_lies_where_its_hot_rest_lies() -> None:
+    """At least 70 % below 30 Gy and at most 30 % with 30 Gy are one point of the plane, seen from the same side."""
+    evaluation = made_evaluation(made_dose(made_plan()))
+    goal = replace(evaluation.goals[2], unit="%")
+    hot = replace(goal, metric="V30Gy", comparator="<=", limit=30.0)
+    cold = replace(goal, metric="CV30Gy", comparator=">=", limit=70.0)
+    marks = [
+        re.findall(r'<path d="(M[^"]*Z)"', dvh_section(made_case(), replace(evaluation, goals=(one,)), None))
+        for one in (hot, cold)
+    ]
+    assert marks[0] == marks[1] and len(marks[0]) == 1
 
 
 def test_notes_and_figures_at_a_glance(html: str) -> None:
     assert "<li>Chosen ≥ known</li>" in html
-    assert "2 of 3" in html
+    assert "1 of 3" in html
+    assert "clinical goals met, 1 more within acceptable variation; score 21.5 of 25" in html
     assert "hottest 0.1 cc, 109.0 % of 50 Gy (wanted ≤ 110 %)" in html
     assert "Deliverable" in html
     assert "12.5 s" in html
@@ -329,7 +406,7 @@ def test_aperture_shows_the_opening_between_leaves_and_jaws(html: str) -> None:
 
 
 def test_machine_table(html: str) -> None:
-    beams = Page(html).tables[3]
+    beams = Page(html).tables[4]
     assert "301 MU per Gy" in html and "modulation complexity score 0.437" in html
     assert beams[1] == [
         "1. G040",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from appliance.config import PlanningConfig
 from appliance.contracts import Objective, ObjectiveKind
@@ -33,6 +34,7 @@ def test_the_strongest_opponent_is_named_first():
     assert found.goal == 0
     assert [o for o, _ in found.against] == [LUNG, CORE]
     np.testing.assert_allclose([c for _, c in found.against], [-np.sqrt(0.5), -1.0])
+    np.testing.assert_allclose(found.shares, [3 / 4, 1 / 4])
 
 
 def test_met_goals_allies_and_feeble_opponents_are_not_named():
@@ -60,3 +62,6 @@ def test_two_goals_on_one_organ_and_its_neighbour_cannot_both_hold():
     found = tps.conflicts(objectives)
     assert any(f.sentence.startswith("Core Mean") and "coverage of PTV" in f.sentence for f in found), found
     assert all(0 in f.goals for f in found if f.goal == 1)
+    (core,) = [f for f in found if f.goal == 1]
+    assert "PTV D95% >= 19.8 Gy" in {opponent.goal for opponent in core.opponents}
+    assert sum(opponent.strength for opponent in core.opponents) == pytest.approx(1)

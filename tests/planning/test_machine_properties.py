@@ -61,7 +61,14 @@ def places(value, path=()):
 NUMBERS = [(name, path) for name, content in CONTENT.items() for path in places(content)]
 SIZES = [p for p in NUMBERS if isinstance(p[1][-1], str) and p[1][-1] not in ("from_mm", "position_min_mm")]
 RANGES = [(name, path[:-1]) for name, path in NUMBERS if path[-1] == 0 and not path[-2].endswith("_blocks")]
-MAY_BE_ZERO = {"minimum_gap_mm", "minimum_opening_mm", "minimum_mu_min", "minimum_segment_mu"}
+MAY_BE_ZERO = {
+    "minimum_gap_mm",
+    "minimum_opening_mm",
+    "minimum_mu_min",
+    "minimum_segment_mu",
+    "patient_margin_mm",
+    "couch_margin_mm",
+}
 
 
 def altered(name, path, value):

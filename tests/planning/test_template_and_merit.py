@@ -45,6 +45,8 @@ def of_goal(case, one) -> Objective:
         (goal("PTV", "D10%", "<=", 22.0), K.DVH_MAX),
         (goal("Core", "V10Gy", "<=", 30.0, unit="%"), K.DVH_MAX),
         (goal("Core", "V10Gy", "<=", 2.0, unit="cc"), K.DVH_MAX),
+        (goal("Core", "CV10Gy", ">=", 70.0, unit="%"), K.DVH_MAX),
+        (goal("Core", "CV10Gy", ">=", 2.0, unit="cc"), K.DVH_MAX),
         (goal("Core", "Mean", "<=", 8.0), K.MEAN_DOSE),
         (goal("Core", "D0.1cc", "<=", 15.0), K.SQUARED_OVERDOSE),
         (goal("Core", "Max", "<=", 15.0), K.SQUARED_OVERDOSE),
@@ -58,7 +60,7 @@ def test_each_kind_of_goal_becomes_its_objective_on_its_structure(case, one, kin
     assert made.weight > 0
     # A goal's objective asks for a little more than the goal, never for less.
     level = one.limit if one.unit == "Gy" else one.metric.argument
-    if one.comparator == "<=":
+    if one.caps_dose:
         assert 0.8 * level < made.dose_gy <= level
     else:
         assert level <= made.dose_gy < 1.2 * level
@@ -158,3 +160,21 @@ def test_goal_values_are_in_the_goals_units_and_nan_where_absent(case):
     volume_cc = case.structure("Core").voxels.volume_cc(grid.voxel_volume_cc)
     assert values[:4] == pytest.approx((12.5, 12.5, 100.0, volume_cc))
     assert np.isnan(values[4])
+
+
+def test_a_volume_that_must_stay_cold_asks_for_the_same_as_its_hot_rest(case):
+    """At least 70 % below 10 Gy is at most 30 % with 10 Gy; in cc the same of today's volume."""
+    hot = of_goal(case, goal("Core", "V10Gy", "<=", 30.0, unit="%"))
+    assert of_goal(case, goal("Core", "CV10Gy", ">=", 70.0, unit="%")) == hot
+    volume_cc = case.structure("Core").voxels.volume_cc(case.image.grid.voxel_volume_cc)
+    in_cc = of_goal(case, goal("Core", "CV10Gy", ">=", 0.7 * volume_cc, unit="cc"))
+    assert in_cc.volume_percent == pytest.approx(hot.volume_percent)
+    too_much = of_goal(case, goal("Core", "CV10Gy", ">=", 2 * volume_cc, unit="cc"))
+    assert too_much.volume_percent == 0
+
+
+def test_hot_and_cold_volume_of_the_samples_add_up(case, samples):
+    regions = Regions(case, samples)
+    goals = (goal("Core", "V10Gy", "<=", 30.0, unit="%"), goal("Core", "CV10Gy", ">=", 70.0, unit="%"))
+    dose_gy = np.linspace(0, 20, samples.index.size, dtype=np.float32)
+    assert sum(goal_values(goals, regions, dose_gy)) == pytest.approx(100)

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from appliance.audit import verify
-from appliance.contracts import ExportSet, Planned
+from appliance.contracts import RECORD_FILES, ExportSet, Opponent, Planned, TradeOff
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -62,6 +62,7 @@ def test_the_flow_leaves_every_artefact_with_its_hash_in_the_log(desk: Desk) -> 
         "received.json",
         "goals.toml",
         "plan.json",
+        "trade-offs.json",
         "dose.npz",
         "evaluation.json",
         "scorecard.json",
@@ -207,13 +208,15 @@ def test_an_approval_holds_after_a_restart_and_the_same_files_are_sent_again(des
     session.run()
     assert session.state is State.APPROVED
     assert "does not answer" in str(session.standing.facts["why"])
-    before = {path.name: path.read_bytes() for path in (session.files.folder / "export").iterdir()}
+    before = {path.name: path.read_bytes() for path in session.files.export_set().files}
+    beside = {path.name for path in (session.files.folder / "export").iterdir()} - set(before)
     again = desk.reopen()
     again.retry("uid 0")
     again.run()
     assert again.state is State.EXPORTED
     assert "why" not in again.standing.facts
     assert {path.name: path.read_bytes() for path in desk.sent[0]} == before
+    assert beside == set(RECORD_FILES)
 
 
 def test_a_wrong_passphrase_is_refused_and_recorded(desk: Desk) -> None:
@@ -353,3 +356,13 @@ def test_nothing_outside_the_session_folder_is_written(desk: Desk, tmp_path: Pat
         "sessions",
         "identities",
     }
+
+
+def test_what_gave_way_for_what_is_on_the_scorecard(desk: Desk) -> None:
+    """An empty file replaces what an earlier try said."""
+    found = TradeOff("PTV", "D95%", ">=", 50.0, "Gy", (Opponent("", "hot spots", -0.5, 1.0),), True, "said")
+    session = reviewed(desk, plan=lambda *given: replace(open_field(*given), trade_offs=(found,)))
+    assert session.files.evaluation().trade_offs == (found,)
+    card = json.loads(session.files.load("scorecard.json"))
+    assert card["trade_offs"][0]["against"] == [{"goal": "", "words": "hot spots", "cosine": -0.5, "strength": 1.0}]
+    assert session.files.save_trade_offs(()).keys() == {"trade-offs.json"}

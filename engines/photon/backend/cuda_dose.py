@@ -140,6 +140,17 @@ class CudaDoseOperator:
         """Device time of one forward and one adjoint without transfers, for benchmarks."""
         return self._device.run(lambda: self._device.seconds_of((*self._forward, *self._adjoint)))
 
+    def seconds_by_kernel(self) -> dict[str, float]:
+        """The same, a kernel at a time (of both directions together): where a gradient's time goes."""
+
+        def work() -> dict[str, float]:
+            told: dict[str, float] = {}
+            for launch in (*self._forward, *self._adjoint):
+                told[launch.kernel] = told.get(launch.kernel, 0.0) + self._device.seconds_of((launch,))
+            return told
+
+        return self._device.run(work)
+
 
 def bytes_needed(raster: Raster, beams: int, n: int) -> int:
     """Device memory of a CudaDoseOperator, without density."""

@@ -1,0 +1,66 @@
+"""Goals that cannot be judged as they are written, each as a finding of its own: none is silently lost."""
+
+from __future__ import annotations
+
+from appliance.contracts import ClinicalGoal, Finding, MetricKind, Outcome, Severity
+
+FRAME = "AAPM TG-263 and the goal set: every goal is judged, or it is said why not"
+
+
+def missing(goal: ClinicalGoal) -> Finding:
+    """An absent organ is to be looked at. An absent planning target volume is a dose level that this patient does not
+    have (a required one is refused before), and said for the record."""
+    optional = goal.structure.upper().startswith("PTV")
+    return _finding(
+        "goals.structure-missing",
+        "A goal's structure is missing",
+        f"{goal} is not judged: the case has no structure {goal.structure} with a volume on today's image; contour it "
+        "or confirm that the goal does not apply",
+        goal,
+        Severity.INFO if optional else Severity.WARN,
+    )
+
+
+def not_covered(goal: ClinicalGoal, why: str) -> Finding:
+    return _finding(
+        "goals.dose-not-covering", "The dose grid leaves out a goal's structure", f"{goal} is not judged: {why}", goal
+    )
+
+
+def not_computable(goal: ClinicalGoal, volume_cc: float) -> Finding:
+    return _finding(
+        "goals.metric-not-computable",
+        "A goal's metric has no meaning here",
+        f"{goal} is not judged: {goal.structure} has only {volume_cc:.2f} cc, so there is no dose to "
+        f"{goal.metric.argument:g} cc of it; check its contours and the goal",
+        goal,
+    )
+
+
+def out_of_reach(goal: ClinicalGoal, volume_cc: float) -> Finding | None:
+    """A lower limit in cc on a structure that is smaller: judged, and failed by any plan."""
+    kinds = (MetricKind.VOLUME_AT_DOSE, MetricKind.COLD_VOLUME)
+    if goal.unit != "cc" or goal.metric.kind not in kinds or goal.comparator.value != ">=" or goal.limit <= volume_cc:
+        return None
+    return _finding(
+        "goals.limit-beyond-structure",
+        "A goal asks for more volume than the structure has",
+        f"{goal} fails with any plan: {goal.structure} has {volume_cc:.1f} cc on today's image; check whether all of "
+        "the organ is contoured",
+        goal,
+    )
+
+
+def contradiction(one: ClinicalGoal, other: ClinicalGoal) -> Finding:
+    return _finding(
+        "goals.contradictory",
+        "Two goals contradict each other",
+        f"no dose meets both {one} and {other}; correct the goal set",
+        one,
+    )
+
+
+def _finding(
+    identifier: str, title: str, evidence: str, goal: ClinicalGoal, severity: Severity = Severity.WARN
+) -> Finding:
+    return Finding(identifier, title, severity, Outcome.FOUND, evidence, goal.source or FRAME)

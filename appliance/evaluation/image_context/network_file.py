@@ -1,0 +1,215 @@
+"""The TOML file beside a network: what its tensors mean, and which weights exactly are meant.
+
+A network without such a file, with other weights than the file names, or with a label that is no known structure name
+is refused: what it would say could not be trusted or compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from appliance.errors import ModelError
+from engines.errors import EngineError
+from engines.segmentation import Intensity, Network, NetworkSpec, open_network
+
+DICE_LEAST, DISTANCE_MOST_MM = 0.7, 10.0
+"""Author's choice: coarse errors, such as an organ drawn at another level, miss both by far."""
+Triple = tuple[float, float, float]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+
+class _Input(_Table):
+    name: str = ""
+    layout: Literal["NCDHW"]
+    orientation: str
+    modality: Literal["CT", "MR"]
+    spacing_mm: Triple
+    patch: tuple[int, int, int]
+    image_spacing_mm: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _a_range(self) -> _Input:
+        if not 0 < self.image_spacing_mm[0] <= self.image_spacing_mm[1]:
+            raise ValueError("image_spacing_mm must be [smallest, largest]")
+        return self
+
+
+class _Intensity(_Table):
+    """ct and range need percentiles or limits; a scheme with a number that it does not use is refused."""
+
+    scheme: Literal["ct", "range", "zscore", "none"]
+    percentile_00_5: float | None = None
+    percentile_99_5: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> _Intensity:
+        needed = {"ct": ("percentile_00_5", "percentile_99_5", "mean", "std"), "range": ("low", "high")}
+        stated = {name for name in type(self).model_fields if name != "scheme" and getattr(self, name) is not None}
+        if stated != set(needed.get(self.scheme, ())):
+            wanted = ", ".join(needed.get(self.scheme, ())) or "no number"
+            raise ValueError(f"scheme '{self.scheme}' needs {wanted}, and nothing else")
+        return self
+
+    def intensity(self) -> Intensity:
+        low = self.percentile_00_5 if self.scheme == "ct" else self.low
+        high = self.percentile_99_5 if self.scheme == "ct" else self.high
+        return Intensity(
+            self.scheme,
+            0.0 if low is None else low,
+            1.0 if high is None else high,
+            0.0 if self.mean is None else self.mean,
+            1.0 if self.std is None else self.std,
+        )
+
+
+class _Output(_Table):
+    name: str = ""
+    kind: Literal["softmax", "sigmoid"]
+    values: Literal["logits", "probabilities"]
+
+
+class _Tiling(_Table):
+    overlap: float = 0.5
+    sigma: float = 0.125
+    mirror_axes: tuple[int, ...] = ()
+
+
+class _Agreement(_Table):
+    dice_least: float = Field(default=DICE_LEAST, ge=0, le=1)
+    distance_most_mm: float = Field(default=DISTANCE_MOST_MM, gt=0)
+
+
+class _Label(_Table):
+    """partial: contours of it may end anywhere along z (spinal cord, oesophagus)."""
+
+    channel: int = Field(ge=0)
+    name: str = Field(min_length=1)
+    partial: bool = False
+
+
+class _File(_Table):
+    format: Literal["couchside-segmentation-1"]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = Field(min_length=3)
+    model: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    source: str = Field(min_length=3)
+    licence: str = Field(min_length=2)
+    trained_on: str = Field(min_length=3)
+    input: _Input
+    intensity: _Intensity
+    output: _Output
+    tiling: _Tiling = _Tiling()
+    agreement: _Agreement = _Agreement()
+    label: tuple[_Label, ...] = Field(min_length=1)
+
+    def spec(self) -> NetworkSpec:
+        return NetworkSpec(
+            orientation=self.input.orientation,
+            spacing_mm=self.input.spacing_mm,
+            patch=self.input.patch,
+            intensity=self.intensity.intensity(),
+            kind=self.output.kind,
+            values=self.output.values,
+            labels=tuple((label.channel, label.name) for label in self.label),
+            overlap=self.tiling.overlap,
+            sigma=self.tiling.sigma,
+            mirror_axes=self.tiling.mirror_axes,
+            input_name=self.input.name,
+            output_name=self.output.name,
+        )
+
+
+@dataclass(frozen=True)
+class SegmentationNetwork:
+    """A network whose file was read and whose weights are those it names. image_spacing_mm: smallest and largest
+    spacing of an image along any axis. partial: labels whose contours may end anywhere along z."""
+
+    name: str
+    title: str
+    weights: Path
+    sha256: str
+    modality: str
+    image_spacing_mm: tuple[float, float]
+    spec: NetworkSpec
+    partial: frozenset[str]
+    dice_least: float
+    distance_most_mm: float
+
+    def open(self, *, threads: int = 0) -> Network:
+        """Raises ModelError where the weights were altered since, or break the contract."""
+        content = _weights(self.weights, self.sha256)
+        try:
+            return open_network(content, self.spec, threads=threads)
+        except EngineError as error:
+            raise ModelError(f"segmentation network {self.name}: {error}") from error
+
+
+def load_network(path: Path, known: Collection[str]) -> SegmentationNetwork:
+    """The network that a TOML file describes; its weights lie beside it. known: structure names that labels may have
+    (TG-263). Raises ModelError naming the file, the key and what is wrong."""
+    try:
+        file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+        spec = file.spec()
+    except OSError as error:
+        raise ModelError(f"segmentation file {path.name} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"segmentation file {path.name} is not valid TOML ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
+        raise ModelError(
+            f"segmentation file {path.name}, {key}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
+    except EngineError as error:
+        raise ModelError(f"segmentation file {path.name}: {error}") from error
+    names = [label.name for label in file.label]
+    if unknown := sorted(set(names) - set(known)):
+        raise ModelError(
+            f"segmentation file {path.name}: {', '.join(unknown)} is no structure name of TG-263 that is known"
+        )
+    if len(set(names)) != len(names):
+        raise ModelError(f"segmentation file {path.name}: two labels have one name")
+    weights = path.parent / file.model
+    _weights(weights, file.sha256)
+    return SegmentationNetwork(
+        name=file.name,
+        title=file.title,
+        weights=weights,
+        sha256=file.sha256,
+        modality=file.input.modality,
+        image_spacing_mm=file.input.image_spacing_mm,
+        spec=spec,
+        partial=frozenset(label.name for label in file.label if label.partial),
+        dice_least=file.agreement.dice_least,
+        distance_most_mm=file.agreement.distance_most_mm,
+    )
+
+
+def _weights(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the weights {path.name} of a segmentation network cannot be read ({error.strerror})"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(
+            f"the weights {path.name} of a segmentation network are not those its file names (SHA-256 differs); "
+            "get the network again"
+        )
+    return content

@@ -1,0 +1,74 @@
+"""Notes and an earlier course laid beside a patient reach the session that is assembled next, as its own copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from appliance.audit import AuditLog
+from appliance.contracts import Attachments
+from appliance.errors import ArtefactAltered, NodeError, RefusedObject
+from appliance.node import Node, ask
+
+from .conftest import House
+
+
+def patient_id_of(house: House) -> str:
+    return str(pydicom.dcmread(house.small.files[0]).PatientID)
+
+
+def attach(house: House, patient_id: str, notes: list[Path], prior: list[Path] | None = None) -> None:
+    paths = {"notes": [str(path) for path in notes], "prior": [str(path) for path in prior or []]}
+    ask(house.store, {"command": "attach", "patient_id": patient_id, **paths})
+
+
+def reviewed(house: House, node: Node) -> Attachments:
+    house.push(node)
+    session = house.wait_for("in review")
+    return node.session(str(session["session"])).files.attachments()
+
+
+def test_what_is_attached_is_copied_to_the_patients_next_session_and_to_no_other(house: House, tmp_path: Path) -> None:
+    mine, others, earlier = tmp_path / "Doe^Jane.txt", tmp_path / "other.txt", tmp_path / "dose.dcm"
+    mine.write_text("No pacemaker.")
+    others.write_text("Pacemaker.")
+    earlier.write_bytes(b"an earlier dose")
+    with house.node() as node:
+        attach(house, patient_id_of(house), [mine], [earlier])
+        attach(house, "somebody else", [others])
+        found = reviewed(house, node)
+    assert [path.read_text() for path in found.notes] == ["No pacemaker."]
+    assert [path.read_bytes() for path in found.prior] == [b"an earlier dose"]
+    with AuditLog.open(house.store / "audit.sqlite") as log:
+        rows = [row for row in log.rows() if row.event == "attachments.added"]
+    assert len(rows) == 2
+    assert "Doe" not in str([row.data for row in rows])
+
+
+def test_a_copy_that_was_altered_is_noticed(house: House, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("No pacemaker.")
+    with house.node() as node:
+        attach(house, patient_id_of(house), [note])
+        (copy,) = reviewed(house, node).notes
+        copy.write_text("Pacemaker.")
+        session = node.session(str(house.sessions()[0]["session"]))
+        with pytest.raises(ArtefactAltered, match=r"attached/notes/.* is not the one"):
+            session.files.attachments()
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "missing.txt"])
+def test_a_file_that_is_no_note_is_refused_and_nothing_is_kept(house: House, tmp_path: Path, name: str) -> None:
+    good = tmp_path / "note.txt"
+    good.write_text("No pacemaker.")
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8")
+    with house.node(), pytest.raises(RefusedObject, match=r"neither text nor PDF|cannot be read"):
+        attach(house, patient_id_of(house), [good, tmp_path / name])
+    assert not list((house.store / "attachments").rglob("*.txt"))
+
+
+def test_a_patient_must_be_named(house: House, tmp_path: Path) -> None:
+    with house.node(), pytest.raises(NodeError, match="patient ID"):
+        attach(house, "", [])
