@@ -18,10 +18,12 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    explain,
     identity,
     import_openkbp,
     machines,
     replan,
+    robustness,
     segment,
     serve,
     sessions,
@@ -59,6 +61,8 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("robustness")(robustness.robustness)
+app.command("explain")(explain.explain)
 app.command("check")(check.check)
 app.command("segment")(segment.segment)
 app.command("commission")(commission.commission)

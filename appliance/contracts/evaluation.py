@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 
 from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
 from appliance.contracts.deliverability import Deliverability
+from appliance.contracts.explanation import Explanation
 from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.image_context import ImageContext
+from appliance.contracts.robustness import Robustness
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -88,6 +90,8 @@ class Evaluation:
     comparison: Comparison | None = None
     deliverability: Deliverability | None = None
     image_context: ImageContext | None = None
+    robustness: Robustness | None = None
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def needs_acknowledgement(self) -> bool:

@@ -52,8 +52,8 @@ class Reoptimiser(Protocol):
         pressed: frozenset[int] = frozenset(),
         from_scratch: bool = False,
     ) -> Reached:
-        """ignored: goals that are not asked for at all. yielding: goals that give way to every other. pressed: goals that
-        weigh more from the start. from_scratch: without the fluence of the last call, which otherwise is where it
+        """ignored: goals that are not asked for at all. yielding: goals that give way to every other. pressed: goals
+        that weigh more from the start. from_scratch: without the fluence of the last call, which otherwise is where it
         begins."""
         ...
 
@@ -73,7 +73,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class TradeOff:
+class Slope:
     """What the explained goal gains (in its unit, positive is better) for each unit that another goal's limit gives."""
 
     goal: str
@@ -125,7 +125,7 @@ class Explanation:
     floor: float | None = None
     alone: float | None = None
     together: float | None = None
-    trade_offs: tuple[TradeOff, ...] = ()
+    trade_offs: tuple[Slope, ...] = ()
     change: Change | None = None
     no_change: str = ""
     solves: int = 0

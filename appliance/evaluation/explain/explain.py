@@ -81,7 +81,8 @@ def explain(
     most important first; () where there is none.
 
     tps_factory makes a re-optimiser of this case; without one only what needs no optimising is told. budget_s: seconds
-    for all of it, shared evenly among the missed goals still to be explained; a solve that would not end in time is not begun.
+    for all of it, shared evenly among the missed goals still to be explained; a solve that would not end in time is not
+    begun.
     replan: makes a deliverable plan for a goal set; used, outside the budget, once for each change that is claimed.
     Raises EvaluationError for a dose that is not of `plan` or does not cover the goals' structures; PlanningError."""
     check_dose(dose, plan)
@@ -100,6 +101,12 @@ def explain(
         found = _explained(question, number, reoptimise, time.monotonic() + left_s, progress)
         made.append(found if replan is None else _delivered(question, found, replan, progress))
     return tuple(made)
+
+
+def plan_values(case: Case, goal_set: GoalSet, dose: CalculatedDose) -> tuple[float, ...]:
+    """One value for each goal on every voxel. Raises EvaluationError where the dose does not cover a structure."""
+    dose_gy, _ = dose_on_image(dose, case.image.grid)
+    return tuple(_value(case, goal, dose_gy) for goal in goal_set.goals)
 
 
 def _is_missed(question: _Question, number: int) -> bool:

@@ -67,7 +67,7 @@ class Solver:
 class Tried:
     """One giver. limit: the smallest change found with which the goal passes, verified from scratch with `value`;
     None where even the furthest limit does not do, and `value` is what that one reached. slope: gain of the goal for
-    each unit given, from the first to the furthest limit."""
+    each unit given, from its own limit to `furthest`: the weakest tried, or the one that suffices."""
 
     giver: int
     furthest: float
@@ -136,7 +136,10 @@ def try_giver(solve: Solver, giver: int) -> Tried:
         asked = with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
         again = solve(asked, from_scratch=True)
         if passes(asked, goal, again, solve.base):
-            return Tried(giver, end, asked.goals[giver].limit, again.values[goal], slope, from_scratch=True)
+            found = asked.goals[giver].limit
+            # Beyond the limit that suffices the goal gains nothing more: the slope is that up to there.
+            slope = _gain(goal_set.goals[goal], solve.base, again, goal) / abs(found - start)
+            return Tried(giver, found, found, again.values[goal], slope, from_scratch=True)
     return Tried(giver, end, None, again.values[goal], slope, from_scratch=True)
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet
-from appliance.contracts.explanation import Change, Explanation, Reason, TradeOff
+from appliance.contracts.explanation import Change, Explanation, Reason, Slope
+
+UNCHANGED = 0.01
+"""A change smaller than this share of the limit is no gain (chosen: what two runs of the optimiser differ by)."""
+CLOSE = 0.1
+"""Values this near to a limit are told to a hundredth."""
 
 
-def amount(value: float, unit: str) -> str:
-    return f"{value:.1f} {unit}" if unit != "cc" else f"{value:.2f} cc"
+def amount(value: float, unit: str, *, beside: float | None = None) -> str:
+    """To a tenth; finer beside a limit that it would seem to equal, and for cc."""
+    close = beside is not None and abs(value - beside) < CLOSE
+    return f"{value:.2f} {unit}" if close or unit == "cc" else f"{value:.1f} {unit}"
 
 
 def percent_of_prescription(goal_set: GoalSet, goal: ClinicalGoal, limit: float) -> str:
@@ -19,12 +26,12 @@ def percent_of_prescription(goal_set: GoalSet, goal: ClinicalGoal, limit: float)
 
 
 def headline(goal: ClinicalGoal, value: float, state: str) -> str:
-    against = f"{goal.structure} {goal.metric} is {amount(value, goal.unit)}"
+    against = f"{goal.structure} {goal.metric} is {amount(value, goal.unit, beside=goal.limit)}"
     wanted = f"{'at most' if goal.comparator is Comparator.AT_MOST else 'at least'} {goal.limit:g} {goal.unit}"
-    miss = abs(value - goal.limit)
+    miss = amount(abs(value - goal.limit), goal.unit, beside=0.0)
     if state == "failed":
-        return f"{against}; wanted is {wanted}: missed by {amount(miss, goal.unit)}"
-    return f"{against}; wanted is {wanted}: met with only {amount(miss, goal.unit)} of room"
+        return f"{against}; wanted is {wanted}: missed by {miss}"
+    return f"{against}; wanted is {wanted}: met with only {miss} of room"
 
 
 def change_sentence(goal_set: GoalSet, goal: ClinicalGoal, change: Change) -> str:
@@ -39,36 +46,45 @@ def change_sentence(goal_set: GoalSet, goal: ClinicalGoal, change: Change) -> st
 
 
 def _shown(goal: ClinicalGoal, change: Change) -> str:
-    room = f"with {amount(abs(change.room), goal.unit)} of room"
+    room = f"with {amount(abs(change.room), goal.unit, beside=0.0)} of room"
+    value = amount(change.value, goal.unit, beside=goal.limit)
     if change.level == "deliverable":
-        return f"verified by a whole plan made from scratch, {amount(change.value, goal.unit)} {room}"
-    shown = f"verified on beamlet fluence optimised from scratch, {amount(change.value, goal.unit)} {room}"
+        return f"verified by a whole plan made from scratch, {value} {room}"
+    shown = f"verified on beamlet fluence optimised from scratch, {value} {room}"
     if change.deliverable_value is None:
         return f"{shown}; a deliverable plan was not made"
     return (
         f"{shown}; but the deliverable plan made from scratch with it has "
-        f"{amount(change.deliverable_value, goal.unit)}, so that apertures need a little more"
+        f"{amount(change.deliverable_value, goal.unit, beside=goal.limit)}, so that apertures need a little more"
     )
 
 
-def trade_off(goal: ClinicalGoal, giver: ClinicalGoal, slope: float, furthest: float) -> TradeOff:
+def trade_off(goal: ClinicalGoal, giver: ClinicalGoal, slope: float, furthest: float) -> Slope:
+    if abs(slope * (furthest - giver.limit)) < UNCHANGED * abs(goal.limit):
+        words = (
+            f"weakening the limit of {giver.structure} {giver.metric} from {giver.limit:g} to {furthest:g} "
+            f"{giver.unit} moves {goal.structure} {goal.metric} by no more than two runs of the optimiser differ"
+        )
+        return Slope(f"{giver.structure} {giver.metric}", slope, f"{goal.unit}/{giver.unit}", words)
     verb = "lower" if giver.comparator is Comparator.AT_LEAST else "higher"
     better = "falls" if goal.comparator is Comparator.AT_MOST else "rises"
     words = (
         f"for each {giver.unit} that the limit of {giver.structure} {giver.metric} is {verb}, {goal.structure} "
         f"{goal.metric} {better} by {slope:.2f} {goal.unit} (between {giver.limit:g} and {furthest:g} {giver.unit})"
     )
-    return TradeOff(f"{giver.structure} {giver.metric}", slope, f"{goal.unit}/{giver.unit}", words)
+    return Slope(f"{giver.structure} {giver.metric}", slope, f"{goal.unit}/{giver.unit}", words)
 
 
 def conflict_reason(sentence: str) -> Reason:
-    return Reason("conflict", sentence)
+    """sentence: as the TPS tells it, with the goal before a colon."""
+    told = sentence.partition(": ")[2] or sentence
+    return Reason("conflict", f"in the optimisation {told}")
 
 
 def entrance_reason(goal: ClinicalGoal, alone: float) -> Reason:
     words = (
         f"even where nothing but coverage and {goal.structure} was asked for, {goal.metric} of {goal.structure} stayed "
-        f"at {amount(alone, goal.unit)} with these beams: the rest is what beams must pass through it and scatter into it"
+        f"at {amount(alone, goal.unit)} with these beams: this much they bring through it and scatter into it"
     )
     return Reason("entrance", words, (("best with only coverage asked", alone, goal.unit),))
 
