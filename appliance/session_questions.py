@@ -8,7 +8,7 @@ from functools import partial
 
 from appliance.config import PlanningConfig
 from appliance.contracts import CalculatedDose, Case, GoalSet, Plan
-from appliance.contracts.explanation import Explanation, Reoptimiser
+from appliance.contracts.explanation import Explanation, Extent, Reoptimiser
 from appliance.contracts.progress import Progress, silent
 from appliance.contracts.robustness import ErrorModel, Robustness
 from appliance.errors import PlanningError
@@ -63,11 +63,12 @@ def explanations_of(
     planning: PlanningConfig,
     *,
     budget_s: float,
+    structures: tuple[str, ...] = (),
     deliverable: bool = False,
     progress: Progress = silent,
 ) -> tuple[Explanation, ...]:
-    """deliverable: makes a whole plan for each change that is claimed, outside the budget. Raises PlanningError,
-    EvaluationError, ModelError."""
+    """structures: only goals of these; (): of all. deliverable: makes a whole plan for each change that is claimed,
+    outside the budget. Raises PlanningError, EvaluationError, ModelError."""
     goals = goals_for_case(reviewed.goal_set, reviewed.case)
     replan = partial(_replanned, reviewed, planning, progress) if deliverable else None
     try:
@@ -79,7 +80,7 @@ def explanations_of(
                 reviewed.plan,
                 lambda: reoptimiser(reviewed.case, goals, planning, reviewed.plan),
                 budget_s,
-                replan=replan,
+                extent=Extent(structures, replan),
                 progress=progress,
             )
     except EngineError as error:

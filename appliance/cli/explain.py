@@ -22,10 +22,16 @@ Deliverable = Annotated[
 ]
 
 
+Structures = Annotated[
+    list[str] | None, typer.Option("--structure", metavar="NAME", help="Only goals of this structure; may come again.")
+]
+
+
 def explain(
     session_or_dir: Asked,
     ct: FromFolder = None,
     out: OutFolder = None,
+    structure: Structures = None,
     budget_s: Budget = 120.0,
     deliverable: Deliverable = False,
     device: Device = None,
@@ -39,7 +45,14 @@ def explain(
     with progress("Explaining") as tell:
         tell("reading", 0.0)
         asked = reviewed(session_or_dir, ct, chosen)
-        found = explanations_of(asked, chosen.planning, budget_s=budget_s, deliverable=deliverable, progress=tell)
+        found = explanations_of(
+            asked,
+            chosen.planning,
+            budget_s=budget_s,
+            structures=tuple(structure or ()),
+            deliverable=deliverable,
+            progress=tell,
+        )
     adapter = TypeAdapter(tuple[Explanation, ...])
     if out is not None:
         page = explanations_section(found)

@@ -48,18 +48,27 @@ class Reoptimiser(Protocol):
         goal_set: GoalSet,
         *,
         ignored: frozenset[int] = frozenset(),
-        yielding: frozenset[int] = frozenset(),
+        steady: frozenset[int] = frozenset(),
         pressed: frozenset[int] = frozenset(),
         from_scratch: bool = False,
     ) -> Reached:
-        """ignored: goals that are not asked for at all. yielding: goals that give way to every other. pressed: goals
-        that weigh more from the start. from_scratch: without the fluence of the last call, which otherwise is where it
-        begins."""
+        """ignored: goals that are not asked for at all. steady: goals that are asked for but give way to all others:
+        what is reached of them is what the others leave. pressed: goals that weigh more from the start. from_scratch:
+        without the fluence of the last call, which otherwise is where it begins."""
         ...
 
 
 Replan = Callable[[GoalSet], tuple[float, ...]]
 """A deliverable plan made from scratch for a goal set, judged by the full dose: one value for each goal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extent:
+    """structures: only goals of these are explained; (): of all. replan: used, beyond the budget of time, once for each
+    change that is claimed."""
+
+    structures: tuple[str, ...] = ()
+    replan: Replan | None = None
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ from appliance.contracts.explanation import FluenceTps, Reached
 from appliance.execution.rules import Rules, hot_shortfall, shortfall
 
 ROUNDS = 4
-"""Rounds at most (chosen: on the C-shape a goal moved by 0.3 % in the sixth)."""
+"""Rounds at most (chosen: on the C-shape a goal moved by less than 1 % in later ones)."""
 ROOM = 0.001
 """Goals are wanted with this room (relative), so that a limit is not missed by rounding."""
-YIELD = 0.05
-"""A goal that yields keeps this share of its first weight: it moves no further than the others need (chosen)."""
-PRESS = 16.0
-"""A goal that is pressed starts with so many times its first weight (chosen: else rounds are spent on raising it)."""
+HELPERS = 0.25
+"""What helpers such as uniformity and fall-off weigh here, of their first weight (chosen: what is asked is how far the
+goals go together; without any say of theirs the fluence becomes ragged)."""
+PRESS = 4.0
+"""A goal that is pressed or steady starts with so many times its first weight (chosen: else rounds are spent on raising
+it)."""
 STILL, IDLE = 0.002, 2
 """Rounds that improve the shortfall by less than this, and after how many of them in a row it ends."""
 
@@ -35,44 +37,42 @@ class FluenceReoptimiser:
         goal_set: GoalSet,
         *,
         ignored: frozenset[int] = frozenset(),
-        yielding: frozenset[int] = frozenset(),
+        steady: frozenset[int] = frozenset(),
         pressed: frozenset[int] = frozenset(),
         from_scratch: bool = False,
     ) -> Reached:
         self._tps.aim_at(goal_set)
         if from_scratch:
             self._tps.forget()
-        first = self._first(goal_set, ignored, yielding, pressed)
-        rules = Rules(goal_set, first, ignored | yielding, tuple(o for o in first if o.goal in yielding))
+        first = self._first(goal_set, ignored, steady | pressed)
+        rules = Rules(goal_set, first, ignored | steady, tuple(o for o in first if o.goal in steady))
         objectives, idle, evaluations = first, 0, 0
-        best: PlanningState | None = None
-        least = math.inf
+        found: PlanningState | None = None
+        least = (math.inf, math.inf)
         for _ in range(ROUNDS):
             state = self._tps.optimise_fluence(objectives)
             evaluations += state.iterations
-            missed = _missed(goal_set, state, rules.given_up)
-            idle = 0 if missed < least - STILL else idle + 1
-            if best is None or missed < least:
-                best, least = state, missed
-            if missed <= 0 or idle == IDLE:
+            missed = _missed(goal_set, state, ignored | steady), _short(goal_set, state, steady)
+            is_better = missed[0] < least[0] - STILL or (missed[0] <= least[0] and missed[1] < least[1] - STILL)
+            idle = 0 if is_better else idle + 1
+            if missed < least:
+                found, least = state, missed
+            if missed[0] + missed[1] <= 0 or idle == IDLE:
                 break
             objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=ROOM)
         conflicts = self._tps.conflicts(objectives)
-        return Reached(
-            state.goal_values if best is None else best.goal_values, state.hottest_gy, evaluations, conflicts
-        )
+        best = state if found is None else found
+        return Reached(best.goal_values, best.hottest_gy, evaluations, conflicts)
 
-    def _first(
-        self, goal_set: GoalSet, ignored: frozenset[int], yielding: frozenset[int], pressed: frozenset[int]
-    ) -> Objectives:
+    def _first(self, goal_set: GoalSet, ignored: frozenset[int], heavy: frozenset[int]) -> Objectives:
         factors = _helper_factors(self._own, goal_set)
         made = []
         for objective in self._tps.initial_objectives():
             if objective.goal in ignored:
                 continue
-            factor = YIELD if objective.goal in yielding else PRESS if objective.goal in pressed else 1.0
-            own = objective.scaled(factor)
-            made.append(_relaxed(own, factors))
+            is_helper = objective.goal < 0 and not objective.hot_spot
+            weight = HELPERS if is_helper else PRESS if objective.goal in heavy else 1.0
+            made.append(_relaxed(objective.scaled(weight), factors))
         return tuple(made)
 
 
@@ -99,9 +99,11 @@ def _relaxed(objective: Objective, factors: dict[tuple[str, Comparator], float])
 
 
 def _missed(goal_set: GoalSet, state: PlanningState, besides: frozenset[int]) -> float:
-    """Sum of the relative shortfalls of the goals asked for, and of the hot spot."""
-    total = max(hot_shortfall(goal_set, state.hottest_gy), 0.0)
-    for number, (goal, value) in enumerate(zip(goal_set.goals, state.goal_values, strict=True)):
-        if number not in besides and not math.isnan(value):
-            total += max(shortfall(goal, value), 0.0)
-    return total
+    """Sum of the relative shortfalls of all goals but those, and of the hot spot."""
+    asked = frozenset(range(len(goal_set.goals))) - besides
+    return _short(goal_set, state, asked) + max(hot_shortfall(goal_set, state.hottest_gy), 0.0)
+
+
+def _short(goal_set: GoalSet, state: PlanningState, numbers: frozenset[int]) -> float:
+    """Sum of the relative shortfalls of these goals."""
+    return sum(max(shortfall(goal_set.goals[i], state.goal_values[i]), 0.0) for i in numbers)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import CalculatedDose, Case, ClinicalGoal, Comparator, GoalSet, Plan
-from appliance.contracts.explanation import Change, Explanation, Reached, Reason, Reoptimiser, Replan
+from appliance.contracts.explanation import Change, Explanation, Extent, Reached, Reason, Reoptimiser, Replan
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import EvaluationError
 from appliance.evaluation.dose_on_image import check_dose, dose_on_image
@@ -27,10 +27,21 @@ from appliance.evaluation.explain.geometry import (
     coverage_goals,
     distance_reason,
     gradient,
+    needed_coverage,
     overlap,
     overlap_reason,
 )
-from appliance.evaluation.explain.search import OutOfTime, Solver, Tried, givers, try_giver, with_limit
+from appliance.evaluation.explain.search import (
+    LOSS,
+    OutOfTime,
+    Solver,
+    Tried,
+    givers,
+    others_kept,
+    passes,
+    try_giver,
+    with_limit,
+)
 from appliance.evaluation.goal_choice import goals_for_case
 from appliance.evaluation.robustness.metrics import value as metric_value
 from appliance.evaluation.robustness.regions import union_of
@@ -74,7 +85,7 @@ def explain(
     tps_factory: TpsFactory | None = None,
     budget_s: float = BUDGET_S,
     *,
-    replan: Replan | None = None,
+    extent: Extent | None = None,
     progress: Progress = silent,
 ) -> tuple[Explanation, ...]:
     """One explanation for each goal that `dose` misses or meets with less room than BORDERLINE, missed ones first, the
@@ -83,14 +94,17 @@ def explain(
     tps_factory makes a re-optimiser of this case; without one only what needs no optimising is told. budget_s: seconds
     for all of it, shared evenly among the missed goals still to be explained; a solve that would not end in time is not
     begun.
-    replan: makes a deliverable plan for a goal set; used, outside the budget, once for each change that is claimed.
     Raises EvaluationError for a dose that is not of `plan` or does not cover the goals' structures; PlanningError."""
     check_dose(dose, plan)
-    goals = goals_for_case(goal_set, case)
+    extent, goals = extent or Extent(), goals_for_case(goal_set, case)
     dose_gy, _ = dose_on_image(dose, case.image.grid)
     values = tuple(_value(case, goal, dose_gy) for goal in goals.goals)
     question = _Question(case, goals, dose_gy, values)
-    asked = [i for i, goal in enumerate(goals.goals) if _state(goal, values[i])]
+    asked = [
+        i
+        for i, goal in enumerate(goals.goals)
+        if _state(goal, values[i]) and (not extent.structures or goal.structure in extent.structures)
+    ]
     asked.sort(key=lambda i: (_state(goals.goals[i], values[i]) != "failed", goals.goals[i].priority, i))
     reoptimise = tps_factory() if tps_factory is not None and any(_is_missed(question, i) for i in asked) else None
     made, end = [], time.monotonic() + budget_s
@@ -99,7 +113,7 @@ def explain(
         waiting = sum(_is_missed(question, i) for i in asked[place:])
         left_s = max(0.0, end - time.monotonic()) / max(waiting, 1)
         found = _explained(question, number, reoptimise, time.monotonic() + left_s, progress)
-        made.append(found if replan is None else _delivered(question, found, replan, progress))
+        made.append(found if extent.replan is None else _delivered(question, found, extent.replan, progress))
     return tuple(made)
 
 
@@ -153,6 +167,7 @@ def _explained(
         question.goal_set,
         number,
         deadline,
+        plan_values=question.values,
         tell=lambda solves: progress(f"explaining {goal.structure}: re-optimisation {solves}", 0.0),
     )
     found = _searched(question, plain, solve)
@@ -170,29 +185,48 @@ def _geometric(question: _Question, goal: ClinicalGoal) -> tuple[Reason, ...]:
     if covered is not None and (told := overlap_reason(covered, goal)) is not None:
         reasons.append(told)
     steep = gradient(question.case, question.goal_set, goal, question.dose_gy)
-    if steep is not None and steep.at_mm <= NEAR_MM:
+    if steep is not None and 0 < steep.at_mm <= NEAR_MM:
         reasons.append(distance_reason(steep, goal, max(dose for _, dose in question.goal_set.prescription)))
     return tuple(reasons)
 
 
 def _searched(question: _Question, plain: Explanation, solve: Solver) -> Explanation:
     """With what re-optimising shows; as far as the time allowed."""
-    goal, tried, found = question.goal_set.goals[plain.goal], [], plain
+    number, found, tried = plain.goal, plain, []
+    goal_set, goal, best = question.goal_set, question.goal_set.goals[plain.goal], None
     try:
-        solve.base = base = solve()
-        together = base.values[plain.goal]
-        found = replace(found, together=together)
-        if goal.met_by(together):
-            reason = words.delivery_reason(goal, plain.value, together)
+        pressed = solve()
+        if passes(goal_set, number, pressed, question.values):
+            reason = words.delivery_reason(goal, plain.value, pressed.values[number])
             told = "no other goal has to give way: a new optimisation with more weight on it is what it needs"
-            return replace(found, reasons=(*_not_in_the_way(found), reason), no_change=told)
-        alone = solve(ignored=frozenset(range(len(question.goal_set.goals))) - question.coverage - {plain.goal})
-        found = _with_alone(found, goal, alone, base)
-        for giver in givers(question.goal_set, plain.goal, base):
+            reasons = (*_not_in_the_way(found), reason)
+            return replace(found, together=pressed.values[number], reasons=reasons, no_change=told)
+        solve.base = base = solve(steady=True)
+        if others_kept(goal_set, number, base, question.values):
+            found = replace(found, together=base.values[number])
+        others = frozenset(range(len(goal_set.goals))) - question.coverage - {number}
+        found = _with_alone(question, found, solve(ignored=others, steady=True), base)
+        if (needed := needed_coverage(question.case, goal_set, goal)) is not None:
+            return replace(found, no_change=needed)
+        for giver in givers(goal_set, number, base):
             tried.append(try_giver(solve, giver))
+        if not any(one.limit is not None for one in tried):
+            best = _reachable(question, number, tuple(tried), solve)
     except OutOfTime:
         found = replace(found, finished=False)
-    return _concluded(question, found, tuple(tried))
+    return _concluded(question, found, tuple(tried), best)
+
+
+def _reachable(question: _Question, number: int, tried: tuple[Tried, ...], solve: Solver) -> tuple[Tried, float] | None:
+    """The giver that helps most, and what it brings the goal to without loss elsewhere; None where that was not
+    shown. Raises OutOfTime."""
+    if not tried:
+        return None
+    goal = question.goal_set.goals[number]
+    most = max(tried, key=lambda one: -one.value if goal.comparator is Comparator.AT_MOST else one.value)
+    asked = with_limit(question.goal_set, most.giver, most.furthest)
+    reached = solve(asked, steady=True)
+    return (most, reached.values[number]) if others_kept(asked, number, reached, question.values) else None
 
 
 def _not_in_the_way(found: Explanation) -> tuple[Reason, ...]:
@@ -200,10 +234,13 @@ def _not_in_the_way(found: Explanation) -> tuple[Reason, ...]:
     return tuple(reason for reason in found.reasons if reason.kind == "overlap" and found.floor)
 
 
-def _with_alone(found: Explanation, goal: ClinicalGoal, alone: Reached, base: Reached) -> Explanation:
-    value = alone.values[found.goal]
-    reasons = list(found.reasons)
-    if not goal.met_by(value):
+def _with_alone(question: _Question, found: Explanation, alone: Reached, base: Reached) -> Explanation:
+    """A value counts only where it was not bought with coverage."""
+    goal, reasons = question.goal_set.goals[found.goal], list(found.reasons)
+    value = alone.values[found.goal] if _covered(question, alone) else None
+    if value is None:
+        pass
+    elif not goal.met_by(value):
         if goal.comparator is Comparator.AT_MOST:
             reasons.append(words.entrance_reason(goal, value))
     else:
@@ -212,13 +249,21 @@ def _with_alone(found: Explanation, goal: ClinicalGoal, alone: Reached, base: Re
     return replace(found, alone=value, reasons=tuple(reasons))
 
 
-def _concluded(question: _Question, found: Explanation, tried: tuple[Tried, ...]) -> Explanation:
+def _covered(question: _Question, reached: Reached) -> bool:
+    """Every goal that demands dose is met to LOSS."""
+    asked = [(question.goal_set.goals[i], reached.values[i]) for i in question.coverage]
+    return all(value >= goal.limit * (1 - LOSS) for goal, value in asked)
+
+
+def _concluded(
+    question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
+) -> Explanation:
     goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
     slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
     found = replace(found, trade_offs=slopes)
     working = [(one, one.limit) for one in tried if one.limit is not None]
     if not working:
-        return replace(found, no_change=_no_change(question, found, tried))
+        return replace(found, no_change=_no_change(question, found, tried, best))
     one, limit = min(working, key=lambda pair: abs(pair[1] / goals[pair[0].giver].limit - 1))
     giver = goals[one.giver]
     change = Change(
@@ -237,18 +282,30 @@ def _concluded(question: _Question, found: Explanation, tried: tuple[Tried, ...]
     return replace(found, change=replace(change, sentence=words.change_sentence(question.goal_set, goal, change)))
 
 
-def _no_change(question: _Question, found: Explanation, tried: tuple[Tried, ...]) -> str:
+def _no_change(
+    question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
+) -> str:
     goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
     if not tried:
         return "the time ended before any change of another goal was tried" if not found.finished else ""
-    is_most = goal.comparator is Comparator.AT_MOST
-    best = (min if is_most else max)(tried, key=lambda one: one.value)
-    names = ", ".join(f"{goals[one.giver].structure} {goals[one.giver].metric} to {one.furthest:g}" for one in tried)
-    ended = "" if found.finished else "; the time ended before others were tried"
-    return (
-        f"no single change that was tried suffices ({names}); the best of them reached "
-        f"{words.amount(best.value, goal.unit)}, so a limit of that would be met{ended}"
+    names = ", ".join(
+        f"{goals[one.giver].structure} {goals[one.giver].metric} to {one.furthest:g} {goals[one.giver].unit}"
+        for one in tried
     )
+    told = f"no single change that was tried suffices ({names})"
+    if best is not None:
+        one, value = best
+        giver = goals[one.giver]
+        told += (
+            f"; with {giver.structure} {giver.metric} at {one.furthest:g} {giver.unit} and all else kept, "
+            f"{words.amount(value, goal.unit, beside=goal.limit)} was reached: a limit of that would be met"
+        )
+    if found.together is not None:
+        told += (
+            f"; with no change at all {words.amount(found.together, goal.unit, beside=goal.limit)} was reached beside "
+            "the other goals"
+        )
+    return told if found.finished else f"{told}; the time ended before others were tried"
 
 
 def _delivered(question: _Question, found: Explanation, replan: Replan, progress: Progress) -> Explanation:

@@ -91,6 +91,26 @@ def overlap_reason(found: Overlap, goal: ClinicalGoal) -> Reason | None:
     return Reason("overlap", words, tuple(numbers))
 
 
+def needed_coverage(case: Case, goal_set: GoalSet, goal: ClinicalGoal) -> str | None:
+    """Where the overlap alone forbids the goal: how far coverage would have to give, if only one target demands it;
+    None where the overlap does not forbid it.
+
+    The floor under a mean grows in proportion to the demanded dose; that under a near-maximum is the demanded dose."""
+    if goal.comparator is not Comparator.AT_MOST or goal.structure in dict(goal_set.prescription):
+        return None
+    found = overlap(case, goal_set, goal)
+    if found is None or found.floor is None or found.floor <= goal.limit:
+        return None
+    told = "no change of another organ's goal can help, because coverage of the overlap alone forbids it"
+    demanding = [one for one in coverage_goals(goal_set) if str(one) in found.demands]
+    if len(demanding) != 1 or goal.metric.kind is MetricKind.VOLUME_AT_DOSE:
+        return told
+    (only,), is_mean = demanding, goal.metric.kind is MetricKind.MEAN
+    level = (_demand(only) or (0.0, 0.0))[0]
+    needed_gy = level * goal.limit / found.floor if is_mean else goal.limit
+    return f"{told}: what {only.structure} demands would have to fall from {level:g} to {needed_gy:.1f} Gy or less"
+
+
 def gradient(case: Case, goal_set: GoalSet, goal: ClinicalGoal, dose_gy: NDArray[np.float32]) -> FallOff | None:
     """None for goals whose metric is no dose, and where no target has a coverage goal."""
     targets: VoxelSet | None = None

@@ -12,15 +12,18 @@ from appliance.contracts.explanation import Reached, Reoptimiser
 
 MOST_GIVERS = 3
 """Other goals tried for one goal (chosen: what gradients oppose most strongly is rarely more)."""
-COVERAGE_GIVES, ORGAN_GIVES = 0.10, 0.25
+COVERAGE_GIVES, ORGAN_GIVES = 0.20, 0.25
 """Furthest that a limit is moved, relative: of goals that demand dose, and of upper limits (chosen: beyond, a plan is
 another plan)."""
-HALVINGS = 3
-"""Halvings of the interval: an eighth of the furthest move is the resolution."""
+HALVINGS = 4
+"""Halvings of the interval: a sixteenth of the furthest move is the resolution."""
 LOSS = 0.005
-"""A goal that was missed before may get worse by this share of its limit while another is explained (chosen: what two
+"""A goal that the plan misses may get worse by this share of its limit while another is explained (chosen: what two
 runs of the optimiser differ by)."""
-MOST_SOLVES = 14
+MORE = 0.005
+"""The explained goal is asked for with this room (relative), and judged by its own limit: penalties end a little short
+of what they ask (chosen)."""
+MOST_SOLVES = 20
 """Re-optimisations for one goal."""
 
 
@@ -30,8 +33,8 @@ class OutOfTime(Exception):
 
 @dataclass
 class Solver:
-    """Counts solves of one goal and keeps to the deadline (time.monotonic). results: (limits changed, what was
-    reached)."""
+    """Counts solves of one goal and keeps to the deadline (time.monotonic). plan_values: of every goal in the
+    plan as judged. base: what is reached with every goal as it is."""
 
     reoptimise: Reoptimiser
     goal_set: GoalSet
@@ -41,6 +44,7 @@ class Solver:
     clock: Callable[[], float] = time.monotonic
     solves: int = 0
     longest_s: float = 0.0
+    plan_values: tuple[float, ...] = ()
     base: Reached = field(default_factory=lambda: Reached((), math.nan, 0))
 
     def __call__(
@@ -48,19 +52,31 @@ class Solver:
         goal_set: GoalSet | None = None,
         *,
         ignored: frozenset[int] = frozenset(),
+        steady: bool = False,
         from_scratch: bool = False,
     ) -> Reached:
-        """Raises OutOfTime where another solve like those before would not end in time."""
-        begin = self.clock()
+        """steady: the goal takes what the others leave; otherwise it is pressed, and the others may suffer. Raises
+        OutOfTime where another solve like those before would not end in time."""
+        own, begin = frozenset({self.goal}), self.clock()
         if self.solves >= MOST_SOLVES or begin + self.longest_s > self.deadline:
             raise OutOfTime
+        asked = goal_set or self.goal_set
         reached = self.reoptimise(
-            goal_set or self.goal_set, ignored=ignored, pressed=frozenset({self.goal}), from_scratch=from_scratch
+            asked if steady else self._a_little_more(asked),
+            ignored=ignored,
+            steady=own if steady else frozenset(),
+            pressed=frozenset() if steady else own,
+            from_scratch=from_scratch,
         )
         self.solves += 1
         self.longest_s = max(self.longest_s, self.clock() - begin)
         self.tell(self.solves)
         return reached
+
+    def _a_little_more(self, goal_set: GoalSet) -> GoalSet:
+        goal = goal_set.goals[self.goal]
+        factor = 1 - MORE if goal.comparator is Comparator.AT_MOST else 1 + MORE
+        return with_limit(goal_set, self.goal, goal.limit * factor)
 
 
 @dataclass(frozen=True)
@@ -103,13 +119,27 @@ def with_limit(goal_set: GoalSet, number: int, limit: float) -> GoalSet:
     return replace(goal_set, goals=tuple(goals))
 
 
-def passes(goal_set: GoalSet, goal: int, reached: Reached, base: Reached) -> bool:
-    """The goal is met, and of the others each is met or hardly worse than in `base`. `goal_set` has the new limits."""
+def passes(goal_set: GoalSet, goal: int, reached: Reached, plan_values: tuple[float, ...]) -> bool:
+    """The goal is met, no goal is missed that the plan meets, and none that it misses gets worse. `goal_set` has the
+    new limits."""
     for number, (one, value) in enumerate(zip(goal_set.goals, reached.values, strict=True)):
         if math.isnan(value) or one.met_by(value):
             continue
-        worse = value - base.values[number] if one.comparator is Comparator.AT_MOST else base.values[number] - value
-        if number == goal or one.met_by(base.values[number]) or worse > LOSS * abs(one.limit):
+        before = plan_values[number]
+        worse = value - before if one.comparator is Comparator.AT_MOST else before - value
+        if number == goal or one.met_by(before) or worse > LOSS * abs(one.limit):
+            return False
+    return True
+
+
+def others_kept(goal_set: GoalSet, goal: int, reached: Reached, plan_values: tuple[float, ...]) -> bool:
+    """All other goals are met to LOSS, or no worse than in the plan: the goal's value was not bought with them."""
+    for number, (one, value, before) in enumerate(zip(goal_set.goals, reached.values, plan_values, strict=True)):
+        if number == goal or math.isnan(value):
+            continue
+        is_most, slack = one.comparator is Comparator.AT_MOST, LOSS * abs(one.limit)
+        bound = max(one.limit, before) + slack if is_most else min(one.limit, before) - slack
+        if value > bound if is_most else value < bound:
             return False
     return True
 
@@ -121,21 +151,21 @@ def try_giver(solve: Solver, giver: int) -> Tried:
     end = furthest(own)
     reached = solve(with_limit(goal_set, giver, end))
     slope = _gain(goal_set.goals[goal], solve.base, reached, goal) / abs(end - start) if end != start else 0.0
-    if not passes(with_limit(goal_set, giver, end), goal, reached, solve.base):
+    if not passes(with_limit(goal_set, giver, end), goal, reached, solve.plan_values):
         return Tried(giver, end, None, reached.values[goal], slope, from_scratch=False)
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         asked = with_limit(goal_set, giver, _rounded(start + middle * (end - start), own))
-        if passes(asked, goal, solve(asked), solve.base):
+        if passes(asked, goal, solve(asked), solve.plan_values):
             high = middle
         else:
             low = middle
-    for share in (high, min(1.0, high + 0.125), 1.0):
+    for share in (high, min(1.0, high + 0.0625), 1.0):
         # A fluence that was led there may be better than one found from open fields: only the latter counts.
         asked = with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
         again = solve(asked, from_scratch=True)
-        if passes(asked, goal, again, solve.base):
+        if passes(asked, goal, again, solve.plan_values):
             found = asked.goals[giver].limit
             # Beyond the limit that suffices the goal gains nothing more: the slope is that up to there.
             slope = _gain(goal_set.goals[goal], solve.base, again, goal) / abs(found - start)
