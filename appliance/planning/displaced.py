@@ -28,11 +28,20 @@ REACH_MM = 60.0
 that the evaluation adds (chosen: 150 mm changed a scenario's difference by under 0.001 Gy)."""
 ROOM_MM = 15.0
 """The raster reaches this much further than the nominal projections, for displacements."""
+MOST_DIRECTIONS = 60
+"""Arcs are seen from about so many directions at most: what comes from up to 6 degrees is delivered from the middle of
+them (chosen: docs/evaluation/robustness.md has what that changes)."""
 TOGETHER = 32
 """Directions computed at once, which bounds memory: 20 bytes a voxel and direction."""
 
 
-Layers = tuple[NDArray[np.float64], ...]
+@dataclass(frozen=True, eq=False)
+class _Direction:
+    """Pieces of one beam that are delivered from one place."""
+
+    frame: BeamFrame
+    pieces: tuple[Piece, ...]
+    layers_mm: tuple[NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +71,23 @@ class DisplacedPlan:
         )
         self._points_mm = case.image.grid.centres_mm(index)
         self._centre_mm = plan.beams[0].isocentre_mm
-        every = [(piece, leaf_layers_mm(beam)) for beam in plan.beams for piece in pieces(beam, plan)]
+        every = _directions(plan)
         self._pitch_mm = ARC_PITCH_MM if len(every) > MANY_DIRECTIONS else FINAL_PITCH_MM
         self._groups = [self._drawn(every[i : i + TOGETHER]) for i in range(0, len(every), TOGETHER)]
 
-    def _drawn(self, together: list[tuple[Piece, Layers]]) -> _Drawn:
-        frames = tuple(piece.frame for piece, _ in together)
-        jaws = np.concatenate([piece.apertures.jaws_mm for piece, _ in together])
+    def _drawn(self, together: list[_Direction]) -> _Drawn:
+        frames = tuple(direction.frame for direction in together)
+        jaws = np.concatenate([piece.apertures.jaws_mm for direction in together for piece in direction.pieces])
         field = (float(jaws[:, 0].min()), float(jaws[:, 1].max()), float(jaws[:, 2].min()), float(jaws[:, 3].max()))
         low_u, high_u, low_v, high_v = projected_extent(frames, self._points_mm)
         extent = (low_u - ROOM_MM, high_u + ROOM_MM, low_v - ROOM_MM, high_v + ROOM_MM)
         raster = raster_for(extent, field, self._pitch_mm, reach_mm=REACH_MM)
-        drawn = [
-            ApertureFluence(raster, layers, self._model.collimation).forward(piece.apertures)
-            for piece, layers in together
-        ]
-        return _Drawn(raster, frames, np.stack(drawn))
+        fluence = np.zeros((len(frames), raster.nv, raster.nu), np.float32)
+        for row, direction in zip(fluence, together, strict=True):
+            draw = ApertureFluence(raster, direction.layers_mm, self._model.collimation)
+            for piece in direction.pieces:
+                np.add(row, draw.forward(piece.apertures), out=row)
+        return _Drawn(raster, frames, fluence)
 
     def __call__(self, displacement: Displacement) -> NDArray[np.float32]:
         total = np.zeros(len(self._points_mm), np.float32)
@@ -90,3 +100,14 @@ class DisplacedPlan:
                 exposure = Exposure.of(self._space, moved, self._points_mm)
                 total += backend().dose_operator(self._model, drawn.raster, exposure).forward(drawn.fluence)
         return total * self._scale
+
+
+def _directions(plan: Plan) -> list[_Direction]:
+    by_beam = [(beam, pieces(beam, plan)) for beam in plan.beams]
+    group = -(-sum(len(own) for _, own in by_beam) // MOST_DIRECTIONS)
+    made = []
+    for beam, own in by_beam:
+        for start in range(0, len(own), group):
+            some = own[start : start + group]
+            made.append(_Direction(some[len(some) // 2].frame, some, leaf_layers_mm(beam)))
+    return made
