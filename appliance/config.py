@@ -67,9 +67,11 @@ class PlanningConfig(_Section):
 
 class EvaluationConfig(_Section):
     """segmentation: the TOML file of a segmentation network (docs/evaluation/image_context.md) that looks at the image
-    beside the contours; none by default."""
+    beside the contours; none by default. count_recovery: an earlier course counts less where a source says what is
+    recovered since."""
 
     segmentation: Path | None = None
+    count_recovery: bool = False
 
 
 class Config(_Section):

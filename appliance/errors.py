@@ -7,6 +7,9 @@
     │   ├── IncompleteCase            the set of objects does not make a case (yet)
     │   ├── InconsistentCase          the objects contradict each other
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
+    │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
+    │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
@@ -14,8 +17,10 @@
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     ├── EvaluationError               a goal or metric cannot be computed on this dose
+    │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
+    │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
-    │   └── NotAcknowledged           no second calculation agrees with the dose, and nobody said that this is known
+    │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
     ├── ExportError                   nothing was sent, or the peer did not confirm
     │   ├── NotApproved               export was asked for without an approval row
     │   └── ReadBackMismatch          what was written does not read back to what was approved
@@ -100,6 +105,26 @@ class RefusedGoals(RefusedInput):
     template = "The clinical goals cannot be used: {reason}"
 
 
+class UncoveredFractionation(RefusedGoals):
+    key = "refused.fractionation"
+    template = "The guideline does not cover this fractionation, and is not applied to it: {reason}"
+
+
+class ContradictoryGoals(RefusedGoals):
+    key = "refused.contradictory_goals"
+    template = "The clinical goals contradict each other: {reason}"
+
+
+class RefusedPackage(RefusedInput):
+    """A guideline package. Fields: what (its name, or the folder's), reason, remedy."""
+
+    key = "refused.package"
+    template = "The guideline package {what} was refused: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, what: str, remedy: str) -> None:
+        super().__init__(reason, what=what, remedy=remedy)
+
+
 class RefusedMeasurements(RefusedInput):
     """Measurements of a beam. Fields: what (file and line), reason, remedy."""
 
@@ -150,6 +175,16 @@ class EvaluationError(CouchsideError):
     exit_code = 5
 
 
+class PriorNotSummed(EvaluationError):
+    key = "evaluation.prior"
+    template = "The earlier course was not summed: {reason}"
+
+
+class PreferenceRefused(EvaluationError):
+    key = "evaluation.preference"
+    template = "The preference model cannot be used: {reason}"
+
+
 class ApprovalError(CouchsideError):
     key = "approval"
     template = "Approval was refused: {reason}"
@@ -159,8 +194,8 @@ class ApprovalError(CouchsideError):
 class NotAcknowledged(ApprovalError):
     key = "approval.not_acknowledged"
     template = (
-        "Approval was refused: {reason}. Look at the second check in the report; to approve all the same, say why with "
-        "--acknowledge"
+        "Approval was refused: {reason}. Look at the second check and the findings in the report; to approve all the "
+        "same, say why with --acknowledge"
     )
 
 

@@ -23,10 +23,10 @@ from appliance.errors import (
     NotApproved,
 )
 from appliance.session_record import ARTEFACTS, OPENED, Standing
-from appliance.session_stages import Stages
+from appliance.session_stages import Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_steps import Steps
-from appliance.session_work import Facts, Saved, Workplace, prescribed, stage_seconds
+from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -113,7 +113,7 @@ class Session(Steps):
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
-        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, "goal_set": goal_set.name})
+        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, **goal_facts(goal_set)})
 
     def _predict(self) -> None:
         self._note("no dose prediction model installed; planning starts from the goals")
@@ -137,11 +137,15 @@ class Session(Steps):
         notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
         trade_offs = self.files.trade_offs()
         evaluation = replace(evaluation, notes=notes, second_check=second, trade_offs=trade_offs)
-        scheduled, note = self.stages.scheduled(case, goal_set, timer)
+        scheduled, scheduled_dose, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
         if scheduled is not None:
             evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
+        subject = Subject(
+            case, goal_set, plan, dose, self.stages.on_image(dose, case), scheduled_dose, self.files.attachments()
+        )
+        evaluation = self.stages.deepen(subject, evaluation, timer)
         saved = self.files.save_evaluation(evaluation, self.stages.scorecard(evaluation))
         saved |= {} if second_dose is None else self.files.save_second_dose(second_dose)
         if scheduled is not None:
@@ -159,14 +163,14 @@ class Session(Steps):
         return Shown(self.id, self.case()[0].digest, plan.digest, dose.digest, evaluation.digest)
 
     def approve(self, identity: str, passphrase: str, acknowledged: str = "") -> Approval:
-        """acknowledged: the approver's reason where no second calculation agrees; NotAcknowledged is raised without it.
+        """acknowledged: the approver's reason where the evaluation asks for one; NotAcknowledged is raised without it.
         Raises ApprovalError (recorded), IllegalTransition if nothing is in review, ArtefactAltered (and fails)."""
         with self._lock:
             next_state(self.state, Event.APPROVE)
             try:
                 shown, evaluation = self.shown(), self.files.evaluation()
                 if evaluation.needs_acknowledgement and not acknowledged.strip():
-                    raise NotAcknowledged(evaluation.second_sentence)
+                    raise NotAcknowledged(evaluation.to_acknowledge)
                 approval = self.stages.sign(identity, passphrase, shown, acknowledged.strip())
             except ArtefactAltered as error:
                 self.fail(error)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from appliance.contracts import (
@@ -29,6 +31,20 @@ from appliance.contracts import (
     Shown,
 )
 from appliance.contracts.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is judged. scheduled_dose: of the plan for the reference anatomy on today's, where there is one. dose_gy:
+    (z, y, x) Gy of `dose` on today's image grid, NaN where it does not reach."""
+
+    case: Case
+    goal_set: GoalSet
+    plan: Plan
+    dose: CalculatedDose
+    dose_gy: NDArray[np.float32]
+    scheduled_dose: CalculatedDose | None
+    attached: Attachments
 
 
 class WriteReport(Protocol):
@@ -52,9 +68,10 @@ class Stages:
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
     that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
-    or returns None with a sentence why that cannot be done ('' where there is no such plan). `write_proposal` writes
-    the export set of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the
-    record beside a written set, and names in the set what of it shall be sent."""
+    with its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
+    `on_image` brings a dose to today's image grid. `deepen` adds to an evaluation what is judged beyond the goals.
+    `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
+    the evaluation for the record beside a written set, and names in the set what of it shall be sent."""
 
     assemble: Callable[[Sequence[Received]], Case]
     attachments: Callable[[str], Attachments]
@@ -64,7 +81,9 @@ class Stages:
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
     second_check: Callable[[Case, Plan, CalculatedDose, Progress], tuple[SecondCheck, CalculatedDose | None]]
-    scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, str]]
+    on_image: Callable[[CalculatedDose, Case], NDArray[np.float32]]
+    scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, CalculatedDose | None, str]]
+    deepen: Callable[[Subject, Evaluation, Progress], Evaluation]
     scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]
     write_report: WriteReport
     sign: Callable[[str, str, Shown, str], Approval]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.config import Config
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import (
     Approval,
     Attachments,
@@ -21,18 +20,35 @@ from appliance.contracts import (
     Planned,
     TradeOff,
 )
+from appliance.contracts.passage import PassageAnswer
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedGoals
-from appliance.evaluation import choose_goal_set, evaluate, goal_sets_for_site, goals_for_case, load_goal_set, scorecard
+from appliance.evaluation import (
+    choose_goal_set,
+    evaluate,
+    goal_sets_for_site,
+    goals_for_case,
+    load_goal_set,
+    scorecard,
+)
+from appliance.evaluation.dose_on_image import dose_on_image
+from appliance.evaluation.guidelines.store import GuidelineStore
+from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
 from appliance.export.report import write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
+from appliance.session_deepen import deepened
+from appliance.session_guidelines import guideline_store
 from appliance.session_second import second_check
 from appliance.session_stages import Stages
 from engines.errors import EngineError
+
+NOTE_UNSIGNED = (
+    "The goals are from a file that was named by hand (--goals or planning.goals), not from a signed guideline package"
+)
 
 
 def real_stages(config: Config, identities: IdentityStore, attached: Attachments | None = None) -> Stages:
@@ -40,26 +56,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     demands a GPU that cannot be used."""
     planning = config.planning
     select_device(planning.device)
-
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
-        notes: list[str] = []
-        trade_offs: list[TradeOff] = []
-        try:
-            with device_errors():
-                tps = PhotonTps(case, goal_set, planning, progress)
-                made, dose = plan_case(
-                    tps,
-                    goal_set,
-                    progress,
-                    sparing_rounds=planning.sparing_rounds,
-                    note=notes.append,
-                    trade_off=trade_offs.append,
-                )
-            return Planned(made, dose, tuple(notes), tuple(trade_offs))
-        except EngineError as error:
-            raise PlanningError(
-                f"the dose engine cannot compute this case ({error}); send the case to support"
-            ) from error
+    guidelines = guideline_store(config.node.store)
 
     def proposal(case: Case, made: Plan, dose: CalculatedDose, folder: Path) -> ExportSet:
         return write_unapproved_set(case, made, dose, folder, per_beam_dose=planning.per_beam_dose)
@@ -80,16 +77,18 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     return Stages(
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
-        choose_goals=lambda case: _goal_file(config, case),
-        goals_for_case=lambda path, case: goals_for_case(load_goal_set(path), case),
-        plan=plan,
+        choose_goals=lambda case: _goal_file(config, guidelines, case),
+        goals_for_case=_goals_for_case,
+        plan=lambda case, goal_set, progress: _planned(planning, case, goal_set, progress),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
+        on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
+        deepen=lambda subject, judged, progress: deepened(config, subject, judged, progress),
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled
+            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled, why=_why(goal_set)
         ),
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
@@ -104,28 +103,64 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     )
 
 
-def _goal_file(config: Config, case: Case) -> bytes:
-    """The goal file that the configuration names, or else the shipped one that fits. Raises RefusedGoals."""
+def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+    """Raises PlanningError, also for what the dose engine cannot compute."""
+    notes: list[str] = []
+    trade_offs: list[TradeOff] = []
+    try:
+        with device_errors():
+            tps = PhotonTps(case, goal_set, planning, progress)
+            made, dose = plan_case(
+                tps,
+                goal_set,
+                progress,
+                sparing_rounds=planning.sparing_rounds,
+                note=notes.append,
+                trade_off=trade_offs.append,
+            )
+        return Planned(made, dose, tuple(notes), tuple(trade_offs))
+    except EngineError as error:
+        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+
+
+def _why(goal_set: GoalSet) -> tuple[tuple[str, PassageAnswer], ...]:
+    """The passage of each goal, by its own name and metric: no search by meaning is needed for that."""
+    library = Library(shipped_passages(), reason="goals are looked up by name")
+    return passages_for_goals(goal_set.goals, library, fractions=goal_set.fractions)
+
+
+def _goal_file(config: Config, guidelines: GuidelineStore, case: Case) -> bytes:
+    """The goal file that the configuration names, or else the one of an active guideline that fits. Raises
+    RefusedGoals; RefusedPackage for a guideline that was altered."""
     if config.planning.goals is not None:
         load_goal_set(config.planning.goals)
         return config.planning.goals.read_bytes()
-    goal_set = _of_site(config.planning.site, case) if config.planning.site else choose_goal_set(case)
-    shipped = files("models") / "guidelines" / f"{goal_set.name}.toml"
-    if not shipped.is_file():
-        raise RefusedGoals(f"the shipped goal file {goal_set.name}.toml is missing; install Couchside again")
-    return shipped.read_bytes()
+    known = guidelines.usable()
+    try:
+        if config.planning.site:
+            known = goal_sets_for_site(config.planning.site, known)
+        goal_set = known[0] if config.planning.site and len(known) == 1 else choose_goal_set(case, known)
+    except RefusedGoals as error:
+        if expired := guidelines.expired():
+            raise type(error)(f"{error.fields['reason']}. {' '.join(expired)}") from error
+        raise
+    return guidelines.goal_file(goal_set.name)
 
 
-def _of_site(site: str, case: Case) -> GoalSet:
-    """The set of a site; where several answer to it, the one that fits the case."""
-    among = goal_sets_for_site(site)
-    return among[0] if len(among) == 1 else choose_goal_set(case, among)
+def _goals_for_case(path: Path, case: Case) -> GoalSet:
+    """What of a session's copy of a goal file applies. A file of one's own is followed, and it is said."""
+    goal_set = load_goal_set(path)
+    if goal_set.guideline is None:
+        goal_set = replace(goal_set, notes=(*goal_set.notes, NOTE_UNSIGNED))
+    return goals_for_case(goal_set, case)
 
 
-def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress) -> tuple[Evaluation | None, str]:
+def _scheduled(
+    config: Config, case: Case, goal_set: GoalSet, progress: Progress
+) -> tuple[Evaluation | None, CalculatedDose | None, str]:
     """The reference plan recalculated on today's image, at the coordinates it was made for (no couch shift)."""
     if case.reference_plan is None:
-        return None, ""
+        return None, None, ""
     planning = config.planning
     try:
         dose = calculate_dose(
@@ -137,5 +172,5 @@ def _scheduled(config: Config, case: Case, goal_set: GoalSet, progress: Progress
         )
         facts = check_plan(case.reference_plan, planning.machine)
     except PlanningError as error:
-        return None, f"The scheduled plan was not recalculated: {error.sentence}"
-    return evaluate(case, goal_set, dose, facts), ""
+        return None, None, f"The scheduled plan was not recalculated: {error.sentence}"
+    return evaluate(case, goal_set, dose, facts), dose, ""

@@ -86,6 +86,14 @@ def prescribed(case: Case, goal_set: GoalSet) -> Case:
     return replace(case, prescription=targets, fractions=goal_set.fractions)
 
 
+def goal_facts(goal_set: GoalSet) -> Facts:
+    """Which goals, and of which version of which guideline package, if of one."""
+    facts: Facts = {"goal_set": goal_set.name}
+    if (source := goal_set.guideline) is not None:
+        facts["guideline"] = {"name": source.name, "version": source.version, "digest": source.digest}
+    return facts
+
+
 ENDS = ("exported", "delivered", "rejected", "scheduled plan chosen", "stopped", "failed")
 """States whose length says nothing while they last."""
 

@@ -14,6 +14,7 @@ from appliance.contracts import Approval
 from appliance.errors import ApprovalError
 
 _DOMAIN = b"couchside approval v1\n"
+_ENDORSED = b"couchside endorsement v1\n"
 
 
 class Register(Protocol):
@@ -35,6 +36,21 @@ def approval_bytes(approval: Approval) -> bytes:
     ):  # left out where empty: signatures of plans that needed no acknowledgement stay as they are
         content["acknowledged"] = approval.acknowledged
     return _DOMAIN + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def endorsement_bytes(statement: str) -> bytes:
+    """Canonical bytes of a statement that a person signs and that is no approval: nothing signed so can be taken for
+    one."""
+    return _ENDORSED + statement.encode()
+
+
+def verify_endorsement(statement: str, signature: str, person: Person) -> None:
+    """Returns if the person's registered key signed the statement. Raises ApprovalError."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key))
+        key.verify(bytes.fromhex(signature), endorsement_bytes(statement))
+    except (InvalidSignature, ValueError) as error:
+        raise ApprovalError(f"the signature under '{statement}' is not that of {person.name}") from error
 
 
 def demand_may_approve(person: Person) -> None:

@@ -13,9 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from appliance.approval.attempts import forget_attempts, note_attempt
 from appliance.approval.person import SCRYPT_N, Person, checked_name
-from appliance.approval.signature import approval_bytes, demand_may_approve
+from appliance.approval.signature import approval_bytes, demand_may_approve, endorsement_bytes
 from appliance.audit.durable import write_durable
 from appliance.contracts import Approval, Shown
 from appliance.errors import ApprovalError
@@ -71,14 +73,7 @@ class IdentityStore:
         """
         person = self.find(name)
         demand_may_approve(person)
-        counter = self._file(name).with_suffix(".attempts")
-        with _disk_errors(self._folder), self._one_at_a_time():
-            remaining = note_attempt(counter)
-            key = person.unseal(passphrase)
-            if key is None:
-                left = f"{remaining} attempts remain" if remaining else "this identity is locked now"
-                raise ApprovalError(f"the passphrase of {person.name} is wrong; {left}")
-            forget_attempts(counter)
+        key = self._unlock(person, passphrase)
         unsigned = Approval(
             shown=shown,
             approver=person.name,
@@ -90,6 +85,33 @@ class IdentityStore:
             acknowledged=acknowledged,
         )
         return replace(unsigned, signature=key.sign(approval_bytes(unsigned)).hex())
+
+    def sign_statement(self, name: str, passphrase: str, statement: bytes) -> str:
+        """The person's Ed25519 signature (hex) over `statement`: a decision about the clinic's rules, not about a plan.
+        Its first line names its purpose, so that it can never pass for an approval.
+
+        Raises ApprovalError as `sign` does; a physicist may decide too, the demo identity may not.
+        """
+        person = self.find(name)
+        if person.is_demo:
+            raise ApprovalError(f"{person.name} is a demo identity, whose passphrase is no secret; name a real person")
+        return self._unlock(person, passphrase).sign(statement).hex()
+
+    def endorse(self, name: str, passphrase: str, statement: str) -> tuple[Person, str]:
+        """The person, and the signature (hex) under the activation of a model, in words. Raises as `sign_statement`."""
+        return self.find(name), self.sign_statement(name, passphrase, endorsement_bytes(statement))
+
+    def _unlock(self, person: Person, passphrase: str) -> Ed25519PrivateKey:
+        """One attempt, counted; several wrong ones in a row lock the identity. Raises ApprovalError."""
+        counter = self._file(person.name).with_suffix(".attempts")
+        with _disk_errors(self._folder), self._one_at_a_time():
+            remaining = note_attempt(counter)
+            key = person.unseal(passphrase)
+            if key is None:
+                left = f"{remaining} attempts remain" if remaining else "this identity is locked now"
+                raise ApprovalError(f"the passphrase of {person.name} is wrong; {left}")
+            forget_attempts(counter)
+        return key
 
     def _file(self, name: str) -> Path:
         """From the name's hash, so no name can leave the folder; the readable part is for the administrator."""

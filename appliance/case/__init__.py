@@ -4,6 +4,8 @@ from appliance.case.assemble import assemble, check_one_person
 from appliance.case.dose import read_dose
 from appliance.case.image import ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan, read_plan_file
+from appliance.case.prior import read_prior
+from appliance.case.spatial_registration import read_registration
 from appliance.case.structure_set import StructureReading, read_structures
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "read_image",
     "read_plan",
     "read_plan_file",
+    "read_prior",
+    "read_registration",
     "read_structures",
 ]

@@ -18,15 +18,21 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    evaluate,
     explain,
+    guidelines,
     identity,
     import_openkbp,
     machines,
+    notes,
+    preference,
+    reirradiate,
     replan,
     robustness,
     segment,
     serve,
     sessions,
+    why,
 )
 from appliance.dicomio.files import software_version
 from appliance.node import log_to_stderr
@@ -64,7 +70,9 @@ app.command("dose")(dose.dose)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
 app.command("check")(check.check)
+app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
+app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
@@ -74,7 +82,11 @@ app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
 app.command("stop")(decisions.stop)
 app.command("retry")(decisions.retry)
+app.command("why")(why.why)
+app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
+app.add_typer(preference.app, name="preference")

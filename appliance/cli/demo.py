@@ -77,7 +77,7 @@ def _configured(config: Config, store: Path, peer_port: int) -> Config:
     """On loopback with free ports and its own store. It settles sooner, because the one sender is ours."""
     node = NodeConfig(port=0, store=store, settle_s=0.5, minimum_free_mb=64)
     peer = PeerConfig(ae_title=AE_TITLE, port=peer_port)
-    return Config(node=node, peer=peer, planning=config.planning)
+    return Config(node=node, peer=peer, planning=config.planning, evaluation=config.evaluation)
 
 
 def _run(

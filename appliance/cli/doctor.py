@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
-from appliance.evaluation import load_goal_set
+from appliance.config import Config
+from appliance.evaluation import list_goal_sets, load_goal_set
 from appliance.health import Status, run_checks
 from appliance.planning import check_configured, load_density, load_machine
+from appliance.session_guidelines import guideline_store
 
 FAILED_CHECK = 1
+
+
+def _together(configured: Config) -> None:
+    """What planning and judging name must fit, and the store's guidelines be as they were signed. Raises
+    CouchsideError."""
+    check_configured(configured.planning)
+    guideline_store(configured.node.store).active()
+
+
+def _signed_goal_set(path: Path) -> object:
+    """Reads a shipped goal file; with the first one every package's signature is checked. Raises RefusedInput."""
+    list_goal_sets()
+    return load_goal_set(path)
 
 
 def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson = False) -> None:
@@ -20,12 +36,12 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
     with progress("Checking") as tell:
         tell("this machine", 0.0)
         readers = {
-            "guidelines": lambda path: load_goal_set(path),
+            "guidelines": _signed_goal_set,
             "machines": lambda path: load_machine(path.stem),
             "density": lambda path: load_density(path.stem),
         }
         configured = settings(config, store)
-        found = run_checks(configured, readers=readers, together=lambda: check_configured(configured.planning))
+        found = run_checks(configured, readers=readers, together=lambda: _together(configured))
     worst = max((check.status for check in found), key=lambda status: status.rank)
     rows = [(check.title, check.status.value, check.sentence) for check in found]
     document = {"status": worst.value, "checks": [asdict(check) for check in found]}

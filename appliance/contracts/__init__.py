@@ -20,7 +20,7 @@ from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, Targ
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.goal_result import GoalResult
-from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, Metric, MetricKind
+from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
@@ -55,6 +55,7 @@ __all__ = [
     "GoalResult",
     "GoalSet",
     "Grade",
+    "GuidelineSource",
     "Identity",
     "Image",
     "Jaws",

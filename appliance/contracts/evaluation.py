@@ -12,7 +12,12 @@ from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.explanation import Explanation
 from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
+from appliance.contracts.goals import GuidelineSource
 from appliance.contracts.image_context import ImageContext
+from appliance.contracts.notes import ClinicalNotes
+from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.preference import PreferenceVerdict
+from appliance.contracts.prior import PriorCourse
 from appliance.contracts.robustness import Robustness
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
@@ -71,7 +76,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-    or empty where nobody asked for them."""
+    or empty where nobody asked for them; outcomes rank plans and are no prognosis. guideline: the package that the
+    goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -92,18 +98,36 @@ class Evaluation:
     image_context: ImageContext | None = None
     robustness: Robustness | None = None
     explanations: tuple[Explanation, ...] = ()
+    guideline: GuidelineSource | None = None
+    clinical_notes: ClinicalNotes | None = None
+    outcomes: tuple[OutcomeEstimate, ...] = ()
+    prior_course: PriorCourse | None = None
+    preference: PreferenceVerdict | None = None
 
     @property
     def needs_acknowledgement(self) -> bool:
-        """No second calculation agrees: whoever approves has to say why all the same."""
-        return self.second_check is None or not self.second_check.agrees
+        """No second calculation agrees, or something was found that stops: whoever approves has to say why all the
+        same."""
+        return self.second_check is None or not self.second_check.agrees or bool(self.stops)
 
     @property
-    def second_sentence(self) -> str:
-        """What the second check found first."""
+    def to_acknowledge(self) -> str:
+        """What was found first of all that needs a reason."""
+        if self.stops:
+            return f"{self.stops[0].title}: {self.stops[0].evidence}"
         return (
             self.second_check.sentences[0] if self.second_check else "the dose was not checked by a second calculation"
         )
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Its own and those of its parts."""
+        parts = (self.deliverability, self.image_context, self.clinical_notes)
+        return (*self.findings, *(finding for part in parts if part is not None for finding in part.findings))
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.all_findings if finding.stops)
 
     @property
     def goals_met(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from appliance.errors import RefusedGoals
 
@@ -87,7 +88,10 @@ class ClinicalGoal:
     variation: the acceptable variation, a limit weaker than `limit` in the same unit; None where the source gives none.
     points: (value, score) in ascending value, joined by straight lines and constant beyond its ends; empty: the scoring
     makes its own from limit, variation and priority. endpoint: what the limit protects from. doi, passage: where the
-    source can be looked up (the passage's id in models/guidelines/passages)."""
+    source can be looked up (the passage's id in models/guidelines/passages).
+
+    relative: what of the goal is in percent of a prescribed dose until a case gives that dose: the 'limit' (unit
+    '%Rx') or the dose of a VxGy 'metric'; '' for a goal in absolute numbers, as every goal that is judged is."""
 
     structure: str
     metric: Metric
@@ -102,6 +106,7 @@ class ClinicalGoal:
     endpoint: str = ""
     doi: str = ""
     passage: str = ""
+    relative: Literal["", "limit", "metric"] = ""
 
     @property
     def caps_dose(self) -> bool:
@@ -117,18 +122,40 @@ class ClinicalGoal:
         tolerable = self.variation is not None and self.comparator.holds(value, self.variation)
         return Grade.VARIATION if tolerable else Grade.FAIL
 
+    @property
+    def measure(self) -> str:
+        """The metric as a goal file has it: V100%Rx where its dose is in percent of the prescription."""
+        return f"V{self.metric.argument:g}%Rx" if self.relative == "metric" else str(self.metric)
+
     def __str__(self) -> str:
-        return f"{self.structure} {self.metric} {self.comparator} {self.limit:g} {self.unit}"
+        return f"{self.structure or 'each target'} {self.measure} {self.comparator} {self.limit:g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class GuidelineSource:
+    """The signed guideline package that goals were taken from. digest: SHA-256 of its list of files; signer: whose
+    key signed it."""
+
+    name: str
+    version: str
+    digest: str
+    signer: str
 
 
 @dataclass(frozen=True)
 class GoalSet:
     """Goals of one site, with the prescription they belong to. prescription: (structure, dose_gy) of the course.
 
+    A guideline that limits organs whatever is prescribed has no prescription and 0 fractions of its own, but
+    target_goals, one template for each prescribed target: the case gives doses and fractions (`goals_for_case`).
+    fraction_gy (lowest, highest dose of a fraction) and fraction_counts (empty: any number) say what fractionation it
+    was made for; it is never applied to another. guideline: the package that it came from, where it came from one.
+
     also_for: further sites it may be asked for by; where several sets answer to a site, the case's structures decide.
     optional_targets: prescribed structures that a patient may lack (lower dose levels). automatic: may be chosen by
     the structures of a case, without being named. notes: what a reader must know. left_out: goals that do not apply to
-    the case at hand because it lacks their structure. digest: SHA-256 of everything but itself, notes and left_out.
+    the case at hand because it lacks their structure. digest: SHA-256 of everything but itself, notes,
+    left_out and the package.
     """
 
     name: str
@@ -146,3 +173,12 @@ class GoalSet:
     also_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[ClinicalGoal, ...] = ()
+    target_goals: tuple[ClinicalGoal, ...] = ()
+    fraction_gy: tuple[float, float] | None = None
+    fraction_counts: tuple[int, ...] = ()
+    guideline: GuidelineSource | None = None
+
+    @property
+    def is_template(self) -> bool:
+        """It waits for a case's prescription."""
+        return not self.prescription

@@ -22,8 +22,8 @@ from appliance.contracts import (
 )
 from appliance.errors import EvaluationError
 from appliance.evaluation.dose_on_image import check_dose, dose_on_image
-from appliance.evaluation.goal_choice import goals_for_case
 from appliance.evaluation.goal_evaluator import GoalEvaluator
+from appliance.evaluation.goal_reduction import goals_for_case
 from appliance.evaluation.judged import Judged, Outside
 from engines.dvh import DoseVolume, cumulative_dvh
 
@@ -72,6 +72,7 @@ def evaluate(
         dose_digest=dose.digest,
         goal_set=applicable.name,
         goal_set_digest=applicable.digest,
+        guideline=applicable.guideline,
         notes=(*applicable.notes, *dose.notes, *notes, *cut),
         findings=goals.findings,
     )

@@ -11,6 +11,7 @@ from appliance.contracts import Case, ClinicalGoal, Comparator, Finding, GoalRes
 from appliance.errors import EvaluationError
 from appliance.evaluation import goal_findings
 from appliance.evaluation.contradictions import contradictions
+from appliance.evaluation.goal_conflicts import overlap_findings
 from appliance.evaluation.judged import Judged, Outside, Regions
 from appliance.evaluation.scoring import Curve, max_score, score, score_curve
 from engines.dvh import DoseVolume, dose_metric
@@ -77,6 +78,7 @@ class GoalEvaluator:
             if (finding := goal_findings.out_of_reach(goal, volumes_cc[goal.structure])) is not None:
                 findings.append(finding)
         findings += [goal_findings.contradiction(*pair) for pair in contradictions(goals, volumes_cc)]
+        findings += overlap_findings(self.goal_set, self.case, self.regions)
         return tuple(goals), tuple(findings)
 
     def _unjudged(self, goal: ClinicalGoal, finding: Finding) -> Finding:

@@ -7,8 +7,8 @@ import numpy as np
 from appliance.contracts import Case, GoalSet, PredictedDose, PredictedJudgement
 from appliance.errors import EvaluationError
 from appliance.evaluation.dose_on_image import array_on_image
-from appliance.evaluation.goal_choice import goals_for_case
 from appliance.evaluation.goal_evaluator import GoalEvaluator
+from appliance.evaluation.goal_reduction import goals_for_case
 
 
 def judge_predicted(case: Case, goal_set: GoalSet, dose: PredictedDose) -> PredictedJudgement:

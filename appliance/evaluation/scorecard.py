@@ -11,6 +11,10 @@ SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
 
 
+PARTS = ("deliverability", "image_context", "outcomes", "prior_course", "clinical_notes", "preference")
+"""Fields of the Evaluation that are written as their contracts are (appliance/contracts, a file each)."""
+
+
 def scorecard(evaluation: Evaluation) -> dict[str, Any]:
     """Plain JSON types only. Values are unrounded: `met` can be recomputed from `value` and `limit`. The field names
     of GoalResult, TargetIndices, PlanFacts, Finding, TradeOff and Comparison are the documented keys."""
@@ -19,6 +23,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
+        "guideline": None if evaluation.guideline is None else asdict(evaluation.guideline),
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
         "goals_variation": whole.variations,
@@ -30,6 +35,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in evaluation.findings],
         "trade_offs": [_plain(trade_off) for trade_off in evaluation.trade_offs],
         "comparison": None if evaluation.comparison is None else _plain(evaluation.comparison),
+        **{part: _part(getattr(evaluation, part)) for part in PARTS},
         "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
         "plan": {**asdict(evaluation.plan), "violations": list(evaluation.plan.violations)},
@@ -48,6 +54,21 @@ def _plain(item: TradeOff | Comparison) -> dict[str, Any]:
     """Lists for tuples, at every depth."""
     plain: dict[str, Any] = _listed(asdict(item))
     return plain
+
+
+def _part(value: Any) -> Any:
+    """A part of the evaluation: null where nobody asked for it."""
+    if isinstance(value, tuple):
+        return [_part(item) for item in value]
+    return None if value is None else _without_quotes(_listed(asdict(value)))
+
+
+def _without_quotes(value: Any) -> Any:
+    """Notes are quoted word by word where it matters; whole statements of a note may name the patient and stay in the
+    report."""
+    if isinstance(value, dict):
+        return {key: _without_quotes(item) for key, item in value.items() if key != "quote"}
+    return [_without_quotes(item) for item in value] if isinstance(value, list) else value
 
 
 def _listed(value: Any) -> Any:

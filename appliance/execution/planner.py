@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.contracts import CalculatedDose, GoalSet, Objectives, Plan, TradeOff, TreatmentPlanningSystem
+from appliance.contracts import (
+    CalculatedDose,
+    GoalSet,
+    Objectives,
+    Opponent,
+    Plan,
+    PlanningState,
+    TradeOff,
+    TreatmentPlanningSystem,
+)
 from appliance.contracts.progress import Progress, silent
 from appliance.execution.concede import goal_to_give_up
-from appliance.execution.meeting import meet
+from appliance.execution.meeting import Met, meet
 from appliance.execution.operator import Operator
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import SPARING_ROUNDS, spare
@@ -48,15 +57,33 @@ def plan_case(
     met = meet(operator, rules, objectives, _part(progress, APERTURES_FROM, SPARING_FROM))
     best = spare(operator, met, sparing_rounds, _part(progress, SPARING_FROM, 1.0))
     if not operator.satisfied(best.state, 0.0):
-        for number in sorted(met.rules.given_up):
-            if not goal_set.goals[number].met_by(best.state.goal_values[number]):
-                note(f"{goal_set.goals[number]} was given up in favour of other goals")
-        for found in tps.conflicts(met.objectives):
-            note(found.sentence)
-            goal, lost = goal_set.goals[found.goal], found.goal in met.rules.given_up
-            trade_off(TradeOff.of(goal, found.opponents, found.sentence, given_up=lost))
+        for item in _traded(operator, met, best.state):
+            note(item.sentence)
+            trade_off(item)
     progress(f"planner: {'all goals met' if operator.satisfied(best.state, 0.0) else met.why}", 1.0)
     return operator.result(best)
+
+
+def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff]:
+    """What each missed goal gives way to. A goal given up is asked for in full again here: what little is asked of it
+    in planning would pull at nothing. Where no gradient opposes it now, it is named without opponents."""
+    rules, goals = met.rules, operator.goal_set.goals
+    lost = {number for number in rules.given_up if not goals[number].met_by(state.goal_values[number])}
+    asked = tuple(
+        first if first.goal in rules.given_up else objective
+        for objective, first in zip(met.objectives, rules.first, strict=True)
+    )
+    found = {conflict.goal: conflict for conflict in operator.tps.conflicts(asked)}
+    traded = []
+    for number in sorted(lost | found.keys()):
+        said = [f"{goals[number]} was given up in favour of other goals"] if number in lost else []
+        against: tuple[Opponent, ...] = ()
+        if number in found:
+            told = found[number].sentence
+            said.append(told.partition(" is missed: ")[2] or told if number in lost else told)
+            against = found[number].opponents
+        traded.append(TradeOff.of(goals[number], against, "; ".join(said), given_up=number in lost))
+    return traded
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

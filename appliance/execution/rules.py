@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from appliance.contracts import ClinicalGoal, Comparator, GoalSet, Objective, ObjectiveKind, Objectives
+from appliance.contracts import ClinicalGoal, Comparator, GoalSet, MetricKind, Objective, ObjectiveKind, Objectives
 
 PUSH_PER_MISS, LARGEST_PUSH, SMALLEST_RELEASE = 80.0, 2.0, 0.7
 """A missed goal's weight grows by 80 % for each percent that it is missed by, at most twofold a round (chosen: faster
@@ -60,11 +60,8 @@ class Rules:
 
     def giving_up(self, goal: int, value: float) -> Rules:
         """From now on little is asked of that goal, whose value is known."""
-        less = tuple(
-            replace(o, dose_gy=max(o.dose_gy, value * GIVEN_UP_ROOM), weight=o.weight * GIVEN_UP_WEIGHT)
-            for o in self.first
-            if o.goal == goal
-        )
+        wanted = self.goal_set.goals[goal]
+        less = tuple(_less(o, wanted, value) for o in self.first if o.goal == goal)
         return replace(self, given_up=self.given_up | {goal}, yielded=(*self.yielded, *less))
 
     def afresh(self) -> Objectives:
@@ -95,6 +92,19 @@ class Rules:
             else:
                 changed.append(_relax(objective, first, conflict=conflict))
         return tuple(changed)
+
+
+def _less(first: Objective, goal: ClinicalGoal, value: float) -> Objective:
+    """What was reached and a little more, with little weight: the dose of a goal in Gy, the volume of one in percent;
+    of one in cc only the weight changes, because objectives speak in percent of what the planner samples."""
+    weight = first.weight * GIVEN_UP_WEIGHT
+    if goal.unit == "Gy":
+        return replace(first, dose_gy=max(first.dose_gy, value * GIVEN_UP_ROOM), weight=weight)
+    if goal.unit == "%" and first.kind is ObjectiveKind.DVH_MAX:
+        hot = 100.0 - value if goal.metric.kind is MetricKind.COLD_VOLUME else value
+        volume = min(max(first.volume_percent, hot * GIVEN_UP_ROOM), 100.0)
+        return replace(first, volume_percent=volume, weight=weight)
+    return replace(first, weight=weight)
 
 
 def _relax(objective: Objective, first: Objective, *, conflict: bool) -> Objective:

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan
+from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
 from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
+from appliance.export.report_further import further_sections
 from appliance.export.report_goals import goals_section, head, tiles
 from appliance.export.report_html import duration, section, short, text
+from appliance.export.report_passages import passages_section
 from appliance.export.report_second import second_section
 from appliance.export.report_slices import slices_section
 from appliance.export.report_style import STYLE
@@ -37,11 +40,13 @@ def write_report(
     path: Path,
     *,
     scheduled: Evaluation | None = None,
+    why: Sequence[tuple[str, PassageAnswer]] = (),
 ) -> None:
     """Writes the report to `path`, all or nothing.
 
     Prescribed levels and goals are those the evaluation judged. timeline: the stages in order, each with `stage` and
-    `seconds`. scheduled: the received plan judged on today's anatomy, shown beside. Raises ExportError if plan, dose
+    `seconds`. scheduled: the received plan judged on today's anatomy, shown beside. why: the passages that the goals rest
+    on. Raises ExportError if plan, dose
     and evaluation do not belong together, DiskFull or WriteFailed if the file cannot be written.
     """
     _check_together(goal_set, plan, dose, evaluation)
@@ -52,6 +57,7 @@ def write_report(
         f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
         f"<main>{tiles(goal_set, evaluation, total_s)}{goals_section(goal_set, evaluation, scheduled)}"
         f"{second_section(evaluation.second_check)}"
+        f"{further_sections(evaluation)}{passages_section(why)}"
         f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"

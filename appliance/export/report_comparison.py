@@ -91,6 +91,7 @@ def trade_offs(found: Sequence[TradeOff]) -> str:
             + f"{opponent.cosine:.2f}".replace("-", "−")
             for opponent in item.against
         )
+        against = against or "goals of higher priority; no gradient stands against it in the plan as it was reached"
         how = "was given up for" if item.given_up else "gives way to"
         items.append(f"<li><b>{goal}</b> {how} {against}</li>")
     note = (

@@ -31,7 +31,7 @@ KINDS: tuple[tuple[str, str, str], ...] = (
     ("beam", "*.json", "beam models"),
     ("machines", "*.toml", "machines"),
     ("density", "*.toml", "density tables"),
-    ("guidelines", "*.toml", "goal sets"),
+    ("guidelines", "*/goals/*.toml", "goal sets"),
 )
 
 

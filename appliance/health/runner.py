@@ -8,7 +8,7 @@ from functools import partial
 
 from appliance.config import Config
 from appliance.errors import CouchsideError
-from appliance.health import backends, clock, disk, hardware, models, peers, store
+from appliance.health import backends, clock, disk, hardware, models, peers, retrieval, store
 from appliance.health.result import Check, CheckResult, Finding, Status
 
 CHECKS: tuple[Check, ...] = (
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     Check("clock", "Clock", clock.check),
     Check("store", "Store and audit log", store.check, timeout_s=120.0),
     Check("peers", "DICOM peer", peers.check, timeout_s=15.0),
+    Check("retrieval", "Search of guidelines", retrieval.check),
 )
 """Time limits chosen: some ten times what each needs on two cores; the store's allows for an audit log of 10^7 rows."""
 

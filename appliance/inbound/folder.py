@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from appliance.contracts import Received
 from appliance.errors import IncompleteCase, RefusedObject
@@ -23,6 +32,14 @@ from appliance.inbound.structure import BrokenStructure, walk
 from appliance.inbound.subject import Announced, open_subject
 
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.4 annex I)
+_DOCUMENTS = {
+    EncapsulatedPDFStorage: "a document",
+    BasicTextSRStorage: "a report",
+    EnhancedSRStorage: "a report",
+    ComprehensiveSRStorage: "a report",
+    Comprehensive3DSRStorage: "a report",
+}
+"""What lies beside a plan, in our own folders of results too, and is no part of a case."""
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +90,9 @@ class _Reader:
         header = _header_of(data, name, self._limits)
         if header is None or header.sop_class_uid == _DIRECTORY_CLASS:
             self.notes.append(f"{name}: {'no DICOM object' if header is None else 'a DICOM directory'}")
+            return
+        if header.sop_class_uid in _DOCUMENTS:
+            self.notes.append(f"{name}: {_DOCUMENTS[UID(header.sop_class_uid)]}")
             return
         is_named = bool(header.sop_instance_uid or header.sop_class_uid)
         subject = open_subject(

@@ -16,10 +16,12 @@ from appliance.config import Config
 from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, SessionError
 from appliance.inbound import AttachmentShelf, ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
+from appliance.node.guideline_acts import perform
 from appliance.node.intake import Intake
 from appliance.node.runner import Runner
 from appliance.node.wire import Message
 from appliance.session import Session, next_state
+from appliance.session_guidelines import GuidelineDesk
 from appliance.session_record import replay
 from appliance.session_stages import Stages
 from appliance.session_work import Workplace
@@ -57,7 +59,8 @@ class Node:
         self._audit = self._keep(AuditLog.open(folder / "audit.sqlite"), AuditLog.close)
         store = self._keep(ObjectStore(folder, self._audit), ObjectStore.close)
         self._patient_key, self._shelf = store.patient_key, AttachmentShelf(folder)
-        stages = self._make_stages(self._config, IdentityStore(folder / "identities"))
+        self._identities = IdentityStore(folder / "identities")
+        stages = self._make_stages(self._config, self._identities)
         intake = Intake(store, node.settle_s, self._open_session)
         self._runner = Runner(node, intake, checkpoint=self._audit.checkpoint, on_broken=self._broken)
         self._stages, self._workplace = stages, Workplace(self._audit, folder, self._runner.progress)
@@ -101,6 +104,8 @@ class Node:
         if request.get("command") == "attach":
             return self._attach(request, actor)
         try:
+            if request.get("command") == "guidelines":
+                return perform(GuidelineDesk(self._store_folder, self._audit, self._identities), request, actor)
             return self._act(request, actor)
         except AuditError as error:
             self._broken(error)

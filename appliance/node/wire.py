@@ -4,6 +4,7 @@
     {"command": "approve", "session": ID, "identity": NAME, "passphrase": TEXT, "acknowledge": TEXT}
     {"command": "reject" | "choose-scheduled" | "stop", "session": ID, "reason": TEXT}
     {"command": "retry", "session": ID}
+    {"command": "guidelines", "act": "install" | "activate" | "rollback" | "trust", ...}    (guideline_acts)
     {"command": "attach", "patient_id": TEXT, "notes": [PATH, ...], "prior": [PATH, ...]}
 
     {"ok": true, ...}    or    {"ok": false, "error": KEY, "fields": {...}, "sentence": TEXT}

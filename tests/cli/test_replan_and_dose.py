@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pydicom
 import pytest
 
 from appliance.case import read_dose
+from appliance.contracts import RECORD_FILES
 
 from ..session.small_case import SmallCase, write_small_case
 
@@ -52,10 +54,38 @@ def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[st
         "timeline.json",
         "report.html",
         "goals.toml",
+        *RECORD_FILES,
     }
     assert document["approved"] is False
     assert document["scorecard"] == json.loads((out / "scorecard.json").read_bytes())
     assert document["scorecard"]["plan"]["deliverable"] is True  # type: ignore[index]
+
+
+def test_what_was_replanned_is_judged_the_same_as_somebody_elses_plan(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path, tmp_path: Path
+) -> None:
+    """CT beside the results, the documents among them passed over: every goal as the session judged it."""
+    given, out = tmp_path / "given", tmp_path / "judged"
+    shutil.copytree(replanned[0], given)
+    (given / "RD_second.dcm").unlink()
+    for path in small.files:
+        if pydicom.dcmread(path, stop_before_pixels=True).Modality == "CT":
+            shutil.copy(path, given)
+    done = couchside("evaluate", given, "--out", out, "--goals", small.goals, "--config", config, "--json")
+    assert done.returncode == 0, done.stderr
+    session, judged = replanned[1]["scorecard"], json.loads((out / "scorecard.json").read_bytes())
+    assert [goal["structure"] for goal in judged["goals"]] == [goal["structure"] for goal in session["goals"]]  # type: ignore[index]
+    for ours, theirs in zip(session["goals"], judged["goals"], strict=True):  # type: ignore[index]
+        assert theirs["value"] == pytest.approx(ours["value"], abs=0.02)
+    assert judged["second_check"]["agrees"]
+    assert {"report.html", *RECORD_FILES} <= {path.name for path in out.iterdir()}
+
+
+def test_evaluate_asks_for_the_plan_and_its_dose(small: SmallCase, config: Path, tmp_path: Path) -> None:
+    done = couchside("evaluate", small.folder, "--out", tmp_path / "out", "--goals", small.goals, "--config", config)
+    assert done.returncode == 4
+    assert "a plan and its dose are needed" in " ".join(done.stderr.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_plan_of_replan_is_not_approved(replanned: tuple[Path, dict[str, object]]) -> None:

@@ -248,3 +248,19 @@ def test_where_all_goals_are_met_nothing_is_traded():
     told: list[TradeOff] = []
     plan_case(ScriptedTps((GOOD,)), GOALS, trade_off=told.append)
     assert told == []
+
+
+def test_a_goal_given_up_is_traded_too_and_asked_for_in_full():
+    """What is asked of it once it is given up would pull at nothing."""
+    told: list[TradeOff] = []
+    tps = ScriptedTps(((18.0, 10.4, 20.5),), opponents=(1,))
+    asked: list[Objectives] = []
+    conflicts = tps.conflicts
+    tps.conflicts = lambda objectives: (asked.append(objectives), conflicts(objectives))[1]
+    plan_case(tps, GOALS, trade_off=told.append)
+    assert [(item.structure, item.given_up, len(item.against)) for item in told] == [
+        ("PTV", False, 1),
+        ("Core", True, 0),
+    ]
+    assert "Core Mean <= 10 Gy was given up" in told[1].sentence
+    assert asked[-1][1] == tps.initial_objectives()[1]

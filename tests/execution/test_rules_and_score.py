@@ -229,3 +229,12 @@ def test_what_was_given_up_no_longer_holds_the_helpers_back():
     kept = Rules(GOALS, FIRST).giving_up(2, 12.0).adjust(FIRST, values, 22.0, room=0.0)
     assert kept[4].weight == FIRST[4].weight
     assert adjusted(values)[4].weight < FIRST[4].weight
+
+
+def test_a_volume_given_up_asks_for_a_larger_volume_at_the_same_dose():
+    """36 % with 10 Gy reached where 30 % were wanted; of a volume that must stay cold, its hot rest."""
+    after = Rules(GOALS, FIRST).giving_up(3, 36.0).yielded[0]
+    assert (after.dose_gy, after.volume_percent) == (FIRST[3].dose_gy, pytest.approx(37.8))
+    cold = goal_set(D95, D2, MEAN, goal("Core", "CV10Gy", ">=", 70.0, unit="%", priority=3))
+    after = Rules(cold, FIRST).giving_up(3, 64.0).yielded[0]
+    assert (after.dose_gy, after.volume_percent) == (FIRST[3].dose_gy, pytest.approx(37.8))

@@ -30,6 +30,10 @@ from appliance.contracts import (
     Severity,
     TargetIndices,
 )
+from appliance.contracts.deliverability import Clearance, ComplexityFigures, Deliverability, Nearest
+from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.preference import Attribution, Basis, PreferenceVerdict
+from appliance.contracts.prior import CumulativeResult, PriorCourse, RegistrationQuality
 from appliance.errors import ExportError
 from appliance.evaluation import scorecard
 from appliance.export import send, write_export_set
@@ -40,6 +44,23 @@ from appliance.export.record.pdf import MOST_REMARKS, pdf_of
 from .conftest import Approved
 from .peers import Orthanc, tool
 
+OUTCOME = OutcomeEstimate(
+    "parotid", "Parotid_L", "NTCP", "flow under 25 %", "LKB", 0.1734, 0.1212, 0.2355, "sampled", 24.44, "physical", "",
+    "a paper", "10.1/2", "its abstract",
+)  # fmt: skip
+LIKED = Attribution("mu", "monitor units", "MU", 847.0, 700.0, -0.4242, 0.0)
+VERDICT = PreferenceVerdict(
+    Basis.CLINIC, "said", probability=0.7171, low=0.6161, high=0.8181, logit=0.9, base_logit=1.3,
+    attributions=(LIKED,),
+)  # fmt: skip
+FIGURES = ComplexityFigures(847.77, 0, 0.0, ltmcs=0.1317, irregularity=4.5671, small_5mm=0.0919)
+NEAREST = Nearest(1, "couch", 68.44, 20.0, 200.0, 0.0, 3, (0.0, 0.0, 0.0))
+QUALITY = RegistrationQuality("rigid, from the images", 0.98, 0.97, 1.1, 0, "", 0.0, 0.0, 12.0, 3.0, 2.0)
+SUMMED = CumulativeResult(
+    "SpinalCord", "D0.1cc", "<=", 60.5, "Gy", 52.525, 50.505, 55.555, True, True, 1, 2.0, "a paper", 33.3, 0.0, "none",
+    "a paper", "a paper",
+)  # fmt: skip
+EARLIER = PriorCourse("e" * 64, 10, 700.0, QUALITY, (SUMMED,), ())
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\d.]*\d)")
 FIXED_WORDS = ("ICRU 83", "hottest 0.1 cc", "5 min 17 s", "volume from 0 to 100")
 OVERLAP = Finding("goals.conflict", "Goals stand against each other", Severity.WARN, Outcome.FOUND, "by 3.75 cc", "us")
@@ -65,6 +86,10 @@ def evaluation_of(approved: Approved, goals: int = 3, notes: int = 2) -> Evaluat
         dose_digest=approved.dose.digest,
         goal_set="tg119-c-shape",
         goal_set_digest="d" * 64,
+        outcomes=(OUTCOME,),
+        preference=VERDICT,
+        deliverability=Deliverability("M", "STATIC", FIGURES, (), 316.6, Clearance(True, (NEAREST,))),
+        prior_course=EARLIER,
         notes=tuple(f"Note {n} of 31.4 %" for n in range(notes)),
         findings=(OVERLAP,),
     )
@@ -123,8 +148,10 @@ def is_traced(number: str, card: dict[str, Any]) -> bool:
             leaf.replace("_", " ").replace("%", " ").replace("D", " ")
         ):
             return True
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool) and f"{leaf:.{decimals}f}" == number:
-            return True
+        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+            shown = (f"{leaf:.{decimals}f}", f"{100.0 * leaf:.{decimals}f}")  # a probability is shown in percent
+            if number in shown:
+                return True
     return False
 
 
@@ -154,6 +181,7 @@ def test_every_number_on_the_page_is_one_of_the_scorecard(
         words = words.replace(name, " ")
     words = re.sub(r"\b[0-9a-f]{64}\b", " ", words.replace("%", " ").replace("D2", "2").replace("_", " "))
     numbers = NUMBER.findall(words)
+    assert {"17", "12", "24", "72", "-0.42", "0.132", "68", "52.5", "55.6"} <= set(numbers)
     assert {"27.73", "25.25", "48.125", "0.837", "848", "424", "54.0", "3.75"} <= set(numbers)
     assert [number for number in numbers if not is_traced(number, card)] == []
 

@@ -35,6 +35,10 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
         "report.html",
         "goals.toml",
         "audit.jsonl",
+        "evaluation.html",
+        "evaluation.pdf",
+        "DOC_evaluation.dcm",
+        "SR_evaluation.dcm",
     }
     assert document["arrived_as_sent"] and document["audit_whole"]
     assert (document["approved_by"], document["not_for_clinical_use"]) == (IDENTITY, True)

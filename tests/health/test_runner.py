@@ -54,5 +54,14 @@ def test_statuses_are_ordered_from_good_to_bad() -> None:
 
 
 def test_every_part_the_command_promises_has_its_check() -> None:
-    assert [check.key for check in CHECKS] == ["hardware", "backends", "models", "disk", "clock", "store", "peers"]
+    assert [check.key for check in CHECKS] == [
+        "hardware",
+        "backends",
+        "models",
+        "disk",
+        "clock",
+        "store",
+        "peers",
+        "retrieval",
+    ]
     assert all(check.run.__module__ == f"appliance.health.{check.key}" for check in CHECKS)

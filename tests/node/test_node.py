@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit import AuditLog, verify
 from appliance.cli.demo_peer import same_objects
 from appliance.dicomio.values import new_uid
 from appliance.errors import ApprovalError, IllegalTransition, NodeError, SessionError, StoreBusy
+from appliance.evaluation.guidelines.keys import key_file
 from appliance.node import Node
 from appliance.node.wire import SOCKET_NAME
 
+from ..evaluation.clinic_package import write_package
 from ..session.standin import slow_field, stages_with
-from .conftest import PHYSICIAN, House
+from .conftest import PASSPHRASE, PHYSICIAN, House
 
 
 def test_a_case_comes_in_and_an_approved_plan_goes_out(house: House) -> None:
@@ -263,3 +266,21 @@ def _any_session(house: House) -> object:
 
     push(node_files, int(str(house.ask("status")["node"]["port"])), "COUCHSIDE", silent)  # type: ignore[index]
     return house.wait_for("waiting for image")["session"]
+
+
+def test_guidelines_are_decided_on_while_the_node_runs(house: House, tmp_path: Path) -> None:
+    """The node writes the audit log, so the command line asks it; what is active then holds for its next session."""
+    key = Ed25519PrivateKey.generate()
+    package, key_path = write_package(tmp_path / "clinic", key), tmp_path / "key.toml"
+    key_path.write_bytes(key_file("Our clinic", key))
+    person = {"person": PHYSICIAN, "passphrase": PASSPHRASE}
+    with house.node():
+        house.ask("guidelines", act="trust", path=str(key_path), **person)
+        house.ask("guidelines", act="install", path=str(package))
+        with pytest.raises(ApprovalError):
+            house.ask(
+                "guidelines", act="activate", name="clinic", version="1.0.0", person=PHYSICIAN, passphrase="guessed"
+            )
+        done = house.ask("guidelines", act="activate", name="clinic", version="1.0.0", **person)
+    assert done["lines"][0].startswith("clinic 1.0.0 is active")  # type: ignore[index, union-attr]
+    assert verify(house.store / "audit.sqlite").ok

@@ -111,7 +111,11 @@ def _delivery(plan: Mapping[str, Any]) -> Block:
 
 
 def _sentences(card: Mapping[str, Any]) -> tuple[str, ...]:
-    found = [f"{item['title']}: {item['evidence']}" for item in card.get("findings", ()) if item["outcome"] == "found"]
+    parts = (card.get(name) or {} for name in ("clinical_notes", "deliverability", "image_context"))
+    every = [*card.get("findings", ()), *(item for part in parts for item in part.get("findings", ()))]
+    told = [item for item in every if item["outcome"] == "found" or item["id"].startswith("evaluation.")]
+    told.sort(key=lambda item: ("stop", "warn", "info").index(item["severity"]))
+    found = [f"{item['title']}: {item['evidence']}" for item in told]
     check = card["second_check"]
     return (*found, *(check["sentences"][:1] if check else ()), *card["notes"])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+Card = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,5 +18,99 @@ class Block:
     rows: tuple[tuple[str, ...], ...]
 
 
-def blocks_of(card: Mapping[str, Any]) -> tuple[Block, ...]:
-    return ()
+def blocks_of(card: Card) -> tuple[Block, ...]:
+    """Those that have something to say, in the order of the report."""
+    made = (make(card) for make in _MAKERS)
+    return tuple(block for block in made if block is not None and block.rows)
+
+
+def _robustness(card: Card) -> Block | None:
+    part = card.get("robustness")
+    if not part:
+        return None
+    rows = sorted(part["goals"], key=lambda goal: goal["chance_met"])
+    cells = (
+        (
+            f"{goal['structure']} {goal['metric']}",
+            f"{goal['worst']:.2f} {goal['unit']}",
+            f"{100.0 * goal['chance_met']:.0f} %",
+        )
+        for goal in rows
+    )
+    return Block("Under set-up, dose and contour errors", ("Goal", "Worst", "Chance to be met"), tuple(cells))
+
+
+def _explanations(card: Card) -> Block | None:
+    rows = []
+    for one in card.get("explanations") or ():
+        reasons = one["reasons"]
+        closing = one["change"]["sentence"] if one["change"] else one["no_change"]
+        rows.append((" ".join([one["sentence"], *(reason["sentence"] for reason in reasons[:1]), closing]).strip(),))
+    return Block("Why goals are missed", (), tuple(rows))
+
+
+def _deliverability(card: Card) -> Block | None:
+    part = card.get("deliverability")
+    if not part:
+        return None
+    nearest = min((one["distance_mm"] for one in part["clearance"]["nearest"]), default=None)
+    figures = part["plan"]
+    rows = [("Nearest to the gantry", "not judged" if nearest is None else f"{nearest:.0f} mm")]
+    for key, title in (("ltmcs", "LTMCS"), ("irregularity", "Aperture irregularity"), ("small_5mm", "SAS 5 mm")):
+        if figures[key] is not None:
+            rows.append((title, f"{figures[key]:.3f}"))
+    return Block("Deliverability", (), tuple(rows))
+
+
+def _outcomes(card: Card) -> Block | None:
+    rows = [
+        (f"{one['structure']}: {one['endpoint']}", _percent(one["probability"]), _band(one))
+        for one in card.get("outcomes") or ()
+        if one["probability"] is not None
+    ]
+    return Block("Outcome models (ranking only, no prognosis)", ("Model", "Estimate", "Band"), tuple(rows))
+
+
+def _prior(card: Card) -> Block | None:
+    part = card.get("prior_course")
+    if not part:
+        return None
+    rows = [
+        (
+            f"{one['structure']} {one['metric']}",
+            f"{one['value']:.1f} ({one['low']:.1f} to {one['high']:.1f}) {one['unit']}",
+            f"{one['comparator']} {one['limit']:.1f}: {'met' if one['met'] else 'not met'}",
+        )
+        for one in sorted(part["results"], key=lambda one: one["met"])
+    ]
+    return Block("With the earlier course, EQD2", ("Limit on the sum", "Reached", "Verdict"), tuple(rows))
+
+
+def _preference(card: Card) -> Block | None:
+    part = card.get("preference")
+    if not part or part["probability"] is None:
+        return None
+    rows = [
+        ("Chance of approval", f"{_percent(part['probability'])} ({_percent(part['low'])} to {_percent(part['high'])})")
+    ]
+    ranked = sorted(part["attributions"], key=lambda one: -abs(one["contribution"]))
+    rows += [(one["title"], f"{one['contribution']:+.2f}") for one in ranked[:4]]
+    return Block("Preference (learned, advisory)", (), tuple(rows))
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100.0 * share:.0f} %"
+
+
+def _band(one: Mapping[str, Any]) -> str:
+    return "none" if one["low"] is None else f"{_percent(one['low'])} to {_percent(one['high'])}"
+
+
+_MAKERS: tuple[Callable[[Card], Block | None], ...] = (
+    _robustness,
+    _explanations,
+    _deliverability,
+    _outcomes,
+    _prior,
+    _preference,
+)

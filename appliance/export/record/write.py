@@ -43,15 +43,17 @@ def write_record(
     approval: Approval | None,
     export_set: ExportSet,
     *,
+    folder: Path | None = None,
     curves: bool = True,
 ) -> RecordFiles:
-    """`card` is the evaluation's scorecard, `export_set` the written set of this plan. Files go into its folder.
+    """`card` is the evaluation's scorecard, `export_set` the written set of this plan. Files go into its folder, or
+    into `folder`.
 
     Raises ExportError where the scorecard is of another evaluation or plan, DiskFull, WriteFailed."""
     told = card["digests"]["evaluation"], card["digests"]["plan"]
     if told != (evaluation.digest, plan.digest):
         raise ExportError("the scorecard is of another evaluation than the one for the record; evaluate the plan again")
-    folder = export_set.plan.parent
+    folder = folder or export_set.plan.parent
     page = page_of(card, case.identity, plan.label, approval)
     made = f"{software_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     drawn = evaluation.dvh if curves else ()

@@ -1,0 +1,61 @@
+"""Outcome models and the earlier course of an evaluation: doses come from planning, files from inbound; here they meet.
+
+An earlier course that cannot be read or placed never stops a session, and never vanishes: it becomes a finding.
+"""
+
+from __future__ import annotations
+
+from appliance.case import read_prior
+from appliance.contracts import Attachments, CalculatedDose, Case, Finding, GoalSet, Outcome, Severity
+from appliance.contracts.outcomes import OutcomeEstimate
+from appliance.contracts.prior import CumulativeResult, PriorCourse
+from appliance.errors import EvaluationError, RefusedInput
+from appliance.evaluation.dose_on_image import dose_on_image
+from appliance.evaluation.outcomes import assess_outcomes
+from appliance.evaluation.reirradiation import assess_prior
+
+NOT_SUMMED, ABOVE, UNCERTAIN = "prior.not_summed", "prior.above_limit", "prior.not_certain"
+ASKED_BY = "docs/evaluation/reirradiation.md"
+
+
+def outcomes_of(
+    case: Case, goal_set: GoalSet, dose: CalculatedDose, fractions: int, scheduled: CalculatedDose | None = None
+) -> tuple[OutcomeEstimate, ...]:
+    """Outcome models of a plan's dose, compared with the scheduled plan's where it is given; for ranking only. Raises
+    EvaluationError."""
+    grid = case.image.grid
+    before = None if scheduled is None else dose_on_image(scheduled, grid)[0]
+    return assess_outcomes(case, goal_set, dose_on_image(dose, grid)[0], fractions, scheduled_gy=before)
+
+
+def prior_of(
+    case: Case, goal_set: GoalSet, dose: CalculatedDose, fractions: int, attached: Attachments
+) -> tuple[PriorCourse | None, tuple[Finding, ...]]:
+    """The earlier course that lies beside the case, summed with this dose, and what a person must look at; (None, ())
+    where there is none."""
+    if not attached.prior:
+        return None, ()
+    try:
+        prior = read_prior(attached.prior, case)
+        here = dose_on_image(dose, case.image.grid)[0]
+        course = assess_prior(case, here, fractions, prior, goal_set=goal_set)
+    except (RefusedInput, EvaluationError) as error:
+        return None, (_finding(NOT_SUMMED, "The earlier course was not summed", error.sentence),)
+    return course, tuple(finding for item in course.results for finding in _judged(item))
+
+
+def _judged(item: CumulativeResult) -> tuple[Finding, ...]:
+    what = f"{item.structure} {item.metric} of both courses"
+    evidence = (
+        f"{what}: {item.value:.1f} {item.unit} EQD2 ({item.low:.1f} to {item.high:.1f}), limit {item.limit:.1f} "
+        f"{item.unit} ({item.limit_from})"
+    )
+    if not item.met:
+        return (_finding(ABOVE, f"{what} is above its limit", evidence),)
+    if not item.certain:
+        return (_finding(UNCERTAIN, f"{what} is within its limit, but not for certain", evidence),)
+    return ()
+
+
+def _finding(identifier: str, title: str, evidence: str) -> Finding:
+    return Finding(identifier, title, Severity.WARN, Outcome.FOUND, evidence, ASKED_BY)

@@ -1,0 +1,107 @@
+"""What is judged of a plan beyond its goals: delivery, image, outcome, robustness, reasons, preference, notes.
+
+Each part on its own: where one cannot be had, a finding says why, and the others stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from appliance.case.prior import read_prior
+from appliance.config import Config
+from appliance.contracts import Evaluation, Finding, Outcome, Severity
+from appliance.contracts.progress import Progress
+from appliance.errors import CouchsideError
+from appliance.evaluation.dose_on_image import dose_on_image
+from appliance.evaluation.notes import check_notes, read_notes
+from appliance.evaluation.outcomes import assess_outcomes
+from appliance.evaluation.preference import judge_preference
+from appliance.evaluation.reirradiation import assess_prior
+from appliance.session_judgement import deliverability_of, image_context_of
+from appliance.session_stages import Subject
+from engines.errors import EngineError
+
+Fields = Mapping[str, Any]
+Part = Callable[[Config, Subject, Evaluation, Progress], Fields]
+"""Gives fields of the Evaluation."""
+
+
+def deepened(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Evaluation:
+    """The evaluation with every part that the configuration asks for. Raises what `progress` raises, and nothing else:
+    a part that fails is a finding."""
+    missing: list[Finding] = []
+    for name, (title, part) in PARTS.items():
+        progress(title, 0.0)
+        try:
+            evaluation = replace(evaluation, **part(config, subject, evaluation, progress))
+        except (CouchsideError, EngineError) as error:
+            missing.append(_missing(name, title, error))
+    return replace(evaluation, findings=(*evaluation.findings, *missing))
+
+
+def _missing(name: str, title: str, error: Exception) -> Finding:
+    why = error.sentence if isinstance(error, CouchsideError) else str(error)
+    return Finding(f"evaluation.{name}", f"No {title}", Severity.WARN, Outcome.NOT_TESTED, why, "Couchside")
+
+
+def _deliverability(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    return {"deliverability": deliverability_of(config.planning, subject.case, subject.plan, subject.goal_set)}
+
+
+def _image(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    return {"image_context": image_context_of(config.evaluation, subject.case)}
+
+
+def _outcomes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    case, scheduled = subject.case, subject.scheduled_dose
+    before_gy = None if scheduled is None else dose_on_image(scheduled, case.image.grid)[0]
+    found = assess_outcomes(case, subject.goal_set, subject.dose_gy, subject.plan.fractions, scheduled_gy=before_gy)
+    return {"outcomes": found}
+
+
+def _prior(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    if not subject.attached.prior:
+        return {}
+    case = subject.case
+    course = assess_prior(
+        case,
+        subject.dose_gy,
+        subject.plan.fractions,
+        read_prior(subject.attached.prior, case),
+        goal_set=subject.goal_set,
+        count_recovery=config.evaluation.count_recovery,
+    )
+    return {"prior_course": course}
+
+
+def _notes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    """After the earlier course, because a note of one asks whether its dose is there."""
+    if not subject.attached.notes:
+        return {}
+    notes = read_notes(subject.attached.notes)
+    found = check_notes(
+        notes,
+        subject.case,
+        subject.goal_set,
+        plan=subject.plan,
+        dose_gy=subject.dose_gy,
+        prior_dose=evaluation.prior_course is not None,
+    )
+    return {"clinical_notes": replace(notes, findings=found)}
+
+
+def _preference(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
+    """Who will review is not known yet: the clinic's preference. `couchside preference explain` asks for a person."""
+    return {"preference": judge_preference(config.node.store / "preference", evaluation)}
+
+
+PARTS: dict[str, tuple[str, Part]] = {
+    "deliverability": ("deliverability", _deliverability),
+    "image": ("image context", _image),
+    "outcomes": ("outcome models", _outcomes),
+    "prior": ("earlier course", _prior),
+    "notes": ("clinical notes", _notes),
+    "preference": ("preference", _preference),
+}

@@ -1,0 +1,1 @@
+"""Text into numbers, offline: WordPiece tokens, a BERT-type encoder, sentence vectors."""
