@@ -35,7 +35,7 @@ Folder = Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package's f
 Which = "A package (its active version), NAME@VERSION, or a package's folder."
 Old = Annotated[str, typer.Argument(metavar="OLD", help=Which)]
 New = Annotated[str, typer.Argument(metavar="NEW", help=Which)]
-Person = Annotated[str, typer.Option("--as", metavar="PERSON", help="Who decides, registered with 'identity add'.")]
+Person = Annotated[str, typer.Option("--identity", metavar="PERSON", help="A registered person who decides it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="Private key that 'guidelines key' made.")]
 Signer = Annotated[str, typer.Option("--signer", metavar="NAME", help="Whose key it is.")]

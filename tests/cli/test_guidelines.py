@@ -39,7 +39,7 @@ def say(monkeypatch: pytest.MonkeyPatch, run, store: Path):
 
 
 def decided(*arguments: object) -> tuple[object, ...]:
-    return (*arguments, "--as", PERSON, "--passphrase-stdin")
+    return (*arguments, "--identity", PERSON, "--passphrase-stdin")
 
 
 def write(folder: Path, *, version: str, core_gy: float, **facts: str) -> Path:
