@@ -43,8 +43,8 @@ from appliance.evaluation.explain.search import (
     with_limit,
 )
 from appliance.evaluation.goal_choice import goals_for_case
+from appliance.evaluation.judged import union_of
 from appliance.evaluation.robustness.metrics import value as metric_value
-from appliance.evaluation.robustness.regions import union_of
 
 BORDERLINE = 0.01
 """A goal met with less room than this, relative to its limit, is borderline (chosen: what a full dose takes from an
