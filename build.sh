@@ -351,7 +351,7 @@ run_bench() { # run_bench NAME [arguments]
 }
 
 clean() {
-  rm -rf -- .venv build dist bench/.venv-pyradplan bench/.venv-pymedphys bench/.venv-dicompyler .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+  rm -rf -- .venv build dist bench/.venv-{pyradplan,pymedphys,dicompyler} .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
   rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/photon/photon.fatbin*
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
