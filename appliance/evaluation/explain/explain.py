@@ -204,6 +204,8 @@ def _searched(question: _Question, plain: Explanation, solve: Solver) -> Explana
         solve.base = base = solve(steady=True)
         if others_kept(goal_set, number, base, question.values):
             found = replace(found, together=base.values[number])
+        if found.together is not None and goal.met_by(found.together):
+            found = replace(found, reasons=(*_not_in_the_way(found), words.hair_reason(goal_set, number, base)))
         others = frozenset(range(len(goal_set.goals))) - question.coverage - {number}
         found = _with_alone(question, found, solve(ignored=others, steady=True), base)
         if (needed := needed_coverage(question.case, goal_set, goal)) is not None:
@@ -259,8 +261,9 @@ def _concluded(
     question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
 ) -> Explanation:
     goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
-    slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
-    found = replace(found, trade_offs=slopes)
+    if found.together is None or not goal.met_by(found.together):
+        slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
+        found = replace(found, trade_offs=slopes)
     working = [(one, one.limit) for one in tried if one.limit is not None]
     if not working:
         return replace(found, no_change=_no_change(question, found, tried, best))

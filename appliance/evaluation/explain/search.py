@@ -17,6 +17,9 @@ COVERAGE_GIVES, ORGAN_GIVES = 0.20, 0.25
 another plan)."""
 HALVINGS = 4
 """Halvings of the interval: a sixteenth of the furthest move is the resolution."""
+FIRST_STEP, FIRST_HALVINGS = 0.05, 2
+"""Part of the furthest move that is tried first, and halvings of it where that is enough: 1 % of a coverage, found to a
+quarter of that."""
 LOSS = 0.005
 """A goal that the plan misses may get worse by this share of its limit while another is explained (chosen: what two
 runs of the optimiser differ by)."""
@@ -149,21 +152,28 @@ def try_giver(solve: Solver, giver: int) -> Tried:
     goal_set, goal = solve.goal_set, solve.goal
     own, start = goal_set.goals[giver], goal_set.goals[giver].limit
     end = furthest(own)
-    reached = solve(with_limit(goal_set, giver, end))
+
+    def at(share: float) -> GoalSet:
+        return with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
+
+    low, high, halvings = FIRST_STEP, 1.0, HALVINGS
+    asked = at(FIRST_STEP)
+    if passes(asked, goal, solve(asked), solve.plan_values):
+        low, high, halvings = 0.0, FIRST_STEP, FIRST_HALVINGS
+    reached = solve(at(1.0)) if high == 1.0 else solve.base
     slope = _gain(goal_set.goals[goal], solve.base, reached, goal) / abs(end - start) if end != start else 0.0
-    if not passes(with_limit(goal_set, giver, end), goal, reached, solve.plan_values):
+    if high == 1.0 and not passes(at(1.0), goal, reached, solve.plan_values):
         return Tried(giver, end, None, reached.values[goal], slope, from_scratch=False)
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
+    for _ in range(halvings):
         middle = (low + high) / 2
-        asked = with_limit(goal_set, giver, _rounded(start + middle * (end - start), own))
+        asked = at(middle)
         if passes(asked, goal, solve(asked), solve.plan_values):
             high = middle
         else:
             low = middle
-    for share in (high, min(1.0, high + 0.0625), 1.0):
+    for share in (high, min(1.0, high + (high - low)), min(1.0, high + FIRST_STEP), 1.0):
         # A fluence that was led there may be better than one found from open fields: only the latter counts.
-        asked = with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
+        asked = at(share)
         again = solve(asked, from_scratch=True)
         if passes(asked, goal, again, solve.plan_values):
             found = asked.goals[giver].limit

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet
-from appliance.contracts.explanation import Change, Explanation, Reason, Slope
+from appliance.contracts.explanation import Change, Explanation, Reached, Reason, Slope
 
 UNCHANGED = 0.01
 """A change smaller than this share of the limit is no gain (chosen: what two runs of the optimiser differ by)."""
@@ -87,6 +89,22 @@ def entrance_reason(goal: ClinicalGoal, alone: float) -> Reason:
         f"at {amount(alone, goal.unit)} with these beams: this much they bring through it and scatter into it"
     )
     return Reason("entrance", words, (("best with only coverage asked", alone, goal.unit),))
+
+
+def hair_reason(goal_set: GoalSet, number: int, reached: Reached) -> Reason:
+    """Where the goal is met and others are missed, but by no more than two runs of the optimiser differ."""
+    goal, short, numbers = goal_set.goals[number], [], []
+    for other, value in zip(goal_set.goals, reached.values, strict=True):
+        if other is not goal and not math.isnan(value) and not other.met_by(value):
+            told = amount(value, other.unit, beside=other.limit)
+            short.append(f"{other.structure} {other.metric} {told} for {other.limit:g}")
+            numbers.append((f"{other.structure} {other.metric}", value, other.unit))
+    own = amount(reached.values[number], goal.unit, beside=goal.limit)
+    words = (
+        f"beamlet fluence just fails to meet all goals together: with {goal.structure} {goal.metric} {own} it has "
+        f"{', '.join(short) or 'the rest, but at a limit'}"
+    )
+    return Reason("conflict", words, tuple(numbers))
 
 
 def delivery_reason(goal: ClinicalGoal, value: float, together: float) -> Reason:
