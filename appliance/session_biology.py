@@ -29,16 +29,22 @@ def outcomes_of(
 
 
 def prior_of(
-    case: Case, goal_set: GoalSet, dose: CalculatedDose, fractions: int, attached: Attachments
+    case: Case,
+    goal_set: GoalSet,
+    dose: CalculatedDose,
+    fractions: int,
+    attached: Attachments,
+    *,
+    count_recovery: bool = False,
 ) -> tuple[PriorCourse | None, tuple[Finding, ...]]:
     """The earlier course that lies beside the case, summed with this dose, and what a person must look at; (None, ())
-    where there is none."""
+    where there is none. count_recovery: take off what a source says is recovered since."""
     if not attached.prior:
         return None, ()
     try:
         prior = read_prior(attached.prior, case)
         here = dose_on_image(dose, case.image.grid)[0]
-        course = assess_prior(case, here, fractions, prior, goal_set=goal_set)
+        course = assess_prior(case, here, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
         return None, (_finding(NOT_SUMMED, "The earlier course was not summed", error.sentence),)
     return course, tuple(finding for item in course.results for finding in _judged(item))

@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from appliance.case.prior import read_prior
 from appliance.config import Config
 from appliance.contracts import Evaluation, Finding, Outcome, Severity
 from appliance.contracts.progress import Progress
 from appliance.errors import CouchsideError
-from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.notes import check_notes, read_notes
-from appliance.evaluation.outcomes import assess_outcomes
 from appliance.evaluation.preference import judge_preference
-from appliance.evaluation.reirradiation import assess_prior
+from appliance.session_biology import outcomes_of, prior_of
 from appliance.session_judgement import deliverability_of, image_context_of
 from appliance.session_stages import Subject
 from engines.errors import EngineError
@@ -55,25 +52,15 @@ def _image(config: Config, subject: Subject, evaluation: Evaluation, progress: P
 
 
 def _outcomes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
-    case, scheduled = subject.case, subject.scheduled_dose
-    before_gy = None if scheduled is None else dose_on_image(scheduled, case.image.grid)[0]
-    found = assess_outcomes(case, subject.goal_set, subject.dose_gy, subject.plan.fractions, scheduled_gy=before_gy)
-    return {"outcomes": found}
+    case, goal_set, fractions = subject.case, subject.goal_set, subject.plan.fractions
+    return {"outcomes": outcomes_of(case, goal_set, subject.dose, fractions, subject.scheduled_dose)}
 
 
 def _prior(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
-    if not subject.attached.prior:
-        return {}
-    case = subject.case
-    course = assess_prior(
-        case,
-        subject.dose_gy,
-        subject.plan.fractions,
-        read_prior(subject.attached.prior, case),
-        goal_set=subject.goal_set,
-        count_recovery=config.evaluation.count_recovery,
-    )
-    return {"prior_course": course}
+    case, goal_set, fractions = subject.case, subject.goal_set, subject.plan.fractions
+    recovery = config.evaluation.count_recovery
+    course, found = prior_of(case, goal_set, subject.dose, fractions, subject.attached, count_recovery=recovery)
+    return {"prior_course": course, "findings": (*evaluation.findings, *found)}
 
 
 def _notes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:

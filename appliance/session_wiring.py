@@ -37,7 +37,7 @@ from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_
 from appliance.execution import plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
-from appliance.export.report import write_report
+from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_deepen import deepened
@@ -88,7 +88,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, scheduled=scheduled, why=_why(goal_set)
+            case, goal_set, made, dose, judged, timing, path, beside=Beside(scheduled, _why(goal_set))
         ),
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),

@@ -6,32 +6,42 @@ One file for four commands, because each is one line to the node.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from appliance.cli.options import AsJson, ConfigFile, Reason, SessionId, StoreFolder, settings
 from appliance.cli.output import result
 from appliance.node import ask
 
+Decider = Annotated[
+    str,
+    typer.Option("--identity", metavar="NAME", help="Whose decision it is: a registered person, without passphrase."),
+]
+
 
 def reject(
     session: SessionId,
     reason: Reason,
+    identity: Decider = "",
     config: ConfigFile = None,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Reject the plan in review; nothing is exported."""
-    _send("reject", session, reason, settings(config, store).node.store, as_json=as_json)
+    _send("reject", session, reason, settings(config, store).node.store, identity=identity, as_json=as_json)
 
 
 def choose_scheduled(
     session: SessionId,
     reason: Reason,
+    identity: Decider = "",
     config: ConfigFile = None,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Treat with the scheduled plan instead of the adapted one; nothing is exported."""
-    _send("choose-scheduled", session, reason, settings(config, store).node.store, as_json=as_json)
+    _send("choose-scheduled", session, reason, settings(config, store).node.store, identity=identity, as_json=as_json)
 
 
 def stop(
@@ -50,8 +60,9 @@ def retry(session: SessionId, config: ConfigFile = None, store: StoreFolder = No
     _send("retry", session, "", settings(config, store).node.store, as_json=as_json)
 
 
-def _send(command: str, session: str, reason: str, store: Path, *, as_json: bool) -> None:
-    answer = ask(store, {"command": command, "session": session, "reason": reason})
+def _send(command: str, session: str, reason: str, store: Path, *, identity: str = "", as_json: bool) -> None:
+    request = {"command": command, "session": session, "reason": reason} | ({"identity": identity} if identity else {})
+    answer = ask(store, dict(request))
     described = answer["session"]
     state = described.get("state", "") if isinstance(described, dict) else ""
     result(answer, f"{session} is now '{state}'", as_json=as_json)

@@ -7,6 +7,7 @@ name are printed, because the report is a clinical document that stays with the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,15 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 NOTICE = "Research software. Not for clinical use."
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What the report shows beside the plan. scheduled: the received plan judged on today's anatomy. why: the passages
+    that the goals rest on."""
+
+    scheduled: Evaluation | None = None
+    why: Sequence[tuple[str, PassageAnswer]] = ()
+
+
 def write_report(
     case: Case,
     goal_set: GoalSet,
@@ -39,16 +49,15 @@ def write_report(
     timeline: Sequence[Mapping[str, object]],
     path: Path,
     *,
-    scheduled: Evaluation | None = None,
-    why: Sequence[tuple[str, PassageAnswer]] = (),
+    beside: Beside | None = None,
 ) -> None:
     """Writes the report to `path`, all or nothing.
 
     Prescribed levels and goals are those the evaluation judged. timeline: the stages in order, each with `stage` and
-    `seconds`. scheduled: the received plan judged on today's anatomy, shown beside. why: the passages that the goals rest
-    on. Raises ExportError if plan, dose
-    and evaluation do not belong together, DiskFull or WriteFailed if the file cannot be written.
+    `seconds`. Raises ExportError if plan, dose and evaluation do not belong together, DiskFull or WriteFailed if the
+    file cannot be written.
     """
+    scheduled, why = (None, ()) if beside is None else (beside.scheduled, beside.why)
     _check_together(goal_set, plan, dose, evaluation)
     stages = [_stage(entry) for entry in timeline]
     total_s = sum(seconds for _, seconds in stages)

@@ -122,9 +122,9 @@ class Node:
             acknowledged = _text(request, "acknowledge")[:MAXIMUM_REASON]
             session.approve(_text(request, "identity"), _text(request, "passphrase"), acknowledged)
         elif command == "reject":
-            session.reject(actor, reason)
+            session.reject(self._decider(request, actor), reason)
         elif command == "choose-scheduled":
-            session.choose_scheduled(actor, reason)
+            session.choose_scheduled(self._decider(request, actor), reason)
         elif command == "stop":
             session.stop(actor, reason)
         elif command == "retry":
@@ -133,6 +133,15 @@ class Node:
             raise NodeError("it was asked for something it does not know; use the couchside command of this release")
         self._runner.push(session.id)
         return {"session": self._describe(session)}
+
+    def _decider(self, request: Message, actor: str) -> str:
+        """The registered person a refusal is said to be of, beside the user who said so: told, not proved, because a
+        refusal lets nothing out. Raises ApprovalError for a name that is not registered."""
+        name = _text(request, "identity")
+        if not name:
+            return actor
+        person = self._identities.find(name)
+        return f"{person.name} ({person.role}), told by {actor}"
 
     def _attach(self, request: Message, actor: str) -> Message:
         """Raises RefusedInput, NodeError. The row names files by their hash, never as they were named."""

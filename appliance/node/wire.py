@@ -2,7 +2,8 @@
 
     {"command": "status"}
     {"command": "approve", "session": ID, "identity": NAME, "passphrase": TEXT, "acknowledge": TEXT}
-    {"command": "reject" | "choose-scheduled" | "stop", "session": ID, "reason": TEXT}
+    {"command": "reject" | "choose-scheduled", "session": ID, "reason": TEXT, "identity": NAME}
+    {"command": "stop", "session": ID, "reason": TEXT}
     {"command": "retry", "session": ID}
     {"command": "guidelines", "act": "install" | "activate" | "rollback" | "trust", ...}    (guideline_acts)
     {"command": "attach", "patient_id": TEXT, "notes": [PATH, ...], "prior": [PATH, ...]}

@@ -61,10 +61,12 @@ def write_package(
     priority: int = 2,
     goals: str = GOALS,
     changes: str = "First version",
+    fractionation: str = "",
 ) -> Path:
     (folder / "goals").mkdir(parents=True)
     facts = {"version": version, "valid_from": valid_from, "valid_until": valid_until, "changes": changes}
-    (folder / "package.toml").write_text(MANIFEST.format(**facts), "utf-8")
+    covers = f"[fractionation]\n{fractionation}" if fractionation else ""
+    (folder / "package.toml").write_text(MANIFEST.format(**facts) + covers, "utf-8")
     (folder / "goals" / "small.toml").write_text(goals.format(core_gy=core_gy, priority=priority), "utf-8")
     sign_package(folder, key)
     return folder

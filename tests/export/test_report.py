@@ -41,7 +41,7 @@ from appliance.contracts import (
     TargetIndices,
 )
 from appliance.errors import ExportError
-from appliance.export.report import write_report
+from appliance.export.report import Beside, write_report
 from appliance.export.report_html import value_beside_limit
 from engines.grid import Grid, VoxelSet
 
@@ -181,7 +181,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     evaluation = made_evaluation(dose)
     cold = replace(evaluation.goals[1], value=41.234, grade=Grade.FAIL, score=0.0)
     worse = replace(evaluation, goals=(evaluation.goals[0], cold))
-    write_report(made_case(), made_goals(), plan, dose, evaluation, TIMELINE, path, scheduled=worse)
+    write_report(made_case(), made_goals(), plan, dose, evaluation, TIMELINE, path, beside=Beside(worse))
     return path.read_text("utf-8")
 
 

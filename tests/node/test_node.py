@@ -20,6 +20,7 @@ from appliance.errors import ApprovalError, IllegalTransition, NodeError, Sessio
 from appliance.evaluation.guidelines.keys import key_file
 from appliance.node import Node
 from appliance.node.wire import SOCKET_NAME
+from appliance.session_decisions import examples_from_sessions
 
 from ..evaluation.clinic_package import write_package
 from ..session.standin import slow_field, stages_with
@@ -64,6 +65,21 @@ def test_nothing_is_sent_of_a_rejected_plan(house: House) -> None:
         with pytest.raises(IllegalTransition):
             house.approve(session)
     assert not house.peer.names
+
+
+def test_a_rejection_says_whose_it_is_and_is_learned_from(house: House) -> None:
+    with house.node() as node:
+        house.push(node)
+        session = str(house.wait_for("in review")["session"])
+        with pytest.raises(ApprovalError, match="registered"):
+            house.ask("reject", session=session, reason="[other] too hot", identity="Dr Nobody")
+        house.ask("reject", session=session, reason="[other] too hot", identity=PHYSICIAN)
+        house.wait_for("rejected")
+    last = list(AuditLog.read_only(house.store / "audit.sqlite").rows(event="session.transition"))[-1]
+    assert last.actor == f"{PHYSICIAN} (physician), told by uid {os.getuid()}"
+    found = examples_from_sessions(house.store, {})
+    assert [(one.physician, one.reasons) for one in found.examples] == [(PHYSICIAN, ("other",))]
+    assert found.strangers == ()
 
 
 def test_a_peer_that_is_away_loses_nothing_and_retry_sends(house: House) -> None:

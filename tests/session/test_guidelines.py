@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -11,14 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.config import Config, NodeConfig, PeerConfig, PlanningConfig
-from appliance.errors import ApprovalError, RefusedPackage
+from appliance.contracts import PrescribedTarget, Received
+from appliance.contracts.progress import silent
+from appliance.dicomio.files import save_durable
+from appliance.dicomio.plan import plan_dataset
+from appliance.errors import ApprovalError, RefusedPackage, UncoveredFractionation
+from appliance.evaluation import load_goal_set
 from appliance.evaluation.guidelines.keys import key_file
 from appliance.evaluation.guidelines.records import records_digest
 from appliance.session_guidelines import GuidelineDesk
+from appliance.session_headless import read_case
 
 from ..evaluation.clinic_package import write_package
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
-from .standin import stages_with
+from .standin import open_field, stages_with
 
 SIGNER = "Our clinic"
 
@@ -195,3 +202,74 @@ def test_a_session_is_judged_by_the_active_version_and_says_which(desk: Desk, gu
     guide.activate("clinic", "2.0.0", PHYSICIAN, PASSPHRASE)
     worse = guide.rollback("clinic", PHYSICIAN, PASSPHRASE)
     assert worse.impact.sentence.endswith("1 goals would fail that did not")
+
+
+ORGANS = """
+name = "small"
+title = "Organs of any course"
+site = "small"
+
+[covers]
+fraction_gy = [{low}, {high}]
+fractions = [5]
+
+[[target_goal]]
+metric = "D95%"
+comparator = ">="
+limit = 100.0
+unit = "%Rx"
+priority = 1
+source = "Our own choice for a test"
+
+[[goal]]
+structure = "Core"
+metric = "Mean"
+comparator = "<="
+limit = {{core_gy}}
+unit = "Gy"
+priority = {{priority}}
+source = "Our own choice for a test"
+"""
+
+
+def prescribed_case(desk: Desk, folder: Path) -> tuple[Received, ...]:
+    """The small case with a received plan of 20 Gy in 5 fractions."""
+    shutil.copytree(desk.small.folder, folder)
+    case = desk.stages.assemble(read_case(folder)[0])
+    goals = load_goal_set(desk.small.goals)
+    dataset = plan_dataset(
+        open_field(case, goals, silent).plan,
+        identity=case.identity,
+        structure_set=case.structure_set,
+        predecessor=None,
+        prescription=(PrescribedTarget("PTV", 20.0),),
+        frame_of_reference_uid=case.frame_of_reference_uid,
+    )
+    save_durable(dataset, folder / "RP.dcm")
+    return read_case(folder)[0]
+
+
+@pytest.mark.parametrize(("low", "high", "covered"), [(3.5, 4.5, True), (1.8, 2.0, False)])
+def test_the_received_plan_prescribes_what_an_organ_guideline_does_not(
+    desk: Desk, guide, key, tmp_path: Path, low: float, high: float, covered: bool
+) -> None:
+    covers = f"fraction_gy = [{low}, {high}]\nfractions = [5]\n"
+    goals = ORGANS.format(low=low, high=high)
+    package = write_package(tmp_path / "organs", key, goals=goals, fractionation=covers)
+    guide.install(package, "uid 1")
+    guide.activate("clinic", "1.0.0", PHYSICIAN, PASSPHRASE)
+    config = Config(node=NodeConfig(store=desk.store), planning=PlanningConfig(site="small"), peer=PeerConfig(port=1))
+    desk.received = prescribed_case(desk, tmp_path / "prescribed")
+    session = desk.session(stages_with()(config, desk.identities))
+    session.run()
+    if not covered:
+        assert isinstance(session.error, UncoveredFractionation)
+        assert "20 Gy in 5 fractions (4.00 Gy each)" in str(session.error)
+        return
+    assert session.error is None
+    judged = session.files.evaluation().goals
+    assert [(goal.structure, goal.metric, goal.limit, goal.unit) for goal in judged] == [
+        ("PTV", "D95%", 20.0, "Gy"),
+        ("Core", "Mean", 18.0, "Gy"),
+    ]
+    assert any("5 fractions, 20 Gy to PTV" in note for note in session.standing.notes)

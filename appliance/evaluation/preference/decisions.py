@@ -23,11 +23,12 @@ class Occasion:
     session_id: str = ""
 
 
-_ROLE = re.compile(r" \((?:physician|physicist|demo)\)$")
+_ROLE = re.compile(r" \((?:physician|physicist|demo)\)(?:, told by .*)?$")
 
 
 def physician_of(actor: str) -> str:
-    """'Dr A (physician)', as the audit log names who approved, is 'Dr A'."""
+    """'Dr A (physician)', as the audit log names who approved, is 'Dr A'; so is 'Dr A (physician), told by uid
+    1000'."""
     return _ROLE.sub("", actor).strip()
 
 

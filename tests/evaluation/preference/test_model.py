@@ -170,3 +170,23 @@ def test_the_file_reads_back_and_an_altered_one_is_refused(made: Clinic) -> None
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PreferenceRefused, match=r"gone\.json cannot be read"):
         read_model(tmp_path / "gone.json")
+
+
+def test_decisions_about_one_case_alone_cannot_be_tested_and_are_not_acceptable(made: Clinic) -> None:
+    model = fit_model([replace(example, case_digest="one") for example in made.examples[:90]], made_by="test")
+    assert model.held_out is None
+    assert model.calibrated == ""
+    assert not model.changes.acceptable
+    assert len(model.persons) == 1
+
+
+def test_a_physician_who_approves_everything_is_learned_beside_the_others(made: Clinic) -> None:
+    kind = [replace(e, id=f"kind {e.id}", physician="Dr Kind", decision=Decision.APPROVED, reasons=())
+            for e in made.examples[:60]]  # fmt: skip
+    model = fit_model([*made.examples, *kind], made_by="test")
+    plan = next(e.plan for e in made.examples if e.decision is Decision.REJECTED)
+    kind_says = assess_preference(plan, "Dr Kind", model).probability
+    others = assess_preference(plan, "", model).probability
+    assert kind_says is not None
+    assert others is not None
+    assert others < kind_says < 1.0
