@@ -244,7 +244,7 @@ def _with_alone(question: _Question, found: Explanation, alone: Reached, base: R
         pass
     elif not goal.met_by(value):
         if goal.comparator is Comparator.AT_MOST:
-            reasons.append(words.entrance_reason(goal, value))
+            reasons.append(words.entrance_reason(goal, value, found.value))
     else:
         reasons = [reason for reason in reasons if reason.kind != "distance"]
     reasons += [words.conflict_reason(c.sentence) for c in base.conflicts if c.goal == found.goal]
@@ -303,7 +303,7 @@ def _no_change(
             f"; with {giver.structure} {giver.metric} at {one.furthest:g} {giver.unit} and all else kept, "
             f"{words.amount(value, goal.unit, beside=goal.limit)} was reached: a limit of that would be met"
         )
-    if found.together is not None:
+    if found.together is not None and not goal.comparator.holds(found.value, found.together):
         told += (
             f"; with no change at all {words.amount(found.together, goal.unit, beside=goal.limit)} was reached beside "
             "the other goals"

@@ -83,12 +83,18 @@ def conflict_reason(sentence: str) -> Reason:
     return Reason("conflict", f"in the optimisation {told}")
 
 
-def entrance_reason(goal: ClinicalGoal, alone: float) -> Reason:
-    words = (
-        f"even where nothing but coverage and {goal.structure} was asked for, {goal.metric} of {goal.structure} stayed "
-        f"at {amount(alone, goal.unit)} with these beams: this much they bring through it and scatter into it"
-    )
-    return Reason("entrance", words, (("best with only coverage asked", alone, goal.unit),))
+def entrance_reason(goal: ClinicalGoal, alone: float, plan_value: float) -> Reason:
+    """plan_value: what this plan has; its finer apertures may be ahead of the coarse fluence."""
+    asked = f"even where nothing but coverage and {goal.structure} was asked for, {goal.metric} of {goal.structure} "
+    if plan_value < alone:
+        found = (
+            f"came no lower than this plan's {amount(plan_value, goal.unit, beside=goal.limit)} "
+            f"({amount(alone, goal.unit, beside=goal.limit)} on coarse beamlets)"
+        )
+    else:
+        found = f"stayed at {amount(alone, goal.unit, beside=goal.limit)}"
+    words = f"{asked}{found} with these beams: this much they bring through it and scatter into it"
+    return Reason("entrance", words, (("best with only coverage asked", min(alone, plan_value), goal.unit),))
 
 
 def hair_reason(goal_set: GoalSet, number: int, reached: Reached) -> Reason:
