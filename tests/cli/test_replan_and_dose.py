@@ -38,7 +38,8 @@ def config(small: SmallCase) -> Path:
 @pytest.fixture(scope="module")
 def replanned(small: SmallCase, config: Path) -> tuple[Path, dict[str, object]]:
     out = small.folder.with_name("out")
-    done = couchside("replan", small.folder, "--out", out, "--goals", small.goals, "--config", config, "--json")
+    given = (small.folder, "--out", out, "--goals", small.goals, "--config", config)
+    done = couchside("replan", *given, "--store", small.folder.with_name("store"), "--json")
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
 
@@ -148,6 +149,22 @@ def test_robustness_of_a_replanned_folder(
         assert goal["nominal"] == pytest.approx(told[goal["structure"], goal["metric"]], abs=0.02)
         assert 0.0 <= goal["chance_low"] <= goal["chance_met"] <= goal["chance_high"] <= 1.0
     assert "Robustness" in (tmp_path / "robustness.html").read_text("utf-8")
+
+
+def test_a_session_and_the_folder_it_wrote_give_the_same_answer(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path
+) -> None:
+    """Up to the digits of a written plan and the 16 bits of a written dose."""
+    session = replanned[1]["session"]["session"]  # type: ignore[index]
+    store = small.folder.with_name("store")
+    asked = ("--config", config, "--json")
+    by_session = couchside("robustness", session, "--store", store, *asked)
+    by_folder = couchside("robustness", replanned[0], "--ct", small.folder, *asked)
+    assert by_session.returncode == 0, by_session.stderr
+    one, other = (json.loads(done.stdout)["goals"] for done in (by_session, by_folder))
+    for goal, same in zip(one, other, strict=True):
+        np.testing.assert_allclose(goal["values"], same["values"], atol=0.02)
+    assert couchside("robustness", "no-such-session", "--store", store).returncode == 10
 
 
 def test_explain_a_replanned_folder(

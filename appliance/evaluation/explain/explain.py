@@ -204,6 +204,8 @@ def _searched(question: _Question, plain: Explanation, solve: Solver) -> Explana
         solve.base = base = solve(steady=True)
         if others_kept(goal_set, number, base, question.values):
             found = replace(found, together=base.values[number])
+        if found.together is not None and goal.met_by(found.together):
+            found = replace(found, reasons=(*_not_in_the_way(found), words.hair_reason(goal_set, number, base)))
         others = frozenset(range(len(goal_set.goals))) - question.coverage - {number}
         found = _with_alone(question, found, solve(ignored=others, steady=True), base)
         if (needed := needed_coverage(question.case, goal_set, goal)) is not None:
@@ -242,7 +244,7 @@ def _with_alone(question: _Question, found: Explanation, alone: Reached, base: R
         pass
     elif not goal.met_by(value):
         if goal.comparator is Comparator.AT_MOST:
-            reasons.append(words.entrance_reason(goal, value))
+            reasons.append(words.entrance_reason(goal, value, found.value))
     else:
         reasons = [reason for reason in reasons if reason.kind != "distance"]
     reasons += [words.conflict_reason(c.sentence) for c in base.conflicts if c.goal == found.goal]
@@ -259,8 +261,9 @@ def _concluded(
     question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
 ) -> Explanation:
     goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
-    slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
-    found = replace(found, trade_offs=slopes)
+    if found.together is None or not goal.met_by(found.together):
+        slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
+        found = replace(found, trade_offs=slopes)
     working = [(one, one.limit) for one in tried if one.limit is not None]
     if not working:
         return replace(found, no_change=_no_change(question, found, tried, best))
@@ -300,7 +303,7 @@ def _no_change(
             f"; with {giver.structure} {giver.metric} at {one.furthest:g} {giver.unit} and all else kept, "
             f"{words.amount(value, goal.unit, beside=goal.limit)} was reached: a limit of that would be met"
         )
-    if found.together is not None:
+    if found.together is not None and not goal.comparator.holds(found.value, found.together):
         told += (
             f"; with no change at all {words.amount(found.together, goal.unit, beside=goal.limit)} was reached beside "
             "the other goals"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet
@@ -17,6 +17,9 @@ COVERAGE_GIVES, ORGAN_GIVES = 0.20, 0.25
 another plan)."""
 HALVINGS = 4
 """Halvings of the interval: a sixteenth of the furthest move is the resolution."""
+FIRST_STEP, FIRST_HALVINGS = 0.05, 2
+"""Part of the furthest move that is tried first, and halvings of it where that is enough: 1 % of a coverage, found to a
+quarter of that."""
 LOSS = 0.005
 """A goal that the plan misses may get worse by this share of its limit while another is explained (chosen: what two
 runs of the optimiser differ by)."""
@@ -147,30 +150,55 @@ def others_kept(goal_set: GoalSet, goal: int, reached: Reached, plan_values: tup
 def try_giver(solve: Solver, giver: int) -> Tried:
     """Raises OutOfTime."""
     goal_set, goal = solve.goal_set, solve.goal
-    own, start = goal_set.goals[giver], goal_set.goals[giver].limit
-    end = furthest(own)
-    reached = solve(with_limit(goal_set, giver, end))
-    slope = _gain(goal_set.goals[goal], solve.base, reached, goal) / abs(end - start) if end != start else 0.0
-    if not passes(with_limit(goal_set, giver, end), goal, reached, solve.plan_values):
-        return Tried(giver, end, None, reached.values[goal], slope, from_scratch=False)
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
+    own, start, end = goal_set.goals[giver], goal_set.goals[giver].limit, furthest(goal_set.goals[giver])
+
+    def at(share: float) -> GoalSet:
+        return with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
+
+    def suffices(share: float) -> bool:
+        return passes(at(share), goal, solve(at(share)), solve.plan_values)
+
+    if (known := _as_reached(solve, giver)) is not None and (found := _from_scratch(solve, giver, [known])) is not None:
+        return found
+    low, high, halvings = 0.0, FIRST_STEP, FIRST_HALVINGS
+    if not suffices(FIRST_STEP):
+        low, high, halvings = FIRST_STEP, 1.0, HALVINGS
+        reached = solve(at(1.0))
+        if not passes(at(1.0), goal, reached, solve.plan_values):
+            slope = _gain(goal_set.goals[goal], solve.base, reached, goal) / abs(end - start)
+            return Tried(giver, end, None, reached.values[goal], slope, from_scratch=False)
+    for _ in range(halvings):
         middle = (low + high) / 2
-        asked = with_limit(goal_set, giver, _rounded(start + middle * (end - start), own))
-        if passes(asked, goal, solve(asked), solve.plan_values):
-            high = middle
-        else:
-            low = middle
-    for share in (high, min(1.0, high + 0.0625), 1.0):
-        # A fluence that was led there may be better than one found from open fields: only the latter counts.
-        asked = with_limit(goal_set, giver, _rounded(start + share * (end - start), own))
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    shares = (high, min(1.0, 2 * high - low), min(1.0, high + FIRST_STEP), 1.0)
+    found = _from_scratch(solve, giver, [at(share) for share in shares])
+    return found or Tried(giver, end, None, solve.base.values[goal], 0.0, from_scratch=True)
+
+
+def _as_reached(solve: Solver, giver: int) -> GoalSet | None:
+    """What the fluence that is known already shows to be enough: the giver's limit where it stands, if nothing else is
+    missed there."""
+    goal_set, own = solve.goal_set, solve.goal_set.goals[giver]
+    value, end = solve.base.values[giver], furthest(own)
+    within = value > end if own.comparator is Comparator.AT_LEAST else value < end
+    if own.met_by(value) or not within:
+        return None
+    asked = with_limit(goal_set, giver, _rounded(value, own))
+    return asked if passes(asked, solve.goal, solve.base, solve.plan_values) else None
+
+
+def _from_scratch(solve: Solver, giver: int, tried: Sequence[GoalSet]) -> Tried | None:
+    """The first of the limits with which the goal passes from open fields: a fluence that was led there may be better
+    than one found afresh, and only the latter counts. Raises OutOfTime."""
+    goal, start = solve.goal_set.goals[solve.goal], solve.goal_set.goals[giver].limit
+    for asked in tried:
         again = solve(asked, from_scratch=True)
-        if passes(asked, goal, again, solve.plan_values):
-            found = asked.goals[giver].limit
+        if passes(asked, solve.goal, again, solve.plan_values):
+            limit = asked.goals[giver].limit
             # Beyond the limit that suffices the goal gains nothing more: the slope is that up to there.
-            slope = _gain(goal_set.goals[goal], solve.base, again, goal) / abs(found - start)
-            return Tried(giver, found, found, again.values[goal], slope, from_scratch=True)
-    return Tried(giver, end, None, again.values[goal], slope, from_scratch=True)
+            slope = _gain(goal, solve.base, again, solve.goal) / abs(limit - start)
+            return Tried(giver, limit, limit, again.values[solve.goal], slope, from_scratch=True)
+    return None
 
 
 def _rounded(limit: float, goal: ClinicalGoal) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet
-from appliance.contracts.explanation import Change, Explanation, Reason, Slope
+from appliance.contracts.explanation import Change, Explanation, Reached, Reason, Slope
 
 UNCHANGED = 0.01
 """A change smaller than this share of the limit is no gain (chosen: what two runs of the optimiser differ by)."""
@@ -81,12 +83,34 @@ def conflict_reason(sentence: str) -> Reason:
     return Reason("conflict", f"in the optimisation {told}")
 
 
-def entrance_reason(goal: ClinicalGoal, alone: float) -> Reason:
+def entrance_reason(goal: ClinicalGoal, alone: float, plan_value: float) -> Reason:
+    """plan_value: what this plan has; its finer apertures may be ahead of the coarse fluence."""
+    asked = f"even where nothing but coverage and {goal.structure} was asked for, {goal.metric} of {goal.structure} "
+    if plan_value < alone:
+        found = (
+            f"came no lower than this plan's {amount(plan_value, goal.unit, beside=goal.limit)} "
+            f"({amount(alone, goal.unit, beside=goal.limit)} on coarse beamlets)"
+        )
+    else:
+        found = f"stayed at {amount(alone, goal.unit, beside=goal.limit)}"
+    words = f"{asked}{found} with these beams: this much they bring through it and scatter into it"
+    return Reason("entrance", words, (("best with only coverage asked", min(alone, plan_value), goal.unit),))
+
+
+def hair_reason(goal_set: GoalSet, number: int, reached: Reached) -> Reason:
+    """Where the goal is met and others are missed, but by no more than two runs of the optimiser differ."""
+    goal, short, numbers = goal_set.goals[number], [], []
+    for other, value in zip(goal_set.goals, reached.values, strict=True):
+        if other is not goal and not math.isnan(value) and not other.met_by(value):
+            told = amount(value, other.unit, beside=other.limit)
+            short.append(f"{other.structure} {other.metric} {told} for {other.limit:g}")
+            numbers.append((f"{other.structure} {other.metric}", value, other.unit))
+    own = amount(reached.values[number], goal.unit, beside=goal.limit)
     words = (
-        f"even where nothing but coverage and {goal.structure} was asked for, {goal.metric} of {goal.structure} stayed "
-        f"at {amount(alone, goal.unit)} with these beams: this much they bring through it and scatter into it"
+        f"beamlet fluence just fails to meet all goals together: with {goal.structure} {goal.metric} {own} it has "
+        f"{', '.join(short) or 'the rest, but at a limit'}"
     )
-    return Reason("entrance", words, (("best with only coverage asked", alone, goal.unit),))
+    return Reason("conflict", words, tuple(numbers))
 
 
 def delivery_reason(goal: ClinicalGoal, value: float, together: float) -> Reason:
