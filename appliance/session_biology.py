@@ -9,7 +9,7 @@ from appliance.case import read_prior
 from appliance.contracts import Attachments, CalculatedDose, Case, Finding, GoalSet, Outcome, Severity
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.prior import CumulativeResult, PriorCourse
-from appliance.errors import EvaluationError, RefusedInput
+from appliance.errors import EvaluationError, PriorNotSummed, RefusedInput
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.outcomes import assess_outcomes
 from appliance.evaluation.reirradiation import assess_prior
@@ -46,8 +46,13 @@ def prior_of(
         here = dose_on_image(dose, case.image.grid)[0]
         course = assess_prior(case, here, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
-        return None, (_finding(NOT_SUMMED, "The earlier course was not summed", error.sentence),)
+        return None, (_finding(NOT_SUMMED, "The earlier course was not summed", _why(error)),)
     return course, tuple(finding for item in course.results for finding in _judged(item))
+
+
+def _why(error: RefusedInput | EvaluationError) -> str:
+    """Without the words of the title again."""
+    return str(error.fields["reason"]) if isinstance(error, PriorNotSummed) else error.sentence
 
 
 def _judged(item: CumulativeResult) -> tuple[Finding, ...]:
