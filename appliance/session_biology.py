@@ -56,17 +56,20 @@ def _why(error: RefusedInput | EvaluationError) -> str:
 
 
 def _judged(item: CumulativeResult) -> tuple[Finding, ...]:
+    """A limit of the first priority that is passed whatever the registration's error asks for a reason."""
     what = f"{item.structure} {item.metric} of both courses"
+    eqd2 = "Gy EQD2" if item.unit == "Gy" else item.unit
     evidence = (
-        f"{what}: {item.value:.1f} {item.unit} EQD2 ({item.low:.1f} to {item.high:.1f}), limit {item.limit:.1f} "
-        f"{item.unit} ({item.limit_from})"
+        f"{item.value:.1f} {eqd2} ({item.low:.1f} to {item.high:.1f}), limit {item.limit:.1f} {eqd2} "
+        f"({item.limit_from})"
     )
     if not item.met:
-        return (_finding(ABOVE, f"{what} is above its limit", evidence),)
+        sure = item.certain and item.priority == 1
+        return (_finding(ABOVE, f"{what} is above its limit", evidence, Severity.STOP if sure else Severity.WARN),)
     if not item.certain:
         return (_finding(UNCERTAIN, f"{what} is within its limit, but not for certain", evidence),)
     return ()
 
 
-def _finding(identifier: str, title: str, evidence: str) -> Finding:
-    return Finding(identifier, title, Severity.WARN, Outcome.FOUND, evidence, ASKED_BY)
+def _finding(identifier: str, title: str, evidence: str, severity: Severity = Severity.WARN) -> Finding:
+    return Finding(identifier, title, severity, Outcome.FOUND, evidence, ASKED_BY)

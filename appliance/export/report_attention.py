@@ -46,5 +46,6 @@ def counted(evaluation: Evaluation) -> str:
 
 
 def _gravest_first(found: Sequence[Finding]) -> list[Finding]:
+    """Of the same gravity those of the patient come before those of the goal set."""
     told = [one for one in found if one.outcome is Outcome.FOUND or one.id.startswith("evaluation.")]
-    return sorted(told, key=lambda one: list(Severity).index(one.severity))
+    return sorted(told, key=lambda one: (list(Severity).index(one.severity), one.id.startswith("goals.")))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.notes import NoteFact
 
-SOURCE = "issue C: conflicts of clinical notes with the plan raise an integrity finding"
+SOURCE = "Couchside's own check of the notes against the plan (docs/evaluation/notes.md)"
 
 TITLES = {  # of the subject, not of what ought to hold: they stand before evidence that may say the opposite
     "notes.unread": "Notes that were not read",

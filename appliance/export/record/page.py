@@ -131,11 +131,12 @@ def _told(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     parts = (card.get(name) or {} for name in ("clinical_notes", "deliverability", "image_context"))
     every = [*card.get("findings", ()), *(item for part in parts for item in part.get("findings", ()))]
     told = [item for item in every if item["outcome"] == "found" or item["id"].startswith("evaluation.")]
-    return sorted(told, key=lambda item: ("stop", "warn", "info").index(item["severity"]))
+    order = ("stop", "warn", "info")
+    return sorted(told, key=lambda item: (order.index(item["severity"]), item["id"].startswith("goals.")))
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
-    return f"{item['title']}: {item['evidence']}"
+    return f"{item['title']}: {item['evidence']}".replace("<=", "≤").replace(">=", "≥")
 
 
 def _approval(approval: Approval | None) -> str:
