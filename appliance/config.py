@@ -67,10 +67,13 @@ class PlanningConfig(_Section):
 
 class EvaluationConfig(_Section):
     """segmentation: the TOML file of a segmentation network (docs/evaluation/image_context.md) that looks at the image
-    beside the contours; none by default. count_recovery: an earlier course counts less where a source says what is
-    recovered since."""
+    beside the contours; none by default. robustness: whether the goals are judged under set-up, dose and contour
+    errors too. explain_budget_s: seconds for the re-optimisations that say why goals are missed and what would help (0:
+    none). count_recovery: an earlier course counts less where a source says what is recovered since."""
 
     segmentation: Path | None = None
+    robustness: bool = True
+    explain_budget_s: float = Field(default=10.0, ge=0, le=3600)
     count_recovery: bool = False
 
 

@@ -19,6 +19,7 @@ from appliance.cli import (
     doctor,
     dose,
     evaluate,
+    explain,
     guidelines,
     identity,
     import_openkbp,
@@ -27,6 +28,7 @@ from appliance.cli import (
     preference,
     reirradiate,
     replan,
+    robustness,
     segment,
     serve,
     sessions,
@@ -65,6 +67,8 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("robustness")(robustness.robustness)
+app.command("explain")(explain.explain)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
 from appliance.contracts.deliverability import Deliverability
+from appliance.contracts.explanation import Explanation
 from appliance.contracts.finding import Finding
 from appliance.contracts.goal_result import GoalResult, worst_first
 from appliance.contracts.goals import GuidelineSource
@@ -17,6 +18,7 @@ from appliance.contracts.notes import ClinicalNotes
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.preference import PreferenceVerdict
 from appliance.contracts.prior import PriorCourse
+from appliance.contracts.robustness import Robustness
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
 
@@ -96,6 +98,8 @@ class Evaluation:
     comparison: Comparison | None = None
     deliverability: Deliverability | None = None
     image_context: ImageContext | None = None
+    robustness: Robustness | None = None
+    explanations: tuple[Explanation, ...] = ()
     guideline: GuidelineSource | None = None
     clinical_notes: ClinicalNotes | None = None
     outcomes: tuple[OutcomeEstimate, ...] = ()

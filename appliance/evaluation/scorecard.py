@@ -11,8 +11,21 @@ SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
 
 
-PARTS = ("deliverability", "image_context", "outcomes", "prior_course", "clinical_notes", "preference")
+PARTS = (
+    "explanations",
+    "robustness",
+    "deliverability",
+    "image_context",
+    "outcomes",
+    "prior_course",
+    "clinical_notes",
+    "preference",
+)
 """Fields of the Evaluation that are written as their contracts are (appliance/contracts, a file each)."""
+
+
+LEFT_OUT = ("quote", "bands")
+"""Left to the report and evaluation.json: whole statements of a note, which may name the patient, and curves."""
 
 
 def scorecard(evaluation: Evaluation) -> dict[str, Any]:
@@ -60,15 +73,13 @@ def _part(value: Any) -> Any:
     """A part of the evaluation: null where nobody asked for it."""
     if isinstance(value, tuple):
         return [_part(item) for item in value]
-    return None if value is None else _without_quotes(_listed(asdict(value)))
+    return None if value is None else _shortened(_listed(asdict(value)))
 
 
-def _without_quotes(value: Any) -> Any:
-    """Notes are quoted word by word where it matters; whole statements of a note may name the patient and stay in the
-    report."""
+def _shortened(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_quotes(item) for key, item in value.items() if key != "quote"}
-    return [_without_quotes(item) for item in value] if isinstance(value, list) else value
+        return {key: _shortened(item) for key, item in value.items() if key not in LEFT_OUT}
+    return [_shortened(item) for item in value] if isinstance(value, list) else value
 
 
 def _listed(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.contracts import Case, Evaluation, GoalResult, GoalSet, Plan
+from appliance.contracts.robustness import Robustness
 from appliance.export.report_attention import counted, for_the_record
 from appliance.export.report_comparison import compared, findings, trade_offs
 from appliance.export.report_html import duration, section, table, text, value_beside_limit
@@ -87,6 +88,10 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     sources = list(dict.fromkeys(map(_source, ordered)))
     columns = ["Structure", "Goal", "#This plan", "Result", "Score", "#Priority", "Protects from", "Source"]
     rows = [_goal_row(goal, sources) for goal in ordered]
+    if evaluation.robustness is not None:
+        columns.insert(4, "#Chance to be met")
+        for goal, row in zip(ordered, rows, strict=True):
+            row.insert(4, _chance(goal, evaluation.robustness))
     whole = evaluation.plan_score
     caption = (
         "Worst first. Judged on the image grid, on unrounded values. ≈ marks a limit not confirmed in its source. "
@@ -127,6 +132,15 @@ def _goal_row(goal: GoalResult, sources: Sequence[str]) -> list[str]:
         text(goal.endpoint) or "–",
         f'<sup><a href="#source-{number}">{number}</a></sup>',
     ]
+
+
+def _chance(goal: GoalResult, found: Robustness) -> str:
+    """Under errors of set-up, dose and contours."""
+    asked = (goal.structure, goal.metric, goal.comparator, goal.limit)
+    for one in found.goals:
+        if (one.structure, one.metric, one.comparator, one.limit) == asked and not one.added:
+            return f"{100.0 * one.chance_met:.0f} %"
+    return "–"
 
 
 def _targets(evaluation: Evaluation, scheduled: Evaluation | None) -> str:

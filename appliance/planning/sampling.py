@@ -66,9 +66,9 @@ class Samples:
         return more, order
 
 
-def sample_case(case: Case, dose_grid_mm: float) -> Samples:
+def sample_case(case: Case, dose_grid_mm: float, *, thin: int = 1) -> Samples:
     """Samples of a case. Tissue is sampled as from a lattice of dose_grid_mm, thinned with the distance from the
-    targets; targets and organs keep the image's own voxels."""
+    targets; targets and organs keep the image's own voxels, or one in `thin` of the most they may keep."""
     grid = case.image.grid
     target = np.zeros(grid.size, np.bool_)
     for structure in case.targets:
@@ -84,7 +84,7 @@ def sample_case(case: Case, dose_grid_mm: float) -> Samples:
         if structure.kind in (StructureKind.TARGET, StructureKind.ORGAN) and not structure.voxels.empty:
             voxels = structure.voxels.index
             most = TARGET_SAMPLES if structure.kind is StructureKind.TARGET else STRUCTURE_SAMPLES
-            _thin(density, voxels, grid.shape, max(1, round(voxels.size / most)))
+            _thin(density, voxels, grid.shape, max(1, round(voxels.size * thin / most)))
     index = np.flatnonzero(density > 0).astype(np.int64)
     weight = density[index]
     inside = case.external.voxels

@@ -44,15 +44,18 @@ class PhotonTps:
     """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine; the technique of the
     configuration says what the variables of a deliverable plan are (see `delivery.Delivery`).
 
+    thin: organs and targets keep one in so many of their samples, for questions that need no plan.
     Raises PlanningError for a case without a target, ModelError for unusable models."""
 
-    def __init__(self, case: Case, goal_set: GoalSet, config: PlanningConfig, progress: Progress = silent) -> None:
+    def __init__(
+        self, case: Case, goal_set: GoalSet, config: PlanningConfig, progress: Progress = silent, *, thin: int = 1
+    ) -> None:
         self.case, self.goal_set, self.config, self._progress = case, goal_set, config, progress
         progress("geometry", 0.0)
         self.machine = load_machine(config.machine)
         self.model, gy_per_mu = load_calibrated(config.beam_model)
         check_plannable(self.machine, config.technique, self.model)
-        self.samples = sample_case(case, config.dose_grid_mm)
+        self.samples = sample_case(case, config.dose_grid_mm, thin=thin)
         self._regions, self._full = Regions(case, self.samples), FullGrid(case)
         supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
         overrides = overrides_of(case.structures, config.density_overrides)
@@ -76,6 +79,19 @@ class PhotonTps:
 
     def initial_objectives(self) -> Objectives:
         return initial_objectives(self.case, self.goal_set)
+
+    def aim_at(self, goal_set: GoalSet) -> None:
+        """Goals with other limits from now on; anatomy, beams and the fluence so far stay. Raises PlanningError for
+        goals of other structures or metrics, or another prescription."""
+        if [(g.structure, g.metric, g.unit) for g in goal_set.goals] != [
+            (g.structure, g.metric, g.unit) for g in self.goal_set.goals
+        ] or goal_set.prescription != self.goal_set.prescription:
+            raise PlanningError("only limits of the goals can change while a case is being planned")
+        self.goal_set = goal_set
+
+    def forget(self) -> None:
+        """The next optimisation of the fluence begins from open fields."""
+        self._fluence.values = None
 
     def _aim(self, objectives: Objectives, *, fluence: bool = False) -> Aim:
         return Aim(

@@ -38,7 +38,8 @@ def config(small: SmallCase) -> Path:
 @pytest.fixture(scope="module")
 def replanned(small: SmallCase, config: Path) -> tuple[Path, dict[str, object]]:
     out = small.folder.with_name("out")
-    done = couchside("replan", small.folder, "--out", out, "--goals", small.goals, "--config", config, "--json")
+    given = (small.folder, "--out", out, "--goals", small.goals, "--config", config)
+    done = couchside("replan", *given, "--store", small.folder.with_name("store"), "--json")
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
 
@@ -119,3 +120,83 @@ def test_a_second_run_replaces_the_first(
     assert not (out / "scheduled-scorecard.json").exists()
     after = json.loads(done.stdout)
     assert after["scorecard"]["digests"]["plan"] == before["scorecard"]["digests"]["plan"]  # type: ignore[index]
+
+
+def test_robustness_of_a_replanned_folder(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path, tmp_path: Path
+) -> None:
+    done = couchside(
+        "robustness",
+        replanned[0],
+        "--ct",
+        small.folder,
+        "--config",
+        config,
+        "--out",
+        tmp_path,
+        "--shift-mm",
+        3,
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads((tmp_path / "robustness.json").read_bytes())
+    shifts = [one["displacement"]["shift_mm"] for one in document["scenarios"] if one["kind"] == "shift"]
+    assert sorted(abs(value) for shift in shifts for value in shift) == [0.0] * 12 + [3.0] * 6
+    card = replanned[1]["scorecard"]
+    told = {(goal["structure"], goal["metric"]): goal["value"] for goal in card["goals"]}  # type: ignore[index]
+    for goal in document["goals"]:
+        assert goal["nominal"] == pytest.approx(told[goal["structure"], goal["metric"]], abs=0.02)
+        assert 0.0 <= goal["chance_low"] <= goal["chance_met"] <= goal["chance_high"] <= 1.0
+    assert "Robustness" in (tmp_path / "robustness.html").read_text("utf-8")
+
+
+def test_a_session_and_the_folder_it_wrote_give_the_same_answer(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path
+) -> None:
+    """Up to the digits of a written plan and the 16 bits of a written dose."""
+    session = replanned[1]["session"]["session"]  # type: ignore[index]
+    store = small.folder.with_name("store")
+    asked = ("--config", config, "--json")
+    by_session = couchside("robustness", session, "--store", store, *asked)
+    by_folder = couchside("robustness", replanned[0], "--ct", small.folder, *asked)
+    assert by_session.returncode == 0, by_session.stderr
+    one, other = (json.loads(done.stdout)["goals"] for done in (by_session, by_folder))
+    for goal, same in zip(one, other, strict=True):
+        np.testing.assert_allclose(goal["values"], same["values"], atol=0.02)
+    assert couchside("robustness", "no-such-session", "--store", store).returncode == 10
+
+
+def test_explain_a_replanned_folder(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path, tmp_path: Path
+) -> None:
+    """A goal that nothing can meet beside coverage is missed, and told why."""
+    out = tmp_path / "asked"
+    out.mkdir()
+    for name in ("RP.dcm", "RD.dcm"):
+        (out / name).write_bytes((replanned[0] / name).read_bytes())
+    goals = (replanned[0] / "goals.toml").read_text("utf-8")
+    (out / "goals.toml").write_text(_impossible(goals), "utf-8")
+    done = couchside("explain", out, "--ct", small.folder, "--config", config, "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["explanations"]
+    assert found == json.loads((tmp_path / "explanations.json").read_bytes())
+    failed = next(one for one in found if one["state"] == "failed" and one["limit"] == 0.1)
+    assert failed["reasons"]
+    assert failed["change"] is None
+    assert failed["no_change"]
+
+
+def _impossible(goals: str) -> str:
+    """The last upper limit in Gy as 0.1 Gy."""
+    blocks = goals.split("[[goal]]")
+    number = max(i for i, block in enumerate(blocks) if 'comparator = "<="' in block and 'unit = "Gy"' in block)
+    lines = ["limit = 0.1" if line.startswith("limit") else line for line in blocks[number].splitlines()]
+    blocks[number] = "\n".join(lines) + "\n"
+    return "[[goal]]".join(blocks)
+
+
+def test_a_folder_without_its_image_is_asked_for_it(replanned: tuple[Path, dict[str, object]]) -> None:
+    done = couchside("robustness", replanned[0])
+    assert done.returncode == 4
+    assert "--ct" in done.stderr

@@ -45,6 +45,9 @@ beamlet_mm = 10.0
 dose_grid_mm = 6.0
 segments_per_beam = 2
 goals = "{small.goals}"
+[evaluation]
+robustness = false
+explain_budget_s = 0.0
 """
 
 

@@ -69,9 +69,13 @@ def agreed(
 
 
 def stages_with(**changed: object) -> Callable[[Config, IdentityStore], Stages]:
-    """The real stages, but for the planner, the second check and what is named."""
+    """The real stages, but for the planner, the second check, what takes long of the evaluation (its own tests have
+    it), and what is named."""
 
     def make(config: Config, identities: IdentityStore) -> Stages:
-        return replace(real_stages(config, identities), **({"plan": open_field, "second_check": agreed} | changed))  # type: ignore[arg-type]
+        quick = config.model_copy(
+            update={"evaluation": config.evaluation.model_copy(update={"robustness": False, "explain_budget_s": 0.0})}
+        )
+        return replace(real_stages(quick, identities), **({"plan": open_field, "second_check": agreed} | changed))  # type: ignore[arg-type]
 
     return make
