@@ -1,8 +1,8 @@
-"""Patients as the network meets them in training: shifted, mirrored, and turned by what turns nine beams into each other.
+"""Patients as the network meets them in training: shifted, mirrored, turned as nine beams turn into each other.
 
-Mirrored left to right, gantry angles 0, 40, ... 320 degrees are the same set again, and so they are turned by multiples of 40
-degrees about the patient's long axis: a plan of the turned patient is the turned plan (the winners of the challenge
-augmented so too: Liu et al., Med Phys 48:5574, 2021). In-plane voxels are square, so a turn needs no voxel size.
+Mirrored left to right, gantry angles 0, 40, ... 320 degrees are the same set again, and so they are turned by multiples
+of 40 degrees about the patient's long axis: a plan of the turned patient is the turned plan. In-plane voxels are
+square, so a turn needs no voxel size.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Case:
 
 @dataclass(frozen=True)
 class View:
-    """How a case is shown: mirrored, turned by so many steps, moved by parts of the room there is (0 ... 1 an axis), with
-    or without its CT."""
+    """How a case is shown: mirrored, turned by so many steps, moved by parts of the room there is (0 ... 1 an axis),
+    with or without its CT."""
 
     mirrored: bool
     turns: int
@@ -56,8 +56,8 @@ def mirrored(features: Tensor) -> Tensor:
 
 
 def shown(case: Case, view: View, canvas: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """(features (INPUTS, ...), dose (1, ...), weight (1, ...)) on the canvas, float16. weight is 1 where dose is possible
-    and known."""
+    """(features (INPUTS, ...), dose (1, ...), weight (1, ...)) on the canvas, float16. weight is 1 where dose is
+    possible and known."""
     both = torch.cat([mirrored(case.features), case.dose.flip(-1)]) if view.mirrored else (
         torch.cat([case.features, case.dose])
     )  # fmt: skip

@@ -1,9 +1,9 @@
-"""What nine beams can do to a patient: a small linear dose model, D = sum over beams of (kernel * fluence) attenuation.
+"""What nine beams can do to a patient: a small linear dose model, D = sum of (kernel * fluence) attenuation.
 
-The plans of OpenKBP have nine coplanar 6 MV beams at 0, 40, ... 320 degrees (Babier et al., Med Phys 48:5549, 2021). The
-model here is meant as an input of the network, which corrects it, not as a dose calculation: exponential attenuation,
-inverse square, build-up, a narrow and a wide Gaussian in the fluence plane. The isocentre is taken to be the centre of all
-targets; depth is counted inside `possible_dose_mask`, which every patient has, with or without CT.
+The plans of OpenKBP have nine coplanar 6 MV beams at 0, 40, ... 320 degrees (Babier et al., Med Phys 48:5549, 2021).
+The model here is meant as an input of the network, which corrects it, not as a dose calculation: exponential
+attenuation, inverse square, build-up, a narrow and a wide Gaussian in the fluence plane. The isocentre is taken to be
+the centre of all targets; depth is counted inside `possible_dose_mask`, which every patient has, with or without CT.
 
 Axes: 0 towards posterior, 1 towards left, 2 towards inferior; mm. A gantry angle t looks from (-cos t, sin t, 0).
 """

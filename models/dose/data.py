@@ -38,8 +38,8 @@ MAGIC = b"couchside-dose-archive-1\n"
 @dataclass(frozen=True, eq=False)
 class Patient:
     """One patient cropped to where dose is possible. label uint16 (in the axes above), ct_hu float32 or None, dose_gy
-    float32 or None, spacing_mm of the three axes, corner of the crop in the stored arrays; beyond: how many voxels of each
-    of ROIS lie outside the crop, where dose is zero (they count in the challenge's DVH metrics)."""
+    float32 or None, spacing_mm of the three axes, corner of the crop in the stored arrays; beyond: how many voxels of
+    each of ROIS lie outside the crop, where dose is zero (they count in the challenge's DVH metrics)."""
 
     name: str
     label: NDArray[np.uint16]

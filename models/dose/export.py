@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .features import CHANNELS
-from .network import DoseNetwork
+from .predict import Predictor
 
 OPSET = 17
 SMALLEST_HALF = 1024
 """Weights with fewer numbers stay float32: they cost nothing."""
 
 
-def half_rounded(network: DoseNetwork) -> DoseNetwork:
+def half_rounded(network: nn.Module) -> nn.Module:
     """The network with weights rounded to float16 and back, in place: what the file will compute."""
     with torch.no_grad():
         for weight in network.parameters():
@@ -30,14 +30,14 @@ def half_rounded(network: DoseNetwork) -> DoseNetwork:
     return network
 
 
-def write_onnx(network: DoseNetwork, path: Path) -> None:
+def write_onnx(network: nn.Module, path: Path) -> None:
     """In place of `path`. Needs the package onnx; PyTorch's own exporter writes float32, which is then halved."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     network = half_rounded(network).float().cpu().eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(1, len(CHANNELS), 32, 32, 32)
-    free = {axis: name for axis, name in zip((2, 3, 4), ("inferior", "posterior", "left"), strict=True)}
+    free = dict(zip((2, 3, 4), ("inferior", "posterior", "left"), strict=True))
     torch.onnx.export(
         network, (example,), str(path), opset_version=OPSET, input_names=["features"], output_names=["dose"],
         dynamic_axes={"features": free, "dose": free}, dynamo=False,
@@ -57,7 +57,7 @@ def write_onnx(network: DoseNetwork, path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def onnx_predictor(path: Path, threads: int = 1) -> object:
+def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
     """A Predictor that runs the file with ONNX Runtime on the CPU."""
     import onnxruntime
 

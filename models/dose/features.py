@@ -1,7 +1,8 @@
 """What the network is told of a patient: one volume a fact, from masks, CT, distances and what nine beams can do.
 
-Volumes lie as (channel, inferior, posterior, left): the axial plane last, so that a turn about the patient's long axis is
-one two-dimensional resampling. All are zero where dose is impossible. Units are chosen so that values are of order one.
+Volumes lie as (channel, inferior, posterior, left): the axial plane last, so that a turn about the patient's long
+axis is one two-dimensional resampling. All are zero where dose is impossible. Units are chosen so that values are of
+order one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ RIGHT_LEFT = (CHANNELS.index("RightParotid"), CHANNELS.index("LeftParotid"))
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """A patient's points where dose is possible: their bit fields (n,), the beams through them, and the patient's shape."""
+    """A patient's points where dose is possible: bit fields (n,), beams through them, the patient's shape."""
 
     label: Tensor
     beams: BeamGeometry

@@ -1,9 +1,9 @@
 """Three quick plans of a patient, from nothing but anatomy: fluence maps that trade target against organs differently.
 
 Each minimises a weighted quadratic objective over fluence that is not negative, with the beams of beams.py, by a fixed
-number of steps of Adam (Kingma and Ba, ICLR 2015) from open fields; the three differ in what they pay for dose outside the
-targets. The doses are inputs of the network: they know where rays go, and the network knows what planners want. Weights
-and steps are chosen: the raw doses are 3 to 4 Gy from the reference plans, each in another direction.
+number of steps of Adam (Kingma and Ba, ICLR 2015) from open fields; the three differ in what they pay for dose outside
+the targets. The doses are inputs of the network: they know where rays go, and the network knows what planners want.
+Weights and steps are chosen: the raw doses are 3 to 4 Gy from the reference plans, each in another direction.
 
 A hash of the place, symmetric between left and right, chooses the points: the same patient gives the same plans, and a
 mirrored patient the mirrored ones.

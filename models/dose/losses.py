@@ -1,4 +1,4 @@
-"""What training minimises: the challenge's dose score, the same at coarser levels, and late in a run its DVH metrics."""
+"""What training minimises: the challenge's dose score, the same at coarser levels, late in a run its DVH metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def dose_loss(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
 
 
 def coarse_loss(told: list[Tensor], base: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """Gy: `told` corrects the base, averaged over the voxels that the weight knows, at half, quarter, ... resolution."""
+    """Gy: `told` corrects the base, averaged over voxels that the weight knows, at half, quarter, ... resolution."""
     total = torch.zeros((), device=true.device)
     known, off = weight.float(), (true.float() - base) * weight.float()
     for share, correction in zip(COARSE_WEIGHTS, told, strict=True):

@@ -1,9 +1,9 @@
 """The network: a residual U-Net that corrects quick plans.
 
-The finest level works at half resolution (a 2 x 2 x 2 stem), where wide channels keep the matrix units of a GPU busy; a thin
-head at full resolution adds the detail. Residual blocks (He et al., CVPR 2016) without normalisation, the last
-convolution of each starting at zero (Zhang et al., Fixup, ICLR 2019): statistics of a volume would change with the empty
-space around a patient, and a dose has an absolute size. Skips are added, not stacked (fewer weights).
+The finest level works at half resolution (a 2 x 2 x 2 stem), where wide channels keep the matrix units of a GPU busy; a
+thin head at full resolution adds the detail. Residual blocks (He et al., CVPR 2016) without normalisation, the last
+convolution of each starting at zero (Zhang et al., Fixup, ICLR 2019): statistics of a volume would change with the
+empty space around a patient, and a dose has an absolute size. Skips are added, not stacked (fewer weights).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .features import CHANNELS, FIRST_PLAN, POSSIBLE
+from .features import FIRST_PLAN, POSSIBLE
 from .fluence import PLANS
 
 INPUTS = 32
@@ -25,7 +25,7 @@ MULTIPLE = 16
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels of the levels from half resolution down, residual blocks on the way down and up, channels of the head."""
+    """Channels of the levels from half resolution down, residual blocks down and up, channels of the head."""
 
     channels: tuple[int, ...] = (96, 112, 128, 128)
     down: tuple[int, ...] = (2, 2, 1, 1)
@@ -117,6 +117,3 @@ def padded(volume: Tensor) -> tuple[Tensor, tuple[slice, slice, slice]]:
     more = [-side % MULTIPLE for side in sides]
     grown = functional.pad(volume, (0, more[2], 0, more[1], 0, more[0]))
     return grown, (slice(0, sides[0]), slice(0, sides[1]), slice(0, sides[2]))
-
-
-assert len(CHANNELS) <= INPUTS

@@ -1,4 +1,4 @@
-"""How weights move: two optimisers, a schedule by the share of a budget that is spent, and a running mean of weights."""
+"""How weights move: two optimisers, a schedule by the spent share of a budget, a running mean of weights."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def rate_factor(spent: float) -> float:
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose update of each convolution is made orthogonal, (out, in * taps) as a matrix (Jordan et al., 2024):
-    every direction of a weight learns at the same pace, which a network without normalisation needs. Decay is decoupled;
-    an update has the root mean square of 0.2 that AdamW's has (Liu et al., 2025), so both take one rate."""
+    every direction of a weight learns at one pace, which a network without normalisation needs. Decay is decoupled; an
+    update has the root mean square of 0.2 that AdamW's has (Liu et al., 2025), so both take one rate."""
 
     def __init__(self, weights: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .console import say
 from .data import Patient, load_patient, packed, patient_files, write_archive
 from .features import Anatomy
 from .fluence import quick_plans
@@ -55,7 +56,7 @@ def main() -> None:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(asked.workers) as pool:
         records = [record for record in pool.map(_record, files) if record is not None]
-    print(f"{len(records)} patients, {write_archive(asked.out, records) / 1e6:.1f} MB")
+    say(f"{len(records)} patients, {write_archive(asked.out, records) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

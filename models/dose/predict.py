@@ -40,7 +40,7 @@ class Judged:
 
 def predicted(predictor: Predictor, facts: Tensor, canvas: tuple[int, int, int] | None = None) -> Tensor:
     """Dose in Gy of features (CHANNELS, ...): the mean of what the predictor says of the patient and, mirrored back, of
-    the mirrored patient. Never negative, zero where impossible. canvas: one size for all patients, where it is enough."""
+    the mirrored patient. Never negative, zero where impossible. canvas: one size for all patients that fit."""
     if canvas and all(side <= room for side, room in zip(facts.shape[1:], canvas, strict=True)):
         more = [room - side for side, room in zip(facts.shape[1:], canvas, strict=True)]
         grown = functional.pad(facts, (0, more[2], 0, more[1], 0, more[0]))

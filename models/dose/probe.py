@@ -1,5 +1,5 @@
-"""What a GPU makes of the network before a run is paid for: milliseconds a step of several shapes, then short whole runs of
-several optimisers and rates, each with its schedule complete.
+"""What a GPU makes of the network before a run is paid for: milliseconds a step of several shapes, then short runs
+of several optimisers and rates, each with its schedule complete.
 
     python -m models.dose.probe ARCHIVE [--seconds N]
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from .augment import Case
+from .console import say
 from .network import Shape
 from .predict import Judged, judge, summary
 from .train import VALIDATION_CANVAS, load, predictor_of
@@ -38,7 +39,7 @@ def step_ms(training: Training, plan: Plan) -> float:
         training.one_step()
         torch.cuda.synchronize()
         taken.append(1e3 * (time.perf_counter() - start))
-    print(f"    first step {taken[0]:.0f} ms", flush=True)
+    say(f"    first step {taken[0]:.0f} ms")
     return sorted(taken[2:])[STEPS // 2]
 
 
@@ -52,7 +53,7 @@ def speeds(cases: Sequence[Case], volumes: Sequence[float], device: torch.device
             told = {"as they lie": step_ms(training, training.plan)}
             told["turned"] = step_ms(training, replace(training.plan, turned_share=2.0, turned_until=2.0))
             told["with DVH"] = step_ms(training, replace(training.plan, dvh_from=0.0, turned_share=0.0))
-            print(f"  {name} benchmark={benchmark} { ({k: round(v, 1) for k, v in told.items()}) }", flush=True)
+            say(f"  {name} benchmark={benchmark} " + ", ".join(f"{k} {v:.1f} ms" for k, v in told.items()))
 
 
 def profile(cases: Sequence[Case], volumes: Sequence[float], device: torch.device, plan: Plan) -> None:
@@ -65,9 +66,9 @@ def profile(cases: Sequence[Case], volumes: Sequence[float], device: torch.devic
         torch.cuda.synchronize()
     rows = sorted(found.key_averages(), key=lambda row: -row.device_time_total)
     total = sum(row.device_time_total for row in rows)
-    print(f"  {total / 2e3:.0f} ms of kernels a step", flush=True)
+    say(f"  {total / 2e3:.0f} ms of kernels a step")
     for row in rows[:14]:
-        print(f"    {row.device_time_total / 2e3:7.1f} ms {row.count // 2:5d} times  {row.key[:90]}", flush=True)
+        say(f"    {row.device_time_total / 2e3:7.1f} ms {row.count // 2:5d} times  {row.key[:90]}")
 
 
 def short_runs(
@@ -79,10 +80,9 @@ def short_runs(
         start = time.perf_counter()
         training.mean.swap(training.network)
         scores = summary(judge(predictor_of(training), validation, VALIDATION_CANVAS), validation)
-        print(
-            f"  {'Muon' if muon else 'AdamW'} {rate}: {training.step} steps, loss {training.recent_loss():.2f}, "
-            f"{({k: round(v, 3) for k, v in scores.items()})}, judged in {time.perf_counter() - start:.1f} s", flush=True
-        )  # fmt: skip
+        name, steps, loss = f"{'Muon' if muon else 'AdamW'} {rate}", training.step, training.recent_loss()
+        shown = {key: round(value, 3) for key, value in scores.items()}
+        say(f"  {name}: {steps} steps, loss {loss:.2f}, {shown}, judged in {time.perf_counter() - start:.1f} s")
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def main() -> None:
     asked = parser.parse_args()
     device, start = torch.device("cuda"), time.monotonic()
     training_set, validation = load(asked.archive, device, 16)
-    print(f"  {len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s", flush=True)
+    say(f"  {len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s")
     cases = [Case(p.features, p.dose[None]) for p in training_set]
     volumes = [p.spacing_mm[0] * p.spacing_mm[1] * p.spacing_mm[2] for p in training_set]
     plan = Plan(seconds=asked.seconds)
@@ -101,10 +101,10 @@ def main() -> None:
     try:
         profile(cases, volumes, device, plan)
     except (AttributeError, RuntimeError) as error:
-        print(f"  no profile: {error}")
+        say(f"  no profile: {error}")
     torch.backends.cudnn.benchmark = False
     short_runs(cases, volumes, validation, device, plan)
-    print(f"  {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most", flush=True)
+    say(f"  {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most")
 
 
 if __name__ == "__main__":

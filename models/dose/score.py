@@ -1,5 +1,5 @@
-"""The challenge's scores (Babier et al., Med Phys 48:5549, 2021): the dose score, mean absolute error where dose is possible,
-and the DVH score, mean absolute error of D0.1cc and mean of organs and of D99, D95 and D1 of targets.
+"""The challenge's scores (Babier et al., Med Phys 48:5549, 2021): the dose score, mean absolute error where dose is
+possible, and the DVH score, mean absolute error of D0.1cc and mean of organs and of D99, D95 and D1 of targets.
 
 The same numbers as `score.py` of the data folder gives, on any device.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .data import ORGANS, ROIS, TARGETS
+from .data import ORGANS, ROIS
 
 TARGET_PERCENTILES = {"D_99": 0.01, "D_95": 0.05, "D_1": 0.99}
 SMALL_MM3 = 100.0
@@ -30,8 +30,8 @@ class PatientScore:
 def metrics(
     dose_gy: Tensor, label: Tensor, voxel_mm3: float, beyond: Sequence[int] = (0,) * len(ROIS)
 ) -> dict[tuple[str, str], Tensor]:
-    """{(metric, region): Gy} of the regions that are there. dose and label of one shape; differentiable in dose. beyond:
-    voxels of each of ROIS that are not in the arrays and have no dose."""
+    """{(metric, region): Gy} of the regions that are there. dose and label of one shape; differentiable in dose.
+    beyond: voxels of each of ROIS that are not in the arrays and have no dose."""
     told: dict[tuple[str, str], Tensor] = {}
     hottest = max(1.0, round(SMALL_MM3 / voxel_mm3))
     for bit, region in enumerate(ROIS[1:], 1):
@@ -77,6 +77,3 @@ def _quantile(ordered: Tensor, share: float) -> Tensor:
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-assert set(TARGETS) < set(ROIS)

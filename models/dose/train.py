@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .augment import Case
+from .console import say
 from .data import load_archive
 from .export import write_onnx
 from .features import DOSE_UNIT_GY
@@ -89,7 +90,7 @@ class Recorder:
         }  # fmt: skip
         self.document["curve"].append(entry)
         (self.out / "metrics.json").write_text(json.dumps(self.document, indent=1) + "\n", "utf-8")
-        print(f"{time.monotonic() - self.began:6.1f} s", json.dumps(entry), flush=True)
+        say(f"{time.monotonic() - self.began:6.1f} s", json.dumps(entry))
         if self.state:
             training.save(self.state)
 
@@ -130,7 +131,7 @@ def main() -> None:
     device = torch.device(asked.device)
     start = time.monotonic()
     training_set, validation = load(asked.archive, device, asked.workers)
-    print(f"{len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s", flush=True)
+    say(f"{len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s")
     plan = Plan(
         seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
         shape=asked.shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas,
@@ -145,7 +146,7 @@ def main() -> None:
         "parameters": sum(w.numel() for w in training.network.parameters()), "dose_unit_gy": DOSE_UNIT_GY,
         "training_patients": len(training_set), "validation_patients": len(validation),
     }  # fmt: skip
-    print(json.dumps(card), flush=True)
+    say(json.dumps(card))
     recorder = Recorder(asked.out, asked.state, validation, card)
     training.run(asked.every, recorder)
     if not asked.onnx:

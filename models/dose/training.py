@@ -24,8 +24,8 @@ from .optimise import RunningMean, optimisers, rate_factor
 
 @dataclass(frozen=True)
 class Plan:
-    """One run. Budget: seconds, or steps where `steps` is set. Canvases (inferior, posterior, left) of patients as they lie
-    and turned."""
+    """One run. Budget: seconds, or steps where `steps` is set. Canvases (inferior, posterior, left) of patients as they
+    lie and turned."""
 
     seconds: float = 480.0
     steps: int = 0

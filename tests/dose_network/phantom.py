@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.dose.data import ROIS, Patient
-from models.dose.features import DOSE_UNIT_GY, POSSIBLE, FIRST_PLAN, features
+from models.dose.features import DOSE_UNIT_GY, FIRST_PLAN, POSSIBLE, features
 
 SHAPE, SPACING = (30, 34, 26), (5.0, 5.0, 4.0)
 
