@@ -9,7 +9,7 @@ from appliance.case import read_prior
 from appliance.contracts import Attachments, CalculatedDose, Case, Finding, GoalSet, Outcome, Severity
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.prior import CumulativeResult, PriorCourse
-from appliance.errors import EvaluationError, RefusedInput
+from appliance.errors import EvaluationError, PriorNotSummed, RefusedInput
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.outcomes import assess_outcomes
 from appliance.evaluation.reirradiation import assess_prior
@@ -46,22 +46,30 @@ def prior_of(
         here = dose_on_image(dose, case.image.grid)[0]
         course = assess_prior(case, here, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
-        return None, (_finding(NOT_SUMMED, "The earlier course was not summed", error.sentence),)
+        return None, (_finding(NOT_SUMMED, "The earlier course was not summed", _why(error)),)
     return course, tuple(finding for item in course.results for finding in _judged(item))
 
 
+def _why(error: RefusedInput | EvaluationError) -> str:
+    """Without the words of the title again."""
+    return str(error.fields["reason"]) if isinstance(error, PriorNotSummed) else error.sentence
+
+
 def _judged(item: CumulativeResult) -> tuple[Finding, ...]:
+    """A limit of the first priority that is passed whatever the registration's error asks for a reason."""
     what = f"{item.structure} {item.metric} of both courses"
+    eqd2 = "Gy EQD2" if item.unit == "Gy" else item.unit
     evidence = (
-        f"{what}: {item.value:.1f} {item.unit} EQD2 ({item.low:.1f} to {item.high:.1f}), limit {item.limit:.1f} "
-        f"{item.unit} ({item.limit_from})"
+        f"{item.value:.1f} {eqd2} ({item.low:.1f} to {item.high:.1f}), limit {item.limit:.1f} {eqd2} "
+        f"({item.limit_from})"
     )
     if not item.met:
-        return (_finding(ABOVE, f"{what} is above its limit", evidence),)
+        sure = item.certain and item.priority == 1
+        return (_finding(ABOVE, f"{what} is above its limit", evidence, Severity.STOP if sure else Severity.WARN),)
     if not item.certain:
         return (_finding(UNCERTAIN, f"{what} is within its limit, but not for certain", evidence),)
     return ()
 
 
-def _finding(identifier: str, title: str, evidence: str) -> Finding:
-    return Finding(identifier, title, Severity.WARN, Outcome.FOUND, evidence, ASKED_BY)
+def _finding(identifier: str, title: str, evidence: str, severity: Severity = Severity.WARN) -> Finding:
+    return Finding(identifier, title, severity, Outcome.FOUND, evidence, ASKED_BY)

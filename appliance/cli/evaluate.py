@@ -17,7 +17,7 @@ from appliance.cli.attach import Notes, Prior, attached
 from appliance.cli.options import AsJson, ConfigFile, settings
 from appliance.cli.output import progress, result
 from appliance.cli.replan import Goals, Site, with_goals
-from appliance.cli.results import load, publish, scorecard_table, staged
+from appliance.cli.results import findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.contracts import Attachments, CalculatedDose, Case, Evaluation, ExportSet, Plan, Received
 from appliance.contracts.progress import Progress
 from appliance.dicomio.files import write_durable
@@ -73,7 +73,7 @@ def evaluate(
         write_record(given.case, given.plan, evaluation, card, None, given.files, folder=staging)
         publish(staging, out)
     document = {"out": str(out), "scorecard": load(out / "scorecard.json"), "notes": list(remarks)}
-    lines = [f"- {item.title}: {item.evidence}" for item in evaluation.all_findings if item.stops or item.warns]
+    lines = findings_to_look_at(load(out / "scorecard.json"))
     lines.append(f"The judgement is in {out}; open {out / 'report.html'}. Research software, not for clinical use.")
     result(document, Group(scorecard_table(out), *lines), as_json=as_json)
 

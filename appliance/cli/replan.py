@@ -15,7 +15,7 @@ from appliance.audit import AuditLog
 from appliance.cli.attach import Notes, Prior, attached
 from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
 from appliance.cli.output import progress, result
-from appliance.cli.results import BESIDE, copy_results, load, publish, scorecard_table, staged
+from appliance.cli.results import BESIDE, copy_results, findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.config import Config
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
@@ -66,7 +66,7 @@ def replan(
         "timeline": load(out / "timeline.json"),
     }
     told = summary["notes"] if isinstance(summary["notes"], list) else []
-    lines = [f"- {text}" for text in told]
+    lines = [*findings_to_look_at(load(out / "scorecard.json")), *(f"- {text}" for text in told)]
     lines.append(f"UNAPPROVED plan, dose and structures are in {out}; open {out / 'report.html'}")
     result(document, Group(scorecard_table(out), *lines), as_json=as_json)
 

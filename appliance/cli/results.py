@@ -110,6 +110,20 @@ def scorecard_table(out: Path) -> RenderableType:
     return Group(table(f"Goals ({adapted.get('goal_set')})", columns, rows), Text(line))
 
 
+def findings_to_look_at(card: Document | None) -> list[str]:
+    """A line for each finding of a scorecard that stops or warns, those that stop first."""
+    parts = [card or {}, *(part for part in (card or {}).values() if isinstance(part, dict))]
+    lists = [part["findings"] for part in parts if isinstance(part.get("findings"), list)]
+    found = [one for each in lists if isinstance(each, list) for one in each if isinstance(one, dict)]
+    told = [one for one in found if one["outcome"] == "found" or str(one["id"]).startswith("evaluation.")]
+    return [
+        f"- {sign}{one['title']}: {one['evidence']}"
+        for severity, sign in (("stop", "STOP "), ("warn", ""))
+        for one in told
+        if one["severity"] == severity
+    ]
+
+
 def _goals(card: Document | None) -> list[Document]:
     goals = (card or {}).get("goals")
     return [goal for goal in goals if isinstance(goal, dict)] if isinstance(goals, list) else []

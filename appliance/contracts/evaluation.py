@@ -51,7 +51,8 @@ class PlanFacts:
     """Machine-side facts. `deliverable` is true only if every machine limit holds; `violations` says which do not.
     delivery_time_s: of one fraction, travel between beams included; beam_seconds: of each beam, of which the beam is on
     for beam_on_seconds. mcs, leaf_travel_mm, edge_per_mm, modulation: complexity as in engines.delivery.complexity,
-    beams weighed by MU. mu_per_gy: MU of one fraction for each Gy of the highest prescription in it; 0 if unknown."""
+    beams weighed by MU. mu_per_gy: MU of one fraction for each Gy of the highest prescription in it; 0 if unknown.
+    fractions: of the course that is judged; 0 if unknown."""
 
     mu: float
     beams: int
@@ -67,6 +68,7 @@ class PlanFacts:
     edge_per_mm: float = 0.0
     modulation: float = 0.0
     mu_per_gy: float = 0.0
+    fractions: int = 0
 
 
 @dataclass(frozen=True)

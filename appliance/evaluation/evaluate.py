@@ -66,7 +66,7 @@ def evaluate(
             _target_indices(judged, applicable, name, body.volume_at_dose(prescribed_gy))
             for name, prescribed_gy in applicable.prescription
         ),
-        plan=replace(facts, mu_per_gy=_mu_per_gy(facts.mu, applicable)),
+        plan=replace(facts, mu_per_gy=_mu_per_gy(facts.mu, applicable), fractions=applicable.fractions),
         hottest_01cc_gy=body.dose_at_volume(HOT_VOLUME_CC),
         plan_digest=dose.plan_digest,
         dose_digest=dose.digest,

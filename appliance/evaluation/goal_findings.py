@@ -64,10 +64,10 @@ def overlapping(goal: ClinicalGoal, target: str, prescribed_gy: float, inside_cc
     """An upper limit that an organ misses as soon as its part inside the target has the target's dose."""
     return _finding(
         "goals.target-overlap",
-        "An organ's limit and a target's dose exclude each other",
-        f"{goal} and {prescribed_gy:g} Gy to {target} cannot both be had: {inside_cc:.1f} cc of {goal.structure} "
-        f"({100.0 * inside_cc / whole_cc:.0f} %) lie inside {target}. Either that part of the target is given less, or "
-        "the limit is exceeded: a physician decides which",
+        "An organ's limit holds only where a target is given less",
+        f"{inside_cc:.1f} cc of {goal.structure} ({100.0 * inside_cc / whole_cc:.0f} %) lie inside {target}: with "
+        f"{prescribed_gy:g} Gy to all of {target}, {goal} cannot hold. Either a part of {target} is given less, or the "
+        "limit is exceeded: a physician decides which",
         goal,
     )
 

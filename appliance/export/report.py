@@ -15,6 +15,7 @@ from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
+from appliance.export.report_attention import attention_section
 from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
 from appliance.export.report_further import further_sections
@@ -64,7 +65,8 @@ def write_report(
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     body = (
         f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
-        f"<main>{tiles(goal_set, evaluation, total_s)}{goals_section(goal_set, evaluation, scheduled)}"
+        f"<main>{tiles(goal_set, evaluation, total_s)}{attention_section(evaluation)}"
+        f"{goals_section(goal_set, evaluation, scheduled)}"
         f"{second_section(evaluation.second_check)}"
         f"{further_sections(evaluation)}{passages_section(why)}"
         f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"

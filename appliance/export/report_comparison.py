@@ -106,7 +106,12 @@ def _named(goal: str) -> str:
 
 
 def findings(found: Sequence[Finding]) -> str:
-    """What a person must look at, the gravest first; '' where there is nothing."""
+    """A titled list, the gravest first; '' where there is nothing."""
+    return f"<h3>Findings</h3>{finding_list(found)}" if found else ""
+
+
+def finding_list(found: Sequence[Finding]) -> str:
+    """The gravest first; '' where there is nothing."""
     if not found:
         return ""
     order = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
@@ -115,7 +120,7 @@ def findings(found: Sequence[Finding]) -> str:
         kind, sign = FINDING_SIGNS[finding.severity]
         evidence = finding.evidence.replace(">=", "≥").replace("<=", "≤")
         items.append(
-            f'<li><span class="tag {kind}">{sign}</span> <b>{text(finding.title)}.</b> {text(evidence)} '
+            f'<li><span class="tag {kind}">{sign}</span> <b>{text(finding.title)}:</b> {text(evidence)} '
             f'<span class="note">{text(finding.id)}; {text(finding.source)}</span></li>'
         )
-    return f'<h3>Findings</h3><ul class="findings">{"".join(items)}</ul>'
+    return f'<ul class="findings">{"".join(items)}</ul>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from appliance.contracts import Outcome
 from appliance.contracts.deliverability import (
     FIGURES,
@@ -17,6 +19,8 @@ from appliance.export.report_html import duration, section, table, text
 PIXELS = 300
 SHOWN_MM = 450.0
 """Distances beyond are drawn at the rim of the picture (chosen)."""
+SMALLEST = 1e-6
+"""No figure has a meaning below this (chosen)."""
 PICTURE_KEYS = ("mcs", "ltmcs", "leaf_travel_mm", "edge_per_mm", "irregularity", "mean_area_mm2", "small_10mm")
 """Figures of each beam that fit beside each other; scorecard.json has all."""
 
@@ -79,10 +83,13 @@ def _round(clear: Clearance) -> str:
         return ""
     half = PIXELS / 2
     reach = half - 24
-    turns = "".join(
-        f'<g transform="rotate({angle:g})"><path d="M0 0V{-reach * min(max(far, 0.0), SHOWN_MM) / SHOWN_MM:.1f}" '
-        'stroke="currentColor" stroke-width="2"/></g>'
-        for angle, far in zip(clear.profile_deg, clear.profile_mm, strict=True)
+    corners = []
+    for angle, far in zip(clear.profile_deg, clear.profile_mm, strict=True):
+        long, turn = reach * min(max(far, 0.0), SHOWN_MM) / SHOWN_MM, math.radians(angle)
+        corners.append(f"{long * math.sin(turn):.1f},{-long * math.cos(turn):.1f}")
+    turns = (
+        f'<path d="M{"L".join(corners)}Z" fill="var(--accent)" fill-opacity=".15" stroke="var(--accent)" '
+        'stroke-width="1.5"/><path d="M-4 0H4M0 -4V4" stroke="currentColor"/>'
     )
     marks = "".join(
         f'<text x="{x}" y="{y}" text-anchor="middle" font-size="12">{name}</text>'
@@ -93,12 +100,13 @@ def _round(clear: Clearance) -> str:
         f'<figure><svg width="{PIXELS}" height="{PIXELS}" viewBox="{-half:g} {-half:g} {PIXELS} {PIXELS}" role="img" '
         f'aria-label="{label}"><circle r="{reach:g}" fill="none" stroke="currentColor" stroke-opacity=".4"/>{turns}'
         f"{marks}</svg><figcaption>Clearance by gantry angle if the gantry went all the way round; the rim is "
-        f"{SHOWN_MM:.0f} mm and more.</figcaption></figure>"
+        f"{SHOWN_MM:.0f} mm and more, the centre touching.</figcaption></figure>"
     )
 
 
 def _findings(made: Deliverability) -> str:
-    found = [one for one in made.findings if one.outcome is Outcome.FOUND]
+    """What was not scanned is in the list below the picture."""
+    found = [one for one in made.findings if one.outcome is Outcome.FOUND and one.id != "clearance.unseen"]
     if not found:
         return ""
     items = "".join(
@@ -123,9 +131,9 @@ def _plan_table(made: Deliverability) -> str:
             [text(info.title), f'<b class="v">{figure(value)}</b> {_unit(info)}', simpler, beside, text(info.source)]
         )
     seconds = f", {duration(made.time_s)} of delivery" if made.time_s else ""
+    turned = f"control arcs over {made.plan.arc_deg:.0f} degrees" if made.plan.arc_deg else "segments"
     caption = (
-        f"{made.plan.mu:.0f} MU in {made.plan.control_arcs} control arcs over {made.plan.arc_deg:.0f} degrees"
-        f"{seconds}. "
+        f"{made.plan.mu:.0f} MU in {made.plan.control_arcs} {turned}{seconds}. "
         "Beams weighed by monitor units. ↑ or ↓: the side on which plans are easier to deliver. None of these figures "
         "has a limit: none is known to predict a failed measurement reliably (Hernandez 2020, PMC7807588)."
     )
@@ -150,7 +158,9 @@ def _beam_row(beam: BeamDeliverability, infos: list[FigureInfo]) -> list[str]:
 
 
 def figure(value: float) -> str:
-    """Three figures, whole numbers from a hundred on."""
+    """Three figures, whole numbers from a hundred on; what is left of rounding in a spread of equal values is 0."""
+    if abs(value) < SMALLEST:
+        return "0"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

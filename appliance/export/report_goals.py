@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from appliance.contracts import Case, Evaluation, GoalResult, GoalSet, Plan
 from appliance.contracts.robustness import Robustness
+from appliance.export.report_attention import counted, for_the_record
 from appliance.export.report_comparison import compared, findings, trade_offs
 from appliance.export.report_html import duration, section, table, text, value_beside_limit
 from appliance.export.report_scores import COMPARATORS, grade_tag, score_bar, wanted
@@ -38,7 +39,7 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
     facts = evaluation.plan
     highest_gy = max(target.prescribed_gy for target in evaluation.targets)
     hot_percent = 100.0 * evaluation.hottest_01cc_gy / highest_gy
-    all_met = evaluation.goals_met == len(evaluation.goals)
+    all_met = evaluation.goals_met == len(evaluation.goals) and not evaluation.stops
     entries = [
         (
             f"{evaluation.goals_met} of {len(evaluation.goals)}",
@@ -71,9 +72,8 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
 def _goal_words(evaluation: Evaluation) -> str:
     whole = evaluation.plan_score
     tolerable = f", {whole.variations} more within acceptable variation" if whole.variations else ""
-    unjudged = sum(finding.warns for finding in evaluation.findings)
-    look = f"; {unjudged} finding{'s' if unjudged != 1 else ''} to look at" if unjudged else ""
-    return f"clinical goals met{tolerable}; score {whole.score:.1f} of {whole.max_score:g}{look}"
+    look = counted(evaluation)
+    return f"clinical goals met{tolerable}; score {whole.score:.1f} of {whole.max_score:g}{'; ' * bool(look)}{look}"
 
 
 def _mu_words(evaluation: Evaluation) -> str:
@@ -100,9 +100,11 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     body = table(caption, columns, rows, kind="goals")
     listed = "".join(f'<li id="source-{number}">{text(source)}</li>' for number, source in enumerate(sources, 1))
     body += f'<ol class="note" aria-label="Sources of the goals">{listed}</ol>'
-    body += findings(evaluation.findings) + trade_offs(evaluation.trade_offs)
+    body += findings(for_the_record(evaluation)) + trade_offs(evaluation.trade_offs)
     body += _targets(evaluation, scheduled) + compared(evaluation, scheduled)
-    notes = list(dict.fromkeys((*goal_set.notes, *evaluation.notes)))
+    traded = tuple(f"{t.structure} {t.metric} {t.comparator} {t.limit:g} {t.unit}" for t in evaluation.trade_offs)
+    told = dict.fromkeys((*goal_set.notes, *evaluation.notes))
+    notes = [note for note in told if not note.startswith(traded)]  # said above, with their shares
     if notes:
         body += (
             '<h3>Notes</h3><ul class="note">' + "".join(f"<li>{text(_symbols(note))}</li>" for note in notes) + "</ul>"

@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 FULL_TURN_DEG = 360.0
 ROUND_DEG = np.arange(0.0, FULL_TURN_DEG, TURN_STEP_DEG)
 NO_SOLIDS = "the machine file has no table 'clearance': nobody has said how large the gantry is"
+ENDS = ("superior", "inferior")
+CUT_AT_SIDES = "the image cuts the patient off at its"
 NO_CASE = "without the patient's outline nothing can be said about collisions"
 
 
@@ -113,19 +115,15 @@ def _nearest(beam: Beam, turn: Turn, seen: _Seen, start: int) -> Nearest:
 
 
 def _unseen(plan: Plan, room: Room, solids: MachineSolids) -> list[str]:
-    """Where the image cuts the patient off within reach of the head, or anywhere in a bore."""
-    found = []
+    """Where the image cuts the patient off within reach of the head, or anywhere in a bore: the sides in one sentence,
+    each end of the image in another."""
+    ends, sides = [], []
     reach = solids.radius_mm if solids.shape == "head" else np.inf
+    reaches = f"the head reaches {reach:.0f} mm" if np.isfinite(reach) else "the bore goes on"
     for name, unit, edge in room.cut:
         beyond = min(edge - float(np.dot(unit, beam.isocentre_mm)) for beam in plan.beams)
-        if name in ("superior", "inferior") and beyond >= reach:
-            continue
-        if name in ("superior", "inferior"):
-            reaches = f"the head reaches {reach:.0f} mm" if np.isfinite(reach) else "the bore goes on"
-            found.append(
-                f"the image cuts the patient off {beyond:.0f} mm {name} of the isocentre, and {reaches}: whether the "
-                "rest of the patient keeps clear is unknown"
-            )
-        else:
-            found.append(f"the image cuts the patient off at its {name} side: what lies beyond is unknown")
-    return found
+        if name not in ENDS:
+            sides.append(name)
+        elif beyond < reach:
+            ends.append(f"the image ends {beyond:.0f} mm {name} of the isocentre, and {reaches}")
+    return [*([f"{CUT_AT_SIDES} {', '.join(sides)} side"] if sides else []), *ends]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from appliance.contracts import Finding, Outcome, Severity
 from appliance.contracts.deliverability import FIGURES, Clearance, Nearest, PeerRank
+from appliance.evaluation.deliverability.clearance import CUT_AT_SIDES, FULL_TURN_DEG
 
 CLEARANCE_SOURCE = "AAPM TG-275 (Ford et al., Med Phys 47:e236, 2020): collisions belong to the plan check"
 PEER_SOURCE = "author's choice: no limit of these figures is supported (Hernandez et al., 2020, PMC7807588)"
@@ -19,8 +20,8 @@ PATIENT, COUCH, UNSEEN, PEERS = "clearance.patient", "clearance.couch", "clearan
 def clearance_findings(clear: Clearance) -> tuple[Finding, ...]:
     """A collision stops; a distance within the margin warns; what the image or machine file leaves open is said."""
     titles = (
-        (PATIENT, "The gantry keeps clear of the patient"),
-        (COUCH, "The gantry keeps clear of couch and supports"),
+        (PATIENT, "Distance of the gantry from the patient"),
+        (COUCH, "Distance of the gantry from couch and supports"),
     )
     if not clear.judged:
         why = "; ".join(clear.limits)
@@ -30,13 +31,19 @@ def clearance_findings(clear: Clearance) -> tuple[Finding, ...]:
     of_patient = [one for one in clear.nearest if one.what == "patient"]
     of_couch = [one for one in clear.nearest if one.what != "patient"]
     found = [_distance(key, title, near) for (key, title), near in zip(titles, (of_patient, of_couch), strict=True)]
+    # Every image ends somewhere along the patient; that it lacks a side of him, or that a turned couch brings
+    # what lies beyond towards the gantry, is for somebody to look at.
+    turned = any(one.couch_deg % FULL_TURN_DEG for one in clear.nearest)
+    grave = turned or any(one.startswith(CUT_AT_SIDES) for one in clear.unseen)
     found.append(
         Finding(
             UNSEEN,
-            "The image shows all of the patient that the gantry could meet",
-            Severity.WARN,
+            "Parts of the patient that the image does not show",
+            Severity.WARN if grave or not clear.unseen else Severity.INFO,
             Outcome.FOUND if clear.unseen else Outcome.PASSED,
-            "; ".join(clear.unseen) or "the patient ends inside the image or out of the gantry's reach",
+            "; ".join((*clear.unseen, "what was not scanned was not looked at"))
+            if clear.unseen
+            else "the patient ends inside the image or out of the gantry's reach",
             CLEARANCE_SOURCE,
         )
     )
@@ -45,7 +52,7 @@ def clearance_findings(clear: Clearance) -> tuple[Finding, ...]:
 
 def peer_finding(ranks: Sequence[PeerRank], peers: int) -> Finding:
     """Figures beyond the 95th percentile of earlier plans."""
-    title = "The plan is no harder to deliver than earlier ones"
+    title = "Complexity beside earlier plans"
     if peers < PEERS_NEEDED:
         why = f"{peers} earlier plans of this machine and technique, fewer than {PEERS_NEEDED}"
         return Finding(PEERS, title, Severity.INFO, Outcome.NOT_TESTED, why, PEER_SOURCE)

@@ -29,10 +29,10 @@ LEAST_CROSSED = 0.3
 SOURCE = "author's choice: a segmentation network as a second look at the contours"
 AGREE, MISSING, UNSEEN, SIDES = "image.agreement", "image.missing", "image.unseen", "image.sides"
 TITLES = {
-    AGREE: ("Contours agree with what a network sees", Severity.WARN),
-    MISSING: ("Organs that a network sees are contoured", Severity.INFO),
-    UNSEEN: ("Contoured organs are seen by a network", Severity.WARN),
-    SIDES: ("Left and right organs are on their sides", Severity.STOP),
+    AGREE: ("Contours beside what a network sees", Severity.WARN),
+    MISSING: ("Organs that a network sees and nobody contoured", Severity.INFO),
+    UNSEEN: ("Contoured organs that a network does not see", Severity.WARN),
+    SIDES: ("Sides of paired organs", Severity.STOP),
 }
 
 

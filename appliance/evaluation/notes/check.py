@@ -30,6 +30,7 @@ _CONTRADICTORY = (
     FactKind.CARDIAC_DEVICE,
     FactKind.PREGNANCY,
     FactKind.CONTRAST_ALLERGY,
+    FactKind.PRIOR_RADIOTHERAPY,
 )
 
 
@@ -192,12 +193,22 @@ def _contradictions(facts: Sequence[NoteFact], overruled: int) -> Finding:
     said = []
     for kind in _CONTRADICTORY:
         yes = _of(facts, kind, Assertion.PRESENT)
-        for value in sorted({fact.value for fact in yes}):
-            no = [fact for fact in _of(facts, kind, Assertion.ABSENT) if fact.value in (value, "")]
+        for what in sorted({_what(fact) for fact in yes}):
+            no = [fact for fact in _of(facts, kind, Assertion.ABSENT) if _what(fact) in (what, "")]
             if no:
-                both = f"{cited(next(fact for fact in yes if fact.value == value))} against {cited(no[0])}"
-                said.append(f"{value or kind.value.replace('_', ' ')}: {both}")
+                both = f"{cited(next(fact for fact in yes if _what(fact) == what))} against {cited(no[0])}"
+                name = f"{kind.value.replace('_', ' ')} {what}".strip()
+                said.append(f"{name}: {both}")
     if overruled:
         said.append(f"rules and encoder differ on {overruled} facts, of which the rules' are used")
-    text = "; ".join(said) if said else "the notes do not contradict each other on devices, pregnancy or allergy"
+    text = (
+        "; ".join(said)
+        if said
+        else "the notes do not contradict each other on devices, pregnancy, allergy or earlier radiation"
+    )
     return finding("notes.contradiction", Severity.WARN, bool(said), text)
+
+
+def _what(fact: NoteFact) -> str:
+    """What a denial has to be of: the device, or the place that was irradiated; a denial without one is of any."""
+    return fact.value or fact.site

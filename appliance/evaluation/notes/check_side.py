@@ -27,7 +27,7 @@ def side_finding(facts: Sequence[NoteFact], case: Case, goal_set: GoalSet | None
         return finding(NAME, Severity.STOP, None, "the notes name no side of the disease")
     if offset is None:
         return finding(NAME, Severity.STOP, None, "the case has no target whose side could be told")
-    where = f"the target's centre lies {abs(offset):.0f} mm to the patient's {'left' if offset > 0 else 'right'}"
+    where = _where(offset)
     if abs(offset) <= MIDLINE_MM or "both" in sides or len(sides) > 1:
         return finding(NAME, Severity.STOP, None, f"{where}; noted: {words_of(said)}: no single side to compare")
     agrees = sides == {"left" if offset > 0 else "right"}
@@ -36,6 +36,12 @@ def side_finding(facts: Sequence[NoteFact], case: Case, goal_set: GoalSet | None
         return finding(NAME, Severity.STOP, False, text)
     ask = "Compare the notes, the image and the structures before anything else"
     return finding(NAME, Severity.STOP, True, f"{text}. {ask}")
+
+
+def _where(offset_mm: float) -> str:
+    if abs(offset_mm) <= MIDLINE_MM:
+        return f"the target's centre lies within {MIDLINE_MM:g} mm of the middle of the body"
+    return f"the target's centre lies {abs(offset_mm):.0f} mm to the patient's {'left' if offset_mm > 0 else 'right'}"
 
 
 def target_offset_mm(case: Case, goal_set: GoalSet | None = None) -> float | None:

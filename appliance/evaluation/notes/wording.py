@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from appliance.contracts.finding import Finding, Outcome, Severity
 from appliance.contracts.notes import NoteFact
 
-SOURCE = "issue C: conflicts of clinical notes with the plan raise an integrity finding"
+SOURCE = "Couchside's own check of the notes against the plan (docs/evaluation/notes.md)"
 
-TITLES = {
-    "notes.unread": "Every note was read",
-    "notes.laterality": "The side in the notes is the side of the target",
-    "notes.prescription": "Dose and fractions in the notes are those planned",
-    "notes.prior-radiotherapy": "Earlier radiation takes part in the evaluation",
-    "notes.cardiac-device": "A pacemaker or defibrillator is accounted for",
-    "notes.pregnancy": "No pregnancy",
+TITLES = {  # of the subject, not of what ought to hold: they stand before evidence that may say the opposite
+    "notes.unread": "Notes that were not read",
+    "notes.laterality": "Side of the disease and side of the target",
+    "notes.prescription": "Prescription in the notes and of the plan",
+    "notes.prior-radiotherapy": "Earlier radiotherapy",
+    "notes.cardiac-device": "Pacemaker or defibrillator",
+    "notes.pregnancy": "Pregnancy",
     "notes.contrast": "Contrast medium and allergy to it",
-    "notes.implant": "Dense implants have their density",
-    "notes.contradiction": "The notes agree with each other",
+    "notes.implant": "Dense implants",
+    "notes.contradiction": "Contradictions within the notes",
 }
 
 SOURCES = {

@@ -16,6 +16,7 @@ h1{font-size:14pt;margin:0}h2{font-size:9.5pt;margin:.7em 0 .2em}
 .research{background:#8a1c1c;color:#fff;padding:.25em .6em;font-weight:700;margin:0 0 .5em}
 dl{display:flex;flex-wrap:wrap;gap:.1em 1.4em;margin:.3em 0}dl div{display:flex;gap:.4em}dt{color:#555}dd{margin:0}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.08em .4em;border-bottom:.5pt solid #ccc}
+.stop{border:1pt solid #8a1c1c;color:#8a1c1c;padding:.15em .5em;margin:.3em 0}
 td.fail{background:#f6d5d5;font-weight:700}td.variation{background:#fbeec5}td.pass{background:#d9efdc}
 .blocks{display:grid;grid-template-columns:1fr 1fr;gap:0 1.2em}.digest{font:7pt monospace;color:#555}
 ul{margin:.2em 0;padding-left:1.2em}svg text{font-size:7px;fill:#444}
@@ -28,6 +29,7 @@ def html_of(page: Page, curves: tuple[DvhCurve, ...]) -> bytes:
     facts = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in page.facts)
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in GOAL_HEAD)
     goals = "".join(_goal_row(cells, grade) for cells, grade in zip(page.goals, page.grades, strict=True))
+    stops = "".join(f'<p class="stop"><b>STOP</b> {text(sentence)}</p>' for sentence in page.stops)
     remarks = "".join(f"<li>{text(sentence)}</li>" for sentence in page.sentences)
     digests = "<br>".join(f"{text(name)} {text(digest)}" for name, digest in page.digests)
     return (
@@ -35,7 +37,7 @@ def html_of(page: Page, curves: tuple[DvhCurve, ...]) -> bytes:
         f'<meta http-equiv="Content-Security-Policy" content="{text(POLICY)}">'
         f"<title>{TITLE} · Couchside</title><style>{STYLE}</style></head><body>"
         f'<p class="research" role="note">{NOTICE}</p><h1>{TITLE}</h1><dl>{facts}</dl>'
-        f"<p><b>{text(page.headline)}</b></p><table><thead><tr>{head}</tr></thead><tbody>{goals}</tbody></table>"
+        f"{stops}<p><b>{text(page.headline)}</b></p><table><thead><tr>{head}</tr></thead><tbody>{goals}</tbody></table>"
         f'<div class="blocks"><div><h2>Dose-volume histogram</h2>{_plot(curves)}</div>'
         f"{''.join(_block(block) for block in page.blocks)}</div>"
         f"<h2>Findings and notes</h2><ul>{remarks}</ul><p>{text(page.approval)}</p>"

@@ -24,11 +24,13 @@ COMPARATORS = {"<=": "≤", ">=": "≥"}
 @dataclass(frozen=True)
 class Page:
     """facts: (name, value) about patient and plan. goals: cells below GOAL_HEAD, the worst first, `grades` beside them.
-    headline: the verdict in a sentence. blocks: the further parts of the evaluation. sentences: findings and notes.
+    headline: the verdict in a sentence. stops: what was found that stops the plan, to stand above all. blocks: the
+    further parts of the evaluation. sentences: other findings and notes.
     digests: (what, SHA-256)."""
 
     facts: tuple[tuple[str, str], ...]
     headline: str
+    stops: tuple[str, ...]
     goals: tuple[tuple[str, ...], ...]
     grades: tuple[Grade, ...]
     blocks: tuple[Block, ...]
@@ -47,9 +49,10 @@ def page_of(card: Mapping[str, Any], who: Identity, plan_label: str, approval: A
             ("Born", _date(who.birth_date) or "not given"),
             ("Plan", plan_label),
             ("Goal set", str(card["goal_set"])),
-            *(("Prescription", f"{t['structure']} {t['prescribed_gy']:g} Gy") for t in card["targets"]),
+            ("Prescription", _prescription(card)),
         ),
         headline=_headline(card),
+        stops=tuple(_sentence(item) for item in _told(card) if item["severity"] == "stop"),
         goals=tuple(_goal_cells(goal) for goal in goals),
         grades=tuple(goal.grade for goal in goals),
         blocks=(_targets(card), _delivery(card["plan"]), *blocks_of(card)),
@@ -80,13 +83,19 @@ def _goal_cells(goal: GoalResult) -> tuple[str, ...]:
     )
 
 
+def _prescription(card: Mapping[str, Any]) -> str:
+    levels = ", ".join(f"{target['structure']} {target['prescribed_gy']:g} Gy" for target in card["targets"])
+    fractions = card["plan"].get("fractions")
+    return f"{levels} in {fractions} fractions" if fractions else f"{levels}, fractions unknown"
+
+
 def _headline(card: Mapping[str, Any]) -> str:
     said = f"{card['goals_met']} of {card['goals_total']} goals met; hottest 0.1 cc {card['hottest_01cc_gy']:.1f} Gy"
     if card.get("max_score"):
         said += f"; plan score {card['score']:.1f} of {card['max_score']:g}"
     check = card["second_check"]
     if check is None or not check["secondary"]:
-        return said + "; no second calculation"
+        return said + "; NO second calculation"
     return said + f"; second calculation {'agrees' if check['agrees'] else 'DOES NOT agree'}"
 
 
@@ -111,13 +120,23 @@ def _delivery(plan: Mapping[str, Any]) -> Block:
 
 
 def _sentences(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Without those that stop, which stand above."""
+    check = card["second_check"]
+    found = (_sentence(item) for item in _told(card) if item["severity"] != "stop")
+    return (*found, *(check["sentences"][:1] if check else ()), *card["notes"])
+
+
+def _told(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Findings of every part, the gravest first."""
     parts = (card.get(name) or {} for name in ("clinical_notes", "deliverability", "image_context"))
     every = [*card.get("findings", ()), *(item for part in parts for item in part.get("findings", ()))]
     told = [item for item in every if item["outcome"] == "found" or item["id"].startswith("evaluation.")]
-    told.sort(key=lambda item: ("stop", "warn", "info").index(item["severity"]))
-    found = [f"{item['title']}: {item['evidence']}" for item in told]
-    check = card["second_check"]
-    return (*found, *(check["sentences"][:1] if check else ()), *card["notes"])
+    order = ("stop", "warn", "info")
+    return sorted(told, key=lambda item: (order.index(item["severity"]), item["id"].startswith("goals.")))
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    return f"{item['title']}: {item['evidence']}".replace("<=", "≤").replace(">=", "≥")
 
 
 def _approval(approval: Approval | None) -> str:

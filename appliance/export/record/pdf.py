@@ -66,6 +66,7 @@ def _story(page: Page, curves: tuple[DvhCurve, ...]) -> list[Flowable]:
     story: list[Flowable] = [
         Paragraph(TITLE, _style(13, BOLD)),
         Paragraph(facts, _style(8)),
+        *(Paragraph(f"STOP: {_t(sentence)}", _STOP) for sentence in page.stops),
         Paragraph(_t(page.headline), _style(9, BOLD)),
         Spacer(1, 1 * mm),
         _goals(page),
@@ -94,6 +95,11 @@ def _goals(page: Page) -> Table:
     return Table(cells, colWidths=[INNER * share for share in _GOAL_WIDTHS], style=style)
 
 
+_STOP = ParagraphStyle(
+    "stop", fontName=BOLD, fontSize=8, leading=9.6, textColor=HexColor("#8a1c1c"), borderColor=HexColor("#8a1c1c"),
+    borderWidth=0.8, borderPadding=2, spaceBefore=3, spaceAfter=4,
+)  # fmt: skip
+
 _ROWS: list[Any] = [
     ("LINEBELOW", (0, 0), (-1, -1), 0.25, HexColor("#bbbbbb")),
     ("TOPPADDING", (0, 0), (-1, -1), 0.6),
@@ -105,8 +111,13 @@ _ROWS: list[Any] = [
 
 
 def _columns(parts: list[list[Flowable]]) -> Table:
-    """Two columns, filled by turns."""
-    sides = [[flowable for part in parts[start::2] for flowable in part] for start in (0, 1)]
+    """Two columns; each part goes below the shorter one, so that the page is filled evenly."""
+    sides: list[list[Flowable]] = [[], []]
+    filled = [0.0, 0.0]
+    for part in parts:
+        side = filled.index(min(filled))
+        sides[side] += part
+        filled[side] += sum(flowable.wrap(INNER / 2, A4[1])[1] for flowable in part)
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     return Table([sides], colWidths=[INNER / 2, INNER / 2], style=style)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Card = Mapping[str, Any]
+SMALL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ def _prior(card: Card) -> Block | None:
     rows = [
         (
             f"{one['structure']} {one['metric']}",
-            f"{one['value']:.1f} ({one['low']:.1f} to {one['high']:.1f}) {one['unit']}",
-            f"{one['comparator']} {one['limit']:.1f}: {'met' if one['met'] else 'not met'}",
+            f"{one['value']:.1f} {one['unit']} ({one['low']:.1f} to {one['high']:.1f})",
+            f"{'≤' if one['comparator'] == '<=' else '≥'} {one['limit']:.1f} {one['unit']}: "
+            f"{'met' if one['met'] else 'NOT met'}",
         )
         for one in sorted(part["results"], key=lambda one: one["met"])
     ]
@@ -100,7 +102,8 @@ def _preference(card: Card) -> Block | None:
 
 
 def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{100.0 * share:.0f} %"
+    """One decimal where the whole number would hide it."""
+    return "unknown" if share is None else f"{100.0 * share:.{0 if share >= SMALL_SHARE else 1}f} %"
 
 
 def _band(one: Mapping[str, Any]) -> str:
