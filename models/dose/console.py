@@ -1,4 +1,4 @@
-"""Lines on standard output, at once: a run on a lent machine is read while it goes on."""
+"""Lines on standard output, at once: a run on a machine is read while it goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains the network on a lent GPU, within a number of seconds.
+"""Trains the network on a GPU, within a number of seconds.
 
     python -m models.dose.train ARCHIVE OUT --seconds N [--resume FILE] [--shape 96,112,128,128/2,2,1,1/3,1,1]
 
@@ -90,7 +90,7 @@ class Recorder:
         }  # fmt: skip
         self.document["curve"].append(entry)
         (self.out / "metrics.json").write_text(json.dumps(self.document, indent=1) + "\n", "utf-8")
-        say(f"{time.monotonic() - self.began:6.1f} s", json.dumps(entry))
+        say(f"{time.monotonic() - self.began:6.1f} s {json.dumps(entry)}")
         if self.state:
             training.save(self.state)
 

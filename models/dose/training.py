@@ -1,6 +1,6 @@
 """The training loop: what a run needs to know, its state, and one step after another until the budget is spent.
 
-The schedule follows the share of the budget that is spent: seconds of training on a lent machine, so that a run of N
+The schedule follows the share of the budget that is spent: seconds of training on a machine, so that a run of N
 seconds ends with its rate at zero, or steps, so that tests and resumed runs can be compared bit by bit.
 """
 
