@@ -16,9 +16,10 @@ def attention_section(evaluation: Evaluation) -> str:
     found = to_look_at(evaluation)
     said = ""
     if evaluation.needs_acknowledgement:
+        why = "" if evaluation.stops else f": {text(evaluation.to_acknowledge)}"
         said = (
-            f'<p><span class="tag bad">✗ a reason is needed</span> Who approves this plan has to say why all the same: '
-            f"{text(evaluation.to_acknowledge)}.</p>"
+            '<p><span class="tag bad">✗ a reason is needed</span> Who approves this plan has to say why all the same'
+            f"{why}.</p>"
         )
     if not found and not said:
         return ""

@@ -58,7 +58,7 @@ def _clearance(clear: Clearance) -> str:
 
 
 def _near_row(one: Nearest) -> list[str]:
-    x, y, z = one.point_mm
+    x, y, z = (round(value) for value in one.point_mm)  # of whole numbers none is "-0"
     return [
         text(one.what),
         str(one.beam),
@@ -66,7 +66,7 @@ def _near_row(one: Nearest) -> list[str]:
         _verdict(one),
         f"{one.gantry_deg:.0f}",
         f"{one.couch_deg:.0f}",
-        f"{x:.0f}, {y:.0f}, {z:.0f} mm",
+        f"{x}, {y}, {z} mm",
     ]
 
 

@@ -18,7 +18,10 @@ def further_sections(evaluation: Evaluation) -> str:
     hold under errors, may it be delivered, does the image agree, what do outcome models say, and would it be
     approved."""
     parts = [notes_section(evaluation.clinical_notes), prior_section(evaluation.prior_course)]
-    parts += [explanations_section(evaluation.explanations), robustness_section(evaluation.robustness)]
+    parts += [
+        explanations_section(evaluation.explanations),
+        robustness_section(evaluation.robustness, evaluation.notes),
+    ]
     if evaluation.deliverability is not None:
         parts.append(deliverability_section(evaluation.deliverability))
     if evaluation.image_context is not None and evaluation.image_context.network:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from appliance.contracts.robustness import DvhBand, GoalRobustness, Robustness
 from appliance.export.report_html import section, table, text
 from appliance.export.report_scores import wanted
@@ -9,8 +11,8 @@ from appliance.export.report_scores import wanted
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 300, 46, 10, 10, 40
 
 
-def robustness_section(found: Robustness | None) -> str:
-    """'' where nobody asked for it."""
+def robustness_section(found: Robustness | None, told: Collection[str] = ()) -> str:
+    """'' where nobody asked for it. told: notes that stand elsewhere in the report already."""
     if found is None:
         return ""
     kinds = [scenario.kind for scenario in found.scenarios]
@@ -26,7 +28,7 @@ def robustness_section(found: Robustness | None) -> str:
         '<p class="note">Bands: lowest and highest volume of the set-up scenarios at each dose; thick: the plan as '
         "calculated; dashed: weighted mean of the scenarios.</p>"
     )
-    notes = [_errors(found), *found.notes]
+    notes = [_errors(found), *(note for note in found.notes if note not in told)]
     body += '<ul class="note">' + "".join(f"<li>{text(note)}</li>" for note in notes) + "</ul>"
     return section("Robustness", body, anchor="robustness")
 

@@ -30,6 +30,9 @@ RESEMBLES = 0.78
 SHORTEST_CORRECTED = 5
 """Letters; shorter words resemble too many others. Chosen."""
 
+MOST_LETTERS_APART = 1
+"""Chosen: "spleen" is no misspelt "seen"."""
+
 _WORD = re.compile(r"[a-z0-9][a-z0-9./-]*[a-z0-9]|[a-z0-9]", re.IGNORECASE)
 _PART = re.compile(r"[a-z0-9]+")
 
@@ -121,7 +124,8 @@ class WordIndex:
     def _nearest(self, word: str) -> list[str]:
         if len(word) < SHORTEST_CORRECTED:
             return []
-        return difflib.get_close_matches(word, self._vocabulary, n=2, cutoff=RESEMBLES)
+        near = [other for other in self._vocabulary if abs(len(other) - len(word)) <= MOST_LETTERS_APART]
+        return difflib.get_close_matches(word, near, n=2, cutoff=RESEMBLES)
 
 
 def as_read(question: str, words: Words) -> str:

@@ -47,7 +47,8 @@ def _explanations(card: Card) -> Block | None:
     for one in card.get("explanations") or ():
         reasons = one["reasons"]
         closing = one["change"]["sentence"] if one["change"] else one["no_change"]
-        rows.append((" ".join([one["sentence"], *(reason["sentence"] for reason in reasons[:1]), closing]).strip(),))
+        told = [one["sentence"], *(reason["sentence"] for reason in reasons[:1]), closing]
+        rows.append((" ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in told if sentence),))
     return Block("Goals missed or just kept", (), tuple(rows))
 
 
