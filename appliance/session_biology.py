@@ -5,6 +5,9 @@ An earlier course that cannot be read or placed never stops a session, and never
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.case import read_prior
 from appliance.contracts import Attachments, CalculatedDose, Case, Finding, GoalSet, Outcome, Severity
 from appliance.contracts.outcomes import OutcomeEstimate
@@ -14,24 +17,25 @@ from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.outcomes import assess_outcomes
 from appliance.evaluation.reirradiation import assess_prior
 
+Dose = NDArray[np.float32]
+"""(z, y, x) Gy on the image grid, NaN where it does not reach."""
 NOT_SUMMED, ABOVE, UNCERTAIN = "prior.not_summed", "prior.above_limit", "prior.not_certain"
 ASKED_BY = "docs/evaluation/reirradiation.md"
 
 
 def outcomes_of(
-    case: Case, goal_set: GoalSet, dose: CalculatedDose, fractions: int, scheduled: CalculatedDose | None = None
+    case: Case, goal_set: GoalSet, dose_gy: Dose, fractions: int, scheduled: CalculatedDose | None = None
 ) -> tuple[OutcomeEstimate, ...]:
-    """Outcome models of a plan's dose, compared with the scheduled plan's where it is given; for ranking only. Raises
-    EvaluationError."""
-    grid = case.image.grid
-    before = None if scheduled is None else dose_on_image(scheduled, grid)[0]
-    return assess_outcomes(case, goal_set, dose_on_image(dose, grid)[0], fractions, scheduled_gy=before)
+    """Outcome models of a plan's dose, compared with the scheduled plan's where it is given; for ranking only. dose_gy:
+    on today's image. Raises EvaluationError."""
+    before = None if scheduled is None else dose_on_image(scheduled, case.image.grid)[0]
+    return assess_outcomes(case, goal_set, dose_gy, fractions, scheduled_gy=before)
 
 
 def prior_of(
     case: Case,
     goal_set: GoalSet,
-    dose: CalculatedDose,
+    dose_gy: Dose,
     fractions: int,
     attached: Attachments,
     *,
@@ -43,8 +47,7 @@ def prior_of(
         return None, ()
     try:
         prior = read_prior(attached.prior, case)
-        here = dose_on_image(dose, case.image.grid)[0]
-        course = assess_prior(case, here, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
+        course = assess_prior(case, dose_gy, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
         return None, (_finding(NOT_SUMMED, "The earlier course was not summed", _why(error)),)
     return course, tuple(finding for item in course.results for finding in _judged(item))

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from appliance.approval import IdentityStore, verify_endorsement
 from appliance.audit import AuditLog, AuditRow
+from appliance.audit import verify as verify_log
 from appliance.contracts.preference import Decision, PreferenceExample
-from appliance.errors import ArtefactAltered, EvaluationError
+from appliance.errors import ArtefactAltered, AuditError, EvaluationError
 from appliance.evaluation.preference.decisions import Occasion, example_of_review, physician_of
+from appliance.evaluation.preference.store import ACTIVATED, ROLLED_BACK, PreferenceStore
 from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
 from appliance.session_record import OPENED, TRANSITION, Standing
@@ -58,6 +61,25 @@ def examples_from_sessions(store: Path, people: Mapping[str, str]) -> Collected:
         else:
             examples.append(found)
     return Collected(tuple(examples), tuple(skipped), tuple(strangers))
+
+
+def verify_preference(store: Path) -> None:
+    """The preference log is whole, and whoever a row of it names signed what it did. Raises AuditError, ApprovalError,
+    PreferenceRefused."""
+    kept = PreferenceStore(store / "preference")
+    if kept.log.exists() and not (found := verify_log(kept.log)).ok:
+        raise AuditError(found.reason)
+    for step in kept.history():
+        if step.event in (ACTIVATED, ROLLED_BACK):
+            person = IdentityStore(store / "identities").find(physician_of(step.actor))
+            verify_endorsement(step.endorsement.get("statement", ""), step.endorsement.get("signature", ""), person)
+
+
+def decided_since(store: Path, time_utc: str) -> int:
+    """How many plans were approved, rejected or given up for the scheduled one after a time of the log."""
+    path = store / "audit.sqlite"
+    rows = AuditLog.read_only(path).rows(event=TRANSITION) if path.exists() else ()
+    return sum(row.data.get("event") in DECISIONS and row.time_utc > time_utc for row in rows)
 
 
 def _decided(rows: Iterable[AuditRow]) -> Iterable[tuple[Standing, AuditRow]]:

@@ -54,13 +54,13 @@ def _image(config: Config, subject: Subject, evaluation: Evaluation, progress: P
 
 def _outcomes(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
     case, goal_set, fractions = subject.case, subject.goal_set, subject.plan.fractions
-    return {"outcomes": outcomes_of(case, goal_set, subject.dose, fractions, subject.scheduled_dose)}
+    return {"outcomes": outcomes_of(case, goal_set, subject.dose_gy, fractions, subject.scheduled_dose)}
 
 
 def _prior(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
     case, goal_set, fractions = subject.case, subject.goal_set, subject.plan.fractions
     recovery = config.evaluation.count_recovery
-    course, found = prior_of(case, goal_set, subject.dose, fractions, subject.attached, count_recovery=recovery)
+    course, found = prior_of(case, goal_set, subject.dose_gy, fractions, subject.attached, count_recovery=recovery)
     return {"prior_course": course, "findings": (*evaluation.findings, *found)}
 
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import JsonValue
 
-from appliance.approval import IdentityStore
+from appliance.approval import IdentityStore, is_signed
 from appliance.audit import AuditLog
 from appliance.errors import ApprovalError, RefusedPackage, WriteFailed
 from appliance.evaluation.guidelines.decision import Decision, Kind, version_before
@@ -51,14 +49,11 @@ def guideline_store(store: Path) -> GuidelineStore:
 
     def verify(decision: Decision) -> None:
         person = IdentityStore(store / "identities").find(decision.person)
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key))
-            key.verify(bytes.fromhex(decision.signature), decision.statement())
-        except (InvalidSignature, ValueError) as error:
+        if not is_signed(decision.statement(), decision.signature, person.public_key):
             raise ApprovalError(
                 f"decision {decision.number} about guidelines is not signed by {person.name}; restore "
                 "guidelines/decisions.jsonl from a backup"
-            ) from error
+            )
         if person.is_demo or person.role != decision.role:
             raise ApprovalError(f"{person.name} may not decide about guidelines as {decision.role}")
 
@@ -73,6 +68,16 @@ def decisions_on_record(audit: AuditLog) -> int:
         if isinstance(decision, dict) and isinstance(number := decision.get("number"), int):
             last = max(last, number)
     return last
+
+
+def lost_decisions(store: Path) -> str:
+    """A sentence where the audit log knows decisions that the store's guidelines no longer have; '' otherwise."""
+    path = store / "audit.sqlite"
+    recorded = decisions_on_record(AuditLog.read_only(path)) if path.exists() else 0
+    here = len(guideline_store(store).decisions())
+    if recorded <= here:
+        return ""
+    return f"The list of decisions ends with number {here}, the audit log has {recorded}: restore it from a backup"
 
 
 @dataclass(frozen=True)

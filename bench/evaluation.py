@@ -31,7 +31,9 @@ import numpy as np
 
 from appliance.builtin.stamp import Stamp
 from appliance.builtin.writer import StudyWriter
+from appliance.config import Config, EvaluationConfig
 from appliance.contracts import (
+    Attachments,
     Beam,
     CalculatedDose,
     Case,
@@ -49,9 +51,12 @@ from appliance.contracts import (
     Structure,
     StructureKind,
 )
+from appliance.contracts.progress import silent
 from appliance.evaluation import GoalEvaluator, evaluate, scorecard
 from appliance.planning import check_plan
 from appliance.planning.machine import load_machine
+from appliance.session_deepen import deepened
+from appliance.session_stages import Subject
 from engines.dvh import DoseVolume, cumulative_dvh
 from engines.grid import Grid, VoxelSet
 from engines.grid.rasterise import rasterise
@@ -61,6 +66,7 @@ PEER = HERE / ".venv-dicompyler" / "bin" / "python"
 FULL_BAR_S, FULL_AIM_S, GOALS_BAR_S, DVH_BAR = 1.5, 0.5, 0.05, 10.0
 GRID = Grid((-219.0, -159.0, -133.5), (2.0, 2.0, 3.0), (90, 160, 220))
 ORGANS, CORNERS = 27, 90
+QUICK = Config(evaluation=EvaluationConfig(robustness=False, explain_budget_s=0.0))
 BODY_MM = (190.0, 120.0, 115.0)
 
 
@@ -203,8 +209,10 @@ def main() -> int:
     others = iter([made_dose(plan.digest, 1 + 0.01 * number).dose_gy for number in range(args.runs + 1)])
 
     def whole() -> str:
+        """As a session does it, but for robustness and re-optimised explanations, which have benches of their own."""
         judged = evaluate(case, goal_set, dose, check_plan(plan, "millennium120"))
-        return json.dumps(scorecard(judged))
+        subject = Subject(case, goal_set, plan, dose, dose.dose_gy, None, Attachments())
+        return json.dumps(scorecard(deepened(QUICK, subject, judged, silent)))
 
     figures: dict[str, float] = {
         "structures": len(case.structures),

@@ -2,7 +2,7 @@
 
 from appliance.approval.attempts import ATTEMPTS_ALLOWED, LOCKED_FOR_S
 from appliance.approval.person import MINIMUM_PASSPHRASE, ROLES, ROLES_THAT_APPROVE, Person
-from appliance.approval.signature import approval_bytes, verify_approval, verify_endorsement
+from appliance.approval.signature import approval_bytes, is_signed, verify_approval, verify_endorsement
 from appliance.approval.store import IdentityStore
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "IdentityStore",
     "Person",
     "approval_bytes",
+    "is_signed",
     "verify_approval",
     "verify_endorsement",
 ]

@@ -44,13 +44,19 @@ def endorsement_bytes(statement: str) -> bytes:
     return _ENDORSED + statement.encode()
 
 
+def is_signed(content: bytes, signature: str, public_key: str) -> bool:
+    """Whether the key (Ed25519, hex) signed exactly these bytes; False also for a signature or key that is none."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def verify_endorsement(statement: str, signature: str, person: Person) -> None:
     """Returns if the person's registered key signed the statement. Raises ApprovalError."""
-    try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key))
-        key.verify(bytes.fromhex(signature), endorsement_bytes(statement))
-    except (InvalidSignature, ValueError) as error:
-        raise ApprovalError(f"the signature under '{statement}' is not that of {person.name}") from error
+    if not is_signed(endorsement_bytes(statement), signature, person.public_key):
+        raise ApprovalError(f"the signature under '{statement}' is not that of {person.name}")
 
 
 def demand_may_approve(person: Person) -> None:
@@ -76,8 +82,5 @@ def verify_approval(approval: Approval, identity_store: Register) -> None:
         raise ApprovalError("its time cannot be read") from error
     if when.utcoffset() != timedelta(0):
         raise ApprovalError("its time is not in UTC")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(person.public_key))
-        key.verify(bytes.fromhex(approval.signature), approval_bytes(approval))
-    except (InvalidSignature, ValueError) as error:
-        raise ApprovalError("its signature does not fit; what was approved is not what is here") from error
+    if not is_signed(approval_bytes(approval), approval.signature, person.public_key):
+        raise ApprovalError("its signature does not fit; what was approved is not what is here")

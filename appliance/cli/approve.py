@@ -25,8 +25,8 @@ Acknowledge = Annotated[
     typer.Option(
         "--acknowledge",
         metavar="REASON",
-        help="Why the plan is approved although no second calculation agrees; signed and recorded, without the "
-        "patient's name.",
+        help="Why the plan is approved although no second calculation agrees or a finding stops it; signed and "
+        "recorded, without the patient's name.",
     ),
 ]
 

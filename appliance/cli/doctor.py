@@ -1,8 +1,9 @@
-"""`couchside doctor`: hardware, backends, models, disk, clock, store, peer."""
+"""`couchside doctor`: hardware, backends, models, disk, clock, store, peer, and what plans are judged with."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -11,18 +12,16 @@ from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import progress, result, table
 from appliance.config import Config
 from appliance.evaluation import list_goal_sets, load_goal_set
-from appliance.health import Status, run_checks
+from appliance.health import CHECKS, Status, run_checks
 from appliance.planning import check_configured, load_density, load_machine
-from appliance.session_guidelines import guideline_store
+from appliance.session_health import EVALUATION_CHECKS
 
 FAILED_CHECK = 1
 
 
 def _together(configured: Config) -> None:
-    """What planning and judging name must fit, and the store's guidelines be as they were signed. Raises
-    CouchsideError."""
+    """Machine, technique and beam model that the configuration names must fit. Raises CouchsideError."""
     check_configured(configured.planning)
-    guideline_store(configured.node.store).active()
 
 
 def _signed_goal_set(path: Path) -> object:
@@ -41,7 +40,8 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
             "density": lambda path: load_density(path.stem),
         }
         configured = settings(config, store)
-        found = run_checks(configured, readers=readers, together=lambda: _together(configured))
+        together = partial(_together, configured)
+        found = run_checks(configured, readers=readers, together=together, checks=(*CHECKS, *EVALUATION_CHECKS))
     worst = max((check.status for check in found), key=lambda status: status.rank)
     rows = [(check.title, check.status.value, check.sentence) for check in found]
     document = {"status": worst.value, "checks": [asdict(check) for check in found]}

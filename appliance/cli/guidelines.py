@@ -15,7 +15,7 @@ from appliance.audit.checkpoint import create_key, load_key
 from appliance.cli.approve import FromStdin, read_passphrase
 from appliance.cli.guideline_words import document_of, goal_rows, package_document, package_row
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
-from appliance.cli.output import progress, result, table
+from appliance.cli.output import note, progress, result, table
 from appliance.errors import RefusedPackage, StoreBusy, WriteFailed
 from appliance.evaluation.guidelines.diff import diff as difference
 from appliance.evaluation.guidelines.keys import key_file
@@ -24,7 +24,7 @@ from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.guidelines.words import change_lines
 from appliance.node import ask
 from appliance.node.guideline_acts import perform
-from appliance.session_guidelines import GuidelineDesk, decisions_on_record, guideline_store
+from appliance.session_guidelines import GuidelineDesk, guideline_store, lost_decisions
 from appliance.session_impact import past_impact
 
 app = typer.Typer(help="Guideline packages: the clinical goals that plans are judged by.", no_args_is_help=True)
@@ -35,7 +35,7 @@ Folder = Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package's f
 Which = "A package (its active version), NAME@VERSION, or a package's folder."
 Old = Annotated[str, typer.Argument(metavar="OLD", help=Which)]
 New = Annotated[str, typer.Argument(metavar="NEW", help=Which)]
-Person = Annotated[str, typer.Option("--as", metavar="PERSON", help="Who decides, registered with 'identity add'.")]
+Person = Annotated[str, typer.Option("--identity", metavar="PERSON", help="A registered person who decides it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="Private key that 'guidelines key' made.")]
 Signer = Annotated[str, typer.Option("--signer", metavar="NAME", help="Whose key it is.")]
@@ -52,8 +52,9 @@ def list_packages(config: ConfigFile = None, store: StoreFolder = None, as_json:
     rows = [package_row(one, active.get(one.digest, ""), one.expired(today)) for one in packages]
     shown = table("Guideline packages", ("package", "version", "what it is", "signed by", "active", "valid"), rows)
     result({"packages": entries, "refused": list(refused)}, shown, as_json=as_json)
-    for sentence in (*refused, *guidelines.expired(), *_lost(settings(config, store).node.store, guidelines)):
-        typer.echo(sentence, err=True)
+    lost = lost_decisions(settings(config, store).node.store)
+    for sentence in (*refused, *guidelines.expired(), *([lost] if lost else [])):
+        note(sentence)
 
 
 @app.command("show")
@@ -170,16 +171,6 @@ def _package(guidelines: GuidelineStore, which: str) -> Package:
         remedy = "See 'couchside guidelines list'; a version that is not active is named NAME@VERSION"
         raise RefusedPackage("no version of it is active", what=name, remedy=remedy)
     return active.package
-
-
-def _lost(store: Path, guidelines: GuidelineStore) -> tuple[str, ...]:
-    """Says so where the audit log knows decisions that the store no longer has."""
-    path = store / "audit.sqlite"
-    recorded = decisions_on_record(AuditLog.read_only(path)) if path.exists() else 0
-    here = len(guidelines.decisions())
-    if recorded <= here:
-        return ()
-    return (f"The list of decisions ends with number {here}, the audit log has {recorded}: restore it from a backup",)
 
 
 def _decided(person: str, reason: str, from_stdin: bool) -> dict[str, str]:

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
-from appliance.approval import IdentityStore, verify_endorsement
+from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
-from appliance.audit import verify as verify_log
 from appliance.cli.approve import FromStdin, read_passphrase
 from appliance.cli.options import AsJson, ConfigFile, SessionId, StoreFolder, settings
 from appliance.cli.output import note, result
 from appliance.cli.preference_pages import candidate_page, history_table, verdict_table, watch_table
 from appliance.errors import AuditError, CouchsideError, PreferenceRefused, SessionError
 from appliance.evaluation.preference import fit_model, updated
-from appliance.evaluation.preference.decisions import features_of, physician_of
-from appliance.evaluation.preference.store import ACTIVATED, ROLLED_BACK, PreferenceStore
+from appliance.evaluation.preference.decisions import features_of
+from appliance.evaluation.preference.store import PreferenceStore
 from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
-from appliance.session_decisions import Collected, examples_from_sessions
+from appliance.session_decisions import Collected, examples_from_sessions, verify_preference
 from appliance.session_record import replay
 
 app = typer.Typer(help="Learn from decisions whether a physician would approve a plan.", no_args_is_help=True)
@@ -120,7 +120,7 @@ def check(person: Person = None, config: ConfigFile = None, store: StoreFolder =
     """Whether the active model still fits what is decided, for every site and physician, and the log is whole."""
     folder, kept = _store(config, store)
     _collect(folder, kept, person or [], strict=False)
-    _verify(folder, kept)
+    verify_preference(folder)
     report = kept.watch(ACTOR)
     if report is None:
         result({"active": ""}, "no preference model is active", as_json=as_json)
@@ -141,13 +141,9 @@ def activate(
 ) -> None:
     """Let a candidate predict from now on, in a person's name and with that person's signature."""
     folder, kept = _store(config, store)
-    passphrase = read_passphrase(f"Passphrase of {identity}: ", from_stdin=passphrase_stdin)
     full = kept.resolve(digest)
-    statement = f"activate preference model {full}"
-    person, signature = IdentityStore(folder / "identities").endorse(identity, passphrase, statement)
-    endorsement = {"statement": statement, "signature": signature, "public_key": person.public_key}
-    actor = f"{person.name} ({person.role})"
-    model = kept.activate(full, actor, despite=despite, endorsement=dict(endorsement))
+    actor, endorsement = _endorsed(folder, identity, f"activate preference model {full}", passphrase_stdin)
+    model = kept.activate(full, actor, despite=despite, endorsement=endorsement)
     result({"active": model.digest}, f"{model.digest[:16]} is active, in the name of {actor}", as_json=as_json)
 
 
@@ -162,24 +158,18 @@ def rollback(
 ) -> None:
     """Go back to the model that was active before, or to none."""
     folder, kept = _store(config, store)
-    passphrase = read_passphrase(f"Passphrase of {identity}: ", from_stdin=passphrase_stdin)
     statement = f"roll back preference model {kept.active_digest()}"
-    person, signature = IdentityStore(folder / "identities").endorse(identity, passphrase, statement)
-    endorsement = {"statement": statement, "signature": signature, "public_key": person.public_key}
-    digest = kept.roll_back(f"{person.name} ({person.role})", reason, endorsement=dict(endorsement))
+    actor, endorsement = _endorsed(folder, identity, statement, passphrase_stdin)
+    digest = kept.roll_back(actor, reason, endorsement=endorsement)
     result({"active": digest}, f"active is now {digest[:16] or 'no model'}", as_json=as_json)
 
 
-def _verify(folder: Path, kept: PreferenceStore) -> None:
-    """The log is whole, and whoever a row names signed what it did. Raises AuditError, ApprovalError."""
-    if kept.log.exists() and not (found := verify_log(kept.log)).ok:
-        raise AuditError(found.reason)
-    signed = [step for step in kept.history() if step.event in (ACTIVATED, ROLLED_BACK)]
-    identities = IdentityStore(folder / "identities") if signed else None
-    for step in signed:
-        if identities is not None:
-            person = identities.find(physician_of(step.actor))
-            verify_endorsement(step.endorsement.get("statement", ""), step.endorsement.get("signature", ""), person)
+def _endorsed(folder: Path, identity: str, statement: str, from_stdin: bool) -> tuple[str, dict[str, JsonValue]]:
+    """(the actor for the log, that person's signature under the statement). Raises ApprovalError."""
+    passphrase = read_passphrase(f"Passphrase of {identity}: ", from_stdin=from_stdin)
+    person, signature = IdentityStore(folder / "identities").endorse(identity, passphrase, statement)
+    actor = f"{person.name} ({person.role})"
+    return actor, {"statement": statement, "signature": signature, "public_key": person.public_key}
 
 
 def _collect(folder: Path, kept: PreferenceStore, people: list[str], *, strict: bool) -> Collected:

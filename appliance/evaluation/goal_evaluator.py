@@ -12,9 +12,9 @@ from appliance.errors import EvaluationError
 from appliance.evaluation import goal_findings
 from appliance.evaluation.contradictions import contradictions
 from appliance.evaluation.goal_conflicts import overlap_findings
-from appliance.evaluation.judged import Judged, Outside, Regions
+from appliance.evaluation.judged import Judged, Outside, Regions, goal_value
 from appliance.evaluation.scoring import Curve, max_score, score, score_curve
-from engines.dvh import DoseVolume, dose_metric
+from engines.dvh import DoseVolume
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class GoalEvaluator:
         return bool(self._targets & set(goal.structure.split("+")))
 
     def _result(self, goal: ClinicalGoal, volume: DoseVolume) -> GoalResult:
-        value = dose_metric(goal.metric.kind.value, goal.metric.argument, volume, unit=goal.unit)
+        value = goal_value(goal, volume)
         curve = self._curves[goal]
         return GoalResult(
             structure=goal.structure,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from appliance.contracts import GoalSet, GuidelineSource
 from appliance.errors import RefusedGoals
 from appliance.evaluation.goal_schema import GoalFile
+from appliance.evaluation.tables import read_table
 
 _GOAL_SET = TypeAdapter(GoalSet)
 
@@ -35,24 +35,13 @@ def load_goal_set(path: Path) -> GoalSet:
 
 def parse_goal_set(content: bytes, name: str) -> GoalSet:
     """The same from the bytes of a file called `name`."""
-    try:
-        goal_set = with_digest(GoalFile.model_validate(tomllib.loads(content.decode("utf-8"))).goal_set())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RefusedGoals(f"{name} is not valid TOML ({error}); correct the file") from error
-    except ValidationError as error:
-        raise RefusedGoals(f"{name}, {first_fault(error)}; correct the file") from error
+    file = read_table(GoalFile, content, name, lambda reason: RefusedGoals(f"{reason}; correct the file"))
+    goal_set = with_digest(file.goal_set())
     source = goal_set.guideline
     if source is None:
         return goal_set
     told = f"Goals of the guideline package {source.name} {source.version} (signed by {source.signer}; {source.digest})"
     return replace(goal_set, notes=(told, *goal_set.notes))
-
-
-def first_fault(error: ValidationError) -> str:
-    """'goal.3.limit: what is wrong', lists counted from 1."""
-    first = error.errors()[0]
-    key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def with_source(content: bytes, source: GuidelineSource) -> bytes:

@@ -10,11 +10,12 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet, GuidelineSource, Metric, MetricKind
 from appliance.errors import RefusedGoals
 from appliance.evaluation.goal_conflicts import sure_contradictions
+from appliance.evaluation.tables import Table
 
 LARGEST_DOSE_GY = 200.0
 """Chosen, because no photon course prescribes or allows more; a larger number is cGy written for Gy."""
@@ -24,10 +25,6 @@ LARGEST_PERCENT_OF_PRESCRIPTION = 200.0
 
 _RELATIVE_METRIC = re.compile(r"^V(?P<percent>\d+(?:\.\d+)?)%Rx$")
 _VOLUMES = (MetricKind.VOLUME_AT_DOSE, MetricKind.COLD_VOLUME)
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class _Prescription(Table):

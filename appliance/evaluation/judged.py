@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Case
+from appliance.contracts import Case, ClinicalGoal
 from appliance.errors import EvaluationError
-from engines.dvh import DoseVolume
+from engines.dvh import DoseVolume, dose_metric
 from engines.grid import VoxelSet
+
+
+def goal_value(goal: ClinicalGoal, volume: DoseVolume) -> float:
+    """The goal's metric in the goal's unit."""
+    return dose_metric(goal.metric.kind.value, goal.metric.argument, volume, unit=goal.unit)
+
+
+def union_of(case: Case, names: str) -> VoxelSet:
+    """Voxels of a structure, or of several joined by '+'. Raises EvaluationError for one that is absent, or where there
+    is no volume."""
+    parts = []
+    for name in names.split("+"):
+        structure = case.structure(name)
+        if structure is None:
+            raise EvaluationError(f"the case has no structure {name}")
+        parts.append(structure.voxels)
+    union = reduce(VoxelSet.union, parts)
+    if union.empty:
+        raise EvaluationError(f"{names} has no volume on today's image; correct its contours")
+    return union
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,23 +53,10 @@ class Regions:
     def region(self, names: str) -> Region:
         """Raises EvaluationError for a structure that is absent or has no volume."""
         if names not in self._known:
-            voxels = self._voxels(names)
-            if voxels.empty:
-                raise EvaluationError(f"{names} has no volume on today's image; correct its contours")
+            voxels = union_of(self.case, names)
             cc = voxels.fraction * np.float32(self.case.image.grid.voxel_volume_cc)
             self._known[names] = Region(voxels.index.astype(np.intp), cc)
         return self._known[names]
-
-    def _voxels(self, names: str) -> VoxelSet:
-        union: VoxelSet | None = None
-        for name in names.split("+"):
-            structure = self.case.structure(name)
-            if structure is None:
-                raise EvaluationError(f"the case has no structure {name}")
-            union = structure.voxels if union is None else union.union(structure.voxels)
-        if union is None:
-            raise EvaluationError("a goal names no structure")
-        return union
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from appliance.contracts.deliverability import (
     FigureInfo,
     Nearest,
 )
+from appliance.export.report_comparison import finding_list
 from appliance.export.report_html import duration, section, table, text
 
 PIXELS = 300
@@ -107,14 +108,7 @@ def _round(clear: Clearance) -> str:
 def _findings(made: Deliverability) -> str:
     """What was not scanned is in the list below the picture."""
     found = [one for one in made.findings if one.outcome is Outcome.FOUND and one.id != "clearance.unseen"]
-    if not found:
-        return ""
-    items = "".join(
-        f'<li><span class="tag bad">{one.severity.value}</span> {text(one.title)}: {text(one.evidence)} '
-        f"({text(one.source)})</li>"
-        for one in found
-    )
-    return f"<h3>What was found</h3><ul>{items}</ul>"
+    return f"<h3>What was found</h3>{finding_list(found)}" if found else ""
 
 
 def _plan_table(made: Deliverability) -> str:

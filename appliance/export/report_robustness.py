@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from appliance.contracts.robustness import DvhBand, GoalRobustness, Robustness
 from appliance.export.report_html import section, table, text
+from appliance.export.report_scores import wanted
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 300, 46, 10, 10, 40
-COMPARATORS = {"<=": "≤", ">=": "≥"}
 
 
 def robustness_section(found: Robustness | None, told: Collection[str] = ()) -> str:
@@ -47,7 +47,7 @@ def _row(goal: GoalRobustness) -> list[str]:
     beside = ' <abbr title="the goal of the PTV, asked of its CTV">†</abbr>' if goal.added else ""
     return [
         text(goal.structure.replace("+", " + ")) + beside,
-        f"{text(goal.metric)} {COMPARATORS[goal.comparator]} {goal.limit:g} {unit}",
+        wanted(goal.metric, goal.comparator, goal.limit, goal.unit),
         f'<b class="v">{goal.nominal:.2f}</b> {unit}',
         f"{goal.worst:.2f} {unit}",
         text(goal.worst_scenario),
@@ -64,7 +64,8 @@ def _errors(found: Robustness) -> str:
         return f"{values[0]:g}" if len(set(values)) == 1 else " / ".join(f"{value:g}" for value in values)
 
     return (
-        f"Standard deviations: set-up systematic {three(errors.systematic_mm)} mm, random {three(errors.random_mm)} mm "
+        "Assumed, not measured on this patient, as standard deviations: set-up systematic "
+        f"{three(errors.systematic_mm)} mm, random {three(errors.random_mm)} mm "
         f"in each of {found.fractions} fractions, rotation {three(errors.rotation_deg)}°, dose {errors.dose_percent:g} "
         f"%, contours {errors.contour_mm:g} mm; {errors.draws} draws, seed {errors.seed}; {found.voxels} voxels"
     )

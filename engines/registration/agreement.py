@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_ed
 
 from engines.errors import EngineError
 from engines.grid import Grid
+from engines.overlap import dice
 
 COARSEST_MM = 3.0
 """Images finer than half of this are read every n-th voxel (chosen: distances are means over thousands of points)."""
@@ -43,18 +44,12 @@ def agreement(
     one, other = one_hu[thin], other_hu[thin]
     reached = np.isfinite(other)
     first, second = one_body[thin] & reached, other_body[thin] & reached
-    both = first & second
-    if not both.any():
+    if not (first & second).any():
         raise EngineError("the bodies of the two images do not meet")
-    overlap = 2.0 * float(both.sum()) / float(first.sum() + second.sum())
     around = binary_dilation(first | second, iterations=RIM_VOXELS) & reached
-    return Agreement(_correlation(one, other, around), overlap, _surface_mm(first, second, reached, spacing_mm))
-
-
-def dice(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """2 |A and B| / (|A| + |B|) of two dense arrays of fractions; 0 if both are empty. Dice, Ecology 26:297 (1945)."""
-    total = float(one.sum(dtype=np.float64) + other.sum(dtype=np.float64))
-    return 2.0 * float(np.minimum(one, other).sum(dtype=np.float64)) / total if total > 0 else 0.0
+    return Agreement(
+        _correlation(one, other, around), dice(first, second), _surface_mm(first, second, reached, spacing_mm)
+    )
 
 
 def _correlation(one: NDArray[np.floating], other: NDArray[np.floating], where: NDArray[np.bool_]) -> float:

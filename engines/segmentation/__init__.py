@@ -1,7 +1,7 @@
 """Any segmentation network in ONNX, run tile by tile on a voxel grid. Arrays in, arrays out (docs/evaluation/
 image_context.md has the tensor contract)."""
 
-from engines.segmentation.agreement import dice, surface_distance_95_mm
+from engines.segmentation.agreement import surface_distance_95_mm
 from engines.segmentation.network import Network, open_network
 from engines.segmentation.spec import Intensity, NetworkSpec
 from engines.segmentation.whole_image import segment
@@ -10,7 +10,6 @@ __all__ = [
     "Intensity",
     "Network",
     "NetworkSpec",
-    "dice",
     "open_network",
     "segment",
     "surface_distance_95_mm",

@@ -1,4 +1,4 @@
-"""How well two masks agree: overlap, and distance of their surfaces."""
+"""How far the surfaces of two masks lie apart."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from engines.errors import EngineError
 
 Mask = NDArray[np.bool_]
 PERCENTILE = 95.0
-
-
-def dice(a: Mask, b: Mask) -> float:
-    """2 |a and b| / (|a| + |b|) (Dice, Ecology 26:297, 1945); 1 for two empty masks."""
-    both = int(a.sum()) + int(b.sum())
-    return 1.0 if both == 0 else 2.0 * int((a & b).sum()) / both
 
 
 def surface_distance_95_mm(a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]) -> float:

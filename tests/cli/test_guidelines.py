@@ -39,7 +39,7 @@ def say(monkeypatch: pytest.MonkeyPatch, run, store: Path):
 
 
 def decided(*arguments: object) -> tuple[object, ...]:
-    return (*arguments, "--as", PERSON, "--passphrase-stdin")
+    return (*arguments, "--identity", PERSON, "--passphrase-stdin")
 
 
 def write(folder: Path, *, version: str, core_gy: float, **facts: str) -> Path:
@@ -160,8 +160,8 @@ def test_the_doctor_finds_an_active_package_that_was_altered(run, say, signed, s
     goals = store / "guidelines" / "packages" / "clinic" / "1.0.0" / "goals" / "small.toml"
     goals.write_bytes(goals.read_bytes().replace(b"45.0", b"54.0"))
     checks = json.loads(run("doctor", "--store", store, "--json").out)["checks"]
-    models = next(check for check in checks if check["key"] == "models")
-    assert (models["status"], "goals/small.toml was changed" in models["sentence"]) == ("failed", True)
+    found = next(check for check in checks if check["key"] == "guidelines")
+    assert (found["status"], "goals/small.toml was changed" in found["sentence"]) == ("failed", True)
 
 
 def test_other_commands_verify_decisions_with_the_persons_of_the_store(

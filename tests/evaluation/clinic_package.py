@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.evaluation.guidelines.keys import PublicKey
 from appliance.evaluation.guidelines.package import sign_package
 
+from ..session.small_case import GOALS as SMALL
+
 MANIFEST = """
 format = 1
 name = "clinic"
@@ -20,34 +22,10 @@ valid_until = {valid_until}
 sites = ["small"]
 changes = ["{changes}"]
 """
-GOALS = """
-name = "small"
-title = "A small target"
-site = "small"
-fractions = 5
-
-[[prescription]]
-structure = "PTV"
-dose_gy = 20.0
-
-[[goal]]
-structure = "PTV"
-metric = "D50%"
-comparator = ">="
-limit = 15.0
-unit = "Gy"
-priority = 1
-source = "Our own choice for a test"
-
-[[goal]]
-structure = "Core"
-metric = "Mean"
-comparator = "<="
-limit = {core_gy}
-unit = "Gy"
-priority = {priority}
-source = "Our own choice for a test"
-"""
+_OF_CORE = 'limit = 18.0\nunit = "Gy"\npriority = 2'
+assert SMALL.count(_OF_CORE) == 1
+GOALS = SMALL.replace(_OF_CORE, 'limit = {core_gy}\nunit = "Gy"\npriority = {priority}')
+"""The small case's own goals, with the one on its organ to be filled in."""
 
 
 def write_package(

@@ -60,9 +60,9 @@ def test_every_shipped_row_has_a_primary_source_with_a_doi():
 @pytest.mark.parametrize("key", ["doi", "authors", "journal", "volume", "page", "year", "checked"])
 def test_a_row_without_its_source_is_refused(key):
     text = "\n".join(line for line in ROW.splitlines() if not line.startswith(f"{key} "))
-    assert read_parameters(TCP + ROW).ntcp[0].id == "x"
+    assert read_parameters((TCP + ROW).encode()).ntcp[0].id == "x"
     with pytest.raises(ModelError, match=key):
-        read_parameters(TCP + text)
+        read_parameters((TCP + text).encode())
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_row_without_its_source_is_refused(key):
 )
 def test_a_row_that_contradicts_itself_is_refused(old, new, match):
     with pytest.raises(ModelError, match=match):
-        read_parameters(TCP + ROW.replace(old, new))
+        read_parameters((TCP + ROW.replace(old, new)).encode())
 
 
 def test_the_burman_rows_give_the_five_percent_doses_of_emami():

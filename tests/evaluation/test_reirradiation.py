@@ -270,9 +270,9 @@ def test_every_row_of_the_table_has_a_source():
     assert recovery_of(table, "Bladder", 2000).value == 0
     with pytest.raises(ModelError, match="doi"):
         read_tolerances(
-            '[default]\nalpha_beta_gy=3.0\nalpha_beta_source="chosen"\n[[tissue]]\nstructures=["X"]\n'
-            'alpha_beta_gy=2.0\nauthors="Abc"\njournal="Journal"\nvolume="1"\npage="1"\nyear=2000\n'
-            'statement="so it is"\nchecked="here"\n'
+            b'[default]\nalpha_beta_gy=3.0\nalpha_beta_source="chosen"\n[[tissue]]\nstructures=["X"]\n'
+            b'alpha_beta_gy=2.0\nauthors="Abc"\njournal="Journal"\nvolume="1"\npage="1"\nyear=2000\n'
+            b'statement="so it is"\nchecked="here"\n'
         )
 
 

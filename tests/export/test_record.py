@@ -31,9 +31,11 @@ from appliance.contracts import (
     TargetIndices,
 )
 from appliance.contracts.deliverability import Clearance, ComplexityFigures, Deliverability, Nearest
+from appliance.contracts.explanation import Explanation, Reason
 from appliance.contracts.outcomes import OutcomeEstimate
 from appliance.contracts.preference import Attribution, Basis, PreferenceVerdict
 from appliance.contracts.prior import CumulativeResult, PriorCourse, RegistrationQuality
+from appliance.contracts.robustness import ErrorModel, GoalRobustness, Robustness
 from appliance.errors import ExportError
 from appliance.evaluation import scorecard
 from appliance.export import send, write_export_set
@@ -61,6 +63,14 @@ SUMMED = CumulativeResult(
     "a paper", "a paper",
 )  # fmt: skip
 EARLIER = PriorCourse("e" * 64, 10, 700.0, QUALITY, (SUMMED,), ())
+SHAKEN = GoalRobustness(
+    "PTV", "D95%", ">=", 50.0, "Gy", 50.1, (50.1, 47.777), 47.777, "1 mm up", 49.9, 0.5, 0.2626, 0.2, 0.3, 0.1,
+    (49.0, 51.0), (49.0, 51.0), (), on_planning_volume=True,
+)  # fmt: skip
+REASON = Explanation(
+    3, "Core", "D2%", "<=", 25.25, "Gy", 27.7272, "failed", "Core D2% is 27.7 Gy",
+    (Reason("overlap", "8.08 cc of it lie in the PTV"),), no_change="no single change suffices",
+)  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\d.]*\d)")
 FIXED_WORDS = ("ICRU 83", "hottest 0.1 cc", "5 min 17 s", "volume from 0 to 100")
 OVERLAP = Finding("goals.conflict", "Goals stand against each other", Severity.WARN, Outcome.FOUND, "by 3.75 cc", "us")
@@ -87,6 +97,8 @@ def evaluation_of(approved: Approved, goals: int = 3, notes: int = 2) -> Evaluat
         goal_set="tg119-c-shape",
         goal_set_digest="d" * 64,
         outcomes=(OUTCOME,),
+        robustness=Robustness((), (SHAKEN,), (), ErrorModel(), 25, "calculated", 9),
+        explanations=(REASON,),
         preference=VERDICT,
         deliverability=Deliverability("M", "STATIC", FIGURES, (), 316.6, Clearance(True, (NEAREST,))),
         prior_course=EARLIER,
@@ -181,7 +193,7 @@ def test_every_number_on_the_page_is_one_of_the_scorecard(
         words = words.replace(name, " ")
     words = re.sub(r"\b[0-9a-f]{64}\b", " ", words.replace("%", " ").replace("D2", "2").replace("_", " "))
     numbers = NUMBER.findall(words)
-    assert {"17", "12", "24", "72", "-0.42", "0.132", "68", "52.5", "55.6"} <= set(numbers)
+    assert {"47.78", "26", "8.08", "17", "12", "24", "72", "-0.42", "0.132", "68", "52.5", "55.6"} <= set(numbers)
     assert {"27.73", "25.25", "48.125", "0.837", "848", "424", "54.0", "3.75"} <= set(numbers)
     assert [number for number in numbers if not is_traced(number, card)] == []
 

@@ -61,6 +61,11 @@ def _check_scores(document: dict[str, dict[str, object]]) -> None:
     adapted, scheduled = document["scorecard"], document["scheduled_scorecard"]
     assert [goal["structure"] for goal in adapted["goals"]] == ["PTV", "PTV", "Core"]  # type: ignore[index,union-attr]
     assert adapted["plan"]["deliverable"] is True  # type: ignore[index]
+    assert len(adapted["robustness"]["goals"]) >= 3  # type: ignore[index,arg-type]
+    assert all(0 <= goal["chance_met"] <= 1 for goal in adapted["robustness"]["goals"])  # type: ignore[index,union-attr]
+    told = {(one["structure"], one["state"]) for one in adapted["explanations"]}  # type: ignore[union-attr]
+    missed = {(goal["structure"], "failed") for goal in adapted["goals"] if not goal["met"]}  # type: ignore[union-attr]
+    assert missed <= told
     assert adapted["digests"]["plan"] != scheduled["digests"]["plan"]  # type: ignore[index]
     assert adapted["digests"]["goal_set"] == scheduled["digests"]["goal_set"]  # type: ignore[index]
 

@@ -14,6 +14,7 @@ from pynetdicom import AE
 from appliance.audit import AuditLog, verify
 from appliance.cli.demo_peer import KINDS, SYNTAXES, ReceivingPeer, push, same_objects
 from appliance.contracts import SECOND_DOSE_FILE
+from appliance.contracts.export_set import RECORD_FILES
 from appliance.contracts.progress import silent
 from appliance.errors import NodeError
 
@@ -99,9 +100,9 @@ def _die_and_finish(served: Served, small: SmallCase, wanted: set[str]) -> list[
     _check_store(served, len(small.files))
     session = next((served.store / "sessions").iterdir())
     made, arrived = set((session / "export").glob("*.dcm")), served.store.parent / "peer"
-    kept = session / "export" / SECOND_DOSE_FILE
-    assert kept in made and not (arrived / SECOND_DOSE_FILE).exists()
-    assert same_objects(sorted(made - {kept}), arrived)
+    kept = {session / "export" / name for name in (SECOND_DOSE_FILE, *RECORD_FILES) if name.endswith(".dcm")}
+    assert kept < made and not any((arrived / path.name).exists() for path in kept)
+    assert same_objects(sorted(made - kept), arrived)
     return served.died_in
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from appliance.audit import verify
 from appliance.contracts import SECOND_DOSE_FILE
+from appliance.contracts.export_set import RECORD_FILES
 
 from ..export.peers import Orthanc, tool
 from ..session.small_case import SmallCase, write_small_case
@@ -73,10 +74,10 @@ def test_orthanc_pushes_a_case_and_receives_the_approved_plan(
 
 
 def _compare(served: Served, orthanc: Orthanc, pushed: set[str], folder: Path) -> None:
-    """Every exported object is in Orthanc, equal element by element, except the second dose, which is kept. All are
-    valid DICOM to an independent checker."""
+    """Every exported object is in Orthanc, equal element by element, except the second dose and the record, which are
+    kept. All are valid DICOM to an independent checker."""
     written = sorted((next((served.store / "sessions").iterdir()) / "export").glob("*.dcm"))
-    exported = [path for path in written if path.name != SECOND_DOSE_FILE]
+    exported = [path for path in written if path.name not in (SECOND_DOSE_FILE, *RECORD_FILES)]
     arrived = {}
     for identifier in set(orthanc.get("/instances")) - pushed:
         path = folder / f"{identifier}.dcm"
@@ -84,7 +85,7 @@ def _compare(served: Served, orthanc: Orthanc, pushed: set[str], folder: Path) -
         dataset = pydicom.dcmread(path)
         arrived[dataset.SOPInstanceUID] = dataset
     assert len(arrived) == len(exported) == 3
-    assert len(written) == 4
+    assert len(written) == 6
     for path in written:
         sent = pydicom.dcmread(path)
         assert path not in exported or arrived[sent.SOPInstanceUID] == sent

@@ -8,7 +8,6 @@ optimised again from open fields.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import CalculatedDose, Case, ClinicalGoal, Comparator, GoalSet, Plan
-from appliance.contracts.explanation import Change, Explanation, Extent, Reached, Reason, Reoptimiser, Replan
+from appliance.contracts.explanation import Explanation, Extent, Reached, Reason, Reoptimiser
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import EvaluationError
 from appliance.evaluation.dose_on_image import check_dose, dose_on_image
 from appliance.evaluation.explain import words
+from appliance.evaluation.explain.conclude import concluded, delivered
 from appliance.evaluation.explain.geometry import (
     build_up_reason,
     coverage_goals,
@@ -43,8 +43,8 @@ from appliance.evaluation.explain.search import (
     with_limit,
 )
 from appliance.evaluation.goal_choice import goals_for_case
+from appliance.evaluation.judged import union_of
 from appliance.evaluation.robustness.metrics import value as metric_value
-from appliance.evaluation.robustness.regions import union_of
 
 BORDERLINE = 0.01
 """A goal met with less room than this, relative to its limit, is borderline (chosen: what a full dose takes from an
@@ -113,7 +113,7 @@ def explain(
         waiting = sum(_is_missed(question, i) for i in asked[place:])
         left_s = max(0.0, end - time.monotonic()) / max(waiting, 1)
         found = _explained(question, number, reoptimise, time.monotonic() + left_s, progress)
-        made.append(found if extent.replan is None else _delivered(question, found, extent.replan, progress))
+        made.append(found if extent.replan is None else delivered(question.goal_set, found, extent.replan, progress))
     return tuple(made)
 
 
@@ -216,7 +216,7 @@ def _searched(question: _Question, plain: Explanation, solve: Solver) -> Explana
             best = _reachable(question, number, tuple(tried), solve)
     except OutOfTime:
         found = replace(found, finished=False)
-    return _concluded(question, found, tuple(tried), best)
+    return concluded(question.goal_set, found, tuple(tried), best)
 
 
 def _reachable(question: _Question, number: int, tried: tuple[Tried, ...], solve: Solver) -> tuple[Tried, float] | None:
@@ -255,73 +255,3 @@ def _covered(question: _Question, reached: Reached) -> bool:
     """Every goal that demands dose is met to LOSS."""
     asked = [(question.goal_set.goals[i], reached.values[i]) for i in question.coverage]
     return all(value >= goal.limit * (1 - LOSS) for goal, value in asked)
-
-
-def _concluded(
-    question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
-) -> Explanation:
-    goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
-    if found.together is None or not goal.met_by(found.together):
-        slopes = tuple(words.trade_off(goal, goals[one.giver], one.slope, one.furthest) for one in tried)
-        found = replace(found, trade_offs=slopes)
-    working = [(one, one.limit) for one in tried if one.limit is not None]
-    if not working:
-        return replace(found, no_change=_no_change(question, found, tried, best))
-    one, limit = min(working, key=lambda pair: abs(pair[1] / goals[pair[0].giver].limit - 1))
-    giver = goals[one.giver]
-    change = Change(
-        giver=one.giver,
-        structure=giver.structure,
-        metric=str(giver.metric),
-        unit=giver.unit,
-        limit_from=giver.limit,
-        limit_to=limit,
-        value=one.value,
-        room=goal.limit - one.value if goal.comparator is Comparator.AT_MOST else one.value - goal.limit,
-        level="fluence",
-        tried=len(tried),
-        sentence="",
-    )
-    return replace(found, change=replace(change, sentence=words.change_sentence(question.goal_set, goal, change)))
-
-
-def _no_change(
-    question: _Question, found: Explanation, tried: tuple[Tried, ...], best: tuple[Tried, float] | None
-) -> str:
-    goals, goal = question.goal_set.goals, question.goal_set.goals[found.goal]
-    if not tried:
-        return "the time ended before any change of another goal was tried" if not found.finished else ""
-    names = ", ".join(
-        f"{goals[one.giver].structure} {goals[one.giver].metric} to {one.furthest:g} {goals[one.giver].unit}"
-        for one in tried
-    )
-    told = f"no single change that was tried suffices ({names})"
-    if best is not None:
-        one, value = best
-        giver = goals[one.giver]
-        told += (
-            f"; with {giver.structure} {giver.metric} at {one.furthest:g} {giver.unit} and all else kept, "
-            f"{words.amount(value, goal.unit, beside=goal.limit)} was reached: a limit of that would be met"
-        )
-    if found.together is not None and not goal.comparator.holds(found.value, found.together):
-        told += (
-            f"; with no change at all {words.amount(found.together, goal.unit, beside=goal.limit)} was reached beside "
-            "the other goals"
-        )
-    return told if found.finished else f"{told}; the time ended before others were tried"
-
-
-def _delivered(question: _Question, found: Explanation, replan: Replan, progress: Progress) -> Explanation:
-    """With the claimed change made into a whole plan."""
-    if found.change is None:
-        return found
-    progress("a deliverable plan for the change", 0.0)
-    goal, change = question.goal_set.goals[found.goal], found.change
-    values = replan(with_limit(question.goal_set, change.giver, change.limit_to))
-    value = values[found.goal]
-    if math.isnan(value):
-        return found
-    if goal.met_by(value):
-        change = replace(change, level="deliverable", value=value, room=abs(goal.limit - value))
-    change = replace(change, deliverable_value=value)
-    return replace(found, change=replace(change, sentence=words.change_sentence(question.goal_set, goal, change)))

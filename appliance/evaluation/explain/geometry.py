@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind
 from appliance.contracts.explanation import Reason
-from appliance.evaluation.robustness.regions import union_of
+from appliance.evaluation.judged import union_of
 from engines.explain import Demand, FallOff, fall_off, forced, least_metric, overlap_cc
 from engines.grid import VoxelSet
 
@@ -113,12 +113,10 @@ def needed_coverage(case: Case, goal_set: GoalSet, goal: ClinicalGoal) -> str | 
 
 def gradient(case: Case, goal_set: GoalSet, goal: ClinicalGoal, dose_gy: NDArray[np.float32]) -> FallOff | None:
     """None for goals whose metric is no dose, and where no target has a coverage goal."""
-    targets: VoxelSet | None = None
-    for coverage in coverage_goals(goal_set):
-        voxels = union_of(case, coverage.structure)
-        targets = voxels if targets is None else targets.union(voxels)
-    if targets is None:
+    covered = [goal.structure for goal in coverage_goals(goal_set)]
+    if not covered:
         return None
+    targets = union_of(case, "+".join(covered))
     organ, voxel_cc = union_of(case, goal.structure), case.image.grid.voxel_volume_cc
     total = organ.volume_cc(voxel_cc)
     kind, argument = goal.metric.kind, goal.metric.argument

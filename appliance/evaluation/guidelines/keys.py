@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from appliance.errors import RefusedPackage
-from appliance.evaluation.goal_files import first_fault
-from appliance.evaluation.goal_schema import Table
+from appliance.evaluation.tables import Table, read_table
 
 _Model = TypeVar("_Model", bound=Table)
 
@@ -91,11 +89,5 @@ def read_keys(folder: Path) -> tuple[PublicKey, ...]:
 
 
 def _read(kind: type[_Model], content: bytes, what: str, remedy: str) -> _Model:
-    try:
-        return kind.model_validate(tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RefusedPackage(
-            f"its {kind.__name__} file is not valid TOML ({error})", what=what, remedy=remedy
-        ) from error
-    except ValidationError as error:
-        raise RefusedPackage(f"its {kind.__name__} file, {first_fault(error)}", what=what, remedy=remedy) from error
+    name = f"its {kind.__name__} file"
+    return read_table(kind, content, name, lambda reason: RefusedPackage(reason, what=what, remedy=remedy))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from datetime import date
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from appliance.errors import RefusedPackage
-from appliance.evaluation.goal_files import first_fault
-from appliance.evaluation.goal_schema import Covers, Table
+from appliance.evaluation.goal_schema import Covers
+from appliance.evaluation.tables import Table, read_table
 
 MANIFEST = "package.toml"
 
@@ -48,12 +47,7 @@ class Manifest(Table):
 def read_manifest(content: bytes, what: str) -> Manifest:
     """Raises RefusedPackage naming the key."""
     remedy = f"Correct {MANIFEST}, then sign the package again"
-    try:
-        return Manifest.model_validate(tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RefusedPackage(f"{MANIFEST} is not valid TOML ({error})", what=what, remedy=remedy) from error
-    except ValidationError as error:
-        raise RefusedPackage(f"{MANIFEST}, {first_fault(error)}", what=what, remedy=remedy) from error
+    return read_table(Manifest, content, MANIFEST, lambda reason: RefusedPackage(reason, what=what, remedy=remedy))
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -17,7 +17,8 @@ from appliance.errors import EvaluationError
 from appliance.evaluation.image_context.network_file import SegmentationNetwork
 from appliance.evaluation.image_context.run import segment_case
 from engines.grid import Grid, VoxelSet
-from engines.segmentation import dice, surface_distance_95_mm
+from engines.overlap import dice
+from engines.segmentation import surface_distance_95_mm
 
 Mask = NDArray[np.bool_]
 HALF = 0.5

@@ -7,15 +7,15 @@ is refused: what it would say could not be trusted or compared.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from appliance.errors import ModelError
+from appliance.evaluation.tables import Table, read_table
 from engines.errors import EngineError
 from engines.segmentation import Intensity, Network, NetworkSpec, open_network
 
@@ -24,11 +24,7 @@ DICE_LEAST, DISTANCE_MOST_MM = 0.7, 10.0
 Triple = tuple[float, float, float]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
-
-
-class _Input(_Table):
+class _Input(Table):
     name: str = ""
     layout: Literal["NCDHW"]
     orientation: str
@@ -44,7 +40,7 @@ class _Input(_Table):
         return self
 
 
-class _Intensity(_Table):
+class _Intensity(Table):
     """ct and range need percentiles or limits; a scheme with a number that it does not use is refused."""
 
     scheme: Literal["ct", "range", "zscore", "none"]
@@ -76,24 +72,24 @@ class _Intensity(_Table):
         )
 
 
-class _Output(_Table):
+class _Output(Table):
     name: str = ""
     kind: Literal["softmax", "sigmoid"]
     values: Literal["logits", "probabilities"]
 
 
-class _Tiling(_Table):
+class _Tiling(Table):
     overlap: float = 0.5
     sigma: float = 0.125
     mirror_axes: tuple[int, ...] = ()
 
 
-class _Agreement(_Table):
+class _Agreement(Table):
     dice_least: float = Field(default=DICE_LEAST, ge=0, le=1)
     distance_most_mm: float = Field(default=DISTANCE_MOST_MM, gt=0)
 
 
-class _Label(_Table):
+class _Label(Table):
     """partial: contours of it may end anywhere along z (spinal cord, oesophagus)."""
 
     channel: int = Field(ge=0)
@@ -101,7 +97,7 @@ class _Label(_Table):
     partial: bool = False
 
 
-class _File(_Table):
+class _File(Table):
     format: Literal["couchside-segmentation-1"]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str = Field(min_length=3)
@@ -163,18 +159,10 @@ def load_network(path: Path, known: Collection[str]) -> SegmentationNetwork:
     """The network that a TOML file describes; its weights lie beside it. known: structure names that labels may have
     (TG-263). Raises ModelError naming the file, the key and what is wrong."""
     try:
-        file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+        file = read_table(_File, path.read_bytes(), f"segmentation file {path.name}", ModelError)
         spec = file.spec()
     except OSError as error:
         raise ModelError(f"segmentation file {path.name} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"segmentation file {path.name} is not valid TOML ({error})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
-        raise ModelError(
-            f"segmentation file {path.name}, {key}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
     except EngineError as error:
         raise ModelError(f"segmentation file {path.name}: {error}") from error
     names = [label.name for label in file.label]

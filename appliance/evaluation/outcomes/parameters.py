@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from appliance.errors import ModelError
+from appliance.evaluation.tables import Cited, Table, read_table
 
 FILE = "outcomes.toml"
-DOI = r"^10\.\d{4,9}/\S+$"
 
 Interval = tuple[float, float]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class Row(_Table):
+class Row(Cited):
     """What both kinds of models share. `ci95` and `se` are by parameter name, as the source gives them."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -33,13 +28,6 @@ class Row(_Table):
     fraction_gy: Interval
     patients: int | None = Field(default=None, ge=1)
     note: str = ""
-    authors: str = Field(min_length=3)
-    journal: str = Field(min_length=3)
-    volume: str = Field(min_length=1)
-    page: str = Field(min_length=1)
-    year: int = Field(ge=1950, le=2100)
-    doi: str = Field(pattern=DOI)
-    checked: str = Field(min_length=3)
 
     @model_validator(mode="after")
     def _intervals_hold_their_estimates(self) -> Row:
@@ -61,10 +49,6 @@ class Row(_Table):
             for name, error in self.se.items()
         }
         return {**from_se, **self.ci95}
-
-    @property
-    def citation(self) -> str:
-        return f"{self.authors}, {self.journal} {self.volume}:{self.page}, {self.year}"
 
 
 class ComplicationRow(Row):
@@ -107,7 +91,7 @@ class ControlRow(Row):
     kick_off_days: float = Field(ge=0)
 
 
-class OutcomeParameters(_Table):
+class OutcomeParameters(Table):
     ntcp: tuple[ComplicationRow, ...]
     tcp: tuple[ControlRow, ...]
 
@@ -119,24 +103,16 @@ class OutcomeParameters(_Table):
         return self
 
 
-def read_parameters(text: str, name: str = FILE) -> OutcomeParameters:
+def read_parameters(content: bytes, name: str = FILE) -> OutcomeParameters:
     """Raises ModelError naming the row and the key."""
-    try:
-        return OutcomeParameters.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{name} is not valid TOML ({error}); correct the file") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
-        message = first["msg"].removeprefix("Value error, ")
-        raise ModelError(f"{name}, {key}: {message}; correct the file") from error
+    return read_table(OutcomeParameters, content, name, lambda reason: ModelError(f"{reason}; correct the file"))
 
 
 def load_parameters(path: Path) -> OutcomeParameters:
     """A clinic's own file. Raises ModelError."""
     try:
-        return read_parameters(path.read_text("utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_parameters(path.read_bytes(), path.name)
+    except OSError as error:
         raise ModelError(f"{path.name} cannot be read; give the path of a parameter file") from error
 
 
@@ -144,7 +120,6 @@ def load_parameters(path: Path) -> OutcomeParameters:
 def shipped_parameters() -> OutcomeParameters:
     """What ships with Couchside. Raises ModelError."""
     try:
-        text = files("models").joinpath("radiobiology", FILE).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_parameters(files("models").joinpath("radiobiology", FILE).read_bytes())
+    except OSError as error:
         raise ModelError(f"the outcome parameters {FILE} cannot be read; install Couchside again") from error
-    return read_parameters(text)

@@ -163,12 +163,17 @@ class PreferenceStore:
         model = self.active()
         if model is None:
             return NO_MODEL
-        last = None
-        for row in self._rows(WATCHED):
-            last = row
-        report = None if last is None else WatchReport.from_json(json.dumps(last.data).encode())
-        fits = report is not None and report.model_digest == model.digest
-        return assess_preference(plan, physician, model, report if fits else None)
+        return assess_preference(plan, physician, model, self.last_watch(model.digest)[1])
+
+    def last_watch(self, digest: str) -> tuple[str, WatchReport | None]:
+        """When the model of this digest was last held against decisions (UTC), and what was found; before any watch,
+        when it was made active."""
+        when = next((step.time_utc for step in reversed(self.history()) if step.event != CANDIDATE), "")
+        for row in reversed(self._rows(WATCHED)):
+            report = WatchReport.from_json(json.dumps(row.data).encode())
+            if report.model_digest == digest:
+                return row.time_utc, report
+        return when, None
 
     def _stack(self) -> list[str]:
         stack: list[str] = []

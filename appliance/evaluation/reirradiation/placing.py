@@ -17,8 +17,8 @@ from appliance.contracts.prior import PriorMaterial, RegistrationQuality
 from appliance.errors import PriorNotSummed
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet
+from engines.overlap import dice
 from engines.registration import Agreement, RigidTransform, agreement, moved, register_rigid
-from engines.registration.agreement import dice
 
 LEAST_SIMILARITY = 0.75
 LEAST_BODY_OVERLAP = 0.85

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from appliance.contracts.goals import Metric
 from appliance.errors import ModelError, RefusedGoals
+from appliance.evaluation.tables import Cited, Table, read_table
 
 FILE = "reirradiation.toml"
 NO_RECOVERY = "no recovery counted"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class _Sourced(_Table):
-    authors: str = Field(min_length=3)
-    journal: str = Field(min_length=3)
-    volume: str = Field(min_length=1)
-    page: str = Field(min_length=1)
-    year: int = Field(ge=1950, le=2100)
-    doi: str = Field(pattern=r"^10\.\d{4,9}/\S+$")
+class _Sourced(Cited):
     statement: str = Field(min_length=3)
-    checked: str = Field(min_length=3)
-
-    @property
-    def citation(self) -> str:
-        return f"{self.authors}, {self.journal} {self.volume}:{self.page}, {self.year}"
 
 
 class Tissue(_Sourced):
@@ -41,7 +26,7 @@ class Tissue(_Sourced):
     alpha_beta_gy: float = Field(gt=0)
 
 
-class _Step(_Table):
+class _Step(Table):
     days: float = Field(gt=0)
     recovered: float = Field(gt=0, lt=1)
 
@@ -76,12 +61,12 @@ class Limit(_Sourced):
         return text
 
 
-class _Default(_Table):
+class _Default(Table):
     alpha_beta_gy: float = Field(gt=0)
     alpha_beta_source: str = Field(min_length=3)
 
 
-class Tolerances(_Table):
+class Tolerances(Table):
     default: _Default
     tissue: tuple[Tissue, ...] = ()
     recovery: tuple[Recovery, ...] = ()
@@ -120,23 +105,15 @@ def recovery_of(tolerances: Tolerances, structure: str, days_since: float | None
     return Sourced(0.0, f"{NO_RECOVERY}: no source for this organ is on file")
 
 
-def read_tolerances(text: str, name: str = FILE) -> Tolerances:
+def read_tolerances(content: bytes, name: str = FILE) -> Tolerances:
     """Raises ModelError naming the row and the key."""
-    try:
-        return Tolerances.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{name} is not valid TOML ({error}); correct the file") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
-        raise ModelError(f"{name}, {key}: {first['msg'].removeprefix('Value error, ')}; correct the file") from error
+    return read_table(Tolerances, content, name, lambda reason: ModelError(f"{reason}; correct the file"))
 
 
 @cache
 def shipped_tolerances() -> Tolerances:
     """What ships with Couchside. Raises ModelError."""
     try:
-        text = files("models").joinpath("radiobiology", FILE).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_tolerances(files("models").joinpath("radiobiology", FILE).read_bytes())
+    except OSError as error:
         raise ModelError(f"the table {FILE} cannot be read; install Couchside again") from error
-    return read_tolerances(text)

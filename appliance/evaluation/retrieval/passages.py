@@ -8,27 +8,23 @@ could compute is refused with the file and the key named.
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from appliance.contracts.goals import Metric
 from appliance.contracts.passage import Passage, PassageLimit
 from appliance.errors import RefusedGoals
+from appliance.evaluation.tables import Table, read_table
 
 _LIMIT = re.compile(
     r"^(?P<metric>\S+) (?P<comparator><=|>=) (?P<limit>\d+(?:\.\d+)?) (?P<unit>Gy|%|cc)(?: in (?P<fx>\d+))?$"
 )
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class _Source(_Table):
+class _Source(Table):
     paper: str = Field(min_length=20)
     doi: str = Field(default="", pattern=r"^(10\.\d{4,9}/\S+)?$")
     url: str = Field(default="", pattern=r"^(https://\S+)?$")
@@ -40,7 +36,7 @@ class _Source(_Table):
         return self
 
 
-class _Passage(_Table):
+class _Passage(Table):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$")
     title: str = Field(min_length=3)
     text: str = Field(min_length=30, max_length=900)
@@ -60,7 +56,7 @@ class _Passage(_Table):
         return limits
 
 
-class _File(_Table):
+class _File(Table):
     source: dict[str, _Source] = Field(min_length=1)
     passage: tuple[_Passage, ...] = Field(min_length=1)
 
@@ -108,16 +104,10 @@ def shipped_passages() -> tuple[Passage, ...]:
 
 def _read(path: Path) -> list[Passage]:
     try:
-        content = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+        data = path.read_bytes()
     except OSError as error:
         raise RefusedGoals(f"{path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RefusedGoals(f"{path.name} is not valid TOML ({error}); correct the file") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"]) or "file"
-        message = first["msg"].removeprefix("Value error, ")
-        raise RefusedGoals(f"{path.name}, {key}: {message}; correct the file") from error
+    content = read_table(_File, data, path.name, lambda reason: RefusedGoals(f"{reason}; correct the file"))
     return [_passage(entry, content.source[entry.source]) for entry in content.passage]
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Case, ClinicalGoal
 from appliance.contracts.robustness import Displacement, ErrorModel, Motion
+from appliance.evaluation.judged import goal_value
 from appliance.evaluation.robustness.doses import StaticCloud
 from appliance.evaluation.robustness.regions import Region
-from engines.dvh import DoseVolume, dose_metric
+from engines.dvh import DoseVolume
 from engines.grid import VoxelSet
 from engines.robustness import Border
 
@@ -22,7 +23,7 @@ Array = NDArray[np.float32]
 
 
 def value(goal: ClinicalGoal, dose_gy: Array, cc: Array) -> float:
-    return dose_metric(goal.metric.kind.value, goal.metric.argument, DoseVolume.of(dose_gy, cc), unit=goal.unit)
+    return goal_value(goal, DoseVolume.of(dose_gy, cc))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Case
-from appliance.errors import EvaluationError
+from appliance.evaluation.judged import union_of
 from engines.grid import VoxelSet
 
 MOST_VOXELS = 20000
@@ -54,19 +54,6 @@ def regions_of(case: Case, names: Sequence[str]) -> Regions:
             for name, (found, one_in) in kept.items()
         },
     )
-
-
-def union_of(case: Case, names: str) -> VoxelSet:
-    """Voxels of a structure, or of several joined by '+'. Raises EvaluationError for one without volume."""
-    found: VoxelSet | None = None
-    for name in names.split("+"):
-        structure = case.structure(name)
-        if structure is None or structure.voxels.empty:
-            raise EvaluationError(f"{name} has no volume on today's image; correct its contours")
-        found = structure.voxels if found is None else found.union(structure.voxels)
-    if found is None:
-        raise EvaluationError("a goal names no structure")
-    return found
 
 
 def _thinned(voxels: VoxelSet, shape: tuple[int, int, int]) -> tuple[VoxelSet, int]:

@@ -34,11 +34,12 @@ def _robustness(card: Card) -> Block | None:
         (
             f"{goal['structure']} {goal['metric']}",
             f"{goal['worst']:.2f} {goal['unit']}",
-            f"{100.0 * goal['chance_met']:.0f} %",
+            f"{100.0 * goal['chance_met']:.0f} %{' *' if goal['on_planning_volume'] else ''}",
         )
         for goal in rows
     )
-    return Block("Under set-up, dose and contour errors", ("Goal", "Worst", "Chance to be met"), tuple(cells))
+    head = ("Goal", "Worst", "Chance (* PTV: its margin is for this)")
+    return Block("Under set-up, dose and contour errors", head, tuple(cells))
 
 
 def _explanations(card: Card) -> Block | None:
@@ -48,7 +49,7 @@ def _explanations(card: Card) -> Block | None:
         closing = one["change"]["sentence"] if one["change"] else one["no_change"]
         told = [one["sentence"], *(reason["sentence"] for reason in reasons[:1]), closing]
         rows.append((" ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in told if sentence),))
-    return Block("Why goals are missed", (), tuple(rows))
+    return Block("Goals missed or just kept", (), tuple(rows))
 
 
 def _deliverability(card: Card) -> Block | None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError
-from engines.segmentation import dice, surface_distance_95_mm
+from engines.overlap import dice
+from engines.segmentation import surface_distance_95_mm
 
 SHAPE, STEP = (30, 30, 30), (3.0, 2.0, 1.0)
 

@@ -1,0 +1,159 @@
+"""Trains the network on a GPU, within a number of seconds.
+
+    python -m models.dose.train ARCHIVE OUT --seconds N [--resume FILE] [--shape 96,112,128,128/2,2,1,1/3,1,1]
+
+OUT gets, once a minute: metrics.json (the learning curve), and the running mean of the weights in half precision
+(weights.pt); STATE (--state FILE) the whole state, from which --resume goes on exactly. With --onnx the last
+network is written as dose.onnx too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .augment import Case
+from .console import say
+from .data import load_archive
+from .export import write_onnx
+from .features import DOSE_UNIT_GY
+from .network import Shape
+from .pack import fluence_of
+from .predict import Judged, Predictor, judge, summary
+from .training import Plan, Training
+
+FIRST_VALIDATION = 201
+"""Patients from this number on are the challenge's validation set: never trained on."""
+VALIDATION_CANVAS = (128, 112, 128)
+"""Holds every patient: on a GPU one size is prepared once. A CPU takes each patient as it is."""
+
+
+def number(name: str) -> int:
+    return int(name.removeprefix("pt_"))
+
+
+def load(archive: Path, device: torch.device, workers: int) -> tuple[list[Judged], list[Judged]]:
+    """(training, validation) patients with a dose, on the device in float16."""
+    training: list[Judged] = []
+    validation: list[Judged] = []
+    for patient, extra in load_archive(archive, workers):
+        made = Judged.of(patient, device, fluence_of(extra))
+        half = replace(made, features=made.features.half(), dose=made.dose.half())
+        (validation if number(patient.name) >= FIRST_VALIDATION else training).append(half)
+    return training, validation
+
+
+def predictor_of(training: Training) -> Predictor:
+    def run(features: Tensor) -> Tensor:
+        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
+            result: Tensor = training.network(training.laid_out(features))
+        return result
+
+    return run
+
+
+class Recorder:
+    """Validates the running mean of weights and writes what must not be lost."""
+
+    def __init__(self, out: Path, state: Path | None, validation: Sequence[Judged], card: dict[str, Any]) -> None:
+        self.out, self.state, self.validation = out, state, validation
+        self.document: dict[str, Any] = {**card, "curve": []}
+        self.began = time.monotonic()
+        out.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, training: Training) -> None:
+        start = time.monotonic()
+        training.mean.swap(training.network)
+        training.network.eval()
+        with torch.no_grad():
+            canvas = VALIDATION_CANVAS if training.device.type == "cuda" else None
+            scores = summary(judge(predictor_of(training), self.validation, canvas), self.validation)
+            weights = {name: w.half() for name, w in training.network.state_dict().items()}
+        part = self.out / "weights.part"
+        torch.save({"weights": weights, "shape": asdict(training.plan.shape), "step": training.step}, part)
+        part.replace(self.out / "weights.pt")
+        training.network.train()
+        training.mean.swap(training.network)
+        entry = {
+            "step": training.step, "seconds": round(training.elapsed, 1), "spent": round(training.spent, 4),
+            "training_loss_gy": round(training.recent_loss(), 4),
+            **{name: round(value, 4) for name, value in scores.items()},
+            "validation_seconds": round(time.monotonic() - start, 2),
+        }  # fmt: skip
+        self.document["curve"].append(entry)
+        (self.out / "metrics.json").write_text(json.dumps(self.document, indent=1) + "\n", "utf-8")
+        say(f"{time.monotonic() - self.began:6.1f} s {json.dumps(entry)}")
+        if self.state:
+            training.save(self.state)
+
+
+def parse_shape(text: str) -> Shape:
+    channels, down, up, *head = text.split("/")
+    sizes = [tuple(int(n) for n in part.split(",")) for part in (channels, down, up)]
+    return Shape(sizes[0], sizes[1], sizes[2], int(head[0]) if head else Shape.head)
+
+
+def parse_sides(text: str) -> tuple[int, int, int]:
+    a, b, c = (int(n) for n in text.split(","))
+    return a, b, c
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Trains the dose network within a number of seconds.")
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=Plan.seconds)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between validations")
+    parser.add_argument("--batch", type=int, default=Plan.batch)
+    parser.add_argument("--rate", type=float, default=Plan.rate)
+    parser.add_argument("--adam", action="store_true", help="AdamW for convolutions too")
+    parser.add_argument("--shape", type=parse_shape, default=Shape())
+    parser.add_argument("--canvas", type=parse_sides, default=Plan.canvas)
+    parser.add_argument("--turned-canvas", type=parse_sides, default=Plan.turned_canvas)
+    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--onnx", action="store_true")
+    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
+    asked = parser.parse_args()
+    torch.backends.cudnn.benchmark = asked.benchmark
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    device = torch.device(asked.device)
+    start = time.monotonic()
+    training_set, validation = load(asked.archive, device, asked.workers)
+    say(f"{len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s")
+    plan = Plan(
+        seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
+        shape=asked.shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas,
+    )  # fmt: skip
+    cases = [Case(p.features, p.dose[None]) for p in training_set]
+    volumes = [p.spacing_mm[0] * p.spacing_mm[1] * p.spacing_mm[2] for p in training_set]
+    training = Training(plan, cases, volumes, device)
+    if asked.resume:
+        training.load(asked.resume)
+    card = {
+        "plan": asdict(plan), "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "parameters": sum(w.numel() for w in training.network.parameters()), "dose_unit_gy": DOSE_UNIT_GY,
+        "training_patients": len(training_set), "validation_patients": len(validation),
+    }  # fmt: skip
+    say(json.dumps(card))
+    recorder = Recorder(asked.out, asked.state, validation, card)
+    training.run(asked.every, recorder)
+    if not asked.onnx:
+        return
+    training.mean.swap(training.network)
+    write_onnx(training.network, asked.out / "dose.onnx")
+
+
+if __name__ == "__main__":
+    main()
