@@ -50,7 +50,7 @@ def prior_of(
         course = assess_prior(case, dose_gy, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
         return None, (_finding(NOT_SUMMED, "The earlier course was not summed", _why(error)),)
-    return course, tuple(finding for item in course.results for finding in _judged(item))
+    return course, tuple(finding for item in course.results for finding in judged(item))
 
 
 def _why(error: RefusedInput | EvaluationError) -> str:
@@ -58,7 +58,7 @@ def _why(error: RefusedInput | EvaluationError) -> str:
     return str(error.fields["reason"]) if isinstance(error, PriorNotSummed) else error.sentence
 
 
-def _judged(item: CumulativeResult) -> tuple[Finding, ...]:
+def judged(item: CumulativeResult) -> tuple[Finding, ...]:
     """A limit of the first priority that is passed whatever the registration's error asks for a reason."""
     what = f"{item.structure} {item.metric} of both courses"
     eqd2 = "Gy EQD2" if item.unit == "Gy" else item.unit

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from appliance.approval import IdentityStore, is_signed
 from appliance.audit import AuditLog
 from appliance.errors import ApprovalError, RefusedPackage, WriteFailed
-from appliance.evaluation.guidelines.decision import Decision, Kind
+from appliance.evaluation.guidelines.decision import Decision, Kind, version_before
 from appliance.evaluation.guidelines.diff import Change, diff
 from appliance.evaluation.guidelines.impact import Impact
 from appliance.evaluation.guidelines.keys import read_key
@@ -118,14 +118,15 @@ class GuidelineDesk:
         return self._put_in_force("activate", package, person, passphrase, reason)
 
     def rollback(self, name: str, person: str, passphrase: str, reason: str = "") -> Done:
-        """Back to the version that was active before the present one. Raises RefusedPackage if there is none."""
+        """Back to the version that was active before the present one was activated; what was rolled back once does not
+        come back this way. Raises RefusedPackage if there is none."""
         guidelines = self.guidelines
-        last = next((one for one in reversed(guidelines.decisions()) if one.name == name and one.kind != "trust"), None)
-        if last is None or not last.before:
+        earlier = version_before(guidelines.decisions(), name)
+        if not earlier:
             raise RefusedPackage(
                 "no other version was active before", what=name, remedy="See 'couchside guidelines list' for what is"
             )
-        package = guidelines.find(name, last.before)
+        package = guidelines.find(name, earlier)
         self._demand_unexpired(package)
         return self._put_in_force("rollback", package, person, passphrase, reason)
 

@@ -21,7 +21,7 @@ from appliance.cli.results import findings_to_look_at, load, publish, scorecard_
 from appliance.contracts import Attachments, CalculatedDose, Case, Evaluation, ExportSet, Plan, Received
 from appliance.contracts.progress import Progress
 from appliance.dicomio.files import write_durable
-from appliance.errors import IncompleteCase
+from appliance.errors import IncompleteCase, UncoveredFractionation
 from appliance.export.record import write_record
 from appliance.session_artefacts import as_json as card_bytes
 from appliance.session_headless import read_case
@@ -112,6 +112,11 @@ def _judge(
     write_durable(goal_file.read_bytes(), staging / goal_file.name)
     goal_set = stages.goals_for_case(goal_file, given.case)
     case, plan, dose = prescribed(given.case, goal_set), given.plan, given.dose
+    if plan.fractions != goal_set.fractions:
+        raise UncoveredFractionation(
+            f"the plan has {plan.fractions} fractions, and '{goal_set.name}' is for {goal_set.fractions}. Name goals "
+            "for this course with --site or --goals"
+        )
     second, _ = stages.second_check(case, plan, dose, tell)
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
     subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)

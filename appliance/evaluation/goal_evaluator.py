@@ -79,6 +79,10 @@ class GoalEvaluator:
                 findings.append(finding)
         findings += [goal_findings.contradiction(*pair) for pair in contradictions(goals, volumes_cc)]
         findings += overlap_findings(self.goal_set, self.case, self.regions)
+        received = self.case.reference_plan.fractions if self.case.reference_plan is not None else 0
+        if received and received != self.goal_set.fractions:
+            name = self.goal_set.name
+            findings.append(goal_findings.other_fractionation(self.goal_set.fractions, received, name))
         return tuple(goals), tuple(findings)
 
     def _unjudged(self, goal: ClinicalGoal, finding: Finding) -> Finding:

@@ -60,6 +60,20 @@ def contradiction(one: ClinicalGoal, other: ClinicalGoal) -> Finding:
     )
 
 
+def other_fractionation(planned: int, received: int, goal_set: str) -> Finding:
+    """A goal set that somebody named by hand asks for other fractions than the received plan: never without a reason,
+    because every limit is one of a fractionation."""
+    return Finding(
+        "goals.other-fractionation",
+        "Another number of fractions than the received plan's",
+        Severity.STOP,
+        Outcome.FOUND,
+        f"the received plan has {received} fractions; '{goal_set}', which was named by hand, asks for {planned} and is "
+        "followed. Confirm that this is the course to be given",
+        "AAPM TG-100 (Huq et al., Med Phys 43:4209, 2016): a wrong prescription among the failures to be checked for",
+    )
+
+
 def overlapping(goal: ClinicalGoal, target: str, prescribed_gy: float, inside_cc: float, whole_cc: float) -> Finding:
     """An upper limit that an organ misses as soon as its part inside the target has the target's dose."""
     return _finding(

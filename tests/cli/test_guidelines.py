@@ -74,7 +74,7 @@ def test_a_clinic_writes_signs_installs_activates_and_rolls_back(say, signed, st
     assert listed(say)["clinic", "1.0.0"] == listed(say)["clinic", "2.0.0"] == ""
     assert say(*decided("activate", "clinic", "1.0.0")).code == 0
     told = say(*decided("activate", "clinic", "2.0.0"))
-    assert "Core Mean <=: limit 45 → 48 Gy (+6.7 %), easier to meet" in told.out
+    assert "Core Mean, upper limit 45 → 48 Gy (+6.7 %), easier to meet" in told.out
     assert listed(say)["clinic", "2.0.0"].startswith(f"activated by {PERSON} (physicist)")
     assert say(*decided("rollback", "clinic")).code == 0
     assert listed(say)["clinic", "1.0.0"].startswith(f"rolled back to by {PERSON}")

@@ -80,6 +80,11 @@ def test_what_was_replanned_is_judged_the_same_as_somebody_elses_plan(
         assert theirs["value"] == pytest.approx(ours["value"], abs=0.02)
     assert judged["second_check"]["agrees"]
     assert {"report.html", *RECORD_FILES} <= {path.name for path in out.iterdir()}
+    other = tmp_path / "other.toml"
+    other.write_text(small.goals.read_text().replace("fractions = 5", "fractions = 3"))
+    done = couchside("evaluate", given, "--out", tmp_path / "none", "--goals", other, "--config", config)
+    assert done.returncode == 4 and "the plan has 5 fractions" in " ".join(done.stderr.split())
+    assert not (tmp_path / "none").exists()
 
 
 def test_evaluate_asks_for_the_plan_and_its_dose(small: SmallCase, config: Path, tmp_path: Path) -> None:

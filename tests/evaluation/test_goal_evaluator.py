@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.contracts import ClinicalGoal, Comparator, GoalSet, Grade, Metric, Severity
+from appliance.contracts import ClinicalGoal, Comparator, GoalSet, Grade, Metric, Plan, Severity
 from appliance.errors import EvaluationError, RefusedGoals
 from appliance.evaluation import GoalEvaluator, evaluate, goals_for_case
 
@@ -138,3 +138,13 @@ def test_a_dose_that_leaves_out_part_of_an_organ(make_case) -> None:
 def test_goals_whose_scores_make_no_sense_are_refused_before_any_dose(make_case) -> None:
     with pytest.raises(RefusedGoals, match="stricter than its limit"):
         GoalEvaluator(make_case("PTV", "Core"), goal_set(COVERAGE, goal("Core Mean <= 30 Gy", variation=20.0)))
+
+
+def test_goals_for_other_fractions_than_the_received_plan_ask_for_a_reason(make_case, make_dose, facts) -> None:
+    case = make_case("PTV", "Core")
+    for fractions, stops in ((5, True), (25, False), (0, False)):  # 0: the plan does not say
+        received = replace(case, reference_plan=Plan("old", (), fractions, "HFS"))
+        found = evaluate(received, goal_set(COVERAGE), make_dose(wedge()), facts)
+        assert [finding.id for finding in found.stops] == ["goals.other-fractionation"] * stops
+        assert found.needs_acknowledgement
+        assert found.plan.fractions == 25

@@ -141,10 +141,10 @@ def test_a_session_keeps_the_package_in_its_copy_of_the_goals(read: Callable[...
 def test_a_diff_says_it_in_words_and_numbers(read: Callable[..., Package]) -> None:
     old, new = read("old", core_gy=45.0), read("new", core_gy=48.0, priority=1, version="2.0.0")
     limit, priority = diff(old, new)
-    assert limit.text == "Core Mean <=: limit 45 → 48 Gy (+6.7 %), easier to meet"
+    assert limit.text == "Core Mean, upper limit 45 → 48 Gy (+6.7 %), easier to meet"
     assert (limit.before, limit.after, limit.stricter) == (45.0, 48.0, False)
     assert limit.percent == pytest.approx(100 * 3 / 45)
-    assert priority.text == "Core Mean <=: priority 2 → 1, more important"
+    assert priority.text == "Core Mean, upper limit: priority 2 → 1, more important"
     assert diff(old, old) == ()
 
 

@@ -40,6 +40,7 @@ from appliance.errors import ExportError
 from appliance.evaluation import scorecard
 from appliance.export import send, write_export_set
 from appliance.export.record import RecordFiles, write_record
+from appliance.export.record.html_page import html_of
 from appliance.export.record.page import page_of
 from appliance.export.record.pdf import MOST_REMARKS, pdf_of
 
@@ -201,6 +202,21 @@ def test_every_number_on_the_page_is_one_of_the_scorecard(
 def test_a_number_that_the_scorecard_lacks_would_be_noticed(card: dict[str, Any]) -> None:
     assert is_traced("27.73", card)
     assert not is_traced("27.74", card)
+
+
+def test_what_stops_stands_above_the_goals_and_the_course_is_whole(approved: Approved) -> None:
+    stop = replace(OVERLAP, id="prior.above_limit", severity=Severity.STOP, title="Cord", evidence="76.0 >= 50 Gy")
+    evaluation = evaluation_of(approved)
+    evaluation = replace(evaluation, findings=(OVERLAP, stop), plan=replace(evaluation.plan, fractions=25))
+    card = json.loads(json.dumps(scorecard(evaluation)))
+    page = page_of(card, approved.case.identity, "Plan", None)
+    assert page.stops == ("Cord: 76.0 ≥ 50 Gy",)
+    assert page.sentences[0].startswith(OVERLAP.title) and not any("Cord" in one for one in page.sentences)
+    assert ("Prescription", "PTV 50 Gy in 25 fractions") in page.facts
+    html = html_of(page, ()).decode()
+    assert html.index("STOP</b> Cord") < html.index("goals met") < html.index(OVERLAP.title)
+    words = PdfReader(io.BytesIO(pdf_of(page, (), "made"))).pages[0].extract_text()
+    assert words.index("STOP: Cord") < words.index("goals met")
 
 
 def test_the_worst_goal_stands_first(card: dict[str, Any], approved: Approved) -> None:

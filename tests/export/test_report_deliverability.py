@@ -13,7 +13,7 @@ from appliance.contracts.deliverability import (
     Nearest,
     PeerRank,
 )
-from appliance.export.report_deliverability import deliverability_section
+from appliance.export.report_deliverability import deliverability_section, figure
 
 FIGURES = ComplexityFigures(
     mu=412.0, control_arcs=178, arc_deg=356.0, mcs=0.2345, mean_area_mm2=2613.4, mu_per_gy=206.0
@@ -81,6 +81,10 @@ def test_collisions_figures_and_their_sources_are_shown():
     assert "McNiven et al., Med Phys 37:505, 2010" in words and "62 % of 40 are simpler" in words
     assert "<Couch>" not in html and "&lt;Couch&gt;" in html and "Arc &amp; one" in html
     assert "leaf speed" not in words  # what has no value has no row
+
+
+def test_what_rounding_leaves_of_no_spread_is_nothing():
+    assert [figure(value) for value in (7.15e-14, 0.00957, 26.4, 330.4)] == ["0", "0.00957", "26.4", "330"]
 
 
 def test_what_was_not_judged_says_why():

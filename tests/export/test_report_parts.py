@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from appliance.contracts import Finding, Opponent, Outcome, PredictedJudgement, Severity, TradeOff
+from appliance.contracts import Finding, Opponent, Outcome, PredictedJudgement, SecondCheck, Severity, TradeOff
+from appliance.contracts.notes import ClinicalNotes
+from appliance.export.report_attention import attention_section, counted, for_the_record
 from appliance.export.report_comparison import compared, findings, trade_offs
 from appliance.export.report_dvh import dvh_section
 
@@ -37,6 +39,37 @@ def test_findings_and_trade_offs_are_named_in_words() -> None:
     shown = trade_offs((TradeOff("Core", "Mean", "<=", 10.0, "Gy", (), True),))
     assert "<b>Core Mean ≤ 10 Gy</b> was given up for goals of higher priority" in shown
     assert findings(()) == trade_offs(()) == ""
+
+
+AGREES = SecondCheck("ours", "theirs", True, ("it differs",), "p" * 64, "d" * 64)
+
+
+def found(key: str, severity: Severity, outcome: Outcome = Outcome.FOUND) -> Finding:
+    return Finding(key, f"Title of {key}", severity, outcome, f"evidence of {key}", "who")
+
+
+def test_what_stops_stands_first_whichever_part_found_it() -> None:
+    plain = replace(made_evaluation(made_dose(made_plan())), second_check=AGREES)
+    assert attention_section(plain) == counted(plain) == ""
+    notes = ClinicalNotes((), (), (found("notes.pregnancy", Severity.STOP), found("notes.x", Severity.WARN)))
+    own = (
+        found("goals.target-overlap", Severity.WARN),
+        found("goals.absent", Severity.INFO),
+        found("evaluation.outcomes", Severity.WARN, Outcome.NOT_TESTED),
+        found("prior.passed", Severity.STOP, Outcome.PASSED),
+    )
+    evaluation = replace(plain, findings=own, clinical_notes=notes)
+    shown = attention_section(evaluation)
+    places = [shown.index(f"evidence of {key}") for key in ("notes.pregnancy", "evaluation", "notes.x", "goals.target")]
+    assert places == sorted(places)
+    assert "goals.absent" not in shown and "prior.passed" not in shown
+    assert "a reason is needed" in shown and counted(evaluation) == "findings: 1 stops, 3 to look at"
+    assert [one.id for one in for_the_record(evaluation)] == ["goals.absent"]
+
+
+def test_a_second_calculation_that_does_not_agree_is_said_on_top() -> None:
+    evaluation = replace(made_evaluation(made_dose(made_plan())), second_check=replace(AGREES, agrees=False))
+    assert "has to say why all the same: it differs." in attention_section(evaluation)
 
 
 def test_the_mark_of_a_cold_volume_lies_where_its_hot_rest_lies() -> None:

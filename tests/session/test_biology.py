@@ -8,10 +8,11 @@ import pytest
 from appliance.builtin import write_study
 from appliance.case import assemble
 from appliance.contracts import Attachments, CalculatedDose, ClinicalGoal, Comparator, GoalSet, Metric
+from appliance.contracts.prior import CumulativeResult
 from appliance.dicomio.dose import dose_dataset
 from appliance.dicomio.files import save_durable
 from appliance.inbound import assess, read_folder
-from appliance.session_biology import outcomes_of, prior_of
+from appliance.session_biology import judged, outcomes_of, prior_of
 
 CORD = ClinicalGoal("SpinalCord", Metric.parse("Max"), Comparator.AT_MOST, 50, "Gy", 1, "a source")
 GOALS = GoalSet("s", "S", "head-neck", 25, (("PTV", 50.0),), (CORD,), "d")
@@ -33,6 +34,22 @@ def test_outcomes_compare_with_the_scheduled_plan(case):
     found = outcomes_of(case, GOALS, dose(case, 25.0), 25, scheduled)
     left = next(item for item in found if item.structure == "Parotid_L")
     assert left.probability < left.versus_scheduled.scheduled
+
+
+@pytest.mark.parametrize(("value", "priority", "high", "severity"), [
+    (60.0, 1, 61.0, "stop"), (60.0, 2, 61.0, "warn"), (51.0, 1, 49.0, "warn"), (49.0, 1, 51.0, "warn"),
+    (40.0, 1, 41.0, None),
+])  # fmt: skip
+def test_only_a_first_limit_that_is_passed_for_certain_stops(value, priority, high, severity):
+    limit, met = 50.0, value <= 50.0
+    certain = (value <= limit) == (high <= limit)
+    item = CumulativeResult(
+        "SpinalCord", "Max", "<=", limit, "Gy", value, value, high, met, certain, priority, 2.0, "a", 30.0, 0.0, "n",
+        "50 Gy in 25 fractions, as EQD2", "s",
+    )  # fmt: skip
+    found = judged(item)
+    assert [one.severity.value for one in found] == ([severity] if severity else [])
+    assert all("Gy EQD2" in one.evidence for one in found)
 
 
 def test_no_earlier_course_says_nothing(case):

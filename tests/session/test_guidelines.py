@@ -109,8 +109,11 @@ def test_rollback_goes_to_the_version_before(desk: Desk, guide, key, tmp_path: P
     guide.activate("clinic", "2.0.0", PHYSICIAN, PASSPHRASE)
     done = guide.rollback("clinic", PHYSICIAN, PASSPHRASE, "limits too weak")
     assert active(guide)["clinic"][0] == "1.0.0"
-    assert [change.text for change in done.changes] == ["Core Mean <=: limit 22 → 18 Gy (-18.2 %), harder to meet"]
+    assert [change.text for change in done.changes] == ["Core Mean, upper limit 22 → 18 Gy (-18.2 %), harder to meet"]
     assert desk.rows("guidelines.rolled_back")[0].data["version"] == "1.0.0"
+    with pytest.raises(RefusedPackage, match="no other version was active before"):
+        guide.rollback("clinic", PHYSICIAN, PASSPHRASE)  # what was taken back does not come back this way
+    assert active(guide)["clinic"][0] == "1.0.0"
 
 
 def test_a_tampered_package_is_refused_and_the_attempt_recorded(desk: Desk, guide, key, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,6 +64,18 @@ def read_decisions(content: bytes, verify: Verify) -> tuple[Decision, ...]:
         verify(decision)
         found.append(decision)
     return tuple(found)
+
+
+def version_before(decisions: Sequence[Decision], name: str) -> str:
+    """Of package `name`: what its present version took the place of, each rollback undoing one activation; '' where
+    nothing is left to go back to."""
+    earlier: list[str] = []
+    for decision in decisions:
+        if decision.name == name and decision.kind == "activate":
+            earlier.append(decision.before)
+        elif decision.name == name and decision.kind == "rollback":
+            earlier = earlier[:-1]
+    return earlier[-1] if earlier else ""
 
 
 def _altered(reason: str) -> RefusedPackage:

@@ -89,11 +89,12 @@ def _by_meaning(goal_set: GoalSet) -> dict[tuple[str, str, str, str, str], Clini
 
 
 def _goal(goal_set: str, old: ClinicalGoal, new: ClinicalGoal) -> Iterator[Change]:
-    what = f"{new.structure or 'each target'} {new.measure} {new.comparator}"
+    side = "upper" if new.comparator is Comparator.AT_MOST else "lower"
+    what = f"{new.structure or 'each target'} {new.measure}, {side} limit"
     if old.limit != new.limit:
         percent = 100.0 * (new.limit - old.limit) / old.limit if old.limit else None
         share = "" if percent is None else f" ({percent:+.1f} %)"
-        text = f"{what}: limit {old.limit:g} → {new.limit:g} {new.unit}{share}"
+        text = f"{what} {old.limit:g} → {new.limit:g} {new.unit}{share}"
         stricter = (new.limit < old.limit) == (new.comparator is Comparator.AT_MOST)
         yield Change("limit", goal_set, f"{text}, {_harder(stricter)}", old.limit, new.limit, percent, stricter)
     if old.variation != new.variation:

@@ -159,6 +159,9 @@ def test_contrast_implants_and_contradictions(case) -> None:
     assert judged(f"{given} Allergic to iodinated contrast.", case, "contrast").warns
     both = judged("He has a pacemaker. Denies having a pacemaker.", case, "contradiction")
     assert both.outcome is FOUND and "pacemaker" in both.evidence
+    earlier = "Prior radiotherapy to the pelvis in 2015: 45 Gy in 25 fractions."
+    assert judged(f"{earlier} No prior radiotherapy.", case, "contradiction").outcome is FOUND
+    assert judged(f"{earlier} No prior radiotherapy to the chest.", case, "contradiction").outcome is PASSED
 
 
 def test_a_note_that_was_not_read_is_found(case) -> None:

@@ -91,6 +91,7 @@ def test_misspelt_words_are_read_and_that_is_told(by_words) -> None:
     answer = by_words.ask("paddik index")
     assert answer.matches[0].passage.id == "paddick.conformity"
     assert "'paddik' was read as 'paddick'" in answer.notes
+    assert not any("was read as" in note for note in by_words.ask("spleen").notes)  # no misspelt "seen"
 
 
 @pytest.mark.parametrize("question", ["", "?!", '" OR (', "NEAR(a b)", "x" * 5000, "ö 日本", "what is the"])
@@ -162,5 +163,6 @@ def test_the_report_shows_each_goal_with_its_passage_and_address(by_words) -> No
     goals = goal_set_for_site("openkbp").goals
     html = passages_section(passages_for_goals(goals, by_words))
     assert html.count("<dt>") == len(goals) and "https://doi.org/10.1088/1361-6560/ac8044" in html
-    assert "No passage speaks of this goal" not in html
+    assert "No passage speaks of these goals" not in html
+    assert html.count("<dd>") < html.count("<dt>")  # one passage for several goals is shown once
     assert passages_section(()) == ""
