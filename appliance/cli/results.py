@@ -115,13 +115,21 @@ def findings_to_look_at(card: Document | None) -> list[str]:
     parts = [card or {}, *(part for part in (card or {}).values() if isinstance(part, dict))]
     lists = [part["findings"] for part in parts if isinstance(part.get("findings"), list)]
     found = [one for each in lists if isinstance(each, list) for one in each if isinstance(one, dict)]
+    check = (card or {}).get("second_check")
+    differs = isinstance(check, dict) and not check.get("agrees")
+    first = [f"- STOP the second calculation does not agree: {_first(check)}"] if differs else []
     told = [one for one in found if one["outcome"] == "found" or str(one["id"]).startswith("evaluation.")]
-    return [
+    return first + [
         f"- {sign}{one['title']}: {one['evidence']}"
         for severity, sign in (("stop", "STOP "), ("warn", ""))
         for one in told
         if one["severity"] == severity
     ]
+
+
+def _first(check: JsonValue) -> str:
+    sentences = check.get("sentences") if isinstance(check, dict) else None
+    return str(sentences[0]) if isinstance(sentences, list) and sentences else "there was none"
 
 
 def _goals(card: Document | None) -> list[Document]:

@@ -101,6 +101,11 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     listed = "".join(f'<li id="source-{number}">{text(source)}</li>' for number, source in enumerate(sources, 1))
     body += f'<ol class="note" aria-label="Sources of the goals">{listed}</ol>'
     body += findings(for_the_record(evaluation)) + trade_offs(evaluation.trade_offs)
+    if evaluation.trade_offs and evaluation.explanations:
+        body += (
+            '<p class="note">That is so near this plan. Whether another plan would meet both stands under '
+            '<a href="#explanations">Why, and what would help</a>.</p>'
+        )
     body += _targets(evaluation, scheduled) + compared(evaluation, scheduled)
     traded = tuple(f"{t.structure} {t.metric} {t.comparator} {t.limit:g} {t.unit}" for t in evaluation.trade_offs)
     told = dict.fromkeys((*goal_set.notes, *evaluation.notes))
