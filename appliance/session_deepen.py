@@ -17,7 +17,7 @@ from appliance.evaluation.notes import check_notes, read_notes
 from appliance.evaluation.preference import judge_preference
 from appliance.session_biology import outcomes_of, prior_of
 from appliance.session_judgement import deliverability_of, image_context_of
-from appliance.session_questions import Reviewed, explanations_of, robustness_of
+from appliance.session_questions import explanations_of, robustness_of
 from appliance.session_stages import Subject
 from engines.errors import EngineError
 
@@ -88,7 +88,7 @@ def _preference(config: Config, subject: Subject, evaluation: Evaluation, progre
 def _robustness(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
     if not config.evaluation.robustness:
         return {}
-    return {"robustness": robustness_of(_reviewed(subject), config.planning, progress=progress)}
+    return {"robustness": robustness_of(subject, config.planning, progress=progress)}
 
 
 def _explanations(config: Config, subject: Subject, evaluation: Evaluation, progress: Progress) -> Fields:
@@ -96,12 +96,8 @@ def _explanations(config: Config, subject: Subject, evaluation: Evaluation, prog
     budget_s = config.evaluation.explain_budget_s
     if budget_s <= 0:
         return {}
-    found = explanations_of(_reviewed(subject), config.planning, budget_s=budget_s, progress=progress)
+    found = explanations_of(subject, config.planning, budget_s=budget_s, progress=progress)
     return {"explanations": found}
-
-
-def _reviewed(subject: Subject) -> Reviewed:
-    return Reviewed(subject.case, subject.goal_set, subject.plan, subject.dose)
 
 
 PARTS: dict[str, tuple[str, Part]] = {

@@ -3,11 +3,10 @@ execution and evaluation meet here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from appliance.config import PlanningConfig
-from appliance.contracts import CalculatedDose, Case, GoalSet, Plan
+from appliance.contracts import Case, GoalSet, Plan
 from appliance.contracts.explanation import Explanation, Extent, Reoptimiser
 from appliance.contracts.progress import Progress, silent
 from appliance.contracts.robustness import ErrorModel, Robustness
@@ -20,6 +19,7 @@ from appliance.execution import plan_case
 from appliance.execution.reach import FluenceReoptimiser
 from appliance.planning import PhotonTps, device_errors
 from appliance.planning.displaced import DisplacedPlan
+from appliance.session_stages import Reviewed
 from engines.errors import EngineError
 
 COARSE_BEAMLET_MM, COARSE_GRID_MM, THIN = 5.0, 6.0, 4
@@ -27,16 +27,6 @@ COARSE_BEAMLET_MM, COARSE_GRID_MM, THIN = 5.0, 6.0, 4
 by 0.1 Gy from that of 2.5 mm beamlets on four times the samples, at a quarter of the time)."""
 FIELDS_FOR_ARC = 18
 """Static fields that stand for arcs in the re-optimiser, 20 degrees apart (chosen)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reviewed:
-    """What a question is about. dose: of the plan, on today's image."""
-
-    case: Case
-    goal_set: GoalSet
-    plan: Plan
-    dose: CalculatedDose
 
 
 def robustness_of(

@@ -34,14 +34,20 @@ from appliance.contracts.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """What is judged. scheduled_dose: of the plan for the reference anatomy on today's, where there is one. dose_gy:
-    (z, y, x) Gy of `dose` on today's image grid, NaN where it does not reach."""
+class Reviewed:
+    """What a question about a plan is about. dose: of the plan, on today's image."""
 
     case: Case
     goal_set: GoalSet
     plan: Plan
     dose: CalculatedDose
+
+
+@dataclass(frozen=True, eq=False)
+class Subject(Reviewed):
+    """What is judged. scheduled_dose: of the plan for the reference anatomy on today's, where there is one. dose_gy:
+    (z, y, x) Gy of `dose` on today's image grid, NaN where it does not reach."""
+
     dose_gy: NDArray[np.float32]
     scheduled_dose: CalculatedDose | None
     attached: Attachments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from appliance.approval import IdentityStore, verify_approval
@@ -64,28 +65,18 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     def export_set(case: Case, made: Plan, dose: CalculatedDose, approval: Approval, folder: Path) -> ExportSet:
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
-    def record(
-        case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
-    ) -> tuple[ExportSet, tuple[Path, ...]]:
-        files = write_record(case, made, judged, scorecard(judged), approval, written)
-        if not config.peer.send_record:
-            return written, files.paths
-        documents = {document.path: document.sha256 for document in files.documents}
-        sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
-        return sent, files.paths
-
     return Stages(
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
-        choose_goals=lambda case: _goal_file(config, guidelines, case),
+        choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
-        plan=lambda case, goal_set, progress: _planned(planning, case, goal_set, progress),
+        plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
-        second_check=lambda case, made, dose, progress: second_check(planning, case, made, dose, progress),
+        second_check=partial(second_check, planning),
         on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
-        deepen=lambda subject, judged, progress: deepened(config, subject, judged, progress),
-        scheduled=lambda case, goal_set, progress: _scheduled(config, case, goal_set, progress),
+        deepen=partial(deepened, config),
+        scheduled=partial(_scheduled, config),
         scorecard=scorecard,
         write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
             case, goal_set, made, dose, judged, timing, path, beside=Beside(scheduled, _why(goal_set))
@@ -97,10 +88,21 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         read_back=lambda written, case, made, dose: read_back(
             written, case, made, dose, read_plan=read_plan, read_dose=read_dose
         ),
-        write_record=record,
+        write_record=partial(_recorded, config.peer.send_record),
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
+
+
+def _recorded(
+    is_sent: bool, case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
+) -> tuple[ExportSet, tuple[Path, ...]]:
+    files = write_record(case, made, judged, scorecard(judged), approval, written)
+    if not is_sent:
+        return written, files.paths
+    documents = {document.path: document.sha256 for document in files.documents}
+    sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
+    return sent, files.paths
 
 
 def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:

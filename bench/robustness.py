@@ -21,7 +21,8 @@ from appliance.builtin import write_study
 from appliance.cli.reviewed import reviewed
 from appliance.config import Config, PlanningConfig
 from appliance.contracts.robustness import ErrorModel, Robustness
-from appliance.session_questions import Reviewed, robustness_of
+from appliance.session_questions import robustness_of
+from appliance.session_stages import Reviewed
 
 ROOT = Path(__file__).resolve().parents[1]
 COUCHSIDE = [sys.executable, "-m", "appliance"]

@@ -17,8 +17,8 @@ from appliance.evaluation import goals_for_case, load_goal_set
 from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
 from appliance.session_headless import read_case
-from appliance.session_questions import Reviewed
 from appliance.session_record import replay
+from appliance.session_stages import Reviewed
 from appliance.session_work import prescribed
 
 Asked = Annotated[

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from appliance.contracts import Comparison, Evaluation, SecondCheck, TradeOff
+from appliance.contracts import Evaluation, SecondCheck
 
 SCHEMA = "couchside.scorecard/1"
 """Grows only when a key changes its meaning or goes away; new keys may appear within a version."""
 
 
 PARTS = (
+    "trade_offs",
+    "comparison",
     "explanations",
     "robustness",
     "deliverability",
@@ -36,7 +38,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "schema": SCHEMA,
         "not_for_clinical_use": True,
         "goal_set": evaluation.goal_set,
-        "guideline": None if evaluation.guideline is None else asdict(evaluation.guideline),
+        "guideline": _part(evaluation.guideline),
         "goals_met": evaluation.goals_met,
         "goals_total": len(evaluation.goals),
         "goals_variation": whole.variations,
@@ -46,8 +48,6 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
         "goals": [asdict(goal) for goal in evaluation.goals],
         "worst_first": list(evaluation.worst_first),
         "findings": [asdict(finding) for finding in evaluation.findings],
-        "trade_offs": [_plain(trade_off) for trade_off in evaluation.trade_offs],
-        "comparison": None if evaluation.comparison is None else _plain(evaluation.comparison),
         **{part: _part(getattr(evaluation, part)) for part in PARTS},
         "targets": [asdict(target) for target in evaluation.targets],
         "hottest_01cc_gy": evaluation.hottest_01cc_gy,
@@ -63,29 +63,17 @@ def scorecard(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _plain(item: TradeOff | Comparison) -> dict[str, Any]:
-    """Lists for tuples, at every depth."""
-    plain: dict[str, Any] = _listed(asdict(item))
-    return plain
-
-
 def _part(value: Any) -> Any:
-    """A part of the evaluation: null where nobody asked for it."""
+    """A contract as plain JSON, lists for tuples; null where nobody asked for it."""
     if isinstance(value, tuple):
         return [_part(item) for item in value]
-    return None if value is None else _shortened(_listed(asdict(value)))
+    return None if value is None else _shortened(asdict(value))
 
 
 def _shortened(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shortened(item) for key, item in value.items() if key not in LEFT_OUT}
-    return [_shortened(item) for item in value] if isinstance(value, list) else value
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+    return [_shortened(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _second_check(check: SecondCheck) -> dict[str, Any]:

@@ -40,10 +40,12 @@ def main() -> None:
     parser.add_argument("network", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--doses", type=Path)
+    parser.add_argument("--plain", action="store_true", help="one pass, without the mean with the mirrored patient")
+    parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     if asked.doses:
         asked.doses.mkdir(parents=True, exist_ok=True)
-    predictor = onnx_predictor(asked.network)
+    predictor = onnx_predictor(asked.network, asked.threads)
     scores: list[PatientScore] = []
     seen: list[Judged] = []
     seconds = []
@@ -53,7 +55,7 @@ def main() -> None:
             say(f"{path.stem}: no dose, left out")
             continue
         one = Judged.of(patient, CPU)
-        dose = predicted(predictor, one.features)
+        dose = predicted(predictor, one.features, plain=asked.plain)
         seconds.append(time.process_time() - start)
         scores.append(score_patient(dose, one.dose * DOSE_UNIT_GY, one.label, one.spacing_mm, one.beyond))
         seen.append(replace(one, features=torch.empty(0), dose=torch.empty(0), label=torch.empty(0)))

@@ -1,4 +1,6 @@
-"""Writes a network as ONNX with weights in float16, and compares the file's dose with PyTorch's.
+"""Writes a network as ONNX with weights in float16.
+
+    python -m models.dose.export OUT/weights.pt models/dose/dose.onnx
 
 Weights are stored in half precision and the arithmetic is the reader's choice: TensorRT computes in half, the CPU in
 float32 after one conversion when the file is opened. The file's input is `features` (1, CHANNELS, inferior, posterior,
@@ -7,13 +9,16 @@ left), its output `dose` in DOSE_UNIT_GY; sides are free multiples of 16.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .console import say
 from .features import CHANNELS
+from .network import DoseNetwork, Shape
 from .predict import Predictor
 
 OPSET = 17
@@ -57,6 +62,15 @@ def write_onnx(network: nn.Module, path: Path) -> None:
     onnx.save(model, str(path))
 
 
+def network_of(path: Path) -> DoseNetwork:
+    """The network of a weights.pt of train.py, whatever its shape."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    shape = state["shape"]
+    network = DoseNetwork(Shape(*(tuple(shape[part]) for part in ("channels", "down", "up")), shape["head"]))
+    network.load_state_dict({name: weight.float() for name, weight in state["weights"].items()})
+    return network.eval()
+
+
 def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
     """A Predictor that runs the file with ONNX Runtime on the CPU."""
     import onnxruntime
@@ -70,3 +84,16 @@ def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
         return torch.from_numpy(dose)
 
     return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Writes trained weights as ONNX.")
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    asked = parser.parse_args()
+    write_onnx(network_of(asked.weights), asked.out)
+    say(f"{asked.out.name}: {asked.out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
     python -m models.dose.pack ../shared/openkbp out/openkbp.archive [--workers N]
 
-The quick plans take 3 CPU seconds a patient, which a training machine's short lease is too dear for.
+The quick plans take one to three CPU seconds a patient: made once here, not at every start of a training.
 """
 
 from __future__ import annotations

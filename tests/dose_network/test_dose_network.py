@@ -1,11 +1,10 @@
-"""Training of the dose network on made-up patients: what must hold before a second of a lent GPU is spent."""
+"""Training of the dose network on made-up patients: what must hold before a second of a GPU is spent."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
 import json
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from models.dose import train, voxel_train  # noqa: E402
+from models.dose import train  # noqa: E402
 from models.dose.augment import Case, View, mirrored, shown  # noqa: E402
 from models.dose.data import load_patient, packed, read_archive, unpacked, write_archive  # noqa: E402
 from models.dose.distance import distance_mm  # noqa: E402
@@ -24,7 +23,6 @@ from models.dose.pack import fluence_bytes, fluence_of  # noqa: E402
 from models.dose.predict import Judged, judge, predicted, summary  # noqa: E402
 from models.dose.score import challenge_scores, score_patient  # noqa: E402
 from models.dose.training import Plan, Training  # noqa: E402
-from models.dose.voxel import VoxelNetwork  # noqa: E402
 
 from .phantom import patient  # noqa: E402
 
@@ -203,27 +201,6 @@ def test_the_onnx_file_gives_the_networks_dose(judged, tmp_path):
             off = predicted(runner, one.features) - predicted(half, one.features)
         assert float(off.abs().max()) < 1e-3
     assert (tmp_path / "dose.onnx").stat().st_size < 2.6 * sum(w.numel() for w in network.parameters()) + 60_000
-
-
-def test_the_voxel_network_learns_and_its_file_gives_its_dose(judged, tmp_path):
-    pytest.importorskip("onnxruntime")
-    archive = tmp_path / "archive"
-    records = [packed(one, fluence_bytes(one)) for one in (patient(f"pt_{n}", seed=n, shift=n) for n in (1, 2, 201))]
-    write_archive(archive, records)
-    known, told = (voxel_train.drawn(archive, 600, validation=part) for part in (False, True))
-    assert len(known["dose"]) == 1200 and len(told["dose"]) == 600
-    network = VoxelNetwork((16, 16))
-    plan = Namespace(seconds=4.0, seed=1, rate=5e-3, decay=0.0, batch=256)
-    curve = voxel_train.fit(network, known, told, plan)
-    one = judged[0]
-    start = DoseNetwork(SMALL)
-    before, after = (
-        float((predicted(n, one.features) - one.dose * DOSE_UNIT_GY).abs().mean()) for n in (start, network)
-    )
-    assert after < 0.8 * before and curve[-1]["spent"] == 1.0
-    write_onnx(network, tmp_path / "voxel.onnx")
-    off = predicted(onnx_predictor(tmp_path / "voxel.onnx"), one.features) - predicted(network, one.features)
-    assert float(off.abs().max()) < 1e-3
 
 
 def test_the_program_writes_its_curve_weights_and_network(tmp_path, monkeypatch):

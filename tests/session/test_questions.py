@@ -29,7 +29,8 @@ from appliance.evaluation import goals_for_case, list_goal_sets
 from appliance.evaluation.explain.search import MORE, with_limit
 from appliance.planning import PhotonTps, calculate_dose, dose_options
 from appliance.session_headless import read_case
-from appliance.session_questions import Reviewed, explanations_of, reoptimiser, robustness_of
+from appliance.session_questions import explanations_of, reoptimiser, robustness_of
+from appliance.session_stages import Reviewed
 from engines.grid import Grid, VoxelSet
 
 CONFIG = PlanningConfig(algorithm="pencil_beam", segments_per_beam=6, dose_grid_mm=6.0, beamlet_mm=5.0)

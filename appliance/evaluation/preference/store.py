@@ -17,16 +17,15 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from appliance.audit import AuditLog, AuditRow
-from appliance.audit.durable import write_durable
 from appliance.contracts.preference import PlanFeatures, PreferenceExample, PreferenceVerdict
-from appliance.errors import DiskFull, PreferenceRefused, WriteFailed
+from appliance.dicomio.files import write_durable
+from appliance.errors import PreferenceRefused
 from appliance.evaluation.preference.model import PreferenceModel, read_model
 from appliance.evaluation.preference.verdict import NO_MODEL, assess_preference
 from appliance.evaluation.preference.watch import WatchReport, watch
 
 DECISIONS, CANDIDATE = "preference.decisions", "preference.candidate"
 ACTIVATED, ROLLED_BACK, WATCHED = "preference.activated", "preference.rolled_back", "preference.watched"
-NO_SPACE = 28
 IN_A_ROW = 200
 """Decisions that one row of the log holds, about 0.8 MB at most. Chosen: one fsync for many instead of one for each."""
 
@@ -70,11 +69,7 @@ class PreferenceStore:
         """Writes a candidate with its three records; its digest. It decides nothing yet."""
         digest = model.digest
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            write_durable(self._file(digest), model.to_bytes())
-        except OSError as error:
-            kind = DiskFull if error.errno == NO_SPACE else WriteFailed
-            raise kind(f"{self._file(digest).name} ({error.strerror})") from error
+        write_durable(model.to_bytes(), self._file(digest))
         records: dict[str, JsonValue] = json.loads(json.dumps(asdict(model.changes)))
         self._append(CANDIDATE, actor, {"digest": digest, "previous": model.previous, "changes": records})
         return digest
