@@ -86,8 +86,9 @@ def load(path: Path) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def scorecard_table(out: Path) -> RenderableType:
-    """The goals with what the adapted plan reaches, beside what the scheduled plan would on today's anatomy."""
+def scorecard_table(out: Path, whose: str = "adapted plan") -> RenderableType:
+    """The goals with what the plan reaches, `whose` at the column's head, beside what the scheduled plan would
+    on today's anatomy."""
     adapted = load(out / "scorecard.json") or {}
     scheduled = load(out / "scheduled-scorecard.json")
     rows = [
@@ -99,7 +100,7 @@ def scorecard_table(out: Path) -> RenderableType:
         )
         for goal, other in zip(_goals(adapted), _goals(scheduled) or _goals(adapted), strict=True)
     ]
-    columns = ("structure", "goal", *(("scheduled plan today",) if scheduled else ()), "adapted plan")
+    columns = ("structure", "goal", *(("scheduled plan today",) if scheduled else ()), whose)
     plan = adapted.get("plan")
     facts = plan if isinstance(plan, dict) else {}
     line = (

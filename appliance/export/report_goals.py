@@ -12,7 +12,7 @@ from appliance.export.report_html import duration, section, table, text, value_b
 from appliance.export.report_scores import COMPARATORS, grade_tag, score_bar, wanted
 
 
-def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, *, generated: str) -> str:
+def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, kind: str, *, generated: str) -> str:
     prescription = ", ".join(f"{text(target.structure)} {target.prescribed_gy:g} Gy" for target in evaluation.targets)
     per_fraction = max(target.prescribed_gy for target in evaluation.targets) / plan.fractions
     facts = [
@@ -28,7 +28,7 @@ def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, *, g
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
         '<header class="top"><p class="brand">Couchside · online adaptive radiotherapy</p>'
-        f"<h1>Adapted plan: {text(goal_set.title)}</h1>"
+        f"<h1>{kind}: {text(goal_set.title)}</h1>"
         f'<dl class="facts">{rows}</dl>'
         '<p class="note">This report is a clinical document: it names the patient and stays with the case.</p></header>'
     )
@@ -40,7 +40,7 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
     highest_gy = max(target.prescribed_gy for target in evaluation.targets)
     hot_percent = 100.0 * evaluation.hottest_01cc_gy / highest_gy
     all_met = evaluation.goals_met == len(evaluation.goals) and not evaluation.stops
-    entries = [
+    entries: list[tuple[str, str, bool | None]] = [
         (
             f"{evaluation.goals_met} of {len(evaluation.goals)}",
             _goal_words(evaluation),
@@ -59,8 +59,9 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
             else "; ".join(facts.violations) or "a machine limit is broken",
             facts.deliverable,
         ),
-        (duration(total_s), "from the received case to this plan", None),
     ]
+    if total_s > 0:
+        entries.append((duration(total_s), "from the received case to this plan", None))
     items = "".join(
         f'<li class="{"" if good is None else "good" if good else "bad"}"><b>{text(big)}</b>'
         f"<span>{text(small)}</span></li>"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
+import logging
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ LARGEST_BYTES = 20_000_000
 """Of one note; chosen, because a longer file is no note."""
 
 MOST_PAGES = 500
+MOST_ODD = 0.1
+"""Share of NUL characters above which a file is no text; chosen, for UTF-16 without a mark has half."""
+
 PAGE_BREAK = "\n\f\n"
 
 SUFFIXES = (".txt", ".text", ".md", ".pdf")
@@ -50,7 +55,9 @@ def read_document(source: Path | NoteText) -> Document:
     data = _bytes(source)
     if source.suffix.lower() == ".pdf" or data[:5] == b"%PDF-":
         return _pdf(source.name, data)
-    text = data.decode("utf-8-sig", errors="replace") if _is_utf8(data) else data.decode("cp1252", errors="replace")
+    text = _decoded(data)
+    if text.count("\0") > MOST_ODD * len(text):
+        return Document(source.name, "", (0,), _sha256(data), "it is no text; save it as text or PDF")
     return Document(source.name, text.replace("\r\n", "\n").replace("\r", "\n"), (0,), _sha256(data))
 
 
@@ -75,6 +82,7 @@ def _bytes(path: Path) -> bytes:
 def _pdf(name: str, data: bytes) -> Document:
     from pypdf import PdfReader
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it complains of is said in our own words
     digest = _sha256(data)
     try:
         reader = PdfReader(io.BytesIO(data))
@@ -91,6 +99,13 @@ def _pdf(name: str, data: bytes) -> Document:
         why = "the PDF holds no text, as a scan does not; run it through text recognition, or type what matters"
         return Document(name, "", tuple(starts) or (0,), digest, why)
     return Document(name, PAGE_BREAK.join(pages), tuple(starts), digest)
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-16 as some editors save it, else UTF-8, else the Windows code page."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig") if _is_utf8(data) else data.decode("cp1252", errors="replace")
 
 
 def _is_utf8(data: bytes) -> bool:

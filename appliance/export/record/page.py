@@ -15,7 +15,7 @@ from appliance.export.record.sections import Block, blocks_of
 from appliance.export.report_html import duration, value_beside_limit
 
 NOTICE = "Research software. Not for clinical use."
-TITLE = "Evaluation of the adapted plan"
+TITLE = "Evaluation of the plan"
 GOAL_HEAD = ("Structure", "Goal", "Reached", "Acceptable", "Verdict", "Score")
 WORST_FIRST = {Grade.FAIL: 0, Grade.VARIATION: 1, Grade.PASS: 2}
 COMPARATORS = {"<=": "≤", ">=": "≥"}

@@ -116,6 +116,15 @@ def test_older_encodings_and_odd_bytes_are_read(tmp_path: Path) -> None:
     ]
 
 
+def test_what_another_editor_saved_is_read_and_what_is_no_text_is_not(tmp_path: Path) -> None:
+    words = "The patient has a pacemaker."
+    (tmp_path / "a.txt").write_bytes(words.encode("utf-16"))  # with its mark
+    (tmp_path / "b.txt").write_bytes(words.encode("utf-16-le"))  # without
+    notes = read_notes([tmp_path / "a.txt", tmp_path / "b.txt"])
+    assert [fact.kind.value for fact in notes.facts] == ["cardiac_device"]
+    assert [document.why for document in notes.documents] == ["", "it is no text; save it as text or PDF"]
+
+
 FOREIGN = {
     "de": "Der Patient hat keinen Herzschrittmacher und wurde bisher nicht bestrahlt. Es ist eine Bestrahlung geplant.",
     "fr": "Le patient n'a pas de pacemaker et il est porteur d'une prothèse de la hanche depuis une chute dans la rue.",
