@@ -22,6 +22,7 @@ Prior = Annotated[
     Path | None,
     typer.Option("--prior", metavar="DIR", help="DICOM of an earlier course: its RTDOSE, CT and RTSTRUCT."),
 ]
+Clear = Annotated[bool, typer.Option("--clear", help="First take away what was attached before.")]
 PatientId = Annotated[str, typer.Argument(metavar="PATIENT_ID", help="As the case's DICOM objects have it.")]
 _ONE_FOLDER = "headless"
 
@@ -30,18 +31,19 @@ def attach(
     patient_id: PatientId,
     notes: Notes = None,
     prior: Prior = None,
+    clear: Clear = False,
     config: ConfigFile = None,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lay notes or an earlier course beside a patient's next case; `retry` makes a session of today read them."""
-    if not notes and prior is None:
+    """Lay notes or an earlier course beside a patient's cases; `retry` makes a session of today read them."""
+    if not notes and prior is None and not clear:
         raise ConfigError("there is nothing to attach; give --notes or --prior")
     earlier = () if prior is None else dicom_files(prior)
-    request = {"command": "attach", "patient_id": patient_id}
+    request = {"command": "attach", "patient_id": patient_id, "clear": "yes" if clear else ""}
     paths = {"notes": [str(path.absolute()) for path in notes or ()], "prior": [str(p.absolute()) for p in earlier]}
     answer = ask(settings(config, store).node.store, dict(request) | dict(paths))  # type: ignore[arg-type]
-    said = f"The patient's next case has {answer['notes']} notes and {answer['prior']} files of an earlier course"
+    said = f"The patient's next cases have {answer['notes']} notes and {answer['prior']} files of an earlier course"
     result(answer, said, as_json=as_json)
 
 

@@ -9,12 +9,13 @@ A name never comes from outside: file names of notes often hold the patient's.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.contracts import Attachments
 from appliance.dicomio.files import write_durable
-from appliance.errors import RefusedInput, RefusedObject
+from appliance.errors import RefusedInput, RefusedObject, WriteFailed
 
 NOTE_KINDS = (".txt", ".md", ".pdf")
 LARGEST_NOTE_BYTES = 20 * 1024**2
@@ -39,6 +40,15 @@ class AttachmentShelf:
             name = hashlib.sha256(data).hexdigest()[:_NAME_DIGITS]
             write_durable(data, folder.with_name(name + folder.suffix))
         return self.of(patient_key)
+
+    def clear(self, patient_key: str) -> None:
+        """Takes away all that the patient has here; sessions keep the copies that they judged. Raises WriteFailed."""
+        folder = self._root / patient_key
+        try:
+            if patient_key and folder.is_dir():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise WriteFailed(f"{folder} ({error.strerror})") from error
 
     def of(self, patient_key: str) -> Attachments:
         """In order of names, which says nothing; empty for a patient without any."""

@@ -148,8 +148,10 @@ class Node:
         key = self._patient_key(_text(request, "patient_id"))
         if not key:
             raise NodeError("no patient was named; give the patient ID that the case's DICOM objects have")
+        if clear := bool(_text(request, "clear")):
+            self._shelf.clear(key)
         has = self._shelf.add(key, *([Path(name) for name in _list(request, kind)] for kind in ("notes", "prior")))
-        data: dict[str, JsonValue] = {"patient_key": key}
+        data: dict[str, JsonValue] = {"patient_key": key, "cleared": clear}
         data |= {"notes": [path.name for path in has.notes], "prior": [path.name for path in has.prior]}
         self._audit.append("attachments.added", actor=actor, data=data)
         return {"notes": len(has.notes), "prior": len(has.prior)}

@@ -6,7 +6,7 @@
     {"command": "stop", "session": ID, "reason": TEXT}
     {"command": "retry", "session": ID}
     {"command": "guidelines", "act": "install" | "activate" | "rollback" | "trust", ...}    (guideline_acts)
-    {"command": "attach", "patient_id": TEXT, "notes": [PATH, ...], "prior": [PATH, ...]}
+    {"command": "attach", "patient_id": TEXT, "notes": [PATH, ...], "prior": [PATH, ...], "clear": "yes" or ""}
 
     {"ok": true, ...}    or    {"ok": false, "error": KEY, "fields": {...}, "sentence": TEXT}
 

@@ -19,9 +19,9 @@ def patient_id_of(house: House) -> str:
     return str(pydicom.dcmread(house.small.files[0]).PatientID)
 
 
-def attach(house: House, patient_id: str, notes: list[Path], prior: list[Path] | None = None) -> None:
+def attach(house: House, patient_id: str, notes: list[Path], prior: list[Path] | None = None, clear: str = "") -> None:
     paths = {"notes": [str(path) for path in notes], "prior": [str(path) for path in prior or []]}
-    ask(house.store, {"command": "attach", "patient_id": patient_id, **paths})
+    ask(house.store, {"command": "attach", "patient_id": patient_id, "clear": clear, **paths})
 
 
 def reviewed(house: House, node: Node) -> Attachments:
@@ -45,6 +45,17 @@ def test_what_is_attached_is_copied_to_the_patients_next_session_and_to_no_other
         rows = [row for row in log.rows() if row.event == "attachments.added"]
     assert len(rows) == 2
     assert "Doe" not in str([row.data for row in rows])
+
+
+def test_what_was_cleared_is_gone_for_later_cases(house: House, tmp_path: Path) -> None:
+    wrong, right = tmp_path / "wrong.txt", tmp_path / "right.txt"
+    wrong.write_text("Of somebody else.")
+    right.write_text("No pacemaker.")
+    with house.node() as node:
+        attach(house, patient_id_of(house), [wrong])
+        attach(house, patient_id_of(house), [right], clear="yes")
+        found = reviewed(house, node)
+    assert [path.read_text() for path in found.notes] == ["No pacemaker."]
 
 
 def test_a_copy_that_was_altered_is_noticed(house: House, tmp_path: Path) -> None:
