@@ -118,6 +118,7 @@ def _judge(
             "for this course with --site or --goals"
         )
     second, _ = stages.second_check(case, plan, dose, tell)
+    second = replace(second, secondary_file="")  # the second dose is not written here
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
     subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)
     evaluation = stages.deepen(subject, evaluation, tell)

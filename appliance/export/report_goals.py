@@ -135,7 +135,7 @@ def _goal_row(goal: GoalResult, sources: Sequence[str]) -> list[str]:
         grade_tag(goal.grade),
         score_bar(goal.score, goal.max_score),
         str(goal.priority),
-        text(goal.endpoint) or "–",
+        f'<span class="endpoint">{text(goal.endpoint) or "–"}</span>',
         f'<sup><a href="#source-{number}">{number}</a></sup>',
     ]
 
