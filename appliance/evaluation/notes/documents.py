@@ -7,6 +7,7 @@ import hashlib
 import io
 import logging
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +35,15 @@ class NoteText:
 
 @dataclass(frozen=True)
 class Document:
-    """page_starts: offset of each page's first character. why: what kept it from being read, '' if nothing did."""
+    """page_starts: offset of each page's first character. why: what kept it from being read, '' if nothing did.
+    partly: which part has no text to read, '' if none."""
 
     name: str
     text: str
     page_starts: tuple[int, ...]
     sha256: str
     why: str = ""
+    partly: str = ""
 
     def page_at(self, offset: int) -> int:
         """From 1."""
@@ -88,7 +91,7 @@ def _pdf(name: str, data: bytes) -> Document:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             return Document(name, "", (0,), digest, "it is protected by a password; save it without one")
-        pages = [page.extract_text() or "" for page in reader.pages[:MOST_PAGES]]
+        pages, count = [page.extract_text() or "" for page in reader.pages[:MOST_PAGES]], len(reader.pages)
     except Exception as error:  # noqa: BLE001 - a PDF can be broken in more ways than its reader has errors for
         return Document(name, "", (0,), digest, f"the PDF is damaged ({type(error).__name__}); save it again")
     starts, offset = [], 0
@@ -98,7 +101,15 @@ def _pdf(name: str, data: bytes) -> Document:
     if not any(page.strip() for page in pages):
         why = "the PDF holds no text, as a scan does not; run it through text recognition, or type what matters"
         return Document(name, "", tuple(starts) or (0,), digest, why)
-    return Document(name, PAGE_BREAK.join(pages), tuple(starts), digest)
+    return Document(name, PAGE_BREAK.join(pages), tuple(starts), digest, partly=_partly(pages, count))
+
+
+def _partly(pages: Sequence[str], count: int) -> str:
+    """Pages that are scans among others, and those behind the most that are read."""
+    blank = [str(number) for number, page in enumerate(pages, 1) if not page.strip()]
+    said = [f"page {', '.join(blank)} without text, as of a scan, not read"] if blank else []
+    said += [f"pages {len(pages) + 1} to {count} not read"] if count > len(pages) else []
+    return "; ".join(said)
 
 
 def _decoded(data: bytes) -> str:
