@@ -19,6 +19,7 @@ from appliance.cli.output import progress, result
 from appliance.cli.replan import Goals, Site, with_goals
 from appliance.cli.results import findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.contracts import Attachments, CalculatedDose, Case, Evaluation, ExportSet, Plan, Received
+from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.progress import Progress
 from appliance.dicomio.files import write_durable
 from appliance.errors import IncompleteCase, UncoveredFractionation
@@ -33,7 +34,6 @@ Folder = Annotated[
     Path, typer.Argument(metavar="DICOM_DIR", help="CT and RTSTRUCT, and the RTPLAN and RTDOSE that were made on them.")
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
-AS_RECEIVED = "as received"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def evaluate(
     document = {"out": str(out), "scorecard": load(out / "scorecard.json"), "notes": list(remarks)}
     lines = findings_to_look_at(load(out / "scorecard.json"))
     lines.append(f"The judgement is in {out}; open {out / 'report.html'}. Research software, not for clinical use.")
-    result(document, Group(scorecard_table(out), *lines), as_json=as_json)
+    result(document, Group(scorecard_table(out, whose="this plan"), *lines), as_json=as_json)
 
 
 def _given(stages: Stages, received: tuple[Received, ...]) -> _Given:
@@ -118,6 +118,7 @@ def _judge(
             "for this course with --site or --goals"
         )
     second, _ = stages.second_check(case, plan, dose, tell)
+    second = replace(second, secondary_file="")  # the second dose is not written here
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
     subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)
     evaluation = stages.deepen(subject, evaluation, tell)

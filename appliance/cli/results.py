@@ -86,8 +86,9 @@ def load(path: Path) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def scorecard_table(out: Path) -> RenderableType:
-    """The goals with what the adapted plan reaches, beside what the scheduled plan would on today's anatomy."""
+def scorecard_table(out: Path, whose: str = "adapted plan") -> RenderableType:
+    """The goals with what the plan reaches, `whose` at the column's head, beside what the scheduled plan would
+    on today's anatomy."""
     adapted = load(out / "scorecard.json") or {}
     scheduled = load(out / "scheduled-scorecard.json")
     rows = [
@@ -99,7 +100,7 @@ def scorecard_table(out: Path) -> RenderableType:
         )
         for goal, other in zip(_goals(adapted), _goals(scheduled) or _goals(adapted), strict=True)
     ]
-    columns = ("structure", "goal", *(("scheduled plan today",) if scheduled else ()), "adapted plan")
+    columns = ("structure", "goal", *(("scheduled plan today",) if scheduled else ()), whose)
     plan = adapted.get("plan")
     facts = plan if isinstance(plan, dict) else {}
     line = (
@@ -115,13 +116,21 @@ def findings_to_look_at(card: Document | None) -> list[str]:
     parts = [card or {}, *(part for part in (card or {}).values() if isinstance(part, dict))]
     lists = [part["findings"] for part in parts if isinstance(part.get("findings"), list)]
     found = [one for each in lists if isinstance(each, list) for one in each if isinstance(one, dict)]
+    check = (card or {}).get("second_check")
+    differs = isinstance(check, dict) and not check.get("agrees")
+    first = [f"- STOP the second calculation does not agree: {_first(check)}"] if differs else []
     told = [one for one in found if one["outcome"] == "found" or str(one["id"]).startswith("evaluation.")]
-    return [
+    return first + [
         f"- {sign}{one['title']}: {one['evidence']}"
         for severity, sign in (("stop", "STOP "), ("warn", ""))
         for one in told
         if one["severity"] == severity
     ]
+
+
+def _first(check: JsonValue) -> str:
+    sentences = check.get("sentences") if isinstance(check, dict) else None
+    return str(sentences[0]) if isinstance(sentences, list) and sentences else "there was none"
 
 
 def _goals(card: Document | None) -> list[Document]:

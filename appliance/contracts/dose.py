@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from engines.grid import Grid
 
+AS_RECEIVED = "as received"
+"""Algorithm and beam model of a dose that another system made for its own plan, and that is only judged here."""
+
 
 @dataclass(frozen=True, eq=False)
 class CalculatedDose:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan
+from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
@@ -63,9 +64,11 @@ def write_report(
     stages = [_stage(entry) for entry in timeline]
     total_s = sum(seconds for _, seconds in stages)
     generated = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    kind = "Plan as received" if dose.algorithm == AS_RECEIVED else "Adapted plan"
     body = (
-        f'<p class="research" role="note">{NOTICE}</p>{head(case, goal_set, plan, evaluation, generated=generated)}'
-        f"<main>{tiles(goal_set, evaluation, total_s)}{attention_section(evaluation)}"
+        f'<p class="research" role="note">{NOTICE}</p>'
+        f"{head(case, goal_set, plan, evaluation, kind, generated=generated)}<main>"
+        f"{tiles(goal_set, evaluation, total_s)}{attention_section(evaluation)}"
         f"{goals_section(goal_set, evaluation, scheduled)}"
         f"{second_section(evaluation.second_check)}"
         f"{further_sections(evaluation)}{passages_section(why)}"
@@ -78,7 +81,7 @@ def write_report(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{text(POLICY)}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Adapted plan {text(plan.label)} · Couchside</title><style>{STYLE}</style></head>"
+        f"<title>{kind} {text(plan.label)} · Couchside</title><style>{STYLE}</style></head>"
         f"<body>{body}</body></html>\n"
     )
     write_durable(page.encode("utf-8"), path)

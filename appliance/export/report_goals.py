@@ -12,7 +12,7 @@ from appliance.export.report_html import duration, section, table, text, value_b
 from appliance.export.report_scores import COMPARATORS, grade_tag, score_bar, wanted
 
 
-def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, *, generated: str) -> str:
+def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, kind: str, *, generated: str) -> str:
     prescription = ", ".join(f"{text(target.structure)} {target.prescribed_gy:g} Gy" for target in evaluation.targets)
     per_fraction = max(target.prescribed_gy for target in evaluation.targets) / plan.fractions
     facts = [
@@ -28,7 +28,7 @@ def head(case: Case, goal_set: GoalSet, plan: Plan, evaluation: Evaluation, *, g
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
         '<header class="top"><p class="brand">Couchside · online adaptive radiotherapy</p>'
-        f"<h1>Adapted plan: {text(goal_set.title)}</h1>"
+        f"<h1>{kind}: {text(goal_set.title)}</h1>"
         f'<dl class="facts">{rows}</dl>'
         '<p class="note">This report is a clinical document: it names the patient and stays with the case.</p></header>'
     )
@@ -40,7 +40,7 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
     highest_gy = max(target.prescribed_gy for target in evaluation.targets)
     hot_percent = 100.0 * evaluation.hottest_01cc_gy / highest_gy
     all_met = evaluation.goals_met == len(evaluation.goals) and not evaluation.stops
-    entries = [
+    entries: list[tuple[str, str, bool | None]] = [
         (
             f"{evaluation.goals_met} of {len(evaluation.goals)}",
             _goal_words(evaluation),
@@ -59,8 +59,9 @@ def tiles(goal_set: GoalSet, evaluation: Evaluation, total_s: float) -> str:
             else "; ".join(facts.violations) or "a machine limit is broken",
             facts.deliverable,
         ),
-        (duration(total_s), "from the received case to this plan", None),
     ]
+    if total_s > 0:
+        entries.append((duration(total_s), "from the received case to this plan", None))
     items = "".join(
         f'<li class="{"" if good is None else "good" if good else "bad"}"><b>{text(big)}</b>'
         f"<span>{text(small)}</span></li>"
@@ -101,6 +102,11 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     listed = "".join(f'<li id="source-{number}">{text(source)}</li>' for number, source in enumerate(sources, 1))
     body += f'<ol class="note" aria-label="Sources of the goals">{listed}</ol>'
     body += findings(for_the_record(evaluation)) + trade_offs(evaluation.trade_offs)
+    if evaluation.trade_offs and evaluation.explanations:
+        body += (
+            '<p class="note">That is so near this plan. Whether another plan would meet both stands under '
+            '<a href="#explanations">Why, and what would help</a>.</p>'
+        )
     body += _targets(evaluation, scheduled) + compared(evaluation, scheduled)
     traded = tuple(f"{t.structure} {t.metric} {t.comparator} {t.limit:g} {t.unit}" for t in evaluation.trade_offs)
     told = dict.fromkeys((*goal_set.notes, *evaluation.notes))
@@ -129,7 +135,7 @@ def _goal_row(goal: GoalResult, sources: Sequence[str]) -> list[str]:
         grade_tag(goal.grade),
         score_bar(goal.score, goal.max_score),
         str(goal.priority),
-        text(goal.endpoint) or "–",
+        f'<span class="endpoint">{text(goal.endpoint) or "–"}</span>',
         f'<sup><a href="#source-{number}">{number}</a></sup>',
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.contracts import SecondCheck
+from appliance.contracts.dose import AS_RECEIVED
 from appliance.export.report_html import section, short, table, text
 
 TITLE, ANCHOR = "Second calculation", "second-check"
@@ -19,10 +20,11 @@ def second_section(check: SecondCheck | None) -> str:
 
 
 def _figures(check: SecondCheck) -> str:
+    both = "the second calculated by Couchside" if check.primary == AS_RECEIVED else "both calculated by Couchside"
     kept = f" ({text(check.secondary_file)})" if check.secondary_file else ""
     caption = (
         f"The plan's dose ({text(check.primary)}) against {text(check.secondary)} {short(check.secondary_digest)}"
-        f"{kept}, both calculated by Couchside. Gamma {text(check.gamma_criteria)}: {check.gamma_pass_percent:.1f} % "
+        f"{kept}, {both}. Gamma {text(check.gamma_criteria)}: {check.gamma_pass_percent:.1f} % "
         f"of {check.gamma_points} points pass, mean {check.gamma_mean:.2f}. For each structure the one of D2%, D50%, "
         "D98% and mean that differs most."
     )

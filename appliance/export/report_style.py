@@ -64,7 +64,7 @@ td b.v{font-weight:650}
 .tag{display:inline-block;border-radius:4px;padding:0 8px;font-weight:650;font-size:13px;white-space:nowrap}
 .tag.good{background:var(--good-bg);color:var(--good)}.tag.warn{background:var(--warn-bg);color:var(--warn)}
 .tag.bad{background:var(--bad-bg);color:var(--bad)}
-.goals td,.n{white-space:nowrap}
+.goals td,td.n{white-space:nowrap}.goals .endpoint{white-space:normal}
 .score{vertical-align:middle}.score .track{fill:var(--line)}.score .full{fill:var(--accent)}
 .note{color:var(--quiet);font-size:13px}.findings{padding-left:0;list-style:none}.findings li{margin:6px 0}
 sup a{color:var(--accent);text-decoration:none}

@@ -79,6 +79,9 @@ def test_what_was_replanned_is_judged_the_same_as_somebody_elses_plan(
     for ours, theirs in zip(session["goals"], judged["goals"], strict=True):  # type: ignore[index]
         assert theirs["value"] == pytest.approx(ours["value"], abs=0.02)
     assert judged["second_check"]["agrees"]
+    page = (out / "report.html").read_text("utf-8")
+    assert "<h1>Plan as received: " in page and "the second calculated by Couchside" in page
+    assert "both calculated" not in page and "RD_second.dcm" not in page
     assert {"report.html", *RECORD_FILES} <= {path.name for path in out.iterdir()}
     other = tmp_path / "other.toml"
     other.write_text(small.goals.read_text().replace("fractions = 5", "fractions = 3"))

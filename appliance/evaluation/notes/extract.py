@@ -60,7 +60,7 @@ def _read(document: Document, number: int, encoder: NoteEncoder | None) -> tuple
         facts = merged(facts, encoder.facts(document, number, sentences(document.text)))
     languages = ", ".join(sorted({named(language) for _, _, language in foreign}))
     why = f"{len(foreign)} passage{'s' if len(foreign) > 1 else ''} in {languages} not read" if foreign else ""
-    return listed("en", True, why), facts
+    return listed("en", True, "; ".join(part for part in (why, document.partly) if part)), facts
 
 
 def _foreign(text: str, whole: str) -> list[tuple[int, int, str]]:

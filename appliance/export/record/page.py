@@ -15,7 +15,7 @@ from appliance.export.record.sections import Block, blocks_of
 from appliance.export.report_html import duration, value_beside_limit
 
 NOTICE = "Research software. Not for clinical use."
-TITLE = "Evaluation of the adapted plan"
+TITLE = "Evaluation of the plan"
 GOAL_HEAD = ("Structure", "Goal", "Reached", "Acceptable", "Verdict", "Score")
 WORST_FIRST = {Grade.FAIL: 0, Grade.VARIATION: 1, Grade.PASS: 2}
 COMPARATORS = {"<=": "≤", ">=": "≥"}
@@ -52,7 +52,7 @@ def page_of(card: Mapping[str, Any], who: Identity, plan_label: str, approval: A
             ("Prescription", _prescription(card)),
         ),
         headline=_headline(card),
-        stops=tuple(_sentence(item) for item in _told(card) if item["severity"] == "stop"),
+        stops=_stops(card),
         goals=tuple(_goal_cells(goal) for goal in goals),
         grades=tuple(goal.grade for goal in goals),
         blocks=(_targets(card), _delivery(card["plan"]), *blocks_of(card)),
@@ -117,6 +117,14 @@ def _delivery(plan: Mapping[str, Any]) -> Block:
     if plan["mu_per_gy"]:
         rows.insert(1, ("MU per Gy", f"{plan['mu_per_gy']:.0f}"))
     return Block("Delivery", (), tuple(rows))
+
+
+def _stops(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an approval has to give a reason for, beside a second calculation that was never made."""
+    check = card["second_check"]
+    differs = check is not None and check["secondary"] and not check["agrees"]
+    said = (f"The second calculation does not agree: {check['sentences'][0]}",) if differs else ()
+    return (*(_sentence(item) for item in _told(card) if item["severity"] == "stop"), *said)
 
 
 def _sentences(card: Mapping[str, Any]) -> tuple[str, ...]:

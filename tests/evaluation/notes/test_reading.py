@@ -84,6 +84,13 @@ def test_a_pdf_is_read_with_its_pages(tmp_path: Path) -> None:
     assert notes.documents[0].read and notes.documents[0].pages == 2
 
 
+def test_a_scanned_page_among_others_is_said_to_be_unread(tmp_path: Path) -> None:
+    (tmp_path / "letter.pdf").write_bytes(pdf("The patient has a pacemaker.", ""))
+    notes = read_notes([tmp_path / "letter.pdf"])
+    assert [fact.kind.value for fact in notes.facts] == ["cardiac_device"]
+    assert notes.documents[0].read and "page 2 without text, as of a scan, not read" in notes.documents[0].why
+
+
 def test_a_scan_a_broken_and_a_protected_pdf_are_not_read_and_say_why(tmp_path: Path) -> None:
     from pypdf import PdfReader, PdfWriter
 
@@ -114,6 +121,15 @@ def test_older_encodings_and_odd_bytes_are_read(tmp_path: Path) -> None:
         ("cardiac_device", "present"),
         ("prior_radiotherapy", "absent"),
     ]
+
+
+def test_what_another_editor_saved_is_read_and_what_is_no_text_is_not(tmp_path: Path) -> None:
+    words = "The patient has a pacemaker."
+    (tmp_path / "a.txt").write_bytes(words.encode("utf-16"))  # with its mark
+    (tmp_path / "b.txt").write_bytes(words.encode("utf-16-le"))  # without
+    notes = read_notes([tmp_path / "a.txt", tmp_path / "b.txt"])
+    assert [fact.kind.value for fact in notes.facts] == ["cardiac_device"]
+    assert [document.why for document in notes.documents] == ["", "it is no text; save it as text or PDF"]
 
 
 FOREIGN = {
