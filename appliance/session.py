@@ -153,6 +153,7 @@ class Session(Steps):
         facts: Facts = {"evaluation_digest": evaluation.digest}
         facts |= {"goals_met": evaluation.goals_met, "goals_total": len(evaluation.goals)}
         facts |= {"second_check_agrees": second.agrees, "second_check": second.sentences[0]}
+        facts |= {"to_acknowledge": evaluation.to_acknowledge if evaluation.needs_acknowledgement else ""}
         self._fire(Event.EVALUATE, saved | self._write_report(evaluation, scheduled), facts, steps=timer.seconds())
 
     def shown(self) -> Shown:

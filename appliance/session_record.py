@@ -97,6 +97,7 @@ class Standing:
             "goal_set": str(self.facts.get("goal_set", "")),
             "goals_met": self.facts.get("goals_met"),
             "goals_total": self.facts.get("goals_total"),
+            "to_acknowledge": str(self.facts.get("to_acknowledge", "")),
             "second_check_agrees": self.facts.get("second_check_agrees"),
             "second_check": str(self.facts.get("second_check", "")),
             "notes": list(self.notes),

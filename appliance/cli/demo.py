@@ -29,7 +29,7 @@ from appliance.session import ENDED, State
 from appliance.session_wiring import real_stages
 
 IDENTITY = "DEMO identity"
-ACKNOWLEDGED = "A demonstration, for no patient: what the second check found is in the report"
+ACKNOWLEDGED = "A demonstration, for no patient: what was found is in the report"
 LOOK_EVERY_S = 0.1
 PEER_S = 30.0
 
@@ -92,9 +92,10 @@ def _run(
     try:
         push(files, node.port, config.node.ae_title, tell)
         session = _wait_for(node, State.IN_REVIEW, tell)
-        agrees = node.session(session).standing.facts.get("second_check_agrees") is True
+        facts = node.session(session).standing.facts
+        agrees, asked = facts.get("second_check_agrees") is True, bool(facts.get("to_acknowledge"))
         request: dict[str, JsonValue] = {"command": "approve", "session": session, "identity": IDENTITY}
-        ask(store, request | {"passphrase": passphrase, "acknowledge": "" if agrees else ACKNOWLEDGED})
+        ask(store, request | {"passphrase": passphrase, "acknowledge": ACKNOWLEDGED if asked else ""})
         _wait_for(node, State.EXPORTED, tell)
         if not peer.wait_for_all(PEER_S):
             raise ExportError("the demo's own peer did not get all objects")

@@ -52,7 +52,8 @@ def _entries(document: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
 
 def _remark(entry: dict[str, JsonValue]) -> str:
     goals = f"{entry['goals_met']} of {entry['goals_total']} goals" if entry.get("goals_total") else ""
-    return str(entry.get("held") or entry.get("why") or entry.get("step") or goals)
+    reason = f"; approving needs a reason: {entry['to_acknowledge']}" if entry.get("to_acknowledge") else ""
+    return str(entry.get("held") or entry.get("why") or entry.get("step") or goals + reason)
 
 
 def _table(document: dict[str, JsonValue], listed: list[dict[str, JsonValue]]) -> Table:

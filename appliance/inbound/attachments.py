@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance.contracts import Attachments
 from appliance.dicomio.files import write_durable
 from appliance.errors import RefusedInput, RefusedObject, WriteFailed
+from appliance.inbound.part10 import has_header
 
 NOTE_KINDS = (".txt", ".md", ".pdf")
 LARGEST_NOTE_BYTES = 20 * 1024**2
@@ -23,6 +24,7 @@ LARGEST_NOTE_BYTES = 20 * 1024**2
 LARGEST_OBJECT_BYTES = 1024**3
 """Chosen: as much as one DICOM object may have on the network by default."""
 _NAME_DIGITS = 16
+_HEAD_BYTES = 1024
 
 
 class AttachmentShelf:
@@ -63,11 +65,21 @@ class AttachmentShelf:
 
 
 def dicom_files(folder: Path) -> tuple[Path, ...]:
-    """Every file of a folder of an earlier course, or the one file named. Raises RefusedInput if there is none."""
+    """Every file of a folder of an earlier course, or the one file named. Raises RefusedInput if none is DICOM."""
     found = (folder,) if folder.is_file() else tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
-    if not found:
-        raise _refused(folder, "it holds no file", "Name the folder with the earlier course's DICOM files")
+    if not any(_looks_like_dicom(path) for path in found):
+        raise _refused(folder, "it holds no DICOM object", "Name the folder with the earlier course's DICOM files")
     return found
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    """By its first bytes: a file header, or a bare dataset's first group. What is in it is read later."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise _refused(path, f"it cannot be read ({error.strerror})", "Check its permissions") from error
+    return has_header(start) or start[:2] == b"\x08\x00"
 
 
 def _read_note(path: Path) -> bytes:

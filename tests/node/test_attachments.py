@@ -10,6 +10,7 @@ import pytest
 from appliance.audit import AuditLog
 from appliance.contracts import Attachments
 from appliance.errors import ArtefactAltered, NodeError, RefusedObject
+from appliance.inbound import dicom_files
 from appliance.node import Node, ask
 
 from .conftest import House
@@ -83,3 +84,10 @@ def test_a_file_that_is_no_note_is_refused_and_nothing_is_kept(house: House, tmp
 def test_a_patient_must_be_named(house: House, tmp_path: Path) -> None:
     with house.node(), pytest.raises(NodeError, match="patient ID"):
         attach(house, "", [])
+
+
+def test_a_folder_without_any_dicom_is_no_earlier_course(house: House, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("the dose is on the other disk")
+    with pytest.raises(RefusedObject, match="holds no DICOM object"):
+        dicom_files(tmp_path)
+    assert dicom_files(house.small.folder)

@@ -51,6 +51,7 @@ def test_a_pregnancy_in_a_note_needs_a_reason_before_anybody_approves(desk: Desk
     notes = session.files.evaluation().clinical_notes
     assert notes is not None
     assert {fact.kind for fact in notes.facts} == {FactKind.PREGNANCY, FactKind.CARDIAC_DEVICE}
+    assert "regnan" in str(session.standing.summary()["to_acknowledge"])
     with pytest.raises(NotAcknowledged, match=r"[Pp]regnan"):
         session.approve(PHYSICIAN, PASSPHRASE)
     approval = session.approve(PHYSICIAN, PASSPHRASE, "the test was repeated and is negative")
