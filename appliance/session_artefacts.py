@@ -31,6 +31,7 @@ from appliance.contracts import (
     Evaluation,
     ExportSet,
     Plan,
+    PriorStated,
     Received,
     TradeOff,
 )
@@ -38,6 +39,7 @@ from appliance.dicomio.files import write_durable
 from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
 from engines.grid import Grid
 
+STATED = "attached/stated.json"
 _RECEIVED = TypeAdapter(tuple[Received, ...])
 _EXPORT_SET = TypeAdapter(ExportSet)
 _TRADE_OFFS = TypeAdapter(tuple[TradeOff, ...])
@@ -102,6 +104,8 @@ class Artefacts:
         for kind, paths in (("notes", attached.notes), ("prior", attached.prior)):
             for path in paths:
                 saved |= self.save(f"attached/{kind}/{path.name}", _bytes_of(path))
+        if attached.prior:
+            saved |= self.save(STATED, attached.stated.to_json())
         return saved
 
     def attachments(self) -> Attachments:
@@ -109,8 +113,10 @@ class Artefacts:
         names = sorted(name for name in self._known() if name.startswith("attached/"))
         for name in names:
             self.load(name)
-        own = [tuple(self.folder / name for name in names if name.split("/")[1] == kind) for kind in ("notes", "prior")]
-        return Attachments(*own)
+        notes, prior = (
+            tuple(self.folder / name for name in names if name.split("/")[1] == kind) for kind in ("notes", "prior")
+        )
+        return Attachments(notes, prior, PriorStated.from_json(self.load(STATED)) if STATED in names else PriorStated())
 
     def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))

@@ -46,7 +46,7 @@ def prior_of(
     if not attached.prior:
         return None, ()
     try:
-        prior = read_prior(attached.prior, case)
+        prior = read_prior(attached.prior, case, fractions=attached.stated.fractions, days_since=attached.stated.days)
         course = assess_prior(case, dose_gy, fractions, prior, goal_set=goal_set, count_recovery=count_recovery)
     except (RefusedInput, EvaluationError) as error:
         return None, (_finding(NOT_SUMMED, "The earlier course was not summed", _why(error)),)

@@ -9,7 +9,7 @@ import typer
 
 from appliance.cli.options import AsJson, ConfigFile, StoreFolder, settings
 from appliance.cli.output import result
-from appliance.contracts import Attachments
+from appliance.contracts import Attachments, PriorStated
 from appliance.errors import ConfigError
 from appliance.inbound import AttachmentShelf, dicom_files
 from appliance.node import ask
@@ -22,6 +22,12 @@ Prior = Annotated[
     Path | None,
     typer.Option("--prior", metavar="DIR", help="DICOM of an earlier course: its RTDOSE, CT and RTSTRUCT."),
 ]
+PriorFractions = Annotated[
+    int, typer.Option("--prior-fractions", metavar="N", min=0, help="Of the earlier course, over its RTPLAN.")
+]
+DaysSince = Annotated[
+    float | None, typer.Option("--days-since", metavar="N", min=0, help="Days between the two courses.")
+]
 Clear = Annotated[bool, typer.Option("--clear", help="First take away what was attached before.")]
 PatientId = Annotated[str, typer.Argument(metavar="PATIENT_ID", help="As the case's DICOM objects have it.")]
 _ONE_FOLDER = "headless"
@@ -31,6 +37,8 @@ def attach(
     patient_id: PatientId,
     notes: Notes = None,
     prior: Prior = None,
+    prior_fractions: PriorFractions = 0,
+    days_since: DaysSince = None,
     clear: Clear = False,
     config: ConfigFile = None,
     store: StoreFolder = None,
@@ -42,14 +50,17 @@ def attach(
     earlier = () if prior is None else dicom_files(prior)
     request = {"command": "attach", "patient_id": patient_id, "clear": "yes" if clear else ""}
     paths = {"notes": [str(path.absolute()) for path in notes or ()], "prior": [str(p.absolute()) for p in earlier]}
-    answer = ask(settings(config, store).node.store, dict(request) | dict(paths))  # type: ignore[arg-type]
+    stated = {"prior_fractions": prior_fractions or None, "days_since": days_since}
+    answer = ask(settings(config, store).node.store, dict(request) | dict(paths) | dict(stated))  # type: ignore[arg-type]
     said = f"The patient's next cases have {answer['notes']} notes and {answer['prior']} files of an earlier course"
     result(answer, said, as_json=as_json)
 
 
-def attached(folder: Path, notes: list[Path] | None, prior: Path | None) -> Attachments:
+def attached(
+    folder: Path, notes: list[Path] | None, prior: Path | None, stated: PriorStated | None = None
+) -> Attachments:
     """The same for a case that is planned without a node, kept in `folder`. Raises RefusedInput."""
     if not notes and prior is None:
         return Attachments()
     earlier = () if prior is None else dicom_files(prior)
-    return AttachmentShelf(folder).add(_ONE_FOLDER, notes or (), earlier)
+    return AttachmentShelf(folder).add(_ONE_FOLDER, notes or (), earlier, stated)

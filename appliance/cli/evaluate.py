@@ -13,12 +13,12 @@ from rich.console import Group
 
 from appliance.approval import IdentityStore
 from appliance.case import read_dose
-from appliance.cli.attach import Notes, Prior, attached
+from appliance.cli.attach import DaysSince, Notes, Prior, PriorFractions, attached
 from appliance.cli.options import AsJson, ConfigFile, settings
 from appliance.cli.output import progress, result
 from appliance.cli.replan import Goals, Site, with_goals
 from appliance.cli.results import findings_to_look_at, load, publish, scorecard_table, staged
-from appliance.contracts import Attachments, CalculatedDose, Case, Evaluation, ExportSet, Plan, Received
+from appliance.contracts import Attachments, CalculatedDose, Case, Evaluation, ExportSet, Plan, PriorStated, Received
 from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.progress import Progress
 from appliance.dicomio.files import write_durable
@@ -53,6 +53,8 @@ def evaluate(
     site: Site = "",
     notes: Notes = None,
     prior: Prior = None,
+    prior_fractions: PriorFractions = 0,
+    days_since: DaysSince = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +66,7 @@ def evaluate(
         tell = stack.enter_context(progress("Evaluating"))
         tell("reading", 0.0)
         received, remarks = read_case(dicom_dir)
-        laid_beside = attached(folder, notes, prior)
+        laid_beside = attached(folder, notes, prior, PriorStated(prior_fractions, days_since))
         stages = real_stages(chosen, IdentityStore(folder / "identities"), laid_beside)
         given = _given(stages, received)
         evaluation = _judge(stages, given, laid_beside, folder, staging, tell)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from rich.console import Group
 
 from appliance.case import assemble, read_prior
+from appliance.cli.attach import DaysSince, PriorFractions
 from appliance.cli.options import AsJson
 from appliance.cli.output import progress, result, table
 from appliance.contracts import Case, GoalSet
@@ -36,12 +37,6 @@ OutFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="The result
 Goals = Annotated[Path | None, typer.Option("--goals", metavar="FILE", help="Goal file (TOML) whose limits count.")]
 Site = Annotated[str, typer.Option("--site", metavar="SITE", help="Shipped goals: head-neck, prostate, c-shape, …")]
 Fractions = Annotated[int, typer.Option("--fractions", metavar="N", min=0, help="Of today's course, over its RTPLAN.")]
-PriorFractions = Annotated[
-    int, typer.Option("--prior-fractions", metavar="N", min=0, help="Of the earlier course, over its RTPLAN.")
-]
-DaysSince = Annotated[
-    float | None, typer.Option("--days-since", metavar="N", min=0, help="Days between the two courses.")
-]
 CountRecovery = Annotated[
     bool, typer.Option("--count-recovery", help="Take off what is recovered since, where a source says how much.")
 ]

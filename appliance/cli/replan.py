@@ -12,11 +12,12 @@ from rich.console import Group
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
-from appliance.cli.attach import Notes, Prior, attached
+from appliance.cli.attach import DaysSince, Notes, Prior, PriorFractions, attached
 from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.results import BESIDE, copy_results, findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.config import Config
+from appliance.contracts import PriorStated
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
 from appliance.session_wiring import real_stages
@@ -35,6 +36,8 @@ def replan(
     site: Site = "",
     notes: Notes = None,
     prior: Prior = None,
+    prior_fractions: PriorFractions = 0,
+    days_since: DaysSince = None,
     device: Device = None,
     config: ConfigFile = None,
     store: StoreFolder = None,
@@ -49,7 +52,8 @@ def replan(
         tell("reading", 0.0)
         received, remarks = read_case(dicom_dir)
         audit = stack.enter_context(AuditLog.open(folder / "audit.sqlite"))
-        stages = real_stages(chosen, IdentityStore(folder / "identities"), attached(folder, notes, prior))
+        laid_beside = attached(folder, notes, prior, PriorStated(prior_fractions, days_since))
+        stages = real_stages(chosen, IdentityStore(folder / "identities"), laid_beside)
         session = run_to_review(received, remarks, stages, Workplace(audit, folder.absolute(), tell))
         tell("writing", 1.0)
         written = write_proposal(session, staging)

@@ -1,7 +1,7 @@
 """The nouns that stages hand to each other: frozen, small, one file each. Frame: DICOM patient LPS, mm, (z, y, x)."""
 
 from appliance.contracts.approval import Approval, Shown
-from appliance.contracts.attachments import Attachments
+from appliance.contracts.attachments import Attachments, PriorStated
 from appliance.contracts.case import (
     Case,
     Contour,
@@ -74,6 +74,7 @@ __all__ = [
     "PredictedDose",
     "PredictedJudgement",
     "PrescribedTarget",
+    "PriorStated",
     "Received",
     "SecondCheck",
     "Severity",

@@ -2,6 +2,7 @@
 
     STORE/attachments/<salted hash of the patient ID>/notes/<first digits of SHA-256>.txt or .pdf
                                                      /prior/<first digits of SHA-256>.dcm
+                                                     /stated.json: what a person said of the earlier course
 
 A name never comes from outside: file names of notes often hold the patient's.
 """
@@ -13,7 +14,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.contracts import Attachments
+from appliance.contracts import Attachments, PriorStated
 from appliance.dicomio.files import write_durable
 from appliance.errors import RefusedInput, RefusedObject, WriteFailed
 from appliance.inbound.part10 import has_header
@@ -23,6 +24,7 @@ LARGEST_NOTE_BYTES = 20 * 1024**2
 """Chosen: a scanned protocol of a hundred pages stays below; more is no note."""
 LARGEST_OBJECT_BYTES = 1024**3
 """Chosen: as much as one DICOM object may have on the network by default."""
+STATED_FILE = "stated.json"
 _NAME_DIGITS = 16
 _HEAD_BYTES = 1024
 
@@ -33,14 +35,18 @@ class AttachmentShelf:
     def __init__(self, store: Path) -> None:
         self._root = store / "attachments"
 
-    def add(self, patient_key: str, notes: Sequence[Path], prior: Sequence[Path]) -> Attachments:
-        """Copies the files; what was there stays. Returns all that the patient has now. Raises RefusedInput (nothing is
-        copied), DiskFull, WriteFailed."""
+    def add(
+        self, patient_key: str, notes: Sequence[Path], prior: Sequence[Path], stated: PriorStated | None = None
+    ) -> Attachments:
+        """Copies the files; what was there stays, `stated` replaces what was said before. Returns all that the patient
+        has now. Raises RefusedInput (nothing is copied), DiskFull, WriteFailed."""
         wanted = [(self._place(patient_key, path, "notes"), _read_note(path)) for path in notes]
         wanted += [(self._place(patient_key, path, "prior"), _read(path, LARGEST_OBJECT_BYTES)) for path in prior]
         for folder, data in wanted:
             name = hashlib.sha256(data).hexdigest()[:_NAME_DIGITS]
             write_durable(data, folder.with_name(name + folder.suffix))
+        if stated is not None:
+            write_durable(stated.to_json(), self._root / patient_key / STATED_FILE)
         return self.of(patient_key)
 
     def clear(self, patient_key: str) -> None:
@@ -57,7 +63,10 @@ class AttachmentShelf:
         folder = self._root / patient_key
         if not patient_key or not folder.is_dir():
             return Attachments()
-        return Attachments(*(tuple(sorted((folder / kind).glob("[!.]*"))) for kind in ("notes", "prior")))
+        said = folder / STATED_FILE
+        stated = PriorStated.from_json(said.read_bytes()) if said.is_file() else PriorStated()
+        notes, prior = (tuple(sorted((folder / kind).glob("[!.]*"))) for kind in ("notes", "prior"))
+        return Attachments(notes, prior, stated)
 
     def _place(self, patient_key: str, path: Path, kind: str) -> Path:
         suffix = path.suffix.lower() if kind == "notes" else ".dcm"

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.config import Config
+from appliance.contracts import PriorStated
 from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, SessionError
 from appliance.inbound import AttachmentShelf, ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
@@ -150,7 +151,9 @@ class Node:
             raise NodeError("no patient was named; give the patient ID that the case's DICOM objects have")
         if clear := bool(_text(request, "clear")):
             self._shelf.clear(key)
-        has = self._shelf.add(key, *([Path(name) for name in _list(request, kind)] for kind in ("notes", "prior")))
+        notes, prior = ([Path(name) for name in _list(request, kind)] for kind in ("notes", "prior"))
+        said = request.get("prior_fractions"), request.get("days_since")
+        has = self._shelf.add(key, notes, prior, _stated(*said) if said != (None, None) else None)
         data: dict[str, JsonValue] = {"patient_key": key, "cleared": clear}
         data |= {"notes": [path.name for path in has.notes], "prior": [path.name for path in has.prior]}
         self._audit.append("attachments.added", actor=actor, data=data)
@@ -184,6 +187,15 @@ def _text(request: Message, key: str) -> str:
 def _list(request: Message, key: str) -> list[str]:
     value = request.get(key, [])
     return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _stated(fractions: JsonValue, days: JsonValue) -> PriorStated:
+    """Raises NodeError for what is no number."""
+    whole = fractions if isinstance(fractions, int) and fractions >= 0 else 0 if fractions is None else None
+    since = float(days) if isinstance(days, int | float) and days >= 0 else None
+    if whole is None or (days is not None and since is None):
+        raise NodeError("fractions and days of the earlier course must be numbers of 0 or more")
+    return PriorStated(whole, since)
 
 
 def _make_folder(folder: Path) -> None:

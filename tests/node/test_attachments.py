@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from appliance.audit import AuditLog
-from appliance.contracts import Attachments
+from appliance.contracts import Attachments, PriorStated
 from appliance.errors import ArtefactAltered, NodeError, RefusedObject
 from appliance.inbound import dicom_files
 from appliance.node import Node, ask
@@ -46,6 +46,18 @@ def test_what_is_attached_is_copied_to_the_patients_next_session_and_to_no_other
         rows = [row for row in log.rows() if row.event == "attachments.added"]
     assert len(rows) == 2
     assert "Doe" not in str([row.data for row in rows])
+
+
+def test_what_a_person_says_of_the_earlier_course_reaches_the_session(house: House, tmp_path: Path) -> None:
+    earlier = tmp_path / "dose.dcm"
+    earlier.write_bytes(b"an earlier dose")
+    request = {"command": "attach", "patient_id": patient_id_of(house), "notes": [], "prior": [str(earlier)]}
+    with house.node() as node:
+        ask(house.store, {**request, "prior_fractions": 10, "days_since": 700.5})
+        with pytest.raises(NodeError, match="must be numbers"):
+            ask(house.store, {**request, "prior_fractions": -1})
+        found = reviewed(house, node)
+    assert found.stated == PriorStated(10, 700.5)
 
 
 def test_what_was_cleared_is_gone_for_later_cases(house: House, tmp_path: Path) -> None:
