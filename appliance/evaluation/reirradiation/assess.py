@@ -110,8 +110,8 @@ def assess_prior(
     if fractions < 1 or prior.fractions < 1:
         whose = "today's" if fractions < 1 else "the earlier"
         raise PriorNotSummed(
-            f"the number of fractions of {whose} course is not known; add its RTPLAN, or sum both with "
-            "`couchside reirradiate`, which takes the number"
+            f"the number of fractions of {whose} course is not known; add its RTPLAN, or state it "
+            "with --prior-fractions (of today's course: sum both with `couchside reirradiate --fractions`)"
         )
     if dose_gy.shape != case.image.grid.shape:
         raise PriorNotSummed(f"the dose {dose_gy.shape} is not on the image grid {case.image.grid.shape}")
