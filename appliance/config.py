@@ -73,7 +73,7 @@ class EvaluationConfig(_Section):
 
     segmentation: Path | None = None
     robustness: bool = True
-    explain_budget_s: float = Field(default=10.0, ge=0, le=3600)
+    explain_budget_s: float = Field(default=5.0, ge=0, le=3600)
     count_recovery: bool = False
 
 
