@@ -65,10 +65,15 @@ def write_onnx(network: nn.Module, path: Path) -> None:
 def network_of(path: Path) -> DoseNetwork:
     """The network of a weights.pt of train.py, whatever its shape."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    shape = state["shape"]
-    network = DoseNetwork(Shape(*(tuple(shape[part]) for part in ("channels", "down", "up")), shape["head"]))
+    network = DoseNetwork(shape_of(path))
     network.load_state_dict({name: weight.float() for name, weight in state["weights"].items()})
     return network.eval()
+
+
+def shape_of(path: Path) -> Shape:
+    """Of the network of a weights.pt."""
+    told = torch.load(path, map_location="cpu", weights_only=True)["shape"]
+    return Shape(**{name: tuple(value) if isinstance(value, list | tuple) else value for name, value in told.items()})
 
 
 def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
