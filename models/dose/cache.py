@@ -2,8 +2,8 @@
 
     python -m models.dose.cache ARCHIVE FOLDER [--workers N]
 
-A patient is one array of float16 (channels and the dose last, inferior, posterior, left), read in place as it is needed,
-and one JSON file with the rest. Patient data: keep the folder out of the repository.
+A patient is one array of float16 (channels and the dose last, inferior, posterior, left), read in place as it is
+needed, and one JSON file with the rest. Patient data: keep the folder out of the repository.
 """
 
 from __future__ import annotations

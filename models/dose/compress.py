@@ -3,9 +3,10 @@
     python -m models.dose.compress WEIGHTS FOLDER OUT [--ranks 32,40,48,48] [--head 16] [--head-rank 8]
 
 WEIGHTS of train.py, FOLDER of cache.py. First the head is narrowed to the channels that say most, and its last map
-fitted anew. Then every 3 x 3 x 3 convolution goes through fewer channels (network.Factored). Which ones is chosen by what
-flows through it on a few training patients, not by its weights alone: the outputs' leading directions, and the inputs'
-that the weighted kernel uses most (Tucker-2 as in Kim et al., ICLR 2016; weighted by the inputs' second moments).
+fitted anew. Then every 3 x 3 x 3 convolution goes through fewer channels (network.Factored). Which ones is chosen by
+what flows through it on a few training patients, not by its weights alone: the outputs' leading directions, and the
+inputs' that the weighted kernel uses most (Tucker-2 as in Kim et al., ICLR 2016; weighted by the inputs' second
+moments).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ CHANNELS = (
     "open_70", "open_63", "open_56", "beams_seen",
     *(f"plan_{n}" for n in range(len(PLANS))), "largest_beam", "spacing", "other",
 )  # fmt: skip
-"""In this order. `other`: organs that have no channel of their own; OpenKBP has none, training makes some (augment.py)."""
+"""In this order. `other`: organs without a channel of their own; OpenKBP has none, training makes some (augment.py)."""
 POSSIBLE, CT, HAS_CT = CHANNELS.index("possible"), CHANNELS.index("ct"), CHANNELS.index("has_ct")
 FIRST_PLAN = CHANNELS.index("plan_0")
 RIGHT_LEFT = (CHANNELS.index("RightParotid"), CHANNELS.index("LeftParotid"))

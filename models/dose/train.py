@@ -130,7 +130,7 @@ def plan_of(asked: argparse.Namespace) -> Plan:
     )  # fmt: skip
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trains the dose network within a number of seconds.")
     parser.add_argument("archive", type=Path, help="of pack.py, or a folder of cache.py")
     parser.add_argument("out", type=Path)
@@ -161,7 +161,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
     torch.backends.cudnn.benchmark = asked.benchmark
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     device = torch.device(asked.device)

@@ -146,7 +146,8 @@ class Training:
         state = {
             "plan": asdict(self.plan), "network": self.network.state_dict(), "mean": self.mean.state(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "random": self.random.get_state(), "dropout": torch.get_rng_state(), "step": self.step, "elapsed": self.elapsed, "order": self.order,
+            "random": self.random.get_state(), "dropout": torch.get_rng_state(),
+            "step": self.step, "elapsed": self.elapsed, "order": self.order,
         }  # fmt: skip
         part = path.with_suffix(".part")
         torch.save(state, part)
