@@ -119,7 +119,7 @@ def test_a_spread_is_positive_everywhere_and_smallest_where_no_dose_is(judged):
     assert float((spread[0, 0][impossible] - SMALLEST_SPREAD).abs().max()) == 0
     assert float(spread[0, 0][~impossible].min()) > SMALLEST_SPREAD
     with pytest.raises(ValueError, match="tells no spread"):
-        DoseNetwork(WIDE).with_spread(judged[0].features[None])
+        DoseNetwork(WIDE).with_spread(padded(judged[0].features)[0][None])
 
 
 def test_the_likelihood_asks_for_the_mean_absolute_error_and_leaves_the_dose_alone():
