@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,10 +36,11 @@ class _File(Strict):
 
 @dataclass(frozen=True)
 class Registry:
-    """folder: that `file` and `card` of entries are relative to."""
+    """folder: that `file` and `card` of entries are relative to. mend: what to do about a wrong file."""
 
     folder: Path
     entries: tuple[Registered, ...]
+    mend: str = MEND
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,31 +65,51 @@ class Registry:
     def verified(self, name: str) -> bytes:
         """The file's bytes. Raises RegisteredFileError, naming model, file and remedy, where it is missing, cannot be
         read, or is not the registered one."""
-        entry, path = self.entry(name), self.path(name)
-        if path is None:
-            raise RegisteredFileError(f"the package '{entry.package}' with the model '{name}' is not installed; {MEND}")
-        try:
+        entry, path = self.entry(name), self._place(name)
+        with self._readable(entry):
             content = path.read_bytes()
-        except OSError as error:
-            raise RegisteredFileError(
-                f"the file {entry.file} of the model '{name}' cannot be read ({error.strerror}); {MEND}"
-            ) from error
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise RegisteredFileError(
-                f"the file {entry.file} of the model '{name}' is not the registered one (SHA-256 differs); {MEND}"
-            )
+        self._check(entry, hashlib.sha256(content).hexdigest())
         return content
 
+    def check(self, name: str) -> None:
+        """What `verified` raises, without holding the file in memory. Nothing for an optional file that is missing."""
+        entry, path = self.entry(name), self.path(name)
+        if entry.optional and (path is None or not path.exists()):
+            return
+        with self._readable(entry), self._place(name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._check(entry, digest)
+
     def problems(self) -> Iterator[tuple[Registered, str]]:
-        """(entry, what is wrong) of every model whose file cannot be trusted; an optional one may be missing."""
+        """(entry, what is wrong) of every model whose file cannot be trusted."""
         for entry in self.entries:
-            path = self.path(entry.name)
-            if entry.optional and (path is None or not path.exists()):
-                continue
             try:
-                self.verified(entry.name)
+                self.check(entry.name)
             except RegisteredFileError as error:
                 yield entry, str(error)
+
+    def _place(self, name: str) -> Path:
+        path = self.path(name)
+        if path is None:
+            package = self.entry(name).package
+            raise RegisteredFileError(f"the package '{package}' with the model '{name}' is not installed; {self.mend}")
+        return path
+
+    @contextmanager
+    def _readable(self, entry: Registered) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RegisteredFileError(
+                f"the file {entry.file} of the model '{entry.name}' cannot be read ({error.strerror}); {self.mend}"
+            ) from error
+
+    def _check(self, entry: Registered, digest: str) -> None:
+        if digest != entry.sha256:
+            raise RegisteredFileError(
+                f"the file {entry.file} of the model '{entry.name}' is not the registered one (SHA-256 differs); "
+                f"{self.mend}"
+            )
 
 
 def load_registry(path: Path = SHIPPED) -> Registry:
@@ -95,7 +117,9 @@ def load_registry(path: Path = SHIPPED) -> Registry:
     try:
         file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
-        raise RegisteredFileError(f"the model registry {path.name} cannot be read ({error.strerror}); {MEND}") from error
+        raise RegisteredFileError(
+            f"the model registry {path.name} cannot be read ({error.strerror}); {MEND}"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RegisteredFileError(f"the model registry {path.name} is not valid TOML ({error})") from error
     except ValidationError as error:

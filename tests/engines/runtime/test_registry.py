@@ -1,4 +1,4 @@
-"""A model is handed out only as the file that was registered; a registry that says too little or too much is refused."""
+"""A model is handed out only as the file that was registered; a registry that is not exactly right is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ precision = {{ fp32 = 1e-5 }}
 
 [[model.input]]
 name = "image"
-meaning = "HU"
+meaning = "a patch"
 unit = "HU"
 axes = ["n", "one", "d", "h", "w"]
 
@@ -79,7 +79,7 @@ def test_a_missing_file_is_refused_unless_the_product_does_without_it(tmp_path):
     with pytest.raises(RegisteredFileError, match=r"nets/small\.onnx .* cannot be read .*build\.sh setup"):
         load_registry(path).verified("small")
     assert len(list(load_registry(path).problems())) == 1
-    path.write_text(path.read_text("utf-8").replace('title =', 'optional = true\ntitle ='), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("title =", "optional = true\ntitle ="), "utf-8")
     assert list(load_registry(path).problems()) == []
     (tmp_path / "nets" / "small.onnx").write_bytes(b"altered")
     assert len(list(load_registry(path).problems())) == 1
@@ -88,7 +88,7 @@ def test_a_missing_file_is_refused_unless_the_product_does_without_it(tmp_path):
 def test_a_model_of_a_package_that_is_not_installed_names_the_package(tmp_path):
     path = written(tmp_path, text=ENTRY.replace("title =", 'package = "no_such_package"\ntitle ='))
     assert load_registry(path).path("small") is None
-    with pytest.raises(RegisteredFileError, match="package 'no_such_package' .* not installed"):
+    with pytest.raises(RegisteredFileError, match=r"package 'no_such_package' .* not installed"):
         load_registry(path).verified("small")
 
 
@@ -164,7 +164,9 @@ def test_a_file_is_registered_only_if_it_is_a_network(tmp_path, content, words):
 def test_a_network_of_other_tensors_is_refused_and_nothing_changes(tmp_path, monkeypatch, capsys):
     path = written(tmp_path, text=ENTRY.replace('name = "scores"', 'name = "dose"'))
     before = path.read_text("utf-8")
-    monkeypatch.setattr("sys.argv", ["register_model", "small", str(tmp_path / "nets/small.onnx"), f"--registry={path}"])
+    monkeypatch.setattr(
+        "sys.argv", ["register_model", "small", str(tmp_path / "nets/small.onnx"), f"--registry={path}"]
+    )
     assert main() == 1
     assert "outputs" in capsys.readouterr().err
     assert path.read_text("utf-8") == before
