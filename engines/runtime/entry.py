@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-BackendName = Literal["tensorrt", "tensorrt_rtx", "onnx_tensorrt", "onnx_cuda", "onnx_cpu"]
-PrecisionName = Literal["fp32", "fp16", "int8"]
+from engines.runtime.contract import Backend, Precision
+
 Said = Annotated[str, Field(min_length=3)]
 
 
@@ -58,8 +58,8 @@ class Trained(Strict):
 class Tried(Strict):
     """A combination that was executed, or only built, on a kind of device (as `Network.device` calls it, any case)."""
 
-    backend: BackendName
-    precision: PrecisionName
+    backend: Backend
+    precision: Precision
     device: Said
     note: str = ""
 
@@ -81,7 +81,7 @@ class Registered(Strict):
     source: Said
     trained_for: Said
     card: str = ""
-    precision: dict[PrecisionName, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    precision: dict[Precision, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     input: tuple[Tensor, ...] = Field(min_length=1)
     output: tuple[Tensor, ...] = Field(min_length=1)
     trained: tuple[Trained, ...] = ()

@@ -16,7 +16,9 @@ from pydantic import Field, model_validator
 from appliance.errors import ModelError
 from appliance.evaluation.tables import Table, read_table
 from engines.errors import EngineError
+from engines.runtime import Precision, RuntimeOptions
 from engines.runtime.entry import Registered, Tensor
+from engines.runtime.folders import engine_cache
 from engines.runtime.registry import Registry
 from engines.segmentation import Intensity, Network, NetworkSpec, open_network
 
@@ -160,7 +162,7 @@ class _File(Table):
             licence=self.licence,
             source=self.source,
             trained_for=self.trained_on,
-            precision={"fp32": ROUNDING},
+            precision={Precision.FP32: ROUNDING},
             input=(image,),
             output=(scores,),
         )
@@ -190,7 +192,8 @@ class SegmentationNetwork:
     def open(self, *, threads: int = 0) -> Network:
         """Raises ModelError where the weights were altered since, or break the contract."""
         try:
-            return open_network(self.registry.verified(self.name), self.spec, threads=threads)
+            options = RuntimeOptions(cache=engine_cache(), threads=threads)
+            return open_network(self.registry.verified(self.name), self.spec, name=self.name, options=options)
         except EngineError as error:
             raise ModelError(f"segmentation network {self.name}: {error}") from error
 
