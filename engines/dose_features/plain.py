@@ -92,8 +92,8 @@ def _sample(values: F, place, border: bool) -> F:
     if border:
         place = [np.clip(p, 0, n - 1) for p, n in zip(place, values.shape, strict=True)]
     values = np.pad(values, 1)
-    place = [np.clip(p + 1, 0, n - 1.001) for p, n in zip(place, values.shape, strict=True)]
-    low = [np.floor(p).astype(int) for p in place]
+    place = [np.clip(p + 1, 0, n - 1) for p, n in zip(place, values.shape, strict=True)]
+    low = [np.minimum(p.astype(int), n - 2) for p, n in zip(place, values.shape, strict=True)]
     part = [p - i for p, i in zip(place, low, strict=True)]
     out = np.zeros(part[0].shape, np.float32)
     for corner in np.ndindex(2, 2, 2):
