@@ -120,7 +120,7 @@ class Session(Steps):
         self._fire(Event.PREDICT)
 
     def _plan(self) -> None:
-        made = self.stages.plan(*self.case(), timer := self._timer())
+        made = self.stages.plan(*self.case(), None, timer := self._timer())
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
         saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)

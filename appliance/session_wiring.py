@@ -19,6 +19,8 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     Planned,
+    PredictedDose,
+    Prediction,
     TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer
@@ -70,6 +72,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
+        predict=_not_predicted,
         plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
@@ -105,7 +108,13 @@ def _recorded(
     return sent, files.paths
 
 
-def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+def _not_predicted(case: Case, goal_set: GoalSet, progress: Progress) -> Prediction:
+    return Prediction(None, ("No dose prediction model is installed; planning starts from the goals",))
+
+
+def _planned(
+    planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
+) -> Planned:
     """Raises PlanningError, also for what the dose engine cannot compute."""
     notes: list[str] = []
     trade_offs: list[TradeOff] = []
