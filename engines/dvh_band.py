@@ -1,7 +1,7 @@
 """The band that a structure's dose-volume histogram lies in, from a predicted dose and the uncertainty of its voxels.
 
-Inputs are parallel 1-D arrays over the structure's voxels: `dose_gy` (n,) predicted, `half_width_gy` (n,) the half-width
-of each voxel's interval, `weight` (n,) the part of the voxel inside the structure.
+Inputs are parallel 1-D arrays over the structure's voxels: `dose_gy` (n,) predicted, `half_width_gy` (n,) the
+half-width of each voxel's interval, `weight` (n,) the part of the voxel inside the structure.
 
 An interval of voxels is no interval of a histogram. Were all errors one, the band would reach from the histogram of all
 lower bounds to that of all upper ones; were they independent, they would cancel in an organ of ten thousand voxels and
@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from engines.errors import EngineError
@@ -98,15 +98,12 @@ class Spread:
     def doses_at(self, volumes_percent: Vector, shift: float, local: float) -> Vector:
         """D(v | shift) in Gy for each of `volumes_percent` (n,); never negative, because dose is not."""
         nodes = _noise(NODES) if local > 0 else np.zeros(1)
-        counted = np.zeros(1)
+        hottest = self.dose_gy + self.half_width_gy * (shift + local * float(nodes[-1]))
+        counted = np.zeros(int(max(float(hottest.max()), 0.0) / BIN_GY) + 2)
         for node in nodes:
             dose = np.maximum(self.dose_gy + self.half_width_gy * (shift + local * node), 0.0)
             # Rounded, so that a bin stands for the doses about its middle.
-            counts = np.bincount(np.rint(dose / BIN_GY).astype(np.int64), weights=self.share)
-            if counts.size < counted.size:
-                counts, counted = counted, counts
-            counts[: counted.size] += counted
-            counted = counts
+            counted += np.bincount(np.rint(dose / BIN_GY).astype(np.int64), weights=self.share, minlength=counted.size)
         return _inverse(counted / len(nodes), volumes_percent)
 
 
@@ -131,7 +128,7 @@ def achievable_band(
     return DvhBand(volumes, curves[0], middle, np.maximum(middle, curves[2]))
 
 
-def mean_of_curve(volume_percent: NDArray[np.floating], dose_gy: NDArray[np.floating]) -> float:
+def mean_of_curve(volume_percent: ArrayLike, dose_gy: ArrayLike) -> float:
     """Mean dose in Gy of a cumulative histogram given as dose over ascending volume: its area, flat before the first
     and after the last volume."""
     volume = np.concatenate([[0.0], np.asarray(volume_percent, np.float64), [100.0]])
@@ -151,4 +148,5 @@ def _inverse(share: Vector, volumes_percent: Vector) -> Vector:
     filled = np.flatnonzero(share)[::-1]
     part = share[filled]
     middle = 100.0 * (np.cumsum(part) - part / 2.0)
-    return np.interp(volumes_percent, middle, filled * BIN_GY)
+    doses: Vector = np.interp(volumes_percent, middle, filled * BIN_GY)
+    return doses

@@ -80,8 +80,7 @@ class Evaluation:
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
     or empty where nobody asked for them; outcomes rank plans and are no prognosis; bands: each structure's histogram
-    beside what the prediction says is achievable. guideline: the package that the
-    goals came from."""
+    beside what the prediction says is achievable. guideline: the package that the goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]

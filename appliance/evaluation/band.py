@@ -12,6 +12,7 @@ import numpy as np
 
 from appliance.contracts import Case, DvhCurve, Finding, Outcome, PredictedBand, Severity, StructureKind
 from appliance.contracts.band import BandCurve, BandFigure, BandJudgement, Lies, Verdict
+from appliance.errors import EvaluationError
 from engines.dvh_band import mean_of_curve
 
 CLEAR_GY = 1.0
@@ -20,6 +21,9 @@ CLEAR_SHARE = 0.53
 """Of the distance from middle to bound. The 80 % bound of a normal distribution lies at 1.282, the 95 % one at 1.960
 standard deviations: 0.53 further."""
 
+ROUNDING_GY = 0.01
+"""By which curves stored as float32 may seem to cross."""
+
 ORGAN_METRICS, TARGET_METRICS = ("Mean", "D2%"), ("D98%", "Mean", "D2%")
 """Mean and near-maximum as ICRU Report 83 (2010) asks for organs, near-minimum and near-maximum for targets."""
 
@@ -27,9 +31,7 @@ SOURCE = "Couchside, predicted dose"
 ORGAN_ID, TARGET_ID = "prediction.organ_above_band", "prediction.target_below_band"
 
 
-def judge_bands(
-    case: Case, dvh: Sequence[DvhCurve], bands: Sequence[PredictedBand]
-) -> tuple[BandJudgement, ...]:
+def judge_bands(case: Case, dvh: Sequence[DvhCurve], bands: Sequence[PredictedBand]) -> tuple[BandJudgement, ...]:
     """Every structure that has both, in the order of `dvh` (the plan's). A structure without a band is left out: the
     prediction says nothing of it."""
     known = {band.structure: band for band in bands}
@@ -37,7 +39,8 @@ def judge_bands(
     for curve in dvh:
         structure = case.structure(curve.structure)
         if structure is not None and curve.structure in known:
-            found.append(_judged(curve, known[curve.structure], structure.kind is StructureKind.TARGET))
+            is_target = structure.kind is StructureKind.TARGET
+            found.append(_judged(curve, _ascending(known[curve.structure]), is_target))
     return tuple(found)
 
 
@@ -58,7 +61,24 @@ def band_findings(judged: Sequence[BandJudgement], warnings: Sequence[str]) -> t
     return tuple(found)
 
 
-def _judged(curve: DvhCurve, band: PredictedBand, is_target: bool) -> BandJudgement:
+def _ascending(band: PredictedBand) -> BandCurve:
+    """Volumes ascend. Raises EvaluationError for a band that has no points, whose curves cross or rise with volume, or
+    that is not finite."""
+    order = np.argsort(band.volume_percent)
+    volume, low, middle, high = (
+        np.asarray(values, np.float64)[order]
+        for values in (band.volume_percent, band.low_gy, band.dose_gy, band.high_gy)
+    )
+    steps = np.concatenate([-np.diff(low), -np.diff(middle), -np.diff(high), middle - low, high - middle])
+    if not volume.size or not np.isfinite(steps).all() or (steps < -ROUNDING_GY).any():
+        raise EvaluationError(
+            f"the predicted band of {band.structure} is no band (its curves cross or rise); leave the prediction aside"
+        )
+    curves = (tuple(round(float(value), 2) for value in values) for values in (volume, low, middle, high))
+    return BandCurve(*curves)
+
+
+def _judged(curve: DvhCurve, band: BandCurve, is_target: bool) -> BandJudgement:
     figures = tuple(_figure(metric, curve, band) for metric in (TARGET_METRICS if is_target else ORGAN_METRICS))
     verdicts = [_verdict(figure, is_target) for figure in figures]
     deciding = _deciding(figures, verdicts)
@@ -69,25 +89,19 @@ def _judged(curve: DvhCurve, band: PredictedBand, is_target: bool) -> BandJudgem
         deciding=deciding,
         verdict=verdicts[deciding],
         sentence=_sentence(curve.structure, figures[deciding], verdicts[deciding], is_target),
-        curve=BandCurve(
-            *(
-                tuple(round(float(value), 2) for value in values)
-                for values in (band.volume_percent, band.low_gy, band.dose_gy, band.high_gy)
-            )
-        ),
+        curve=band,
     )
 
 
-def _figure(metric: str, curve: DvhCurve, band: PredictedBand) -> BandFigure:
+def _figure(metric: str, curve: DvhCurve, band: BandCurve) -> BandFigure:
+    curves = (band.low_gy, band.middle_gy, band.high_gy)
     if metric == "Mean":
         plan_gy = curve.mean_gy
-        low, middle, high = (mean_of_curve(band.volume_percent, gy) for gy in (band.low_gy, band.dose_gy, band.high_gy))
+        low, middle, high = (mean_of_curve(band.volume_percent, gy) for gy in curves)
     else:
         percent = float(metric[1:-1])
         plan_gy = float(np.interp(percent, curve.volume_percent[::-1], curve.dose_gy[::-1]))
-        low, middle, high = (
-            float(np.interp(percent, band.volume_percent, gy)) for gy in (band.low_gy, band.dose_gy, band.high_gy)
-        )
+        low, middle, high = (float(np.interp(percent, band.volume_percent, gy)) for gy in curves)
     lies = Lies.ABOVE if plan_gy > high else Lies.BELOW if plan_gy < low else Lies.WITHIN
     beyond, reach = (plan_gy - high, high - middle) if lies is Lies.ABOVE else (low - plan_gy, middle - low)
     return BandFigure(metric, plan_gy, low, middle, high, lies, beyond > max(CLEAR_GY, CLEAR_SHARE * reach))

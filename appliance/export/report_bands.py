@@ -112,7 +112,10 @@ def band_table(bands: Sequence[BandJudgement]) -> str:
 def _shape(axes: Axes, letter: str, band: BandJudgement, style: Style) -> str:
     curve = band.curve
     low, high = (
-        [f"{axes.x(min(gy, axes.end_gy))} {axes.y(percent)}" for percent, gy in zip(curve.volume_percent, side, strict=True)]
+        [
+            f"{axes.x(min(gy, axes.end_gy))} {axes.y(percent)}"
+            for percent, gy in zip(curve.volume_percent, side, strict=True)
+        ]
         for side in (curve.low_gy, curve.high_gy)
     )
     outline = "L".join([*low, *reversed(high)])

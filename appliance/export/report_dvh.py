@@ -34,9 +34,7 @@ def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None
         "not; marks of means and maxima stand on the dose axis. Vertical lines: prescriptions. Hover a curve or a mark "
         f"for its values.{band_caption(bands)}</figcaption></figure>"
     )
-    return section(
-        "Dose-volume histogram", figure + _legend(case, shown, styles) + band_table(bands), anchor="dvh"
-    )
+    return section("Dose-volume histogram", figure + _legend(case, shown, styles) + band_table(bands), anchor="dvh")
 
 
 def _targets_last(curves: Iterable[DvhCurve], styles: Styles) -> list[DvhCurve]:

@@ -1,9 +1,9 @@
 """Factors of the dose-volume band (`engines.dvh_band`) from structures whose true histogram is known.
 
-For every volume of a known histogram there is a shift t at which the model's histogram meets it. The band's low and high
-shift are quantiles of these, so that it covers as often as it says; the middle is their median. The noise of single
-voxels is the one, of LOCALS, whose three curves have the least pinball loss (Koenker and Bassett, Econometrica 46:33,
-1978; with both bounds it is the interval score of Gneiting and Raftery, JASA 102:359, 2007, equation 43, up to a
+For every volume of a known histogram there is a shift t at which the model's histogram meets it. The band's low and
+high shift are quantiles of these, so that it covers as often as it says; the middle is their median. The noise of
+single voxels is the one, of LOCALS, whose three curves have the least pinball loss (Koenker and Bassett, Econometrica
+46:33, 1978; with both bounds it is the interval score of Gneiting and Raftery, JASA 102:359, 2007, equation 43, up to a
 factor).
 
 Volumes of one structure and structures of one patient err together, so the number of patients, not of points, says how
@@ -51,11 +51,12 @@ class Known:
         whatever the shift). Within SHIFTS."""
         # Tilted by less than a bin, so that a flat stretch has one answer at each end.
         rows = self.table[noise] + 1e-6 * SHIFTS[:, None]
-        ends = [
-            np.asarray([np.interp(gy + side * BIN_GY / 2, row, SHIFTS) for gy, row in zip(self.reference_gy, rows.T)])
-            for side in (-1, 1)
-        ]
-        return np.clip(0.0, *ends)
+        least, most = (
+            [np.interp(gy + end, row, SHIFTS) for gy, row in zip(self.reference_gy, rows.T, strict=True)]
+            for end in (-BIN_GY / 2, BIN_GY / 2)
+        )
+        nearest: Vector = np.minimum(np.maximum(0.0, least), most)
+        return nearest
 
     def curve(self, factors: BandFactors, shift: float) -> Vector:
         """(m,) D(v | shift) with the noise of `factors`, which must be one of LOCALS."""
@@ -81,7 +82,9 @@ def fit_factors(known: Sequence[Known], level: float = 0.8) -> BandFactors:
     """Raises EngineError for fewer than FEWEST patients, or a level outside 0..1."""
     patients = len({one.patient for one in known})
     if patients < FEWEST or not 0.0 < level < 1.0:
-        raise EngineError(f"a band's factors need {FEWEST} patients and a level between 0 and 1, got {patients}, {level}")
+        raise EngineError(
+            f"a band's factors need {FEWEST} patients and a level between 0 and 1, got {patients}, {level}"
+        )
     tail = (1.0 - level) / 2.0
     upper = min(1.0, (1.0 - tail) * (patients + 1) / patients)
     best, least = None, np.inf
@@ -124,11 +127,11 @@ def cross_coverage(known: Sequence[Known], level: float = 0.8, folds: int = 5) -
         if here:
             parts.append((len(here), covered(here, fit_factors(rest, level))))
     total = sum(count for count, _ in parts)
-    means = [
+    share, below, above, width_gy, bias_gy = (
         sum(count * float(getattr(part, name)) for count, part in parts) / total
         for name in ("share", "below", "above", "width_gy", "bias_gy")
-    ]
-    return Covered(*means, patients=len(patients), structures=len(known))
+    )
+    return Covered(share, below, above, width_gy, bias_gy, patients=len(patients), structures=len(known))
 
 
 def _curves(known: Sequence[Known], factors: BandFactors, shift: float) -> Vector:

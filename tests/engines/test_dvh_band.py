@@ -86,9 +86,7 @@ def test_more_nodes_of_the_noise_change_less_than_a_tenth_of_a_gray(monkeypatch:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(
-        st.tuples(st.floats(0, 80), st.floats(0, 12), st.floats(0.01, 1)), min_size=1, max_size=60
-    ),
+    st.lists(st.tuples(st.floats(0, 80), st.floats(0, 12), st.floats(0.01, 1)), min_size=1, max_size=60),
     st.lists(st.floats(-3, 3), min_size=3, max_size=3),
     st.floats(0, 1),
 )
@@ -106,9 +104,7 @@ def test_the_curves_fall_with_volume_and_never_cross(
 def test_half_voxels_count_half() -> None:
     dose, half = np.array([10.0, 20, 30]), np.ones(3)
     band = achievable_band(dose, half, np.array([1, 0.5, 0]), np.array([50.0]), BandFactors(0, 0, 0, 0))
-    twice = achievable_band(
-        np.array([10.0, 10, 20]), half, np.ones(3), np.array([50.0]), BandFactors(0, 0, 0, 0)
-    )
+    twice = achievable_band(np.array([10.0, 10, 20]), half, np.ones(3), np.array([50.0]), BandFactors(0, 0, 0, 0))
     np.testing.assert_allclose(band.middle_gy, twice.middle_gy)
 
 
