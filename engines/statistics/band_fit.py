@@ -6,9 +6,10 @@ single voxels is the one, of LOCALS, whose three curves have the least pinball l
 46:33, 1978; with both bounds it is the interval score of Gneiting and Raftery, JASA 102:359, 2007, equation 43, up to a
 factor).
 
-Volumes of one structure and structures of one patient err together, so the number of patients, not of points, says how
-well a quantile is known: levels are moved outwards by (n + 1) / n for n patients, as in split conformal prediction (Lei
-et al., JASA 113:1094, 2018). Coverage is to be measured on patients that were left out of the fit: `cross_coverage`.
+Volumes of one structure err together, so the number of structures, not of points, says how well a quantile is known:
+levels are moved outwards by (n + 1) / n for n structures, as in split conformal prediction (Lei et al., JASA 113:1094,
+2018), which takes them to be exchangeable; those of one patient are not quite. So coverage is to be measured, on
+patients that were left out of the fit: `cross_coverage`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def fit_factors(known: Sequence[Known], level: float = 0.8) -> BandFactors:
             f"a band's factors need {FEWEST} patients and a level between 0 and 1, got {patients}, {level}"
         )
     tail = (1.0 - level) / 2.0
-    upper = min(1.0, (1.0 - tail) * (patients + 1) / patients)
+    upper = min(1.0, (1.0 - tail) * (len(known) + 1) / len(known))
     best, least = None, np.inf
     for noise, local in enumerate(LOCALS):
         shifts = np.concatenate([one.shifts(noise) for one in known])
