@@ -23,7 +23,6 @@ from appliance.contracts import (
     Plan,
     Planned,
     PredictedDose,
-    Prediction,
     TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer
@@ -48,6 +47,7 @@ from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
+from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
 from appliance.session_second import second_check
 from appliance.session_stages import Reviewed, Stages
@@ -76,7 +76,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
-        predict=_not_predicted,
+        predict=partial(predict_case, config),
         plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
@@ -123,10 +123,6 @@ def _recorded(
     documents = {document.path: document.sha256 for document in files.documents}
     sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
     return sent, files.paths
-
-
-def _not_predicted(case: Case, goal_set: GoalSet, progress: Progress) -> Prediction:
-    return Prediction(None, ("No dose prediction model is installed; planning starts from the goals",))
 
 
 def _planned(
