@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
@@ -19,6 +22,8 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     Planned,
+    PredictedDose,
+    Prediction,
     TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer
@@ -43,8 +48,9 @@ from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
+from appliance.session_predicted import beside_prediction
 from appliance.session_second import second_check
-from appliance.session_stages import Stages
+from appliance.session_stages import Reviewed, Stages
 from engines.errors import EngineError
 
 NOTE_UNSIGNED = (
@@ -70,17 +76,17 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
+        predict=_not_predicted,
         plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
+        beside_prediction=beside_prediction,
         second_check=partial(second_check, planning),
         on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
         deepen=partial(deepened, config),
         scheduled=partial(_scheduled, config),
         scorecard=scorecard,
-        write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, beside=Beside(scheduled, _why(goal_set))
-        ),
+        write_report=_reported,
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
         write_export_set=export_set,
@@ -94,6 +100,20 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     )
 
 
+def _reported(
+    reviewed: Reviewed,
+    judged: Evaluation,
+    timing: Sequence[Mapping[str, JsonValue]],
+    path: Path,
+    scheduled: Evaluation | None,
+    predicted: PredictedDose | None,
+) -> None:
+    """predicted: the report says what it has of it from the evaluation."""
+    beside = Beside(scheduled, _why(reviewed.goal_set))
+    given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
+    write_report(*given, judged, timing, path, beside=beside)
+
+
 def _recorded(
     is_sent: bool, case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
 ) -> tuple[ExportSet, tuple[Path, ...]]:
@@ -105,7 +125,13 @@ def _recorded(
     return sent, files.paths
 
 
-def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+def _not_predicted(case: Case, goal_set: GoalSet, progress: Progress) -> Prediction:
+    return Prediction(None, ("No dose prediction model is installed; planning starts from the goals",))
+
+
+def _planned(
+    planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
+) -> Planned:
     """Raises PlanningError, also for what the dose engine cannot compute."""
     notes: list[str] = []
     trade_offs: list[TradeOff] = []

@@ -15,7 +15,7 @@ from appliance.contracts.case import (
 )
 from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
-from appliance.contracts.dose import CalculatedDose, PredictedDose
+from appliance.contracts.dose import CalculatedDose, PredictedBand, PredictedDose, Prediction
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
@@ -71,8 +71,10 @@ __all__ = [
     "PlanScore",
     "Planned",
     "PlanningState",
+    "PredictedBand",
     "PredictedDose",
     "PredictedJudgement",
+    "Prediction",
     "PrescribedTarget",
     "PriorStated",
     "Received",
