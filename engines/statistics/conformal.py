@@ -83,7 +83,7 @@ def binned_quantiles(
     scale (bins,), rising, and factors (levels, bins). Bins that too few patients reach are joined to their neighbour.
     """
     edges = np.unique(equal_bins(scales, bins)) if bins > 1 else np.zeros(0)
-    places = [np.digitize(scale, edges) for scale in scales]
+    places = [np.digitize(scale, edges, right=True) for scale in scales]
     need = max(fewest_patients(level) for level in levels)
     joined, group = [], []
     for place in range(len(edges) + 1):

@@ -58,9 +58,7 @@ class Neck:
         self.treatment = PLANNED
 
     def facts(self) -> AnatomyFacts:
-        return AnatomyFacts.of(
-            self.possible, self.organs, self.targets, self.ct, self.spacing_mm, self.treatment
-        )
+        return AnatomyFacts.of(self.possible, self.organs, self.targets, self.ct, self.spacing_mm, self.treatment)
 
 
 def builtin(name: str) -> AnatomyFacts:
@@ -78,5 +76,5 @@ def builtin(name: str) -> AnatomyFacts:
     ct = np.where(body, np.random.default_rng(1).normal(0.0, 5.0, body.shape), -1000.0).astype(np.float32)
     return AnatomyFacts.of(
         body, organs, list(zip(PRESCRIBED[name], aimed, strict=True)), ct, (2.5, 4.0, 4.0),
-        Treatment(fractions=25 if name != "prostate" else 42, others=tuple(o for o in organs if o not in known().presence)),
+        Treatment(fractions=42 if name == "prostate" else 25),
     )  # fmt: skip
