@@ -52,7 +52,7 @@ def read_ran(cache: Path) -> tuple[Ran, ...]:
 def remember(cache: Path, news: Iterable[Ran]) -> None:
     """Adds to the record; the later run of a combination replaces the earlier. Raises OSError."""
     kept = {row.key: row for row in (*read_ran(cache), *news)}
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = cache / f".{FILE}.new"
     draft.write_text(json.dumps([asdict(row) for row in kept.values()], indent=1), "utf-8")
     draft.replace(cache / FILE)
