@@ -88,6 +88,8 @@ class EngineBuilder:
 
     def _configured(self, builder: Builder, profile: Profile, target: str) -> BuilderConfig:
         config = builder.create_builder_config()
+        # On by default: FP32 convolutions with 11 bits. What is called FP32 here has 24.
+        config.clear_flag(self.api.BuilderFlag.TF32)
         if profile.inputs:
             made = builder.create_optimization_profile()
             for one in profile.inputs:

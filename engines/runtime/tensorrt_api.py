@@ -59,6 +59,7 @@ class BuilderConfig(Protocol):
 
     num_compute_capabilities: int
 
+    def clear_flag(self, flag: Any) -> None: ...
     def add_optimization_profile(self, profile: OptimizationProfile) -> int: ...
     def set_compute_capability(self, compute_capability: Any, index: int) -> bool: ...
 
@@ -120,6 +121,7 @@ class Api(Protocol):
     """The module. Enumerations are `Any`: each package has its own."""
 
     __version__: str
+    BuilderFlag: Any
     NetworkDefinitionCreationFlag: Any
     TensorIOMode: Any
     TensorLocation: Any
