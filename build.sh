@@ -15,6 +15,7 @@ usage: ./build.sh VERB [arguments]
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
+COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and run the training tests of the networks.
 TEXT
 }
 
@@ -237,6 +238,41 @@ want_meaning() {
   fi
 }
 
+# PyTorch for the training tests, where COUCHSIDE_EXTRAS asks for it. Only ever a CPU build: the one that a plain package
+# index offers for Linux brings gigabytes of CUDA along. What cannot be had skips tests; it never fails the build.
+want_training() {
+  case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
+  local start=$SECONDS wanted=() said=$logs/torch.log
+  printf '  %-44s' "PyTorch for the training tests"
+  if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    say "there already"
+    return 0
+  fi
+  mapfile -t wanted < <("$venv/bin/python" -c '
+import tomllib
+extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
+print(*(one for one in extra if one.startswith("torch")), sep="\n")')
+  # Its authors keep an index of CPU builds; a machine that does not reach it finds out within seconds.
+  local index=${COUCHSIDE_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+  if install_without_cuda --retries 0 --timeout 5 --index-url "$index" "${wanted[@]}" >"$said" 2>&1 </dev/null ||
+    install_without_cuda "${wanted[@]}" >>"$said" 2>&1 </dev/null; then
+    say "installed ($((SECONDS - start)) s)"
+  else
+    say "no CPU build is to be had ($((SECONDS - start)) s; see $said). Training tests are skipped."
+  fi
+}
+
+install_without_cuda() { # asks first what would be installed: a CUDA build names its packages there
+  pip_install --dry-run --report "$logs/torch-plan.json" "$@" || return 1
+  "$venv/bin/python" - "$logs/torch-plan.json" <<'PY' || return 1
+import json, sys
+names = [entry["metadata"]["name"].lower() for entry in json.load(open(sys.argv[1]))["install"]]
+cuda = sorted(name for name in names if name.startswith(("nvidia", "cuda", "triton")))
+sys.exit(f"a CUDA build, with {', '.join(cuda)}: not installed" if cuda else 0)
+PY
+  pip_install "$@"
+}
+
 install_package() { # install_package EXTRA: editable, kernels compiled into engines/photon
   PATH=$venv/bin:$PATH pip_install --no-build-isolation --editable ".${1:+[$1]}"
 }
@@ -283,6 +319,7 @@ demo() {
 run_tests() {
   setup dev
   want_peers
+  want_training
   local failed=() name start
   check() {
     name=$1

@@ -18,6 +18,7 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    engines,
     evaluate,
     explain,
     guidelines,
@@ -87,6 +88,7 @@ app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
 app.add_typer(preference.app, name="preference")

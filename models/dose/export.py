@@ -66,7 +66,8 @@ def network_of(path: Path) -> DoseNetwork:
     """The network of a weights.pt of train.py, whatever its shape."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     shape = state["shape"]
-    network = DoseNetwork(Shape(*(tuple(shape[part]) for part in ("channels", "down", "up")), shape["head"]))
+    channels, down, up = (tuple(shape[part]) for part in ("channels", "down", "up"))
+    network = DoseNetwork(Shape(channels, down, up, shape["head"]))
     network.load_state_dict({name: weight.float() for name, weight in state["weights"].items()})
     return network.eval()
 

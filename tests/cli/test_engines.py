@@ -1,0 +1,40 @@
+"""`couchside engines`, and a node that does not start on a network that is not the registered one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from engines.runtime.registry import load_registry
+from tests.evaluation.image_context.conftest import FILE, MODEL
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """A configuration that names the clinic's own network, of a few weights."""
+    (tmp_path / "tiny.onnx").write_bytes(MODEL)
+    (tmp_path / "network.toml").write_text(FILE.format(sha256=hashlib.sha256(MODEL).hexdigest()), "utf-8")
+    config = tmp_path / "couchside.toml"
+    config.write_text(f'[evaluation]\nsegmentation = "{tmp_path / "network.toml"}"\n', "utf-8")
+    return config
+
+
+def test_every_registered_network_is_listed_with_the_state_of_its_file(run, clinic):
+    ran = run("engines", "list", "--config", clinic, "--json")
+    assert ran.code == 0
+    listed = {model["name"]: model for model in json.loads(ran.out)["models"]}
+    assert set(listed) == {*load_registry().names, "tiny"}
+    assert (listed["dose"]["state"], listed["tiny"]["state"]) == ("as registered", "as registered")
+    assert "tiny" in run("engines", "list", "--config", clinic).out
+
+
+def test_a_node_does_not_start_on_altered_weights(run, clinic, tmp_path):
+    weights = tmp_path / "tiny.onnx"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    ran = run("serve", "--config", clinic, "--store", tmp_path / "store")
+    assert ran.code == 6
+    assert "tiny.onnx" in ran.err and "SHA-256 differs" in ran.err and "get the network again" in ran.err
+    assert not (tmp_path / "store").exists()
