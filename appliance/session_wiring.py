@@ -106,10 +106,9 @@ def _reported(
     timing: Sequence[Mapping[str, JsonValue]],
     path: Path,
     scheduled: Evaluation | None,
-    predicted: PredictedDose | None,
+    prediction: Prediction,
 ) -> None:
-    """predicted: the report says what it has of it from the evaluation."""
-    beside = Beside(scheduled, _why(reviewed.goal_set))
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 

@@ -6,7 +6,7 @@ without any picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
 
 from appliance.contracts.band import BandCurve, BandFigure, BandJudgement, Lies, Verdict
@@ -37,11 +37,16 @@ LABEL_PERCENT = (50.0, 42.0, 58.0, 34.0, 66.0)
 """Height in the figure of each band's letter: different, because bands cross."""
 
 
-def drawn(bands: Sequence[BandJudgement]) -> list[tuple[str, BandJudgement]]:
-    """(letter, band) of those that are drawn: what lies clearly outside first, then outside, then in their order."""
+def drawn(bands: Iterable[BandJudgement]) -> list[tuple[str, BandJudgement]]:
+    """(letter, band) in their order, no more than MOST_BANDS: those that the plan lies clearly outside of go first,
+    then outside, then organs."""
     order = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.USUAL: 2}
-    chosen = sorted(bands, key=lambda band: (not band.is_clearly_worse, order[band.verdict]))[:MOST_BANDS]
-    return list(zip(ascii_uppercase, (band for band in bands if band in chosen), strict=False))
+    every = list(bands)
+    first = sorted(
+        range(len(every)),
+        key=lambda n: (not every[n].is_clearly_worse, order[every[n].verdict], every[n].is_target, n),
+    )
+    return list(zip(ascii_uppercase, (every[n] for n in sorted(first[:MOST_BANDS])), strict=False))
 
 
 def band_shapes(axes: Axes, bands: Sequence[BandJudgement], styles: Styles) -> str:
@@ -80,8 +85,8 @@ def band_caption(bands: Sequence[BandJudgement]) -> str:
     return said + (f" {shown} of {len(bands)} such bands are drawn; the table has all." if shown < len(bands) else "")
 
 
-def band_table(bands: Sequence[BandJudgement]) -> str:
-    """Plan against band, each figure a row; '' without bands."""
+def band_table(bands: Sequence[BandJudgement], *, warned: bool) -> str:
+    """Plan against band, each figure a row; '' without bands. warned: the network hardly knows this patient."""
     if not bands:
         return ""
     letters = {band.structure: letter for letter, band in drawn(bands)}
@@ -105,6 +110,8 @@ def band_table(bands: Sequence[BandJudgement]) -> str:
         "Plan against what patients like this usually reach: the band holds eight of ten reference plans. Predicted, "
         "not calculated: advice, never a goal and never for approval."
     )
+    if warned:
+        caption += " <b>The network hardly knows patients like this (see Predicted dose): conclude nothing from it.</b>"
     head = ["Structure", "In the figure", "Figure", "#This plan", "#Achievable", "#Expected", "Says"]
     return table(caption, head, rows)
 
@@ -121,7 +128,8 @@ def _shape(axes: Axes, letter: str, band: BandJudgement, style: Style) -> str:
     outline = "L".join([*low, *reversed(high)])
     title = f"{letter}: {band.sentence}"
     return (
-        f'<g><title>{text(title)}</title><path d="M{outline}Z" fill-opacity="0.1" style="fill:{style.colour}"/>'
+        f'<g class="band"><title>{text(title)}</title>'
+        f'<path d="M{outline}Z" fill-opacity="0.1" style="fill:{style.colour}"/>'
         f'<path d="M{outline}Z" fill="url(#band-{letter})" fill-opacity="0.55" style="stroke:{style.colour}" '
         'stroke-width="0.6" stroke-opacity="0.7"/></g>'
     )

@@ -10,7 +10,8 @@ from appliance.export.report_bands import band_caption, band_letters, band_shape
 from appliance.export.report_html import Style, Styles, section, table, text, value_beside_limit
 
 
-def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None) -> str:
+def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None, *, warned: bool = False) -> str:
+    """warned: the prediction that the bands are from came with warnings."""
     styles = Styles.of(case)
     shown = [curve for curve in evaluation.dvh if curve.structure in styles.by_name]
     before = [curve for curve in scheduled.dvh if curve.structure in styles.by_name] if scheduled else []
@@ -34,7 +35,9 @@ def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None
         "not; marks of means and maxima stand on the dose axis. Vertical lines: prescriptions. Hover a curve or a mark "
         f"for its values.{band_caption(bands)}</figcaption></figure>"
     )
-    return section("Dose-volume histogram", figure + _legend(case, shown, styles) + band_table(bands), anchor="dvh")
+    return section(
+        "Dose-volume histogram", figure + _legend(case, shown, styles) + band_table(bands, warned=warned), anchor="dvh"
+    )
 
 
 def _targets_last(curves: Iterable[DvhCurve], styles: Styles) -> list[DvhCurve]:
