@@ -39,13 +39,14 @@ from appliance.evaluation import (
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
-from appliance.execution import plan_case
+from appliance.execution import Guide, plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
 from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_deepen import deepened
+from appliance.session_guide import guide_for
 from appliance.session_guidelines import guideline_store
 from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
@@ -127,23 +128,34 @@ def _recorded(
 def _planned(
     planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
 ) -> Planned:
-    """Raises PlanningError, also for what the dose engine cannot compute."""
+    """Raises PlanningError, also for what the dose engine cannot compute. A prediction that cannot guide is left aside,
+    and it is said."""
     notes: list[str] = []
     trade_offs: list[TradeOff] = []
     try:
         with device_errors():
             tps = PhotonTps(case, goal_set, planning, progress)
+            guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
             made, dose = plan_case(
                 tps,
                 goal_set,
                 progress,
                 sparing_rounds=planning.sparing_rounds,
+                guide=guide,
                 note=notes.append,
                 trade_off=trade_offs.append,
             )
         return Planned(made, dose, tuple(notes), tuple(trade_offs))
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+
+
+def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:
+    try:
+        return guide_for(case, goal_set, predicted)
+    except PlanningError as error:
+        notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
+        return None
 
 
 def _why(goal_set: GoalSet) -> tuple[tuple[str, PassageAnswer], ...]:
