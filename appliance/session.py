@@ -22,7 +22,7 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
-from appliance.session_predicted import prediction_facts, remembered
+from appliance.session_predicted import prediction_facts, remembered, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
@@ -118,7 +118,7 @@ class Session(Steps):
 
     def _predict(self) -> None:
         prediction = self.stages.predict(*self.case(), timer := self._timer())
-        for sentence in prediction.sentences:
+        for sentence in told_of(prediction):
             self._note(sentence)
         saved = self.files.save_prediction(prediction)
         self._fire(Event.PREDICT, saved, prediction_facts(prediction), steps=timer.seconds())

@@ -18,7 +18,13 @@ from appliance.evaluation.band import band_findings, judge_bands
 from engines.grid import Grid
 
 PREDICTED_FILE = "predicted.npz"
+FROM_GOALS = "Planning starts from the goals: no dose was predicted for this patient"
 _CURVES = ("volume_percent", "low_gy", "dose_gy", "high_gy")
+
+
+def told_of(prediction: Prediction) -> tuple[str, ...]:
+    """What whoever looks at the plan is told: in the session's notes and on the report."""
+    return prediction.sentences if prediction.dose is not None else (FROM_GOALS, *prediction.sentences)
 
 
 def prediction_facts(prediction: Prediction) -> dict[str, JsonValue]:
@@ -29,7 +35,7 @@ def prediction_facts(prediction: Prediction) -> dict[str, JsonValue]:
         "prediction_model": "" if dose is None else dose.model,
         "prediction_sha256": "" if dose is None else dose.model_sha256,
         "prediction_seconds": {name: round(seconds, 3) for name, seconds in prediction.seconds.items()},
-        "prediction_notes": list(prediction.sentences),
+        "prediction_notes": list(told_of(prediction)),
     }
 
 

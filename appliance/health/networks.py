@@ -17,7 +17,7 @@ from appliance.health.result import Finding, Status
 from engines.errors import EngineError
 from engines.runtime import Network, RuntimeOptions, open_network
 from engines.runtime.entry import Registered
-from engines.runtime.ran import Ran
+from engines.runtime.ran import Ran, kind_of
 from engines.runtime.registry import Registry
 
 BENCH = "run 'couchside engines bench'"
@@ -90,7 +90,7 @@ def built_only(entry: Registered) -> str:
 
 def executed(entry: Registered, network: Network, limit: float | None, ran: Sequence[Ran]) -> tuple[str, bool]:
     """(what is known of runs of this combination, whether that is enough to rely on it)."""
-    key = (entry.sha256, network.backend, network.precision)
+    key = (entry.sha256, network.backend, network.precision, kind_of(network.device))
     here = [one for one in ran if one.key == key]
     if here and limit is not None and here[-1].difference > limit:
         return f"but differs by {here[-1].difference:.2g} from the CPU's result ({limit:.2g} allowed); {BENCH}", False

@@ -114,11 +114,12 @@ def _measured(
     targets = np.zeros_like(body)
     for mask in aimed.values():
         targets |= mask
-    values = {f"body.{name}": value for name, value in _shape(body, spacing_mm).items()}
+    values = {f"body.{name}": value for name, value in _size(body, spacing_mm).items()}
     if not targets.any():
         return values, empty
     centre = centre_mm(targets, spacing_mm)
-    values |= {f"targets.{name}": value for name, value in _shape(targets, spacing_mm).items()}
+    values |= {f"targets.{name}": value for name, value in _size(targets, spacing_mm).items()}
+    values["targets.raggedness"] = raggedness(targets, spacing_mm)
     values |= _placed(targets, body, centre, spacing_mm)
     values["targets.outside_share"] = _outside(levels, possible)
     highest = next((mask for mask in aimed.values() if mask.any()), targets)
@@ -133,9 +134,10 @@ def _measured(
     return values, empty
 
 
-def _shape(mask: Mask, spacing_mm: Spacing) -> dict[str, float]:
+def _size(mask: Mask, spacing_mm: Spacing) -> dict[str, float]:
+    """How ragged the body is stays out: masks of the training are rougher than external contours are."""
     lengths = {f"length_{axis}_mm": value for axis, value in extent_mm(mask, spacing_mm).items()}
-    return {"volume_cc": volume_cc(mask, spacing_mm), "raggedness": raggedness(mask, spacing_mm)} | lengths
+    return {"volume_cc": volume_cc(mask, spacing_mm)} | lengths
 
 
 def _placed(targets: Mask, body: Mask, centre: NDArray[np.float64], spacing_mm: Spacing) -> dict[str, float]:

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.contracts import Case, GoalSet, PredictedDose, Prediction
 from appliance.contracts.progress import Progress, silent
@@ -28,7 +27,7 @@ from appliance.prediction.range import judge_range, refused
 from appliance.prediction.range_finding import RangeFinding, Severity
 from appliance.prediction.range_model import RangeModel, load_range_model
 from appliance.prediction.uncertainty import Calibration, load_calibration, regions_of, sureness
-from engines.dose_features import Anatomy, features
+from engines.dose_features import features
 from engines.errors import EngineError
 from engines.runtime import RuntimeOptions
 from engines.runtime.registry import Registry
@@ -150,7 +149,10 @@ def _shortened(sentences: list[str]) -> tuple[str, ...]:
     more = len(sentences) - REASONS_SHOWN
     if more <= 1:
         return tuple(sentences)
-    return (*sentences[:REASONS_SHOWN], f"{more} more things about this patient are unlike those that the network knows")
+    return (
+        *sentences[:REASONS_SHOWN],
+        f"{more} more things about this patient are unlike those that the network knows",
+    )
 
 
 @lru_cache(maxsize=4)

@@ -41,8 +41,8 @@ def _measures(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
         value, said = facts.values[name], words(name)
         low, high = model.facts[name].seen()
         sentence = (
-            f"{said.what} is {said.value(value)}; 98 % of the patients that the network knows have {said.value(low)} to "
-            f"{said.value(high)}. {said.remedy}"
+            f"{said.what} is {said.value(value)}; 98 % of the patients that the network knows have "
+            f"{said.value(low)} to {said.value(high)}. {said.remedy}"
         )
         yield (refuse if said.contour and off > model.refuse_beyond else warn)(f"measure.{name}", sentence)
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """REFUSE: no dose is predicted. WARN: predicted, and to be looked at with doubt. NOTE: said, because a reader of the
-    prediction should know it, although the network has met it often."""
+    """REFUSE: no dose is predicted. WARN: predicted, and to be looked at with doubt. NOTE: a reader of the prediction
+    should know it, although the network has met it often."""
 
     REFUSE = "refuse"
     WARN = "warn"

@@ -62,8 +62,8 @@ def _overlaps(facts: AnatomyFacts) -> Iterator[RangeFinding]:
         if overlap.volume_cc >= OVERLAP_CC:
             yield warn(
                 f"target.overlap.{overlap.higher_gy:g}.{overlap.lower_gy:g}",
-                f"Targets of {overlap.higher_gy:g} and {overlap.lower_gy:g} Gy share {overlap.volume_cc:.1f} cm3 although "
-                f"neither holds the other; {overlap.higher_gy:g} Gy is taken there. Check which is meant.",
+                f"Targets of {overlap.higher_gy:g} and {overlap.lower_gy:g} Gy share {overlap.volume_cc:.1f} cm3 "
+                f"although neither holds the other; {overlap.higher_gy:g} Gy is taken there. Check which is meant.",
             )
 
 

@@ -10,8 +10,8 @@ from appliance.prediction.range_model import RangeModel
 
 PRESCRIBED_WARN, PRESCRIBED_REFUSE = 0.1, 0.4
 """How far the highest prescription may lie from the known one, as a share of it. Chosen: doses are scaled with the
-prescription while limits of organs are not, so that plans differ more the further it is; 28 to 42 % away (50 or 40 Gy
-instead of 70) is another treatment."""
+prescription while limits of organs are not, so that plans differ more the further it is; 40 % away (42 Gy instead
+of 70) is another treatment."""
 LEVEL_TOLERANCE = 0.02
 """Of a level relative to the highest prescription. Chosen: 54.12 of 66 Gy (0.82) is treated as 0.8, 59.4 of 66 is 0.9."""
 LOWEST_LEVEL = 0.7

@@ -8,7 +8,6 @@ own scale, so that skewed facts need no transformation. Facts that are unknown a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

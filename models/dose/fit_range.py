@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.prediction.facts import AnatomyFacts, Treatment
+from appliance.prediction.facts import AnatomyFacts
 from appliance.prediction.range import judge_range
 from appliance.prediction.range_finding import Severity
 from appliance.prediction.range_model import FORMAT, range_model
@@ -27,18 +27,14 @@ from appliance.prediction.range_words import words
 from engines.statistics.typical import beyond, distance, fact_quantiles, fit_typical
 
 from .console import say
-from .data import PRESCRIBED_GY, ROIS, TARGETS, patient_files
+from .data import PRESCRIBED_GY, patient_files
+from .packed_facts import FRACTIONS, GANTRY_DEG, ORGANS, facts_of
 
-NAMES = {"RightParotid": "Parotid_R", "LeftParotid": "Parotid_L", "Mandible": "Bone_Mandible"}
-"""TG-263 names where OpenKBP's differ."""
-ORGANS = tuple(NAMES.get(name, name) for name in ROIS[1:8])
 STRESS = {
     "pt_51": "broken contours", "pt_215": "broken contours", "pt_216": "broken contours",
     "pt_103": "external includes air", "pt_151": "external includes air", "pt_208": "external includes air",
 }  # fmt: skip
 """Said by the README of the data folder."""
-FRACTIONS, GANTRY_DEG = 35, tuple(40.0 * n for n in range(9))
-"""Of every reference plan (Babier et al., Med Phys 48:5549, 2021)."""
 LEAST = {"share": 0.02, "hu": 5.0, "mm": 4.0, "log": 0.1, "raggedness": 0.1}
 """Differences that are never counted as more than one unit: a share of 0.02, a voxel of 4 mm, 10 % of a size
 (chosen: what a contour redrawn by another hand changes)."""
@@ -50,27 +46,6 @@ REFUSE_TIMES = {"alone": 1.25, "organs": 1.25, "outline": 1.25, "ct": 3.0}
 margin because a wrong external contour spoils the CT's statistics long before it spoils the dose."""
 FEWEST_TOGETHER = 100
 """Facts known of fewer patients are not part of a distance (chosen: half of the patients)."""
-
-
-def facts_of(path: Path) -> AnatomyFacts | None:
-    """None for a patient without a place where dose is possible."""
-    with np.load(path) as file:
-        stored = {name: file[name] for name in file.files}
-    label = _upright(stored["label"])
-    if not (label & 1).any():
-        return None
-    roi = {name: (label >> bit & 1).astype(bool) for bit, name in enumerate(ROIS)}
-    organs = {NAMES.get(name, name): roi[name] for name in ROIS[1:8]}
-    targets = [(gy, roi[name]) for gy, name in zip(PRESCRIBED_GY, TARGETS, strict=True) if roi[name].any()]
-    ct = _upright(stored["ct"]).astype(np.float32) - np.float32(1000) if "ct" in stored else None
-    a, b, c = (float(side) for side in stored["voxel_dimensions"])
-    planned = Treatment(FRACTIONS, GANTRY_DEG)
-    return AnatomyFacts.of(roi["possible_dose_mask"], organs, targets, ct, (c, a, b), planned)
-
-
-def _upright(array: NDArray[Any]) -> NDArray[Any]:
-    """Stored (posterior, left, inferior) to (z, y, x) in LPS."""
-    return np.ascontiguousarray(array.transpose(2, 0, 1)[::-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +121,8 @@ def fitted(patients: list[AnatomyFacts]) -> dict[str, Any]:
         "warn_beyond": limits["warn_beyond"], "refuse_beyond": limits["refuse_beyond"],
         "facts": {
             name: {
-                "log": table.log[n], "least": float(table.least[n]), "cases": int(np.isfinite(table.values[:, n]).sum()),
+                "log": table.log[n], "least": float(table.least[n]),
+                "cases": int(np.isfinite(table.values[:, n]).sum()),
                 "quantiles": [float(f"{q:.5g}") for q in quantiles[n]],
             }
             for n, name in enumerate(table.names)

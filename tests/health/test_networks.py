@@ -32,8 +32,8 @@ def registry(folder: Path, **changes: object) -> Registry:
     return Registry(folder, (Registered.model_validate(entry | changes),))
 
 
-def ran(difference: float, digest: str = DIGEST) -> Ran:
-    return Ran(digest, Backend.ONNX_CPU, Precision.FP32, difference, "2026-11-27")
+def ran(difference: float, digest: str = DIGEST, device: str = "CPU, 8 threads") -> Ran:
+    return Ran(digest, Backend.ONNX_CPU, Precision.FP32, device, difference, "2026-11-27")
 
 
 def test_a_combination_that_ran_before_release_is_in_order(tmp_path):
@@ -53,8 +53,9 @@ def test_a_combination_that_never_ran_on_this_kind_of_device_says_so(tmp_path, e
     assert "built, never executed here: run 'couchside engines bench'" in found.sentence
 
 
-def test_a_run_on_this_machine_is_evidence_for_the_same_file_only(tmp_path):
+def test_a_run_on_this_machine_is_evidence_for_the_same_file_and_device_only(tmp_path):
     assert check([registry(tmp_path)], CPU, [ran(1e-6)]).status is Status.OK
+    assert check([registry(tmp_path)], CPU, [ran(1e-6, device="GPU of another make")]).status is Status.DEGRADED
     assert check([registry(tmp_path)], CPU, [ran(1e-6, "0" * 64)]).status is Status.DEGRADED
 
 

@@ -13,7 +13,7 @@ from engines.runtime.registry import load_registry
 
 ENTRIES = load_registry().entries
 IDS, MASK = TensorInfo("input_ids", (None, None), "int64"), TensorInfo("attention_mask", (None, None), "int64")
-ONE = Ran("a" * 64, Backend.ONNX_CPU, Precision.FP32, 0.0, "2026-11-27")
+ONE = Ran("a" * 64, Backend.ONNX_CPU, Precision.FP32, "CPU, 2 threads", 0.0, "2026-11-27")
 
 
 def test_feeds_have_the_stated_shape_type_and_range():
@@ -47,8 +47,8 @@ def test_what_is_not_known_is_not_fed(name, info, words):
 
 
 def test_the_later_run_of_a_combination_replaces_the_earlier(tmp_path):
-    later = Ran(ONE.sha256, ONE.backend, ONE.precision, 1e-3, "2026-11-28")
-    other = Ran(ONE.sha256, Backend.ONNX_CUDA, Precision.FP16, 1e-2, "2026-11-28")
+    later = Ran(ONE.sha256, ONE.backend, ONE.precision, "CPU, 8 threads", 1e-3, "2026-11-28")
+    other = Ran(ONE.sha256, Backend.ONNX_CUDA, Precision.FP16, "Some GPU", 1e-2, "2026-11-28")
     remember(tmp_path / "cache", [ONE])
     remember(tmp_path / "cache", [later, other])
     assert set(read_ran(tmp_path / "cache")) == {later, other}

@@ -1,0 +1,203 @@
+"""How sure a predicted dose is: intervals of voxels, of DVH metrics and of histograms, calibrated on patients that the
+network was never trained on.
+
+A calibration belongs to one network file (its SHA-256) and one way of asking it: `pair`, the mean of what it says of
+the patient and of the mirrored patient, or `plain`, the patient alone. Half-widths hold 80 and 95 % of what such
+patients' reference plans have; what was measured is in calibration.json and docs/prediction_range.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contracts import PredictedBand
+from appliance.errors import ModelError
+from engines.dose_interval import Ordered, half_width, monotone_band, voxel_scale
+from engines.errors import EngineError
+
+FORMAT = "couchside-dose-calibration-1"
+LEVELS = (0.8, 0.95)
+Passes = Literal["pair", "plain"]
+Kind = Literal["target", "organ"]
+Mask = NDArray[np.bool_]
+Volume = NDArray[np.float32]
+REGIONS = ("target", "organ", "other")
+"""A voxel's region: in a target, else in an organ, else neither. Errors of the three differ."""
+VOLUME_PERCENT = (100.0, 99.0, 98.0, 97.0, *(float(v) for v in range(95, 4, -5)), 3.0, 2.0, 1.0)
+"""Where bands are given; 98 and 2 % are ICRU report 83's near-minimum and near-maximum."""
+SMALL_CC = 0.1
+"""Of D0.1cc."""
+SHARES = {"D_99": 0.99, "D_95": 0.95, "D_1": 0.01}
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTable:
+    """Factors (levels, bins) on a voxel's scale, at logarithms of scales (bins,)."""
+
+    centres: NDArray[np.float64]
+    factors: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """regions: by name of REGIONS. metrics, bands: factors at LEVELS on a structure's own half-width, by kind and
+    metric, and by kind. coverage: what was measured on held-out patients, for the record. spread: the network tells
+    its own."""
+
+    network_sha256: str
+    patients: int
+    passes: Passes
+    spread: bool
+    regions: Mapping[str, RegionTable]
+    metrics: Mapping[str, Mapping[str, tuple[float, ...]]]
+    bands: Mapping[str, tuple[float, ...]]
+    coverage: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Sureness:
+    """Half-widths of the 80 and 95 % interval of each voxel in Gy, float32 of the dose's shape; zero where dose is
+    impossible."""
+
+    half_80_gy: Volume
+    half_95_gy: Volume
+
+
+@dataclass(frozen=True)
+class MetricInterval:
+    """A metric of the predicted dose in Gy, and half-widths of its intervals."""
+
+    value_gy: float
+    half_80_gy: float
+    half_95_gy: float
+
+
+def regions_of(possible: Mask, organs: Mapping[str, Mask], targets: list[Mask]) -> NDArray[np.uint8]:
+    """Index into REGIONS of each voxel; len(REGIONS) where dose is impossible."""
+    told = np.full(possible.shape, len(REGIONS), np.uint8)
+    told[possible] = REGIONS.index("other")
+    for name, masks in (("organ", list(organs.values())), ("target", targets)):
+        for mask in masks:
+            told[mask & possible] = REGIONS.index(name)
+    return told
+
+
+def sureness(
+    calibration: Calibration, members_gy: Volume, spreads_gy: Volume | None, *, regions: NDArray[np.uint8],
+    spacing_mm: tuple[float, float, float], unit_gy: float,
+) -> tuple[Volume, Sureness]:  # fmt: skip
+    """The dose in Gy and how sure it is. members_gy, spreads_gy (passes, z, y, x): one for `plain`, two for `pair`, the
+    mirrored patient's turned back; spreads None where the network tells none. regions as `regions_of`; unit_gy the
+    highest prescription. Raises ModelError where the calibration was made for another number of passes, or with a
+    spread that is missing here, or without one that is there; EngineError for shapes that differ."""
+    wanted = 2 if calibration.passes == "pair" else 1
+    if len(members_gy) != wanted or calibration.spread is (spreads_gy is None):
+        told = "with" if calibration.spread else "without"
+        raise ModelError(f"the calibration of the dose network was made for {wanted} passes {told} spread")
+    dose, scale = dose_and_scale(members_gy, spreads_gy, spacing_mm, unit_gy)
+    if regions.shape != dose.shape:
+        raise EngineError("dose and regions must share one shape")
+    halves = half_widths(calibration.regions, scale, regions)
+    return dose, Sureness(halves[0] * np.float32(unit_gy), halves[1] * np.float32(unit_gy))
+
+
+def dose_and_scale(
+    members_gy: Volume, spreads_gy: Volume | None, spacing_mm: tuple[float, float, float], unit_gy: float
+) -> tuple[Volume, Volume]:
+    """Mean of the members in Gy, and the uncalibrated scale of its error in units of the highest prescription."""
+    dose = members_gy.mean(0, dtype=np.float32)
+    apart = np.abs(members_gy[0] - members_gy[1]) / np.float32(2 * unit_gy) if len(members_gy) == 2 else None
+    spread = None if spreads_gy is None else spreads_gy.mean(0, dtype=np.float32) / np.float32(unit_gy)
+    return dose, voxel_scale(dose / np.float32(unit_gy), spread, apart, spacing_mm)
+
+
+def half_widths(tables: Mapping[str, RegionTable], scale: Volume, regions: NDArray[np.uint8]) -> list[Volume]:
+    """One array for each of LEVELS, in the unit of scale."""
+    told = [np.zeros(scale.shape, np.float32) for _ in LEVELS]
+    for place, name in enumerate(REGIONS):
+        inside = regions == place
+        for level, half in enumerate(told):
+            half[inside] = half_width(scale[inside], tables[name].centres, tables[name].factors[level])
+    # Wider at 95 % than at 80 % everywhere, also between the centres of two tables' bins.
+    told[1] = np.maximum(told[1], told[0])
+    return told
+
+
+def metric_values(ordered: Ordered, kind: Kind, voxel_cc: float) -> dict[str, tuple[float, float]]:
+    """{metric: (value, scale)}: of organs the mean and D0.1cc, of targets D99, D95 and D1."""
+    if kind == "target":
+        shares = SHARES
+        told = {}
+    else:
+        shares = {"D_0.1_cc": min(1.0, max(1.0, round(SMALL_CC / voxel_cc)) / len(ordered.dose))}
+        told = {"mean": (ordered.mean, ordered.mean_scale)}
+    for name, share in shares.items():
+        at = np.array([share])
+        told[name] = (float(ordered.dose_at(at)[0]), float(ordered.scale_at(at)[0]))
+    return told
+
+
+def metric_intervals(
+    calibration: Calibration, dose_gy: Volume, sure: Sureness, *, mask: Mask, kind: Kind, voxel_cc: float
+) -> dict[str, MetricInterval]:
+    """By metric (`mean`, `D_0.1_cc`, `D_99`, `D_95`, `D_1`) of one structure. Raises EngineError for an empty mask."""
+    told = metric_values(Ordered(dose_gy[mask], sure.half_80_gy[mask]), kind, voxel_cc)
+    return {
+        name: MetricInterval(value, *(factor * scale for factor in calibration.metrics[kind][name]))
+        for name, (value, scale) in told.items()
+    }
+
+
+def predicted_band(
+    calibration: Calibration, structure: str, dose_gy: Volume, sure: Sureness, *, mask: Mask, kind: Kind
+) -> PredictedBand:
+    """The 80 % band of a structure's DVH at VOLUME_PERCENT. Raises EngineError for an empty mask."""
+    ordered = Ordered(dose_gy[mask], sure.half_80_gy[mask])
+    rising = np.array(VOLUME_PERCENT[::-1]) / 100.0
+    dose = ordered.dose_at(rising)
+    low, high = monotone_band(dose, calibration.bands[kind][0] * ordered.scale_at(rising))
+    curves = [np.asarray(curve[::-1], np.float32) for curve in (low, dose, high)]
+    return PredictedBand(structure, np.array(VOLUME_PERCENT, np.float32), *curves)
+
+
+def load_calibration(path: Path, network_sha256: str, passes: Passes = "pair") -> Calibration:
+    """Raises ModelError for a file that cannot be read, is of another format, lacks something, or belongs to another
+    network."""
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        if told["format"] != FORMAT or tuple(told["levels"]) != LEVELS:
+            raise ValueError("it is of another format")
+        if told["network_sha256"] != network_sha256:
+            raise ModelError(
+                f"{path.name} calibrates the network {told['network_sha256'][:8]}, not {network_sha256[:8]}; run "
+                "models.dose.calibrate again"
+            )
+        return calibration_of(told, passes)
+    except OSError as error:
+        raise ModelError(f"the calibration of the dose network cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"the calibration {path.name} is not usable: {error}") from error
+
+
+def calibration_of(told: Mapping[str, Any], passes: Passes) -> Calibration:
+    """From the content of calibration.json. Raises KeyError, TypeError or ValueError for what does not fit."""
+    part = told["passes"][passes]
+    regions = {}
+    for name in REGIONS:
+        table = part["regions"][name]
+        regions[name] = RegionTable(np.array(table["centres"], float), np.array(table["factors"], float))
+        if regions[name].factors.shape != (len(LEVELS), len(regions[name].centres)):
+            raise ValueError(f"the table of {name} does not fit its bins")
+    metrics = {kind: {name: tuple(f) for name, f in found.items()} for kind, found in part["metrics"].items()}
+    bands = {kind: tuple(found) for kind, found in part["bands"].items()}
+    return Calibration(
+        str(told["network_sha256"]), int(told["patients"]), passes, bool(told["spread"]), regions, metrics, bands,
+        part["coverage"],
+    )  # fmt: skip
