@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
 
-from appliance.contracts.band import BandCurve, BandFigure, BandJudgement, Lies, Verdict
+from appliance.contracts.band import BandCurve, BandFigure, BandJudgement, Verdict
 from appliance.export.report_axes import Axes
 from appliance.export.report_html import Style, Styles, table, text
 
@@ -28,8 +28,8 @@ HATCHES = (
 SIGNS = {
     (Verdict.WORSE, True): ("bad", "✗ clearly beyond"),
     (Verdict.WORSE, False): ("warn", "△ beyond"),
-    (Verdict.USUAL, True): ("", "within"),
-    (Verdict.USUAL, False): ("", "within"),
+    (Verdict.USUAL, True): ("good", "✓ usual"),
+    (Verdict.USUAL, False): ("good", "✓ usual"),
     (Verdict.BETTER, True): ("good", "✓ better"),
     (Verdict.BETTER, False): ("good", "✓ better"),
 }
@@ -86,33 +86,29 @@ def band_caption(bands: Sequence[BandJudgement]) -> str:
 
 
 def band_table(bands: Sequence[BandJudgement], *, warned: bool) -> str:
-    """Plan against band, each figure a row; '' without bands. warned: the network hardly knows this patient."""
+    """Plan against band, a structure a row; '' without bands. warned: the network hardly knows this patient."""
     if not bands:
         return ""
     letters = {band.structure: letter for letter, band in drawn(bands)}
-    rows = []
-    for band in bands:
-        for number, figure in enumerate(band.figures):
-            is_deciding = number == band.deciding
-            says = f"{_tag(band)} {text(_clause(band.sentence))}" if is_deciding else text(_in_words(figure))
-            rows.append(
-                [
-                    text(band.structure),
-                    letters.get(band.structure, "–"),
-                    text("mean" if figure.metric == "Mean" else figure.metric),
-                    f"{figure.plan_gy:.1f} Gy",
-                    f"{figure.low_gy:.1f} to {figure.high_gy:.1f} Gy",
-                    f"{figure.middle_gy:.1f} Gy",
-                    says,
-                ]
-            )
+    rows = [
+        [
+            text(band.structure),
+            letters.get(band.structure, "–"),
+            _name(band.decided),
+            f"{band.decided.plan_gy:.1f} Gy",
+            f"{band.decided.low_gy:.1f} to {band.decided.high_gy:.1f} Gy",
+            f"{band.decided.middle_gy:.1f} Gy",
+            f'{_tag(band)} {text(_clause(band.sentence))} <span class="note">{text(_others(band))}</span>',
+        ]
+        for band in bands
+    ]
     caption = (
         "Plan against what patients like this usually reach: the band holds eight of ten reference plans. Predicted, "
         "not calculated: advice, never a goal and never for approval."
     )
     if warned:
         caption += " <b>The network hardly knows patients like this (see Predicted dose): conclude nothing from it.</b>"
-    head = ["Structure", "In the figure", "Figure", "#This plan", "#Achievable", "#Expected", "Says"]
+    head = ["Structure", "Letter", "Figure", "#This plan", "#Achievable", "#Expected", "Says"]
     return table(caption, head, rows)
 
 
@@ -149,9 +145,14 @@ def _clause(sentence: str) -> str:
     return sentence.rsplit(": ", maxsplit=1)[-1]
 
 
-def _in_words(figure: BandFigure) -> str:
-    return {
-        Lies.ABOVE: "above the band",
-        Lies.BELOW: "below the band",
-        Lies.WITHIN: "within the band",
-    }[figure.lies]
+def _name(figure: BandFigure) -> str:
+    return "mean" if figure.metric == "Mean" else text(figure.metric)
+
+
+def _others(band: BandJudgement) -> str:
+    """The figures that did not decide."""
+    return "; ".join(
+        f"{_name(figure)} {figure.plan_gy:.1f} Gy, {figure.lies.value} {figure.low_gy:.1f} to {figure.high_gy:.1f}"
+        for number, figure in enumerate(band.figures)
+        if number != band.deciding
+    )

@@ -27,14 +27,17 @@ from appliance.export.report_slices import (
 
 WIDEST_GY, DIFFERENCE_GY, UNSEEN_GY = 12.0, 12.0, 1.0
 """Where both colour scales end, and the difference below which nothing is painted (chosen)."""
-STEPS, ALPHA = 24, 150
+STEPS, ALPHA = 24, 175
 
-UNSURE = ((230, 225, 250), (150, 120, 220), (70, 20, 130))
-"""From light to dark violet."""
+UNSURE = ((50, 20, 100), (150, 110, 230), (250, 240, 255))
+"""From dark violet to nearly white, because the ground is dark."""
+UNSURE_LINES_GY = (2.0, 4.0, 8.0)
 COLDER, HOTTER = ((190, 220, 255), (0, 90, 200)), ((255, 225, 170), (225, 110, 0))
 """Blue and orange, which stay apart with every common colour blindness (Okabe and Ito, 2008); dashes say the sign
 too."""
 LINES_GY = (-5.0, 5.0)
+SHORTEST_LABELLED = 16
+"""Points of a line that carries its number."""
 
 NEVER = (
     "A prediction belongs to no plan: no machine could deliver it, nobody calculated it, and it can never be approved, "
@@ -48,7 +51,9 @@ def prediction_section(
     title, anchor = "Predicted dose", "prediction"
     if prediction is None:
         return section(title, '<p class="note">No network was asked for this plan.</p>', anchor=anchor)
-    said = "".join(f"<li>{text(sentence)}</li>" for sentence in (*prediction.reasons, *prediction.notes))
+    took = ", ".join(f"{name} {duration(seconds)}" for name, seconds in prediction.seconds.items())
+    told = (*prediction.reasons, *prediction.notes, *((f"Time: {took}",) if took else ()))
+    said = "".join(f"<li>{text(sentence)}</li>" for sentence in told)
     notes = f'<ul class="note">{said}</ul>' if said else ""
     predicted = prediction.dose
     if predicted is None:
@@ -73,12 +78,11 @@ def _warnings(predicted: PredictedDose) -> str:
 
 def _facts(predicted: PredictedDose, prediction: Prediction) -> str:
     total_s = sum(prediction.seconds.values())
-    parts = ", ".join(f"{text(name)} {duration(seconds)}" for name, seconds in prediction.seconds.items())
     spacing = " × ".join(f"{step:g}" for step in predicted.grid.spacing_mm)
     facts = [
         ("Network", text(predicted.model)),
         ("SHA-256", short(predicted.model_sha256) if predicted.model_sha256 else "not told"),
-        ("Took", f"{duration(total_s)} ({parts})" if parts else "not told"),
+        ("Took", duration(total_s) if prediction.seconds else "not told"),
         ("Grid", f"{spacing} mm"),
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
@@ -93,7 +97,7 @@ def _goals(evaluation: Evaluation) -> str:
     judged = [row for row in found.goals if row.predicted is not None]
     differ = [row for row in judged if row.predicted is not None and row.predicted.grade is not row.adapted.grade]
     said = (
-        f'<p class="note">{len(judged)} goals were judged on both; {len(differ)} of them have another result. All '
+        f'<p class="note">{len(judged)} goals were judged on both, {len(differ)} with another result. All '
         'stand under <a href="#goals">Goals</a>.</p>'
     )
     if not differ:
@@ -138,7 +142,7 @@ def _slices(case: Case, plan: Plan, dose: CalculatedDose, predicted: PredictedDo
             what="Predicted dose",
         ),
         view(
-            width, box, _painted(width, styles, _rising(width.dose_gy), UNSURE), f"Up to {widest:.1f} Gy",
+            width, box, _unsure(width, box, styles), f"Up to {widest:.1f} Gy",
             what="Half-width of its 80 % interval",
         ),
         view(
@@ -149,14 +153,12 @@ def _slices(case: Case, plan: Plan, dose: CalculatedDose, predicted: PredictedDo
     return f'<h3>Through the middle of {text(highest.structure)}</h3><div class="views">{"".join(views)}</div>{_key()}'
 
 
-def _rising(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Steps of a scale from 0 to WIDEST_GY; 0 where there is nothing."""
-    step: NDArray[np.float32] = np.clip(np.ceil(values * np.float32(STEPS / WIDEST_GY)), 0, STEPS)
-    return step
-
-
-def _painted(plane: Plane, styles: Styles, step: NDArray[np.float32], ends: tuple[tuple[int, ...], ...]) -> str:
-    return picture(plane, palette_png(step, _between(ends, STEPS), ALPHA)) + contours(plane, styles)
+def _unsure(plane: Plane, box: Box, styles: Styles) -> str:
+    """Painted, with numbered lines at UNSURE_LINES_GY."""
+    step = np.clip(np.ceil(plane.dose_gy * np.float32(STEPS / WIDEST_GY)), 0, STEPS)
+    parts = [picture(plane, palette_png(step, _between(UNSURE, STEPS), ALPHA)), contours(plane, styles)]
+    parts += [_line(plane, box, plane.dose_gy, gy, f"{gy:g}", dashed=False) for gy in UNSURE_LINES_GY]
+    return "".join(parts)
 
 
 def _difference(plane: Plane, box: Box, styles: Styles) -> str:
@@ -167,20 +169,27 @@ def _difference(plane: Plane, box: Box, styles: Styles) -> str:
     colours = np.vstack([_between(COLDER, STEPS), _between(HOTTER, STEPS)])
     parts = [picture(plane, palette_png(step, colours, ALPHA)), contours(plane, styles)]
     for level in LINES_GY:
-        lines = lines_mm(np.sign(level) * plane.dose_gy, abs(level), plane.pixel_mm)
-        dash = "" if level > 0 else ' stroke-dasharray="4 3"'
-        if data := path_of(lines):
-            parts.append(
-                f'<path class="iso" stroke="#fff" stroke-width="1.2"{dash} d="{data}">'
-                f"<title>{_signed(level)} Gy</title></path>"
-            )
-        if lines and len(lines[0]) > 16:
-            x, y = lines[0][len(lines[0]) // 4]
-            parts.append(
-                f'<text x="{x:.1f}" y="{y:.1f}" font-size="{box.width * 0.03:.1f}" fill="#fff" stroke="#000" '
-                f'stroke-width="{box.width * 0.006:.1f}" paint-order="stroke">{_signed(level)}</text>'
-            )
+        values = np.sign(level) * plane.dose_gy
+        parts.append(_line(plane, box, values, abs(level), _signed(level), dashed=level < 0))
     return "".join(parts)
+
+
+def _line(plane: Plane, box: Box, values: NDArray[np.float32], level: float, label: str, *, dashed: bool) -> str:
+    """White, with its number where it is long enough."""
+    lines = lines_mm(values, level, plane.pixel_mm)
+    dash = ' stroke-dasharray="4 3"' if dashed else ""
+    data = path_of(lines)
+    if not data:
+        return ""
+    line = f'<path class="iso" stroke="#fff" stroke-width="1.2"{dash} d="{data}"><title>{label} Gy</title></path>'
+    if len(lines[0]) <= SHORTEST_LABELLED:
+        return line
+    x, y = lines[0][len(lines[0]) // 4]
+    size = box.width * 0.03
+    return (
+        f'{line}<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" fill="#fff" stroke="#000" '
+        f'stroke-width="{size / 5:.1f}" paint-order="stroke">{label}</text>'
+    )
 
 
 def _between(ends: tuple[tuple[int, ...], ...], count: int) -> NDArray[np.float64]:

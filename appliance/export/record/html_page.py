@@ -27,6 +27,8 @@ ul{margin:.2em 0;padding-left:1.2em}svg text{font-size:7px;fill:#444}
 """
 CLASS_OF = {Grade.PASS: "pass", Grade.VARIATION: "variation", Grade.FAIL: "fail"}
 WIDTH, HEIGHT = 340.0, 170.0
+NAMES_A_ROW = 5
+"""Names of the plot's legend (chosen: five long ones fill its width)."""
 
 
 def html_of(page: Page, curves: tuple[DvhCurve, ...], bands: Sequence[BandJudgement] = ()) -> bytes:
@@ -84,14 +86,22 @@ def _plot(curves: tuple[DvhCurve, ...], bands: Sequence[BandJudgement]) -> str:
         f'<text x="{gy / end_gy * WIDTH:.1f}" y="{HEIGHT + 9}" text-anchor="middle">{gy:g}</text>'
         for gy in ticks(end_gy)
     )
-    names = "".join(
-        f'<tspan fill="hsl({360 * number // max(1, len(curves))} 70% 38%)"> {text(curve.structure)}</tspan>'
-        for number, curve in enumerate(curves)
-    )
     said = "; shaded: usually reached (predicted)" if bands else ""
+    rows = [curves[at : at + NAMES_A_ROW] for at in range(0, len(curves), NAMES_A_ROW)]
+    names = "".join(_names(row, hue_of, HEIGHT + 28 + 9 * number) for number, row in enumerate(rows))
     return (
-        f'<svg viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 26}" role="img" aria-label="Cumulative dose-volume histogram">'
+        f'<svg viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 28 + 9 * len(rows)}" role="img" '
+        'aria-label="Cumulative dose-volume histogram">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#888"/>{"".join(lines)}{marks}'
-        f'<text x="{WIDTH / 2}" y="{HEIGHT + 19}" text-anchor="middle">Gy · volume from 0 to 100 %{said}:{names}'
-        "</text></svg>"
+        f'<text x="{WIDTH / 2}" y="{HEIGHT + 19}" text-anchor="middle">Gy; volume from 0 to 100 %{said}</text>'
+        f"{names}</svg>"
     )
+
+
+def _names(curves: tuple[DvhCurve, ...], hue_of: dict[str, int], y: float) -> str:
+    """One row of the legend."""
+    parts = "".join(
+        f'<tspan style="fill:hsl({hue_of[curve.structure]} 70% 38%)"> {text(curve.structure)}</tspan>'
+        for curve in curves
+    )
+    return f'<text x="{WIDTH / 2}" y="{y}" text-anchor="middle">{parts}</text>'
