@@ -17,8 +17,8 @@ FILE = "ran.json"
 
 @dataclass(frozen=True)
 class Ran:
-    """One network (by SHA-256) on one backend and device (as `Network.device` names it). difference: largest from the CPU's float32 result, in units of the
-    outputs. day: ISO date, UTC."""
+    """One network (by SHA-256) on one backend and device (as `Network.device` names it). difference: largest from the
+    CPU's float32 result, in units of the outputs. day: ISO date, UTC."""
 
     sha256: str
     backend: Backend
