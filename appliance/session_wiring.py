@@ -23,6 +23,7 @@ from appliance.contracts import (
     Plan,
     Planned,
     PredictedDose,
+    Prediction,
     TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer

@@ -72,6 +72,12 @@ class Rules:
         less = tuple(_less(o, wanted, value) for o in self.first if o.goal == goal)
         return replace(self, given_up=self.given_up | {goal}, yielded=(*self.yielded, *less))
 
+    def taking_back(self, values: tuple[float, ...], room: float) -> Rules:
+        """Asks again in full for goals given up because of a prediction that are within so little (relative) of met."""
+        near = {i for i in self.given_up & self.foreseen if shortfall(self.goal_set.goals[i], values[i]) <= room}
+        kept = tuple(o for o in self.yielded if o.goal not in near)
+        return replace(self, given_up=self.given_up - near, yielded=kept)
+
     def afresh(self) -> Objectives:
         """First weights again."""
         return tuple(self._yielded(first) if first.goal in self.given_up else first for first in self.first)

@@ -13,7 +13,8 @@ from appliance.errors import ModelError
 from appliance.registered import shipped
 from engines.dose_features import Features
 from engines.errors import EngineError, RegisteredFileError
-from engines.runtime import Network, RuntimeOptions, open_network
+from engines.runtime import Backend, Network, RuntimeOptions, open_network
+from engines.runtime.contract import ALL_BACKENDS
 from engines.runtime.registry import Registry
 
 MODEL = "dose"
@@ -39,15 +40,23 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class DoseNetwork:
-    """sha256: of the registered file that it was opened from. channels: how many of the features it takes."""
+    """sha256: of the registered file that it was opened from. channels: how many of the features it takes. passed_over:
+    what the runtime said at opening of the backends before the one that it runs on."""
 
     network: Network
     sha256: str
     channels: int
+    passed_over: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         return f"{self.network.name}@{self.sha256[:8]}"
+
+    def notes(self, wanted: tuple[Backend, ...]) -> tuple[str, ...]:
+        """What a reader of the prediction should know of how it ran: a device that failed on the way, and what backends
+        were passed over where particular ones were `wanted`. (That a machine has no GPU, the doctor says once.)"""
+        late = self.network.notes[len(self.passed_over) :]
+        return late if wanted == ALL_BACKENDS else (*self.passed_over, *late)
 
     def ask(
         self, made: Features, mirror_order: tuple[int, ...], told: Callable[[int], None] = lambda _: None
@@ -103,4 +112,4 @@ def _opened(registry: Registry, sha256: str, options: RuntimeOptions) -> DoseNet
     channels = taken[INPUT].shape[1] if INPUT in taken else None
     if channels is None:
         raise ModelError(f"the network '{MODEL}' has no input '{INPUT}' with a known number of channels")
-    return DoseNetwork(network, sha256, channels)
+    return DoseNetwork(network, sha256, channels, network.notes)

@@ -100,7 +100,8 @@ class Predictor:
         with clock.part("interval", 0.9):
             dose = _predicted(case, told, network, passes, calibration, found)
         notes = [finding.sentence for finding in found if finding.severity is Severity.NOTE]
-        return Prediction(dose, notes=(*told.notes, *notes, *network.network.notes), seconds=clock.seconds)
+        ran = network.notes(self.options.backends)
+        return Prediction(dose, notes=(*told.notes, *notes, *ran), seconds=clock.seconds)
 
 
 def _facts(told: NetworkAnatomy, treatment: Treatment) -> AnatomyFacts:

@@ -30,7 +30,8 @@ ELSEWHERE = "SM89"
 @dataclass(frozen=True)
 class Row:
     """ms: wall time of a call, copies included, the middle of TIMED; None where it was not run. difference: largest
-    from the CPU's FP32 result over all outputs, in their units. note: what a person should know; why it was not run."""
+    from the CPU's FP32 result over all outputs, in their units. note: what a person should know; why it was not run.
+    device: what it ran on, as `Network.device` names it."""
 
     model: str
     backend: Backend
@@ -38,6 +39,7 @@ class Row:
     ms: float | None
     difference: float | None
     note: str
+    device: str = ""
 
 
 def build_table(models: Sequence[tuple[str, bytes]], options: RuntimeOptions, feeds: Feeds) -> tuple[Row, ...]:
@@ -133,7 +135,7 @@ def _measured(network: Network, wanted: Precision, feed: Mapping[str, NDArray[An
             break
     note = "; ".join(network.notes)
     off = difference(result, reference)
-    return Row(network.name, network.backend, wanted, float(np.median(milliseconds)), off, note)
+    return Row(network.name, network.backend, wanted, float(np.median(milliseconds)), off, note, network.device)
 
 
 def difference(result: Results, reference: Results) -> float:

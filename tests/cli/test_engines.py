@@ -38,3 +38,26 @@ def test_a_node_does_not_start_on_altered_weights(run, clinic, tmp_path):
     assert ran.code == 6
     assert "tiny.onnx" in ran.err and "SHA-256 differs" in ran.err and "get the network again" in ran.err
     assert not (tmp_path / "store").exists()
+
+
+def test_an_unknown_network_is_refused(run):
+    ran = run("engines", "bench", "--model", "nothing")
+    assert (ran.code, "no model 'nothing' is registered" in ran.err) == (6, True)
+
+
+def test_a_bench_compares_with_the_cpu_and_is_remembered_for_the_doctor(run, clinic, tmp_path, monkeypatch):
+    monkeypatch.setenv("COUCHSIDE_CACHE", str(tmp_path / "cache"))
+    before = networks_of(run, clinic)
+    assert "built, never executed here" in before["tiny"]["executed"]
+    ran = run("engines", "build", "--model", "tiny", "--config", clinic, "--json")
+    assert ran.code == 0
+    row = next(row for row in json.loads(ran.out)["rows"] if (row["backend"], row["precision"]) == ("onnx_cpu", "fp32"))
+    assert row["ms"] > 0
+    assert (row["difference"], row["verdict"]) == (0.0, "0.001: within")
+    assert networks_of(run, clinic)["tiny"]["executed"].startswith("ran here on ")
+    assert "tiny" in run("engines", "bench", "--model", "tiny", "--config", clinic).out
+
+
+def networks_of(run, config: Path) -> dict[str, dict[str, object]]:
+    checks = json.loads(run("doctor", "--config", config, "--json").out)["checks"]
+    return next(check["detail"] for check in checks if check["key"] == "networks")

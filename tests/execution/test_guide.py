@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from appliance.contracts import Objective, ObjectiveKind, PredictedBand
+from appliance.contracts import Objective, ObjectiveKind, PlanningState, PredictedBand
 from appliance.errors import PlanningError
 from appliance.execution import plan_case
 from appliance.execution.guide import PRESS, Foreseen, Guide, guide_of
+from appliance.execution.rules import Rules
+from appliance.execution.sparing import wishes
 
 from ..planning.cases import goal, goal_set
 from .test_planner import COLD, GOALS, GOOD, ScriptedTps, d95_of
@@ -119,3 +121,42 @@ def test_a_foreseen_goal_that_stands_against_nothing_is_not_given_up():
     told: list[str] = []
     plan_case(tps, GOALS, guide=foreseen_guide(20.0, 14.0), note=told.append)
     assert not any("given up" in sentence for sentence in told)
+
+
+def test_a_goal_given_up_early_is_asked_for_again_where_the_fluence_comes_near_it():
+    first = ScriptedTps((GOOD,)).initial_objectives()
+    early = Rules(GOALS, first, foreseen=frozenset({1})).giving_up(1, 10.4)
+    assert early.taking_back((20.1, 10.2), 0.005).given_up == {1}
+    again = early.taking_back((20.1, 10.04), 0.005)
+    assert again.given_up == frozenset()
+    assert again.afresh() == first
+
+
+def test_a_goal_given_up_after_rounds_of_pushing_stays_so():
+    late = Rules(GOALS, ScriptedTps((GOOD,)).initial_objectives()).giving_up(1, 10.4)
+    assert late.taking_back((20.1, 9.9), 0.005) == late
+
+
+def test_an_organ_as_low_as_was_thought_easy_is_asked_for_little_less_and_one_far_below_as_usual():
+    rules = Rules(GOALS, ScriptedTps((GOOD,)).initial_objectives(), easy={1: 9.0})
+    asked = {
+        mean: wishes(rules, rules.first, PlanningState((20.5, mean), 1.0, 21.5, 1, "scripted"), 0.08)[1].dose_gy / mean
+        for mean in (9.5, 8.9, 5.0)
+    }
+    assert asked == {9.5: pytest.approx(0.92), 8.9: pytest.approx(0.98), 5.0: pytest.approx(0.92)}
+
+
+class Imitating(ScriptedTps):
+    def imitate(self, dose_gy) -> PlanningState:
+        self.calls.append(f"imitate {dose_gy.shape}")
+        return self._state()
+
+
+def test_a_planning_system_that_can_begins_from_the_predicted_dose():
+    shown = np.zeros((1, 2, 3), np.float32)
+    wanted = (Foreseen(20.3, 20, 21), Foreseen(9, 8, 10))
+    tps = Imitating((GOOD,))
+    plan_case(tps, GOALS, guide=guide_of(GOALS, wanted, dose_gy=shown))
+    assert tps.calls[:2] == ["imitate (1, 2, 3)", "fluence"]
+    plan_case(tps := Imitating((GOOD,)), GOALS, guide=guide_of(GOALS, wanted))
+    assert tps.calls[0] == "fluence"

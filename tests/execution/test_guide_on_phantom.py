@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from appliance import session_wiring
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, PlanningState, PredictedBand, PredictedDose
 from appliance.errors import PlanningError
@@ -74,6 +75,15 @@ def test_what_is_of_another_prescription_or_place_is_refused(case):
     for wrong in (0 * right.dose_gy, 2 * right.dose_gy, np.roll(right.dose_gy, 8, axis=1)):
         with pytest.raises(PlanningError, match="cannot be of this case"):
             guide_for(case, GOALS, replace(right, dose_gy=wrong))
+
+
+def test_a_session_plans_without_it_and_says_so(case):
+    notes: list[str] = []
+    wrong = replace(right := predicted(case, 20.4, 8.0), dose_gy=0 * right.dose_gy)
+    assert session_wiring._guide(case, GOALS, wrong, notes) is None
+    assert [note.startswith("Planned without the predicted dose: ") for note in notes] == [True]
+    assert session_wiring._guide(case, GOALS, right, notes) is not None
+    assert len(notes) == 1
 
 
 def test_the_interval_of_a_goal_is_that_of_its_structures_band(case):
