@@ -36,6 +36,7 @@ LIMITS = {Precision.FP32: 1e-4, Precision.FP16: 5e-3}
 
 GPU = (
     (Backend.ONNX_CUDA, Precision.FP32),
+    (Backend.ONNX_CUDA, Precision.FP16),
     (Backend.TENSORRT, Precision.FP32),
     (Backend.TENSORRT, Precision.FP16),
     (Backend.TENSORRT_RTX, Precision.FP32),
