@@ -3,7 +3,9 @@ imports onnxruntime."""
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import redirect_stdout
 from typing import Any
 
 from engines.errors import DeviceError, EngineError
@@ -41,6 +43,8 @@ class OnnxNetwork:
         wanted = PROVIDERS[backend]
         if wanted not in runtime.get_available_providers():
             raise EngineError(f"this onnxruntime has no {wanted}")
+        if backend is not Backend.ONNX_CPU:
+            _load_cuda(runtime)
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = ERRORS_ONLY
@@ -83,6 +87,14 @@ def _runtime() -> Any:
     except ImportError as error:
         raise EngineError("the package onnxruntime is not installed") from error
     return onnxruntime
+
+
+def _load_cuda(runtime: Any) -> None:
+    """CUDA's and cuDNN's libraries from their Python packages, where a provider would not look for them. What it cannot
+    find it prints, and a session that needs it fails with a reason of its own."""
+    if hasattr(runtime, "preload_dlls"):
+        with redirect_stdout(io.StringIO()):
+            runtime.preload_dlls()
 
 
 def _providers(backend: Backend, half: bool) -> list[Any]:
