@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from appliance.health.result import Finding, Status
 from engines.errors import EngineError
-from engines.runtime import Network, RuntimeOptions, open_network
+from engines.runtime import Backend, Network, RuntimeOptions, open_network
 from engines.runtime.entry import Registered
 from engines.runtime.ran import Ran, kind_of
 from engines.runtime.registry import Registry
@@ -95,7 +95,8 @@ def executed(entry: Registered, network: Network, limit: float | None, ran: Sequ
     if here and limit is not None and here[-1].difference > limit:
         return f"but differs by {here[-1].difference:.2g} from the CPU's result ({limit:.2g} allowed); {BENCH}", False
     if here:
-        return f"ran here on {here[-1].day}, {here[-1].difference:.1g} from the CPU's result", True
+        apart = "" if network.backend is Backend.ONNX_CPU else f", {here[-1].difference:.1g} from the CPU's result"
+        return f"ran here on {here[-1].day}{apart}", True
     device = network.device.lower()
     for tried in entry.executed:
         same = (tried.backend, tried.precision) == (network.backend, network.precision)
