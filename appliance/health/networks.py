@@ -8,7 +8,7 @@ or came out too far from the CPU's result. An optional network that is not insta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -32,8 +32,11 @@ class Seen:
     detail: dict[str, JsonValue]
 
 
-def check(registries: Sequence[Registry], options: RuntimeOptions, ran: Sequence[Ran]) -> Finding:
-    """options: as the product opens networks; ran: what ran on this machine."""
+Options = Callable[[Registered], RuntimeOptions]
+
+
+def check(registries: Sequence[Registry], options: Options, ran: Sequence[Ran]) -> Finding:
+    """options: how the product opens a network; ran: what ran on this machine."""
     seen = {entry.name: _look(registry, entry, options, ran) for registry in registries for entry in registry.entries}
     worst = max((one.status for one in seen.values()), key=lambda status: status.rank)
     # What needs somebody comes first: the list may be long.
@@ -42,7 +45,7 @@ def check(registries: Sequence[Registry], options: RuntimeOptions, ran: Sequence
     return Finding(worst, f"{'. '.join(one.sentence for one in ordered)}.", detail)
 
 
-def _look(registry: Registry, entry: Registered, options: RuntimeOptions, ran: Sequence[Ran]) -> Seen:
+def _look(registry: Registry, entry: Registered, options: Options, ran: Sequence[Ran]) -> Seen:
     path = registry.path(entry.name)
     detail: dict[str, JsonValue] = {"file": entry.file, "sha256": entry.sha256, "hash_ok": False}
     if entry.optional and (path is None or not path.exists()):
@@ -54,7 +57,7 @@ def _look(registry: Registry, entry: Registered, options: RuntimeOptions, ran: S
             return Seen(Status.OK, f"{entry.name}: {words}", {**detail, "hash_ok": True})
         model = registry.verified(entry.name)
         detail["hash_ok"] = True
-        network = open_network(model, name=entry.name, options=options)
+        network = open_network(model, name=entry.name, options=options(entry))
     except EngineError as error:
         return Seen(Status.FAILED, f"{entry.name}: {error}", detail)
     try:
