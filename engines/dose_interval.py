@@ -78,11 +78,3 @@ class Ordered:
     @property
     def mean_scale(self) -> float:
         return float(self._sum[-1] / len(self.dose))
-
-
-def monotone_band(dose: Vector, half: Vector) -> tuple[Vector, Vector]:
-    """(low, high) of a curve D(v) over rising v: never negative, both falling as every histogram does; widened, never
-    narrowed, to make them so."""
-    low = np.minimum.accumulate(np.maximum(dose - half, 0.0))
-    high = np.maximum.accumulate((dose + half)[::-1])[::-1]
-    return low, high

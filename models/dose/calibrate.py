@@ -26,8 +26,6 @@ from .calibration_plot import coverage_svg
 from .console import say
 from .members import digest, members
 
-TOLD = ("voxels", "mean", "D_", "band", "whole")
-
 
 def part_of(patients: list[Known]) -> dict[str, Any]:
     """Factors fitted to all patients, and coverage with each of them left out in its turn."""
@@ -38,7 +36,6 @@ def part_of(patients: list[Known]) -> dict[str, Any]:
             for name, table in factors.regions.items()
         },
         "metrics": {kind: {n: _rounded(f) for n, f in found.items()} for kind, found in factors.metrics.items()},
-        "bands": {kind: _rounded(found) for kind, found in factors.bands.items()},
         "coverage": held_out_coverage(patients),
     }
 
