@@ -338,8 +338,14 @@ run_tests() {
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
   # One process: the tests share two cores with the OpenMP kernels and with real DICOM peers, so pytest-xdist would
-  # only make their time limits unreliable.
-  check "tests" "$venv/bin/python" -m pytest --durations=10 "$@"
+  # only make their time limits unreliable. PyTorch has a process of its own: it brings an OpenMP library along, with
+  # which the kernels of everything else take more than twice the time.
+  local training=()
+  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
+    mapfile -t training < <(grep -rlE 'importorskip\("torch"' tests --include='test_*.py')
+    check "training tests" "$venv/bin/python" -m pytest "${training[@]}"
+  fi
+  check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"
   say ""
   if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
   say "All checks passed in $SECONDS s."

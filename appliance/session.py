@@ -22,7 +22,7 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
-from appliance.session_predicted import prediction_facts
+from appliance.session_predicted import prediction_facts, remembered, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
@@ -118,7 +118,7 @@ class Session(Steps):
 
     def _predict(self) -> None:
         prediction = self.stages.predict(*self.case(), timer := self._timer())
-        for sentence in prediction.sentences:
+        for sentence in told_of(prediction):
             self._note(sentence)
         saved = self.files.save_prediction(prediction)
         self._fire(Event.PREDICT, saved, prediction_facts(prediction), steps=timer.seconds())
@@ -243,5 +243,6 @@ class Session(Steps):
     def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
         path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
         reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose())
-        self.stages.write_report(reviewed, evaluation, timing, path, scheduled, self.files.predicted())
+        prediction = remembered(self.files.predicted(), self.standing.facts)
+        self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
         return self.files.record("report.html")

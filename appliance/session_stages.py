@@ -63,7 +63,7 @@ class WriteReport(Protocol):
         timing: Sequence[Mapping[str, JsonValue]],
         path: Path,
         scheduled: Evaluation | None,
-        predicted: PredictedDose | None,
+        prediction: Prediction,
         /,
     ) -> None: ...
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from engines.errors import EngineError  # noqa: E402
+from engines.runtime import Backend, RuntimeOptions, open_network  # noqa: E402
 from engines.runtime.entry import Registered  # noqa: E402
 from engines.runtime.registry import SHIPPED, load_registry  # noqa: E402
 
@@ -53,16 +54,11 @@ def register(name: str, file: Path, path: Path = SHIPPED) -> str:
 
 
 def check_tensors(model: bytes, entry: Registered) -> None:
-    """Raises EngineError where the network's tensors are not those of its entry."""
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise EngineError(f"the file is no network that ONNX Runtime can open ({str(error)[:200]})") from error
+    """Raises EngineError where the file is no network, or its tensors are not those of its entry."""
+    network = open_network(model, name=entry.name, options=RuntimeOptions(backends=(Backend.ONNX_CPU,)))
     for what, found, stated in (
-        ("inputs", session.get_inputs(), entry.inputs),
-        ("outputs", session.get_outputs(), entry.outputs),
+        ("inputs", network.inputs, entry.inputs),
+        ("outputs", network.outputs, entry.outputs),
     ):
         has = {tensor.name: len(tensor.shape) for tensor in found}
         wanted = {tensor.name: len(tensor.axes) for tensor in stated}

@@ -54,12 +54,22 @@ def dose_of(dataset: Dataset) -> tuple[Grid, NDArray[np.float32]]:
     return grid, dose_gy
 
 
+def check_not_predicted(dataset: Dataset) -> None:
+    """Raises RefusedObject `dose.predicted` for what `couchside predict` wrote: nobody calculated it."""
+    if is_prediction(lambda keyword: text(dataset, keyword)):
+        raise refused(
+            WHAT,
+            "it is a dose that Couchside predicted, which nobody calculated",
+            "dose.predicted",
+            "Give the dose that was calculated for the plan",
+        )
+
+
 def _check_kind(dataset: Dataset) -> None:
     remedy = "Send the physical dose of the plan, in Gy"
     if text(dataset, "SOPClassUID") != str(RTDoseStorage):
         raise refused(WHAT, "it is no RT Dose", "dose.class", remedy)
-    if is_prediction(lambda keyword: text(dataset, keyword)):
-        raise refused(WHAT, "it is a dose that Couchside predicted, which nobody calculated", "dose.predicted", remedy)
+    check_not_predicted(dataset)
     if text(dataset, "DoseUnits") != "GY":
         raise refused(WHAT, "its dose is relative, not in GY", "dose.units", remedy)
     if text(dataset, "DoseType") != "PHYSICAL":

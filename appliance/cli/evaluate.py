@@ -123,10 +123,9 @@ def _judge(
     second = replace(second, secondary_file="")  # the second dose is not written here
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
     prediction = stages.predict(case, goal_set, tell)
-    predicted = prediction.dose
-    evaluation = stages.beside_prediction(case, goal_set, predicted, evaluation)
+    evaluation = stages.beside_prediction(case, goal_set, prediction.dose, evaluation)
     evaluation = replace(evaluation, notes=(*evaluation.notes, *prediction.sentences))
     subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)
     evaluation = stages.deepen(subject, evaluation, tell)
-    stages.write_report(subject, evaluation, (), staging / "report.html", None, predicted)
+    stages.write_report(subject, evaluation, (), staging / "report.html", None, prediction)
     return evaluation

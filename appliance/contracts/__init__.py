@@ -26,7 +26,7 @@ from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
-from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
+from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, TreatmentPlanningSystem
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanImitate",
     "Case",
     "ClinicalGoal",
     "Command",

@@ -45,12 +45,14 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
             why = "all goals met but what was given up"
             break
         progress("planner: apertures", number / ROUNDS)
-        if idle == IDLE_ROUNDS:
-            further = _give_up(operator, rules, objectives, state)
-            if further is None:
+        if idle == IDLE_ROUNDS or (idle and rules.foreseen - rules.given_up):
+            further = _give_up(
+                operator, rules, objectives, state, among=None if idle == IDLE_ROUNDS else rules.foreseen
+            )
+            if further is None and idle == IDLE_ROUNDS:
                 why = f"no gain in {IDLE_ROUNDS} rounds"
                 break
-            rules, idle = further, 0
+            rules, idle = (rules, idle) if further is None else (further, 0)
         objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=ROOM)
         state, idle = operator.refine(objectives), idle + 1
         factor = operator.factor(state)
@@ -64,7 +66,9 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
     return Met(best, objectives, rules, why)
 
 
-def _give_up(operator: Operator, rules: Rules, objectives: Objectives, state: PlanningState) -> Rules | None:
+def _give_up(
+    operator: Operator, rules: Rules, objectives: Objectives, state: PlanningState, *, among: frozenset[int] | None
+) -> Rules | None:
     found = operator.tps.conflicts(objectives)
-    number = goal_to_give_up(operator.goal_set, state.goal_values, found, given_up=rules.given_up)
+    number = goal_to_give_up(operator.goal_set, state.goal_values, found, given_up=rules.given_up, among=among)
     return None if number is None else rules.giving_up(number, state.goal_values[number])

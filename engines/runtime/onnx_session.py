@@ -89,11 +89,10 @@ def _providers(backend: Backend, half: bool) -> list[Any]:
     """Each with those that take over the nodes it does not have."""
     if backend is Backend.ONNX_CPU:
         return [PROVIDERS[backend]]
-    # EXHAUSTIVE would time every convolution algorithm at the first call; growth by request keeps memory for dose.
-    cuda = (
-        PROVIDERS[Backend.ONNX_CUDA],
-        {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
-    )
+    # EXHAUSTIVE would time every convolution algorithm at the first call; growth by request keeps memory for dose; TF32
+    # computes with 11 bits what is called FP32.
+    choices = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
+    cuda = (PROVIDERS[Backend.ONNX_CUDA], choices)
     rest: list[Any] = [cuda, PROVIDERS[Backend.ONNX_CPU]]
     if backend is Backend.ONNX_TENSORRT:
         return [(PROVIDERS[backend], {"trt_fp16_enable": half}), *rest]

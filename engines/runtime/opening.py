@@ -35,7 +35,9 @@ def open_network(model: bytes, *, name: str, options: RuntimeOptions = DEFAULTS)
 def open_on(backend: Backend, model: bytes, name: str, options: RuntimeOptions) -> Network:
     """On this backend and no other. Raises EngineError with the reason why not."""
     if backend in (Backend.TENSORRT, Backend.TENSORRT_RTX):
-        raise EngineError(f"the package {backend} is not installed")
+        from engines.runtime.tensorrt_network import TensorRtNetwork
+
+        return TensorRtNetwork(model, name, backend, options)
     return OnnxNetwork(model, name, backend, options)
 
 

@@ -12,10 +12,10 @@ from engines import runtime
 from engines.errors import EngineError
 from engines.runtime import Network as Runner
 from engines.runtime import RuntimeOptions, TensorInfo
+from engines.runtime.contract import DEFAULTS
 from engines.segmentation.spec import NetworkSpec
 
 Volume = NDArray[np.float32]
-DEFAULTS = RuntimeOptions()
 RANK = 5
 """N, C, D, H, W."""
 

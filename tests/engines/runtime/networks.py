@@ -19,14 +19,15 @@ def weights(seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
 
 
 def conv_network(size: Any = 12, *, seed: int = 5, output: str = "dose") -> bytes:
-    """Two channels in, ReLU of a 3-D convolution, mean over channels out. size: an int, or a name for a free axis."""
+    """Two channels in, ReLU of a 3-D convolution, mean over channels out. size: an int, or the beginning of three
+    free axes' names: TensorRT takes axes of one name to be of one size."""
     kernel, bias = weights(seed)
     nodes = [
         helper.make_node("Conv", ["anatomy", "kernel", "bias"], ["features"], pads=[1] * 6),
         helper.make_node("Relu", ["features"], ["positive"]),
         helper.make_node("ReduceMean", ["positive"], [output], axes=[1], keepdims=1),
     ]
-    shape = [size] * 3
+    shape = [size] * 3 if isinstance(size, int) else [f"{size} {axis}" for axis in "zyx"]
     graph = helper.make_graph(
         nodes,
         "small",

@@ -148,7 +148,7 @@ def test_only_the_named_entry_gets_the_digest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"no network", "no network"), (thresholds(0.0, shape=["n", 1, "d", "h", "w"]), None)]
+    ("content", "words"), [(b"no network", "cannot be run"), (thresholds(0.0, shape=["n", 1, "d", "h", "w"]), None)]
 )
 def test_a_file_is_registered_only_if_it_is_a_network(tmp_path, content, words):
     path, new = written(tmp_path), tmp_path / "new.onnx"
