@@ -100,7 +100,9 @@ def _spacing(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
 def _image_spacing(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
     """A finer image loses nothing on the network's grid; what a coarser one does not show cannot be put back."""
     image = facts.treatment.image_spacing_mm
-    for axis, side, (_, high) in zip("zyx", image or (), model.spacing_mm if image else (), strict=True):
+    if image is None:
+        return
+    for axis, side, (_, high) in zip("zyx", image, model.spacing_mm, strict=True):
         said = f"The image's voxels are {side:.2f} mm along {axis}; the network knows {high:.2f} mm at most."
         if side > high * SPACING_REFUSE:
             yield refuse(f"image.spacing.{axis}", f"{said} Use an image of finer spacing.")
