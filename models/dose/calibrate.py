@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from appliance.prediction.uncertainty import FORMAT, LEVELS, Passes
+from engines.dose_interval import FORMAT, LEVELS
 
 from .calibration_fit import Factors, Known, fit, held_out_coverage
 from .calibration_plot import coverage_svg
@@ -66,7 +66,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     start = time.process_time()
-    known: dict[Passes, list[Known]] = {"pair": [], "plain": []}
+    known: dict[str, list[Known]] = {"pair": [], "plain": []}
     spread = False
     for patient in members(asked.patients, asked.network, asked.cache, threads=asked.threads):
         if patient.name not in asked.without:

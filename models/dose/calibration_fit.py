@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.prediction.uncertainty import (
+from engines.dose_interval import (
     LEVELS,
     REGIONS,
     Kind,
+    Ordered,
     RegionTable,
     dose_and_scale,
     half_widths,
     metric_values,
     regions_of,
 )
-from engines.dose_interval import Ordered
 from engines.statistics.conformal import binned_quantiles, conformal_quantile, covered, cross_correction, folds
 
 from .data import ORGANS, PRESCRIBED_GY, ROIS, TARGETS
