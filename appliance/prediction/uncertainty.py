@@ -33,7 +33,6 @@ from engines.dose_interval import (
 from engines.errors import EngineError
 
 __all__ = [
-]
     "Calibration",
     "Kind",
     "MetricInterval",
