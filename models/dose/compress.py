@@ -75,15 +75,17 @@ def factored(layer: nn.Conv3d, moments: Moments, rank: int) -> Factored:
 @torch.no_grad()
 def narrowed(network: DoseNetwork, samples: Sequence[Tensor], head: int) -> DoseNetwork:
     """The same trunk with a head of fewer channels: those whose size times last weight is largest, within the head's
-    block those whose size times leaving weights is."""
+    block those whose size times leaving weights is. Raises ValueError without samples."""
     block: Block = network.fine  # type: ignore[assignment]
-    hidden, ends = Moments(block.first), Moments(network.to_full)  # type: ignore[arg-type]
+    hidden = Moments(block.first)
     finished: list[Tensor] = []
     hook = network.last.register_forward_hook(lambda _, given, __: finished.append(functional.silu(given[0])))
     for sample in samples:
         network(sample)
-    for each in (hidden.hook, ends.hook, hook):
-        each.remove()
+    hook.remove()
+    hidden.hook.remove()
+    if hidden.out is None:
+        raise ValueError("a head is narrowed by what flows through it: no sample was given")
     flat = torch.cat([one.transpose(0, 1).flatten(1) for one in finished], 1)[:, ::7].double()
     last = network.last.map.weight[0].double()  # type: ignore[union-attr, index]
     kept = (flat.square().mean(1).sqrt() * last.abs()).topk(head).indices.sort().values
