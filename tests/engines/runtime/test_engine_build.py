@@ -145,7 +145,7 @@ def test_eight_bits_without_quantisation_are_refused(builder):
 
 
 def test_without_a_gpu_building_for_this_machine_is_a_device_error(builder):
-    from engines.photon.backend.choice import driver_devices
+    from engines.photon.backend.driver import driver_devices
 
     if driver_devices()[0]:
         pytest.skip("there is a GPU")

@@ -27,7 +27,7 @@ def device(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     for name, part in made.pycuda().items():
         monkeypatch.setitem(sys.modules, name, part)
-    monkeypatch.setattr("engines.photon.backend.choice.driver_devices", lambda: (1, ""))
+    monkeypatch.setattr(gpu, "driver_devices", lambda: (1, ""))
     monkeypatch.setattr(execution, "GraphDriver", lambda: made)
     monkeypatch.setattr(gpu, "_opened", [])
     return made
