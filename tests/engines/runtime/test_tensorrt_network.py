@@ -171,6 +171,21 @@ def test_a_device_that_fails_for_good_still_leaves_an_answer(device, monkeypatch
     assert "illegal memory access" in network.notes[-1]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("myelin"), TypeError("incompatible function arguments")])
+def test_what_the_bindings_throw_leads_to_the_cpu_too(device, monkeypatch, error):
+    network = open_network(conv_network(), name="small", options=RuntimeOptions(threads=1))
+    checked(network)
+
+    def throws(self, stream_handle):
+        raise error
+
+    monkeypatch.setattr("tests.engines.runtime.device_standin.Context.execute_async_v3", throws)
+    monkeypatch.setattr(device, "cuGraphLaunch", lambda graph, stream: throws(None, stream))
+    checked(network)
+    assert network.backend is Backend.ONNX_CPU
+    assert f"{type(error).__name__}: {error}" in network.notes[-1]
+
+
 def test_a_network_that_nobody_closed_gives_back_what_it_took(device):
     network = opened()
     checked(network)
