@@ -74,7 +74,7 @@ class TensorRtNetwork:
         self._execution = self._on_gpu(self._opened)
 
     def _on_gpu(self, work: Callable[[], Result]) -> Result:
-        """Bindings raise what C++ threw as one of these types; the network then runs elsewhere instead of not at all."""
+        """Bindings raise what C++ threw as one of these types; the network then runs elsewhere, not nowhere."""
         try:
             return self._gpu.run(work)
         except EngineError:
