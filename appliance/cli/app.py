@@ -26,6 +26,7 @@ from appliance.cli import (
     import_openkbp,
     machines,
     notes,
+    predict,
     preference,
     reirradiate,
     replan,
@@ -68,6 +69,7 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
 app.command("check")(check.check)

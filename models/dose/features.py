@@ -56,7 +56,8 @@ class Anatomy:
         if not bool(target.any()):
             raise ValueError(f"{patient.name} has no target")
         shape = (label.shape[0], label.shape[1], label.shape[2])
-        isocentre = points_mm(shape, patient.spacing_mm, indices)[target].mean(0)
+        # In double precision: the open fields' edges must not depend on a device's order of summation.
+        isocentre = points_mm(shape, patient.spacing_mm, indices)[target].double().mean(0).float()
         return Anatomy(points, geometry(body, patient.spacing_mm, isocentre, indices), shape)
 
 

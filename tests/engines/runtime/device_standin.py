@@ -206,8 +206,24 @@ class Engine:
         (one,) = (one for one in self._all if one.name == name)
         return tuple(size if isinstance(size, int) else -1 for size in one.shape)
 
-    def create_execution_context(self) -> Context | None:
+    def create_runtime_config(self) -> Any:
+        return SimpleNamespace(cuda_graph_strategy="disabled")
+
+    def create_execution_context(self, config: Any = None) -> Context | None:
+        if config is not None:
+            assert config.cuda_graph_strategy == "whole"
         return Context(self)
+
+
+def tensorrt_rtx(device: Device) -> ModuleType:
+    """A module in place of `tensorrt_rtx`: it builds for a named compute capability, and has no explicit batch."""
+    module = tensorrt(device)
+    capabilities = {"NONE": 0, "CURRENT": 1, "SM86": 86, "SM89": 89}
+    vars(module).update(
+        ComputeCapability=SimpleNamespace(__members__=capabilities),
+        CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"),
+    )
+    return module
 
 
 def tensorrt(device: Device) -> ModuleType:
@@ -230,6 +246,7 @@ def tensorrt(device: Device) -> ModuleType:
             return SimpleNamespace(
                 profiles=profiles, clear_flag=lambda flag: None,
                 add_optimization_profile=lambda one: profiles.append(one) or 0,
+                set_compute_capability=lambda capability, index: (capability, index) == (1, 0),
             )  # fmt: skip
 
         def create_optimization_profile(self) -> Any:

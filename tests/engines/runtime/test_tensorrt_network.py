@@ -14,7 +14,7 @@ from engines.errors import EngineError
 from engines.runtime import Backend, Precision, RuntimeOptions, execution, gpu, open_network
 from engines.runtime.engine_cache import MAGIC
 from engines.runtime.tensorrt_network import TensorRtNetwork
-from tests.engines.runtime.device_standin import Device, tensorrt
+from tests.engines.runtime.device_standin import CudaError, Device, tensorrt, tensorrt_rtx
 from tests.engines.runtime.networks import anatomy, by_hand, conv_network
 
 
@@ -22,9 +22,9 @@ from tests.engines.runtime.networks import anatomy, by_hand, conv_network
 def device(monkeypatch):
     """The device stands in for this test alone; a real one, if there is one, is left alone."""
     made = Device()
-    module = tensorrt(made)
-    module.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    for name, module in {"tensorrt": tensorrt(made), "tensorrt_rtx": tensorrt_rtx(made)}.items():
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
     for name, part in made.pycuda().items():
         monkeypatch.setitem(sys.modules, name, part)
     monkeypatch.setattr("engines.photon.backend.choice.driver_devices", lambda: (1, ""))
@@ -154,6 +154,46 @@ def test_out_of_memory_at_a_call_is_answered_by_the_cpu_and_said(device):
     checked(network, 16)
     gc.collect()
     assert device.used == 0
+
+
+def test_a_device_that_fails_for_good_still_leaves_an_answer(device, monkeypatch):
+    """As after an illegal access: every later call to it fails, giving back included."""
+    network = open_network(conv_network("any"), name="small", options=RuntimeOptions(threads=1))
+    checked(network, 16)
+    (stream,) = device.streams.values()
+
+    def fails() -> None:
+        raise CudaError("cuStreamSynchronize failed: an illegal memory access was encountered")
+
+    monkeypatch.setattr(stream, "synchronize", fails)
+    checked(network, 16)
+    assert network.backend is Backend.ONNX_CPU
+    assert "illegal memory access" in network.notes[-1]
+
+
+def test_a_network_that_nobody_closed_gives_back_what_it_took(device):
+    network = opened()
+    checked(network)
+    device_thread = network._gpu
+    del network
+    gc.collect()
+    device_thread.run(lambda: None)
+    gc.collect()
+    assert device.used == 0
+
+
+def test_an_engine_that_was_just_built_and_is_refused_is_not_built_twice(device, monkeypatch):
+    monkeypatch.setattr("tests.engines.runtime.device_standin.pickle.dumps", lambda what: b"no engine")
+    with pytest.raises(EngineError, match="tensorrt cannot load its own engine: Serialization assertion failed"):
+        opened()
+    assert device.builds == 1
+
+
+def test_tensorrt_rtx_builds_for_this_gpu_and_records_by_itself(device):
+    network = TensorRtNetwork(conv_network(), "small", Backend.TENSORRT_RTX, RuntimeOptions())
+    for seed in range(3):
+        checked(network, seed=seed)
+    assert (device.enqueued, device.launches) == (3, 0)
 
 
 def test_half_precision_is_built_from_a_half_precision_file(device):
