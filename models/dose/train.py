@@ -80,6 +80,13 @@ class Recorder:
         self.began = time.monotonic()
         out.mkdir(parents=True, exist_ok=True)
 
+    def go_on(self, step: int) -> None:
+        """Keeps what an earlier run into the same folder told up to this step."""
+        told = self.out / "metrics.json"
+        if told.is_file():
+            known = json.loads(told.read_text("utf-8"))["curve"]
+            self.document["curve"] = [entry for entry in known if entry["step"] <= step]
+
     def __call__(self, training: Training) -> None:
         start = time.monotonic()
         training.mean.swap(training.network)
@@ -194,6 +201,8 @@ def main() -> None:
     }  # fmt: skip
     say(json.dumps(card))
     recorder = Recorder(asked.out, asked.state, validation, card)
+    if asked.resume:
+        recorder.go_on(training.step)
     training.run(asked.every, recorder)
     if not asked.onnx:
         return
