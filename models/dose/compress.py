@@ -84,6 +84,8 @@ def narrowed(network: DoseNetwork, samples: Sequence[Tensor], head: int) -> Dose
         network(sample)
     for each in (hidden.hook, ends.hook, hook):
         each.remove()
+    if hidden.out is None:
+        raise ValueError("no sample has gone through the network")
     flat = torch.cat([one.transpose(0, 1).flatten(1) for one in finished], 1)[:, ::7].double()
     last = network.last.map.weight[0].double()  # type: ignore[union-attr, index]
     kept = (flat.square().mean(1).sqrt() * last.abs()).topk(head).indices.sort().values
@@ -110,6 +112,8 @@ def _fit_last(network: DoseNetwork, samples: Sequence[Tensor], asked: Tensor) ->
     for sample in samples:
         network(sample)
     hook.remove()
+    if hidden.out is None:
+        raise ValueError("no sample has gone through the network")
     flat = torch.cat([one.transpose(0, 1).flatten(1) for one in finished], 1)[:, ::7].double()
     rows = torch.cat([flat, torch.ones(1, flat.shape[1], dtype=flat.dtype)])
     solved = torch.linalg.solve(rows @ rows.T + 1e-6 * torch.eye(len(rows), dtype=flat.dtype), rows @ asked)
