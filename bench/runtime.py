@@ -29,10 +29,11 @@ from engines.errors import EngineError  # noqa: E402
 from engines.runtime import Backend, Network, Precision, RuntimeOptions  # noqa: E402
 from engines.runtime.engine_build import EngineBuilder  # noqa: E402
 from engines.runtime.opening import open_on  # noqa: E402
+from engines.runtime.registry import load_registry  # noqa: E402
 from engines.runtime.table import ELSEWHERE, difference  # noqa: E402
 
-LIMITS = {Precision.FP32: 1e-4, Precision.FP16: 5e-3}
-"""Largest difference from the CPU, in units of the highest prescription: those of models/registry.toml."""
+LIMITS = load_registry().entry("dose").precision
+"""Largest difference from the CPU, in units of the highest prescription."""
 
 GPU = (
     (Backend.ONNX_CUDA, Precision.FP32),

@@ -109,6 +109,6 @@ def test_a_system_package_is_linked_only_if_this_python_can_load_it(monkeypatch,
 
 
 def test_without_a_driver_there_is_no_cuda():
-    from engines.photon.backend.choice import driver_devices
+    from engines.photon.backend.driver import driver_devices
 
     assert (driver_cuda() > 0) == (driver_devices()[0] > 0)

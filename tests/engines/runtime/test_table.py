@@ -52,7 +52,7 @@ def test_what_was_not_run_has_no_time_and_a_reason(rows):
 
 
 def test_where_tensorrt_rtx_is_without_a_gpu_the_row_says_that_it_builds(rows):
-    from engines.photon.backend.choice import driver_devices
+    from engines.photon.backend.driver import driver_devices
 
     pytest.importorskip("tensorrt_rtx_bindings")
     if driver_devices()[0]:
