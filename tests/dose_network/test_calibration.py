@@ -11,11 +11,11 @@ from engines.dose_interval import LEVELS
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from models.dose.calibrate import part_of, table  # noqa: E402
-from models.dose.calibration_fit import Known, fit, held_out_coverage  # noqa: E402
-from models.dose.calibration_plot import SHOWN, coverage_svg  # noqa: E402
-from models.dose.data import ROIS  # noqa: E402
-from models.dose.members import Members  # noqa: E402
+from models.dose.calibrate import part_of, table
+from models.dose.calibration_fit import Known, fit, held_out_coverage
+from models.dose.calibration_plot import SHOWN, coverage_svg
+from models.dose.data import ROIS
+from models.dose.members import Members
 
 SHAPE = (10, 14, 16)
 
