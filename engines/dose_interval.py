@@ -5,14 +5,31 @@ Everything is relative: doses in units of the highest prescription, so that a ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
 
 Array = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+Volume = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
+FORMAT = "couchside-dose-calibration-1"
+"""Of calibration.json."""
+LEVELS = (0.8, 0.95)
+"""Of the intervals that are calibrated."""
+Kind = Literal["highest", "lower", "organ"]
+"""Of a structure: the target of the highest prescription, another target, or an organ."""
+REGIONS = ("target", "organ", "other")
+"""A voxel's region: in a target, else in an organ, else neither. Errors of the three differ."""
+SMALL_CC = 0.1
+"""Of D0.1cc."""
+SHARES = {"D_99": 0.99, "D_95": 0.95, "D_1": 0.01}
 LEAST = 0.004
 """No voxel is known better (chosen: 0.3 of 70 Gy, the noise of the optimiser between two plans of one patient)."""
 OF_DOSE, FALL_MM = 0.03, 1.5
@@ -80,9 +97,55 @@ class Ordered:
         return float(self._sum[-1] / len(self.dose))
 
 
-def monotone_band(dose: Vector, half: Vector) -> tuple[Vector, Vector]:
-    """(low, high) of a curve D(v) over rising v: never negative, both falling as every histogram does; widened, never
-    narrowed, to make them so."""
-    low = np.minimum.accumulate(np.maximum(dose - half, 0.0))
-    high = np.maximum.accumulate((dose + half)[::-1])[::-1]
-    return low, high
+@dataclass(frozen=True, eq=False)
+class RegionTable:
+    """Factors (levels, bins) on a voxel's scale, at logarithms of scales (bins,)."""
+
+    centres: NDArray[np.float64]
+    factors: NDArray[np.float64]
+
+
+def regions_of(possible: Mask, organs: Mapping[str, Mask], targets: list[Mask]) -> NDArray[np.uint8]:
+    """Index into REGIONS of each voxel; len(REGIONS) where dose is impossible."""
+    told = np.full(possible.shape, len(REGIONS), np.uint8)
+    told[possible] = REGIONS.index("other")
+    for name, masks in (("organ", list(organs.values())), ("target", targets)):
+        for mask in masks:
+            told[mask & possible] = REGIONS.index(name)
+    return told
+
+
+def dose_and_scale(
+    members_gy: Volume, spreads_gy: Volume | None, spacing_mm: tuple[float, float, float], unit_gy: float
+) -> tuple[Volume, Volume]:
+    """Mean of the members in Gy, and the uncalibrated scale of its error in units of the highest prescription."""
+    dose = members_gy.mean(0, dtype=np.float32)
+    apart = np.abs(members_gy[0] - members_gy[1]) / np.float32(2 * unit_gy) if len(members_gy) == 2 else None
+    spread = None if spreads_gy is None else spreads_gy.mean(0, dtype=np.float32) / np.float32(unit_gy)
+    return dose, voxel_scale(dose / np.float32(unit_gy), spread, apart, spacing_mm)
+
+
+def half_widths(tables: Mapping[str, RegionTable], scale: Volume, regions: NDArray[np.uint8]) -> list[Volume]:
+    """One array for each of LEVELS, in the unit of scale."""
+    told = [np.zeros(scale.shape, np.float32) for _ in LEVELS]
+    for place, name in enumerate(REGIONS):
+        inside = regions == place
+        for level, half in enumerate(told):
+            half[inside] = half_width(scale[inside], tables[name].centres, tables[name].factors[level])
+    # Wider at 95 % than at 80 % everywhere, also between the centres of two tables' bins.
+    told[1] = np.maximum(told[1], told[0])
+    return told
+
+
+def metric_values(ordered: Ordered, kind: Kind, voxel_cc: float) -> dict[str, tuple[float, float]]:
+    """{metric: (value, scale)}: of organs the mean and D0.1cc, of targets D99, D95 and D1."""
+    if kind != "organ":
+        shares = SHARES
+        told = {}
+    else:
+        shares = {"D_0.1_cc": min(1.0, max(1.0, round(SMALL_CC / voxel_cc)) / len(ordered.dose))}
+        told = {"mean": (ordered.mean, ordered.mean_scale)}
+    for name, share in shares.items():
+        at = np.array([share])
+        told[name] = (float(ordered.dose_at(at)[0]), float(ordered.scale_at(at)[0]))
+    return told

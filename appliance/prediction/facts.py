@@ -37,13 +37,15 @@ speak of (chosen: two per cent are voxels along a border)."""
 @dataclass(frozen=True)
 class Treatment:
     """How it is to be treated; None and empty where nothing is said. gantry_deg: of each beam or arc start; arcs: the
-    gantry turns while beams are on; coplanar: no couch turn. others: structures that the network does not know."""
+    gantry turns while beams are on; coplanar: no couch turn. others: structures that were not handed over, because the
+    network does not know them. image_spacing_mm: (z, y, x) of the image, where facts are measured on another grid."""
 
     fractions: int | None = None
     gantry_deg: tuple[float, ...] = ()
     arcs: bool = False
     coplanar: bool = True
     others: tuple[str, ...] = ()
+    image_spacing_mm: Spacing | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the network was trained on, as numbers without patients: read from range.json, made by models/dose/fit_range.py."""
+"""What the network was trained on, as numbers without patients: range.json, made by models/dose/fit_range.py."""
 
 from __future__ import annotations
 

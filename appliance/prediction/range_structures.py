@@ -88,8 +88,9 @@ def _organs(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
             yield warn(f"organ.missing.{organ}", f"{said}; {rest}")
         else:
             yield note(f"organ.missing.{organ}", f"{said}: the predicted dose there is not held down for its sake.")
-    if facts.treatment.others:
-        others = ", ".join(facts.treatment.others)
+    unknown = {*facts.treatment.others, *(organ for organ, there in facts.organs.items() if there)} - {*model.presence}
+    if unknown:
+        others = ", ".join(sorted(unknown))
         yield note("organs.others", f"The network has no name for {others}: what is predicted there was not trained.")
 
 

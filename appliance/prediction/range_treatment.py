@@ -13,7 +13,7 @@ PRESCRIBED_WARN, PRESCRIBED_REFUSE = 0.1, 0.4
 prescription while limits of organs are not, so that plans differ more the further it is; 40 % away (42 Gy instead
 of 70) is another treatment."""
 LEVEL_TOLERANCE = 0.02
-"""Of a level relative to the highest prescription. Chosen: 54.12 of 66 Gy (0.82) is treated as 0.8, 59.4 of 66 is 0.9."""
+"""Of a level relative to the highest prescription. Chosen: 54.12 of 66 Gy (0.82) is treated as 0.8."""
 LOWEST_LEVEL = 0.7
 """Relative to the highest prescription; a target below has no channel that would not raise its dose (chosen: half a
 step of 0.1 and as much again under the lowest known level of 0.8)."""
@@ -88,9 +88,23 @@ def _beams(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
 
 
 def _spacing(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
+    yield from _image_spacing(facts, model)
     for axis, side, (low, high) in zip("zyx", facts.spacing_mm, model.spacing_mm, strict=True):
         said = f"Voxels of {side:.2f} mm along {axis}; the network knows {low:.2f} to {high:.2f} mm."
         if not low / SPACING_REFUSE <= side <= high * SPACING_REFUSE:
             yield refuse(f"spacing.{axis}", f"{said} Use an image of other spacing.")
         elif not low / SPACING_WARN <= side <= high * SPACING_WARN:
             yield warn(f"spacing.{axis}", f"{said} Thin structures may come out wrong: look at small organs.")
+
+
+def _image_spacing(facts: AnatomyFacts, model: RangeModel) -> Iterator[RangeFinding]:
+    """A finer image loses nothing on the network's grid; what a coarser one does not show cannot be put back."""
+    image = facts.treatment.image_spacing_mm
+    if image is None:
+        return
+    for axis, side, (_, high) in zip("zyx", image, model.spacing_mm, strict=True):
+        said = f"The image's voxels are {side:.2f} mm along {axis}; the network knows {high:.2f} mm at most."
+        if side > high * SPACING_REFUSE:
+            yield refuse(f"image.spacing.{axis}", f"{said} Use an image of finer spacing.")
+        elif side > high * SPACING_WARN:
+            yield warn(f"image.spacing.{axis}", f"{said} Small organs are not drawn well enough: look at them.")

@@ -1,5 +1,5 @@
-"""How sure a predicted dose is: intervals of voxels, of DVH metrics and of histograms, calibrated on patients that the
-network was never trained on.
+"""How sure a predicted dose is: intervals of voxels and DVH metrics, calibrated on patients that the network was never
+trained on. Bands of whole histograms stand on them (dvh_band.py).
 
 A calibration belongs to one network file (its SHA-256) and one way of asking it: `pair`, the mean of what it says of
 the patient and of the mirrored patient, or `plain`, the patient alone. Half-widths hold 80 and 95 % of what such
@@ -17,39 +17,41 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import PredictedBand
 from appliance.errors import ModelError
-from engines.dose_interval import Ordered, half_width, monotone_band, voxel_scale
+from engines.dose_interval import (
+    FORMAT,
+    LEVELS,
+    REGIONS,
+    Kind,
+    Ordered,
+    RegionTable,
+    dose_and_scale,
+    half_widths,
+    metric_values,
+    regions_of,
+)
 from engines.errors import EngineError
 
-FORMAT = "couchside-dose-calibration-1"
-LEVELS = (0.8, 0.95)
+__all__ = [
+    "Calibration",
+    "Kind",
+    "MetricInterval",
+    "Sureness",
+    "load_calibration",
+    "metric_intervals",
+    "regions_of",
+    "sureness",
+]
+
 Passes = Literal["pair", "plain"]
-Kind = Literal["target", "organ"]
 Mask = NDArray[np.bool_]
 Volume = NDArray[np.float32]
-REGIONS = ("target", "organ", "other")
-"""A voxel's region: in a target, else in an organ, else neither. Errors of the three differ."""
-VOLUME_PERCENT = (100.0, 99.0, 98.0, 97.0, *(float(v) for v in range(95, 4, -5)), 3.0, 2.0, 1.0)
-"""Where bands are given; 98 and 2 % are ICRU report 83's near-minimum and near-maximum."""
-SMALL_CC = 0.1
-"""Of D0.1cc."""
-SHARES = {"D_99": 0.99, "D_95": 0.95, "D_1": 0.01}
-
-
-@dataclass(frozen=True, eq=False)
-class RegionTable:
-    """Factors (levels, bins) on a voxel's scale, at logarithms of scales (bins,)."""
-
-    centres: NDArray[np.float64]
-    factors: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """regions: by name of REGIONS. metrics, bands: factors at LEVELS on a structure's own half-width, by kind and
-    metric, and by kind. coverage: what was measured on held-out patients, for the record. spread: the network tells
-    its own."""
+    """regions: by name of REGIONS. metrics: factors at LEVELS on a structure's own half-width, by kind and metric.
+    coverage: what was measured on held-out patients, for the record. spread: the network tells its own."""
 
     network_sha256: str
     patients: int
@@ -57,7 +59,6 @@ class Calibration:
     spread: bool
     regions: Mapping[str, RegionTable]
     metrics: Mapping[str, Mapping[str, tuple[float, ...]]]
-    bands: Mapping[str, tuple[float, ...]]
     coverage: Mapping[str, Any]
 
 
@@ -79,16 +80,6 @@ class MetricInterval:
     half_95_gy: float
 
 
-def regions_of(possible: Mask, organs: Mapping[str, Mask], targets: list[Mask]) -> NDArray[np.uint8]:
-    """Index into REGIONS of each voxel; len(REGIONS) where dose is impossible."""
-    told = np.full(possible.shape, len(REGIONS), np.uint8)
-    told[possible] = REGIONS.index("other")
-    for name, masks in (("organ", list(organs.values())), ("target", targets)):
-        for mask in masks:
-            told[mask & possible] = REGIONS.index(name)
-    return told
-
-
 def sureness(
     calibration: Calibration, members_gy: Volume, spreads_gy: Volume | None, *, regions: NDArray[np.uint8],
     spacing_mm: tuple[float, float, float], unit_gy: float,
@@ -108,42 +99,6 @@ def sureness(
     return dose, Sureness(halves[0] * np.float32(unit_gy), halves[1] * np.float32(unit_gy))
 
 
-def dose_and_scale(
-    members_gy: Volume, spreads_gy: Volume | None, spacing_mm: tuple[float, float, float], unit_gy: float
-) -> tuple[Volume, Volume]:
-    """Mean of the members in Gy, and the uncalibrated scale of its error in units of the highest prescription."""
-    dose = members_gy.mean(0, dtype=np.float32)
-    apart = np.abs(members_gy[0] - members_gy[1]) / np.float32(2 * unit_gy) if len(members_gy) == 2 else None
-    spread = None if spreads_gy is None else spreads_gy.mean(0, dtype=np.float32) / np.float32(unit_gy)
-    return dose, voxel_scale(dose / np.float32(unit_gy), spread, apart, spacing_mm)
-
-
-def half_widths(tables: Mapping[str, RegionTable], scale: Volume, regions: NDArray[np.uint8]) -> list[Volume]:
-    """One array for each of LEVELS, in the unit of scale."""
-    told = [np.zeros(scale.shape, np.float32) for _ in LEVELS]
-    for place, name in enumerate(REGIONS):
-        inside = regions == place
-        for level, half in enumerate(told):
-            half[inside] = half_width(scale[inside], tables[name].centres, tables[name].factors[level])
-    # Wider at 95 % than at 80 % everywhere, also between the centres of two tables' bins.
-    told[1] = np.maximum(told[1], told[0])
-    return told
-
-
-def metric_values(ordered: Ordered, kind: Kind, voxel_cc: float) -> dict[str, tuple[float, float]]:
-    """{metric: (value, scale)}: of organs the mean and D0.1cc, of targets D99, D95 and D1."""
-    if kind == "target":
-        shares = SHARES
-        told = {}
-    else:
-        shares = {"D_0.1_cc": min(1.0, max(1.0, round(SMALL_CC / voxel_cc)) / len(ordered.dose))}
-        told = {"mean": (ordered.mean, ordered.mean_scale)}
-    for name, share in shares.items():
-        at = np.array([share])
-        told[name] = (float(ordered.dose_at(at)[0]), float(ordered.scale_at(at)[0]))
-    return told
-
-
 def metric_intervals(
     calibration: Calibration, dose_gy: Volume, sure: Sureness, *, mask: Mask, kind: Kind, voxel_cc: float
 ) -> dict[str, MetricInterval]:
@@ -153,18 +108,6 @@ def metric_intervals(
         name: MetricInterval(value, *(factor * scale for factor in calibration.metrics[kind][name]))
         for name, (value, scale) in told.items()
     }
-
-
-def predicted_band(
-    calibration: Calibration, structure: str, dose_gy: Volume, sure: Sureness, *, mask: Mask, kind: Kind
-) -> PredictedBand:
-    """The 80 % band of a structure's DVH at VOLUME_PERCENT. Raises EngineError for an empty mask."""
-    ordered = Ordered(dose_gy[mask], sure.half_80_gy[mask])
-    rising = np.array(VOLUME_PERCENT[::-1]) / 100.0
-    dose = ordered.dose_at(rising)
-    low, high = monotone_band(dose, calibration.bands[kind][0] * ordered.scale_at(rising))
-    curves = [np.asarray(curve[::-1], np.float32) for curve in (low, dose, high)]
-    return PredictedBand(structure, np.array(VOLUME_PERCENT, np.float32), *curves)
 
 
 def load_calibration(path: Path, network_sha256: str, passes: Passes = "pair") -> Calibration:
@@ -196,8 +139,7 @@ def calibration_of(told: Mapping[str, Any], passes: Passes) -> Calibration:
         if regions[name].factors.shape != (len(LEVELS), len(regions[name].centres)):
             raise ValueError(f"the table of {name} does not fit its bins")
     metrics = {kind: {name: tuple(f) for name, f in found.items()} for kind, found in part["metrics"].items()}
-    bands = {kind: tuple(found) for kind, found in part["bands"].items()}
     return Calibration(
-        str(told["network_sha256"]), int(told["patients"]), passes, bool(told["spread"]), regions, metrics, bands,
+        str(told["network_sha256"]), int(told["patients"]), passes, bool(told["spread"]), regions, metrics,
         part["coverage"],
     )  # fmt: skip

@@ -19,14 +19,12 @@ from typing import Any
 
 import torch
 
-from appliance.prediction.uncertainty import FORMAT, LEVELS, Passes
+from engines.dose_interval import FORMAT, LEVELS
 
 from .calibration_fit import Factors, Known, fit, held_out_coverage
 from .calibration_plot import coverage_svg
 from .console import say
 from .members import digest, members
-
-TOLD = ("voxels", "mean", "D_", "band", "whole")
 
 
 def part_of(patients: list[Known]) -> dict[str, Any]:
@@ -38,7 +36,6 @@ def part_of(patients: list[Known]) -> dict[str, Any]:
             for name, table in factors.regions.items()
         },
         "metrics": {kind: {n: _rounded(f) for n, f in found.items()} for kind, found in factors.metrics.items()},
-        "bands": {kind: _rounded(found) for kind, found in factors.bands.items()},
         "coverage": held_out_coverage(patients),
     }
 
@@ -69,7 +66,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     start = time.process_time()
-    known: dict[Passes, list[Known]] = {"pair": [], "plain": []}
+    known: dict[str, list[Known]] = {"pair": [], "plain": []}
     spread = False
     for patient in members(asked.patients, asked.network, asked.cache, threads=asked.threads):
         if patient.name not in asked.without:

@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.prediction.uncertainty import (
+from engines.dose_interval import (
     LEVELS,
     REGIONS,
-    VOLUME_PERCENT,
     Kind,
+    Ordered,
     RegionTable,
     dose_and_scale,
     half_widths,
     metric_values,
     regions_of,
 )
-from engines.dose_interval import Ordered, monotone_band
-from engines.statistics.conformal import binned_quantiles, conformal_quantile, covered, folds
+from engines.statistics.conformal import binned_quantiles, conformal_quantile, covered, cross_correction, folds
 
 from .data import ORGANS, PRESCRIBED_GY, ROIS, TARGETS
 from .members import Members
@@ -32,21 +31,35 @@ BINS = {"target": 5, "organ": 5, "other": 8}
 DRAWN = 20_000
 """Voxels of a patient that factors are fitted to (chosen: shares are then known to 0.4 %)."""
 FOLDS = 5
-SHARES = np.array(VOLUME_PERCENT[::-1]) / 100.0
+PLURAL = {"highest": "highest targets", "lower": "lower targets", "organ": "organs"}
+KINDS: tuple[Kind, ...] = ("highest", "lower", "organ")
 
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """Parallel arrays (n,): predicted and true dose and scale in units of the prescription, and region."""
+    """Parallel arrays of one shape: predicted and true dose and scale in units of the prescription, and region."""
 
     dose: NDArray[np.float32]
     true: NDArray[np.float32]
     scale: NDArray[np.float32]
     region: NDArray[np.uint8]
 
+    def where(self, mask: NDArray[np.bool_], beyond: int = 0) -> Voxels:
+        """Of volumes, those in mask, and so many more that have no dose and are sure to."""
+        none = np.zeros(beyond, np.float32)
+        dose, true, scale = (np.concatenate([a[mask], none]) for a in (self.dose, self.true, self.scale))
+        return Voxels(dose, true, scale, np.concatenate([self.region[mask], np.full(beyond, len(REGIONS), np.uint8)]))
+
     @property
     def error(self) -> NDArray[np.float32]:
         return np.abs(self.dose - self.true)
+
+
+def kind_of(name: str, roi: dict[str, NDArray[np.bool_]]) -> Kind:
+    """Of a structure among masks by name; targets stand in rising order of prescription."""
+    if name in ORGANS:
+        return "organ"
+    return "highest" if name == [target for target in TARGETS if roi[target].any()][-1] else "lower"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,59 +80,68 @@ class Known:
         passes = slice(0, 1) if plain else slice(0, 2)
         spreads = None if patient.spreads is None else patient.spreads[passes]
         dose, scale = dose_and_scale(patient.doses[passes], spreads, (c, a, b), UNIT_GY)
-        every = (dose / np.float32(UNIT_GY), patient.true_gy / np.float32(UNIT_GY), scale, regions)
+        every = Voxels(dose / np.float32(UNIT_GY), patient.true_gy / np.float32(UNIT_GY), scale, regions)
         inside = np.flatnonzero(possible)
-        some = np.random.default_rng(len(inside)).choice(inside, min(DRAWN, len(inside)), replace=False)
+        some = np.zeros(possible.shape, bool)
+        random = np.random.default_rng(len(inside))
+        some.flat[random.choice(inside, min(DRAWN, len(inside)), replace=False)] = True
         structures: dict[str, tuple[Kind, Voxels]] = {}
         for bit, name in enumerate(ROIS[1:], 1):
             if roi[name].any():
-                kind: Kind = "organ" if name in ORGANS else "target"
-                beyond = patient.beyond[bit]
-                outside = (np.zeros(beyond, np.float32),) * 3 + (np.full(beyond, len(REGIONS), np.uint8),)
-                parts = (np.concatenate([array[roi[name]], more]) for array, more in zip(every, outside, strict=True))
-                structures[name] = (kind, Voxels(*parts))
-        drawn = Voxels(*(array.ravel()[some] for array in every))
-        return Known(patient.name, drawn, structures, a * b * c / 1000.0)
+                kind = kind_of(name, roi)
+                structures[name] = (kind, every.where(roi[name], beyond=patient.beyond[bit]))
+        return Known(patient.name, every.where(some), structures, a * b * c / 1000.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What one structure gives: {metric: (error, scale)} and the band's errors and scales (volumes,)."""
+    """What one structure gives: {metric: (error, scale)}."""
 
     kind: Kind
     metrics: dict[str, tuple[float, float]]
-    curve: NDArray[np.float64]
-    true_curve: NDArray[np.float64]
-    scales: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
     regions: dict[str, RegionTable]
     metrics: dict[str, dict[str, list[float]]]
-    bands: dict[str, list[float]]
 
 
 def fit(patients: Sequence[Known]) -> Factors:
-    """Voxels first; metrics and bands on top of half-widths that are calibrated already."""
+    """Voxels first; metrics on top of half-widths that are calibrated already."""
+    tables = _tables(patients)
+    errors, halves = _held_out(patients)
+    right = np.array([cross_correction(errors, [half[n] for half in halves], level) for n, level in enumerate(LEVELS)])
+    tables = {name: RegionTable(table.centres, table.factors * right[:, None]) for name, table in tables.items()}
+    scored = [scores(p, tables) for p in patients]
+    metrics: dict[str, dict[str, list[float]]] = {}
+    for kind in KINDS:
+        mine = [[one for one in found.values() if one.kind == kind] for found in scored]
+        names = sorted({name for found in mine for one in found for name in one.metrics})
+        metrics[kind] = {
+            name: _levels([np.array([_ratio(*one.metrics[name]) for one in found]) for found in mine]) for name in names
+        }
+    return Factors(tables, metrics)
+
+
+def _held_out(patients: Sequence[Known]) -> tuple[list[NDArray[np.float32]], list[list[NDArray[np.float32]]]]:
+    """Errors of each patient's drawn voxels, and half-widths at LEVELS by tables of the other folds' patients."""
+    halves: list[list[NDArray[np.float32]]] = [[] for _ in patients]
+    for fitted_on, held in folds(len(patients), FOLDS):
+        tables = _tables([patients[n] for n in fitted_on])
+        for n in held:
+            halves[n] = half_widths(tables, patients[n].drawn.scale, patients[n].drawn.region)
+    return [patient.drawn.error for patient in patients], halves
+
+
+def _tables(patients: Sequence[Known]) -> dict[str, RegionTable]:
     tables = {}
     for place, name in enumerate(REGIONS):
         inside = [p.drawn.region == place for p in patients]
         errors = [p.drawn.error[k] for p, k in zip(patients, inside, strict=True)]
         scales = [p.drawn.scale[k] for p, k in zip(patients, inside, strict=True)]
         tables[name] = RegionTable(*binned_quantiles(errors, scales, BINS[name], LEVELS))
-    scored = [scores(p, tables) for p in patients]
-    metrics: dict[str, dict[str, list[float]]] = {}
-    bands = {}
-    for kind in ("organ", "target"):
-        mine = [[one for one in found.values() if one.kind == kind] for found in scored]
-        names = sorted({name for found in mine for one in found for name in one.metrics})
-        metrics[kind] = {
-            name: _levels([np.array([_ratio(*one.metrics[name]) for one in found]) for found in mine]) for name in names
-        }
-        ratios = [[_ratio(one.true_curve - one.curve, one.scales) for one in found] for found in mine]
-        bands[kind] = _levels([np.concatenate(found) if found else np.zeros(0) for found in ratios])
-    return Factors(tables, metrics, bands)
+    return tables
 
 
 def _ratio(error: Any, scale: Any) -> Any:
@@ -140,7 +162,7 @@ def scores(patient: Known, tables: dict[str, RegionTable]) -> dict[str, Scored]:
             metric: (abs(value - truth[metric][0]), scale)
             for metric, (value, scale) in metric_values(mine, kind, patient.voxel_cc).items()
         }
-        told[name] = Scored(kind, metrics, mine.dose_at(SHARES), known.dose_at(SHARES), mine.scale_at(SHARES))
+        told[name] = Scored(kind, metrics)
     return told
 
 
@@ -172,14 +194,8 @@ def _judge(patient: Known, factors: Factors, add: Any) -> None:
     for structure, one in scores(patient, factors.regions).items():
         for metric, (error, scale) in one.metrics.items():
             wide = [factor * scale for factor in factors.metrics[one.kind][metric]]
-            for name in (f"{metric} {one.kind}s", f"{metric} {structure}"):
+            for name in (f"{metric} {PLURAL[one.kind]}", f"{metric} {structure}"):
                 add(name, [float(error <= w) for w in wide], wide)
-        bands = [monotone_band(one.curve, factor * one.scales) for factor in factors.bands[one.kind]]
-        inside_band = [((one.true_curve >= low - 1e-9) & (one.true_curve <= high + 1e-9)) for low, high in bands]
-        wide = [float((high - low).mean() / 2) for low, high in bands]
-        for name in (f"band {one.kind}s", f"band {structure}"):
-            add(name, [float(found.mean()) for found in inside_band], wide)
-        add(f"whole band {one.kind}s", [float(found.all()) for found in inside_band], wide)
 
 
 def _summary(shares: list[list[float]], widths: list[list[float]]) -> dict[str, Any]:

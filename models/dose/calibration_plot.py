@@ -12,8 +12,9 @@ COLOURS = ("#1f6f8b", "#c0562b")
 SHOWN = (
     ("voxels", "all voxels"), ("voxels target", "voxels in targets"), ("voxels organ", "voxels in organs"),
     ("voxels other", "voxels elsewhere"), ("mean organs", "organs, mean"), ("D_0.1_cc organs", "organs, D0.1cc"),
-    ("D_99 targets", "targets, D99"), ("D_95 targets", "targets, D95"), ("D_1 targets", "targets, D1"),
-    ("band organs", "organs, DVH points"), ("band targets", "targets, DVH points"),
+    ("D_99 highest targets", "highest target, D99"), ("D_95 highest targets", "highest target, D95"),
+    ("D_1 highest targets", "highest target, D1"), ("D_99 lower targets", "lower targets, D99"),
+    ("D_95 lower targets", "lower targets, D95"), ("D_1 lower targets", "lower targets, D1"),
 )  # fmt: skip
 
 

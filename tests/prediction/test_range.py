@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.prediction.anatomies import RANGE, SHAPE, Neck, ball, builtin, known
 
 from appliance.builtin.cases import CASES
 from appliance.errors import ModelError
@@ -18,6 +17,7 @@ from appliance.prediction.range import judge_range, refused
 from appliance.prediction.range_finding import RangeFinding, Severity
 from appliance.prediction.range_model import RangeModel, load_range_model
 from engines.errors import EngineError
+from tests.prediction.anatomies import RANGE, SHAPE, Neck, ball, builtin, known
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,12 @@ def swollen_cord(neck: Neck) -> None:
     neck.organs["SpinalCord"] = ball((-30, 20, 0), (70, 40, 45))
 
 
+def image_of(slice_mm: float) -> Callable[[Neck], object]:
+    """The image that the anatomy was made from has other slices than the network's grid, and fine pixels."""
+    spacing = (slice_mm, 1.0, 1.0)
+    return lambda neck: setattr(neck, "treatment", replace(neck.treatment, image_spacing_mm=spacing))
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
@@ -92,6 +98,7 @@ def swollen_cord(neck: Neck) -> None:
         (lambda neck: neck.targets.append((30.0, ball((60, 20, 0), (9, 9, 9)))), "prescription.level.30", "too high"),
         (lambda neck: setattr(neck, "treatment", Treatment(fractions=5)), "fractions", "14.00 Gy"),
         (lambda neck: setattr(neck, "spacing_mm", (8.0, 4.0, 4.0)), "spacing.z", "8.00 mm"),
+        (image_of(6.0), "image.spacing.z", "finer"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_with_a_reason(
@@ -124,6 +131,7 @@ def air_in_external(neck: Neck) -> None:
         (lambda neck: setattr(neck, "treatment", Treatment(35, (0.0, 90.0, 180.0))), "beams.few", "3 beams"),
         (lambda neck: setattr(neck, "treatment", Treatment(35, coplanar=False)), "beams.couch", "one plane"),
         (lambda neck: setattr(neck, "spacing_mm", (4.5, 4.0, 4.0)), "spacing.z", "4.50 mm"),
+        (image_of(4.0), "image.spacing.z", "4.00 mm"),
     ],
 )
 def test_what_is_doubtful_is_warned_of(
@@ -139,12 +147,14 @@ def test_missing_organs_ct_and_unknown_structures_are_said(model: RangeModel) ->
     neck.ct = None  # type: ignore[assignment]
     del neck.organs["Larynx"]
     neck.organs["Esophagus"] = np.zeros(SHAPE, bool)
+    neck.organs["Lips"] = ball((0, -80, 0), (8, 8, 8))
     neck.treatment = replace(neck.treatment, arcs=True, others=("Thyroid",))
     told = judge_range(neck.facts(), model)
     assert {finding.code for finding in told} == {
         "organ.missing.Larynx", "organ.missing.Esophagus", "ct.missing", "beams.arc", "organs.others",
     }  # fmt: skip
     assert all(finding.severity is Severity.NOTE for finding in told)
+    assert any("Lips, Thyroid" in finding.sentence for finding in told)
 
 
 def test_a_target_drawn_around_a_higher_one_overlaps_nothing(model: RangeModel) -> None:

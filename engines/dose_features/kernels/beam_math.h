@@ -60,24 +60,24 @@ CS_INLINE float clamped(float value, float low, float high) {
   return value < low ? low : (value > high ? high : value);
 }
 
-// Depth from a beam's volume [w][s][u], s from the source on; constant beyond its border.
-CS_INLINE float depth_at(const float* path, const Place& place) {
-  const float w = clamped(place.w / kPathPixel + (kAcross - 1) * 0.5f, 0.f, kAcross - 1);
-  const float u = clamped(place.u / kPathPixel + (kAcross - 1) * 0.5f, 0.f, kAcross - 1);
-  const float s = clamped((kSteps - 1) * 0.5f - place.s / kStep, 0.f, kSteps - 1);
-  // The last cell serves its upper border too.
-  const float wc = w < kAcross - 2 ? w : kAcross - 2, uc = u < kAcross - 2 ? u : kAcross - 2;
-  const float sc = s < kSteps - 2 ? s : kSteps - 2;
-  const int iw = static_cast<int>(wc), iu = static_cast<int>(uc), is = static_cast<int>(sc);
-  const float fw = w - static_cast<float>(iw), fu = u - static_cast<float>(iu), fs = s - static_cast<float>(is);
-  const int at = (iw * kSteps + is) * kAcross + iu, far = at + kSteps * kAcross;
-  const float a = path[at] + fu * (path[at + 1] - path[at]);
-  const float b = path[at + kAcross] + fu * (path[at + kAcross + 1] - path[at + kAcross]);
-  const float c = path[far] + fu * (path[far + 1] - path[far]);
-  const float d = path[far + kAcross] + fu * (path[far + kAcross + 1] - path[far + kAcross]);
-  const float near_w = a + fs * (b - a), far_w = c + fs * (d - c);
-  return near_w + fw * (far_w - near_w);
+// Where a point lies in a beam's volume of depths [w][s][u], s from the source on: lower node, shares of the next ones.
+struct PathCell {
+  int at;
+  float fw, fs, fu;
+};
+
+// Constant beyond the border; the last cell serves its upper border too.
+CS_INLINE PathCell path_cell(const Place& place) {
+  const float w = clamped(place.w * (1.f / kPathPixel) + (kAcross - 1) * 0.5f, 0.f, kAcross - 1);
+  const float u = clamped(place.u * (1.f / kPathPixel) + (kAcross - 1) * 0.5f, 0.f, kAcross - 1);
+  const float s = clamped((kSteps - 1) * 0.5f - place.s * (1.f / kStep), 0.f, kSteps - 1);
+  const int iw = static_cast<int>(clamped(w, 0.f, kAcross - 2)), iu = static_cast<int>(clamped(u, 0.f, kAcross - 2));
+  const int is = static_cast<int>(clamped(s, 0.f, kSteps - 2));
+  return PathCell{(iw * kSteps + is) * kAcross + iu, w - static_cast<float>(iw), s - static_cast<float>(is),
+                  u - static_cast<float>(iu)};
 }
+
+CS_INLINE float mixed(float low, float high, float part) { return low + part * (high - low); }
 
 // Where a point reads and writes a beam's map with border: its lower pixel, the share of the next, dose per fluence.
 struct Sample {

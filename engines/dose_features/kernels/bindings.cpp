@@ -66,9 +66,9 @@ OpenSums open_sums(const Patient& p, const std::vector<float>& maps, int threads
     const int* index = target.data() + block * kBlock;
     const Coordinates at = coordinates_of(p, index, count);
     Eight total[kBlock] = {};
-    Sample made[kBlock];
+    Samples made;
     for (int b = 0; b < static_cast<int>(p.beams.size()); ++b) {
-      samples_of(p, b, at, made);
+      samples_of(p, b, at, &made);
       for (int i = 0; i < count; ++i) total[i] += fields_at(maps.data() + static_cast<long>(b) * kMap * 8, made[i]);
     }
     std::array<double, kLevels> sum{};
@@ -97,15 +97,15 @@ void write_channels(const Patient& p, const std::vector<float>& maps, const floa
     const int* index = p.points.data() + first;
     const Coordinates at = coordinates_of(p, index, count);
     Eight total[kBlock] = {};
-    Sample made[kBlock];
+    Samples made;
     float largest[kBlock] = {};
     int seen[kBlock] = {};
     for (int b = 0; b < beams; ++b) {
-      samples_of(p, b, at, made);
+      samples_of(p, b, at, &made);
       for (int i = 0; i < count; ++i) {
         const Eight dose = fields_at(maps.data() + static_cast<long>(b) * kMap * 8, made[i]);
         total[i] += dose;
-        seen[i] += dose[2] > 0.5f * made[i].weight;
+        seen[i] += dose[2] > 0.5f * made.weight[i];
         largest[i] = std::max(largest[i], dose[4]);
       }
     }

@@ -12,9 +12,15 @@ constexpr int kFields = 4;  // three plans and a pad
 constexpr int kParts = 8;   // of the points, each with a gradient of its own
 constexpr int kStreams = 4; // of a part, taken in turn: neighbours would wait for each other's sums
 
+// Rows of a map that a part's points touch.
+struct Rows {
+  int first = kRow, last = -1;
+};
+
 struct Seen {
   std::vector<Sample> samples;  // (points, beams)
   std::vector<Wanted> wanted;
+  std::vector<Rows> rows;       // (kParts, beams)
 };
 
 // The points that the plans are made with, part after part.
@@ -36,14 +42,15 @@ inline Seen seen_by(const Patient& p, int threads) {
       for (long k = i; k < count; k += stream) order[to++] = kept[first + k];
   }
   const int beams = static_cast<int>(p.beams.size());
-  Seen seen{std::vector<Sample>(kept.size() * beams), std::vector<Wanted>(kept.size())};
+  Seen seen{std::vector<Sample>(kept.size() * beams), std::vector<Wanted>(kept.size()),
+            std::vector<Rows>(static_cast<size_t>(kParts) * beams)};
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long first = 0; first < n; first += kBlock) {
     const int count = static_cast<int>(std::min<long>(kBlock, n - first));
     const Coordinates at = coordinates_of(p, order.data() + first, count);
-    Sample made[kBlock];
+    Samples made;
     for (int b = 0; b < beams; ++b) {
-      samples_of(p, b, at, made);
+      samples_of(p, b, at, &made);
       for (int i = 0; i < count; ++i) seen.samples[(first + i) * beams + b] = made[i];
     }
     for (int i = 0; i < count; ++i) {
@@ -52,17 +59,18 @@ inline Seen seen_by(const Patient& p, int threads) {
       seen.wanted[first + i] = wanted_of(p.asked[voxel], p.kind[voxel], static_cast<float>(weight));
     }
   }
+  for (long i = 0; i < n; ++i)
+    for (int b = 0; b < beams; ++b) {
+      Rows& rows = seen.rows[i / part * beams + b];
+      const int row = seen.samples[i * beams + b].base / kRow;
+      rows.first = std::min(rows.first, row);
+      rows.last = std::max(rows.last, row + 1);
+    }
   return seen;
 }
 
-// Rows of a part's gradient that were written.
-struct Rows {
-  int first = kRow, last = -1;
-};
-
-// Adds the gradient of one part's points; maps and gradient (beams, kMap, kFields), rows one a beam.
-inline void add_gradient(const Seen& seen, int beams, long first, long last, const float* maps, float* gradient,
-                         Rows* rows) {
+// Adds the gradient of points first to last; maps and gradient (beams, kMap, kFields).
+inline void add_gradient(const Seen& seen, int beams, long first, long last, const float* maps, float* gradient) {
   constexpr long kSize = static_cast<long>(kMap) * kFields, kStride = static_cast<long>(kRow) * kFields;
   for (long i = first; i < last; ++i) {
     const Sample* samples = seen.samples.data() + i * beams;
@@ -86,9 +94,6 @@ inline void add_gradient(const Seen& seen, int beams, long first, long last, con
       const Eight low_sum = eight_at(at) + (all - high), high_sum = eight_at(at + kStride) + high;
       std::memcpy(at, &low_sum, sizeof low_sum);
       std::memcpy(at + kStride, &high_sum, sizeof high_sum);
-      const int row = s.base / kRow;
-      rows[b].first = std::min(rows[b].first, row);
-      rows[b].last = std::max(rows[b].last, row + 1);
     }
   }
 }
@@ -100,7 +105,6 @@ inline void optimise(const Seen& seen, int beams, std::vector<float>& fluence, i
   const long n = static_cast<long>(seen.wanted.size()), part = (n + kParts - 1) / kParts, floats = beams * kSize;
   std::vector<float> maps(floats), sum(floats), slope(floats), parts(kParts * floats, 0.f);
   std::vector<Moments> moments(floats, Moments{0.f, 0.f});
-  std::vector<Rows> rows(static_cast<size_t>(kParts) * beams);
   double decay = 1.0;
   for (int step = 0; step < kAdamSteps; ++step) {
     decay *= 0.9;
@@ -115,16 +119,15 @@ inline void optimise(const Seen& seen, int beams, std::vector<float>& fluence, i
         spread<kFields>(kernels, fluence.data() + b * kSize, true, maps.data() + b * kSize, scratch);
 #pragma omp for schedule(static)
       for (int k = 0; k < kParts; ++k) {
-        std::fill_n(rows.begin() + k * beams, beams, Rows{});
         add_gradient(seen, beams, std::min(n, k * part), std::min(n, (k + 1) * part), maps.data(),
-                     parts.data() + k * floats, rows.data() + k * beams);
+                     parts.data() + k * floats);
       }
 #pragma omp for schedule(static)
       for (int b = 0; b < beams; ++b) {
         float *total = sum.data() + b * kSize, *x = fluence.data() + b * kSize, *g = slope.data() + b * kSize;
         std::fill_n(total, kSize, 0.f);
         for (int k = 0; k < kParts; ++k) {
-          const Rows& used = rows[k * beams + b];
+          const Rows& used = seen.rows[k * beams + b];
           float* own = parts.data() + k * floats + b * kSize;
           for (long i = used.first * static_cast<long>(kRow) * kFields; i < (used.last + 1l) * kRow * kFields; ++i) {
             total[i] += own[i];

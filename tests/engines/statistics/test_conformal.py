@@ -12,9 +12,11 @@ from engines.statistics.conformal import (
     binned_quantiles,
     conformal_quantile,
     covered,
+    cross_correction,
     equal_bins,
     fewest_patients,
     folds,
+    mixture_quantile,
 )
 
 
@@ -70,15 +72,14 @@ def test_a_new_patient_is_covered_as_promised_whatever_its_own_error() -> None:
 
 
 def test_bins_give_a_wrong_scale_back_its_right_width() -> None:
-    """Errors are normal of standard deviation 1 below scale 1 and 3 above, while the scale says 0.5 and 2: the factors
-    are quantiles of |normal| times what the scale lacks, 2 and 1.5 times 1.2816."""
+    """Errors are normal of standard deviation 1 and 3 where the scale says 0.5 and 2: the factors are the 0.8 quantile
+    of |normal|, 1.2816, times what the scale lacks, 2 and 1.5."""
     random = np.random.default_rng(4)
     scales = [np.repeat([0.5, 2.0], 3000) for _ in range(200)]
     errors = [random.normal(0.0, np.repeat([1.0, 3.0], 3000)) for _ in scales]
     centres, factors = binned_quantiles(errors, scales, 2, (0.8,))
     assert centres == pytest.approx(np.log([0.5, 2.0]))
-    # 0.8 of 201/200 patients' share: the 0.804 quantile of |normal|, 1.293.
-    assert factors[0] == pytest.approx(np.array([2.0, 1.5]) * 1.293, rel=0.01)
+    assert factors[0] == pytest.approx(np.array([2.0, 1.5]) * 1.2816, rel=0.01)
 
 
 def test_bins_too_few_patients_reach_are_joined() -> None:
@@ -105,3 +106,21 @@ def test_every_patient_is_held_out_once() -> None:
 def test_covered_counts_each_patient_alone() -> None:
     shares = covered([np.array([1.0, -3.0]), np.array([2.0])], [np.array([1.0, 2.0]), np.array([2.0])])
     assert shares == pytest.approx([0.5, 1.0])
+
+
+def test_a_mixture_holds_its_share_in_the_mean_over_patients() -> None:
+    """Two patients: at 0.75 all scores of the first, and half of the second's."""
+    scores = [np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0, 6.0])]
+    assert mixture_quantile(scores, 0.75) == 4.0
+    assert mixture_quantile(scores, 1.0) == 6.0
+    with pytest.raises(EngineError):
+        mixture_quantile([np.zeros(0)], 0.8)
+
+
+def test_a_correction_is_what_half_widths_lack() -> None:
+    """Half-widths that are half of what they should be are doubled; right ones are left alone."""
+    random = np.random.default_rng(6)
+    errors = [random.normal(0.0, 1.0, 4000) for _ in range(40)]
+    right = [np.full(4000, 1.2816) for _ in errors]
+    assert cross_correction(errors, right, 0.8) == pytest.approx(1.0, rel=0.01)
+    assert cross_correction(errors, [half / 2 for half in right], 0.8) == pytest.approx(2.0, rel=0.01)
