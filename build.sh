@@ -10,6 +10,8 @@ usage: ./build.sh VERB [arguments]
   setup           make .venv with the package and its compiled kernels; leaves .venv/bin/couchside. Downloads the Python
                   packages that pyproject.toml names and the weights of the sentence encoder (84 MB), nothing else
   demo [...]      setup, then 'couchside demo' with the arguments given (--case NAME, --out FOLDER)
+  engines [...]   setup, then 'couchside engines build': compiles every network for this machine's GPU and prints a table of
+                  backend, precision, time and difference from the CPU
   test [...]      setup, then style, types, import rules, house rules and the tests; arguments go to pytest
   bench [NAME]    setup, then the benchmarks of bench/ (see bench/README.md); 'bench list' names them
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
@@ -141,7 +143,7 @@ install_peers() {
 fingerprint() {
   {
     printf '%s\n%s\n' "$root" "$("$1" -c 'import sys; print(sys.version, sys.base_prefix)')"
-    sha256sum build.sh pyproject.toml CMakeLists.txt
+    sha256sum build.sh pyproject.toml CMakeLists.txt tools/network_packages.py
     find engines -path '*/kernels/*' -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh' \) \
       -print0 | sort -z | xargs -0r sha256sum
     # A toolkit or a device that comes later is a reason to set up again.
@@ -193,13 +195,18 @@ want_gpu() {
   fi
 }
 
-install_pycuda() { # the version of pyproject.toml's extra 'gpu'; pycuda's build looks for nvcc in PATH and CUDA_ROOT
+install_pycuda() { # the first of pyproject.toml's extra 'gpu'; pycuda's build looks for nvcc in PATH and CUDA_ROOT
   local nvcc wanted=()
   nvcc=${COUCHSIDE_NVCC:-$(command -v nvcc || compgen -G '/usr/local/cuda*/bin/nvcc' | sort -V | tail -n 1)}
   mapfile -t wanted < <("$venv/bin/python" -c '
 import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"], sep="\n")')
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"][0])')
   PATH=$(dirname -- "$nvcc"):$PATH CUDA_ROOT=$(dirname -- "$(dirname -- "$nvcc")") pip_install "${wanted[@]}"
+}
+
+# TensorRT and ONNX Runtime for the GPU that is here; for the tests TensorRT-RTX, which needs none.
+want_networks() { # want_networks KIND
+  "$venv/bin/python" tools/network_packages.py "$1" 2>"$logs/networks.log" </dev/null || true
 }
 
 make_venv() {
@@ -300,6 +307,7 @@ setup() { # setup KIND (run | dev)
     step "packages and compiled kernels" install_package "$extra"
     kernels_are_built || fail "the kernels were compiled but are not in engines; see $logs"
     want_gpu
+    want_networks "$kind"
     want_meaning
     step "first start" "$venv/bin/couchside" --version
     printf '%s %s\n' "$kind" "$mark" >"$stamp"
@@ -314,6 +322,12 @@ demo() {
   setup run
   cd -- "$caller_folder"
   exec "$venv/bin/couchside" demo "$@"
+}
+
+engines() { # builds for this machine's backends and prints what each does
+  setup run
+  cd -- "$caller_folder"
+  exec "$venv/bin/couchside" engines build "$@"
 }
 
 run_tests() {
@@ -408,10 +422,7 @@ case $verb in
   test) run_tests "$@" ;;
   bench) bench "$@" ;;
   clean) clean ;;
-  engines)
-    say "This release has no networks to compile; 'engines' comes with a later release."
-    exit 2
-    ;;
+  engines) engines "$@" ;;
   bundle)
     say "The installable bundle comes with a later release; this one runs from its folder after './build.sh setup'."
     exit 2

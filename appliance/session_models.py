@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from appliance.config import Config
@@ -15,7 +16,7 @@ from engines.language.encoder import prepared
 from engines.runtime import Backend, RuntimeOptions
 from engines.runtime.entry import Registered
 from engines.runtime.folders import cache_folder, engine_cache
-from engines.runtime.ran import read_ran
+from engines.runtime.ran import read_ran, tried_precision
 from engines.runtime.registry import SHIPPED, Registry
 
 
@@ -37,12 +38,14 @@ def verify_models(config: Config, path: Path = SHIPPED) -> None:
         raise ModelError(". ".join(problems))
 
 
-def runtime_options(config: Config) -> RuntimeOptions:
+def runtime_options(config: Config, entry: Registered | None = None) -> RuntimeOptions:
     """How this configuration opens networks: on the CPU where dose is computed there by order, else on what is here;
-    built engines are kept in the cache folder."""
+    built engines are kept in the cache folder. entry: of the network meant; without it FP32, with it FP16 where
+    `couchside engines bench` has found it near enough on this machine."""
     if config.planning.device == "cpu":
         return RuntimeOptions(backends=(Backend.ONNX_CPU,), cache=engine_cache())
-    return RuntimeOptions(cache=engine_cache())
+    precision = None if entry is None else tried_precision(entry, read_ran(engine_cache()))
+    return RuntimeOptions(precision=precision, cache=engine_cache())
 
 
 def network_bytes(registry: Registry, entry: Registered) -> bytes:
@@ -62,7 +65,7 @@ def network_bytes(registry: Registry, entry: Registered) -> bytes:
 
 def _networks(config: Config) -> Finding:
     """Raises ModelError where the registry, or the file of the clinic's own network, cannot be read."""
-    return networks.check(registries(config), runtime_options(config), read_ran(engine_cache()))
+    return networks.check(registries(config), partial(runtime_options, config), read_ran(engine_cache()))
 
 
 NETWORK_CHECK = Check("networks", "Networks", _networks, timeout_s=180.0)

@@ -22,6 +22,7 @@ from engines.errors import EngineError  # noqa: E402
 from engines.runtime import Backend, RuntimeOptions, open_network  # noqa: E402
 from engines.runtime.entry import Registered  # noqa: E402
 from engines.runtime.registry import SHIPPED, load_registry  # noqa: E402
+from engines.runtime.tensors import shape_fits, shown  # noqa: E402
 
 
 def main() -> int:
@@ -67,6 +68,13 @@ def check_tensors(model: bytes, entry: Registered) -> None:
                 f"its {what} (name: number of axes) are {has}, those registered for '{entry.name}' {wanted}; change "
                 "the entry first if the new ones are meant"
             )
+        sizes = {tensor.name: tensor.shape for tensor in found}
+        for tensor in stated:
+            if tensor.shape and not shape_fits(sizes[tensor.name], tensor.shape):
+                raise EngineError(
+                    f"its '{tensor.name}' is {shown(sizes[tensor.name])}, that registered for '{entry.name}' "
+                    f"{shown(tensor.shape)}; change the entry first if the new one is meant"
+                )
 
 
 def with_digest(text: str, name: str, digest: str) -> str:

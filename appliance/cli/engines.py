@@ -125,8 +125,15 @@ def _listed(row: Row, entry: Registered) -> dict[str, JsonValue]:
 
 def _shown(row: Row, entry: Registered) -> tuple[str, ...]:
     limit = entry.precision.get(row.precision)
-    numbers = ("–" if row.ms is None else f"{row.ms:.3g}", "–" if row.difference is None else f"{row.difference:.1e}")
+    numbers = (
+        "–" if row.ms is None else _milliseconds(row.ms),
+        "–" if row.difference is None else f"{row.difference:.1e}",
+    )
     return (row.model, row.backend, row.precision, *numbers, _verdict(row, limit), row.note)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _grouped(absent: Sequence[Row]) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from appliance.contracts import (
 from appliance.contracts.progress import Progress, silent
 from appliance.execution.concede import goal_to_give_up
 from appliance.execution.guide import Guide
-from appliance.execution.meeting import Met, meet
+from appliance.execution.meeting import EARLY, Met, meet
 from appliance.execution.operator import Operator
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import SPARING_ROUNDS, spare
@@ -119,8 +119,8 @@ def plan_fluence(
         if is_pushed or rules.foreseen - rules.given_up:
             found = tps.conflicts(objectives)
             hopeless = goal_to_give_up(
-                rules.goal_set, state.goal_values, found, given_up=rules.given_up, room=-HOPELESS,
-                among=None if is_pushed else rules.foreseen,
+                rules.goal_set, state.goal_values, found, given_up=rules.given_up,
+                among=None if is_pushed else rules.foreseen, room=-HOPELESS if is_pushed else -EARLY,
             )  # fmt: skip
             if hopeless is None and is_pushed:
                 break

@@ -8,14 +8,14 @@ or came out too far from the CPU's result. An optional network that is not insta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from appliance.health.result import Finding, Status
 from engines.errors import EngineError
-from engines.runtime import Network, RuntimeOptions, open_network
+from engines.runtime import Backend, Network, RuntimeOptions, open_network
 from engines.runtime.entry import Registered
 from engines.runtime.ran import Ran, kind_of
 from engines.runtime.registry import Registry
@@ -32,8 +32,11 @@ class Seen:
     detail: dict[str, JsonValue]
 
 
-def check(registries: Sequence[Registry], options: RuntimeOptions, ran: Sequence[Ran]) -> Finding:
-    """options: as the product opens networks; ran: what ran on this machine."""
+Options = Callable[[Registered], RuntimeOptions]
+
+
+def check(registries: Sequence[Registry], options: Options, ran: Sequence[Ran]) -> Finding:
+    """options: how the product opens a network; ran: what ran on this machine."""
     seen = {entry.name: _look(registry, entry, options, ran) for registry in registries for entry in registry.entries}
     worst = max((one.status for one in seen.values()), key=lambda status: status.rank)
     # What needs somebody comes first: the list may be long.
@@ -42,7 +45,7 @@ def check(registries: Sequence[Registry], options: RuntimeOptions, ran: Sequence
     return Finding(worst, f"{'. '.join(one.sentence for one in ordered)}.", detail)
 
 
-def _look(registry: Registry, entry: Registered, options: RuntimeOptions, ran: Sequence[Ran]) -> Seen:
+def _look(registry: Registry, entry: Registered, options: Options, ran: Sequence[Ran]) -> Seen:
     path = registry.path(entry.name)
     detail: dict[str, JsonValue] = {"file": entry.file, "sha256": entry.sha256, "hash_ok": False}
     if entry.optional and (path is None or not path.exists()):
@@ -54,7 +57,7 @@ def _look(registry: Registry, entry: Registered, options: RuntimeOptions, ran: S
             return Seen(Status.OK, f"{entry.name}: {words}", {**detail, "hash_ok": True})
         model = registry.verified(entry.name)
         detail["hash_ok"] = True
-        network = open_network(model, name=entry.name, options=options)
+        network = open_network(model, name=entry.name, options=options(entry))
     except EngineError as error:
         return Seen(Status.FAILED, f"{entry.name}: {error}", detail)
     try:
@@ -95,7 +98,8 @@ def executed(entry: Registered, network: Network, limit: float | None, ran: Sequ
     if here and limit is not None and here[-1].difference > limit:
         return f"but differs by {here[-1].difference:.2g} from the CPU's result ({limit:.2g} allowed); {BENCH}", False
     if here:
-        return f"ran here on {here[-1].day}, {here[-1].difference:.1g} from the CPU's result", True
+        apart = "" if network.backend is Backend.ONNX_CPU else f", {here[-1].difference:.1g} from the CPU's result"
+        return f"ran here on {here[-1].day}{apart}", True
     device = network.device.lower()
     for tried in entry.executed:
         same = (tried.backend, tried.precision) == (network.backend, network.precision)

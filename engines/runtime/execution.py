@@ -65,9 +65,11 @@ class Execution:
         return {tensor.name: self._buffers[tensor.name].host.copy() for tensor in self.outputs}
 
     def close(self) -> None:
-        """Gives back graph, buffers and context."""
-        self._release()
-        self._context = None
+        """Gives back graph, buffers and context; also where the device does not answer any more."""
+        try:
+            self._release()
+        finally:
+            self._graph, self._buffers, self._shapes, self._context = None, {}, (), None
 
     def _release(self) -> None:
         self._gpu.stream.synchronize()
@@ -84,7 +86,10 @@ class Execution:
         for tensor, shape in zip(self.inputs, shapes, strict=True):
             if not context.set_input_shape(tensor.name, shape):
                 raise EngineError(f"TensorRT refuses {shape} for '{tensor.name}': {self._log.reason()}")
-        unknown = list(context.infer_shapes())
+        try:
+            unknown = list(context.infer_shapes())
+        except RuntimeError as error:
+            raise EngineError(f"TensorRT cannot work out sizes from {shapes}: {error}") from error
         if unknown:
             raise EngineError(f"TensorRT cannot tell the size of {', '.join(unknown)}")
         sizes = dict(zip((tensor.name for tensor in self.inputs), shapes, strict=True))

@@ -3,11 +3,14 @@ imports onnxruntime."""
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import redirect_stdout
 from typing import Any
 
 from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo
+from engines.runtime.half import in_half_precision
 from engines.runtime.tensors import checked_inputs, checked_output
 
 PROVIDERS = {
@@ -41,13 +44,17 @@ class OnnxNetwork:
         wanted = PROVIDERS[backend]
         if wanted not in runtime.get_available_providers():
             raise EngineError(f"this onnxruntime has no {wanted}")
+        if backend is not Backend.ONNX_CPU:
+            _load_cuda(runtime)
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = ERRORS_ONLY
-        half = backend is Backend.ONNX_TENSORRT and options.precision is Precision.FP16
+        # A CPU has no arithmetic in half precision: it would convert to and fro.
+        half = backend is not Backend.ONNX_CPU and options.precision is Precision.FP16
         self.precision = Precision.FP16 if half else Precision.FP32
+        content = in_half_precision(model) if half else model
         try:
-            self._session = runtime.InferenceSession(model, settings, providers=_providers(backend, half))
+            self._session = runtime.InferenceSession(content, settings, providers=_providers(backend))
         except Exception as error:
             raise EngineError(f"ONNX Runtime cannot run this model with {wanted}: {str(error)[:200]}") from error
         # A provider that cannot start is left out by ONNX Runtime with no more than a line in its log.
@@ -85,7 +92,15 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _providers(backend: Backend, half: bool) -> list[Any]:
+def _load_cuda(runtime: Any) -> None:
+    """CUDA's and cuDNN's libraries from their Python packages, where a provider would not look for them. What it cannot
+    find it prints, and a session that needs it fails with a reason of its own."""
+    if hasattr(runtime, "preload_dlls"):
+        with redirect_stdout(io.StringIO()):
+            runtime.preload_dlls()
+
+
+def _providers(backend: Backend) -> list[Any]:
     """Each with those that take over the nodes it does not have."""
     if backend is Backend.ONNX_CPU:
         return [PROVIDERS[backend]]
@@ -94,9 +109,7 @@ def _providers(backend: Backend, half: bool) -> list[Any]:
     choices = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
     cuda = (PROVIDERS[Backend.ONNX_CUDA], choices)
     rest: list[Any] = [cuda, PROVIDERS[Backend.ONNX_CPU]]
-    if backend is Backend.ONNX_TENSORRT:
-        return [(PROVIDERS[backend], {"trt_fp16_enable": half}), *rest]
-    return rest
+    return [PROVIDERS[backend], *rest] if backend is Backend.ONNX_TENSORRT else rest
 
 
 def _info(tensor: Any) -> TensorInfo:

@@ -6,11 +6,12 @@ A record is evidence, not a lock: one that cannot be read counts as none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.runtime.contract import Backend, Precision
+from engines.runtime.entry import Registered
 
 FILE = "ran.json"
 
@@ -63,3 +64,15 @@ def remember(cache: Path, news: Iterable[Ran]) -> None:
     draft = cache / f".{FILE}.new"
     draft.write_text(json.dumps([asdict(row) for row in kept.values()], indent=1), "utf-8")
     draft.replace(cache / FILE)
+
+
+def tried_precision(entry: Registered, ran: Sequence[Ran]) -> Precision | None:
+    """FP16 where the registry allows it and every run of this file on a GPU of this machine came within the limit;
+    None (FP32) where one did not or none is on record: nobody computes in a precision that was not tried here."""
+    limit = entry.precision.get(Precision.FP16)
+    tried = [
+        one.difference
+        for one in ran
+        if one.sha256 == entry.sha256 and one.precision is Precision.FP16 and one.backend is not Backend.ONNX_CPU
+    ]
+    return Precision.FP16 if limit is not None and tried and max(tried) <= limit else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-from engines.errors import DeviceError
+from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Arrays, Backend, Network, Precision, Results, TensorInfo
 
 
@@ -61,7 +62,8 @@ class SwitchingNetwork:
             raise error
         failed, self._now, self._spare = self._now, spare, None
         self._notes += (f"{failed.backend} failed ({error}); computed on the {spare.device} since then",)
-        failed.close()
+        with suppress(EngineError):  # a device that has failed may fail at this too
+            failed.close()
 
     def close(self) -> None:
         with self._lock:

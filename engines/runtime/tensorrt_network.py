@@ -29,10 +29,11 @@ class TensorRtNetwork:
         self.device = self._gpu.name
         _check_supported(self._builder, self._gpu)
         self._model, self._sha256 = model, hashlib.sha256(model).hexdigest()
-        self._cache, self._notes = EngineCache(options.cache), list[str]()
+        self._cache, self._notes, self._builds = EngineCache(options.cache), list[str](), 0
         self._log = Log(self._builder.api)
         self._profile = Profile()
-        self._execution: Execution | None = self._gpu.run(self._started)
+        self._execution: Execution | None = None
+        self._execution = self._gpu.run(self._started)
         self.inputs, self.outputs = self._execution.inputs, self._execution.outputs
 
     @property
@@ -57,6 +58,11 @@ class TensorRtNetwork:
             execution, self._execution = self._execution, None
             self._gpu.run(execution.close)
 
+    def __del__(self) -> None:
+        """What belongs to a device is given back in the thread that owns it, even if nobody closed the network."""
+        if getattr(self, "_execution", None) is not None:
+            self._gpu.post(self._execution.close)  # type: ignore[union-attr]
+
     def _widen(self, shapes: dict[str, tuple[int, ...]]) -> None:
         self._profile = self._profile.including(shapes)
         self._notes.append(f"the engine was built again for {self._profile.text}")
@@ -77,8 +83,9 @@ class TensorRtNetwork:
         key = EngineKey(
             self._sha256, self._gpu.name, self._builder.version, self.backend, self.precision, self._profile.text
         )
+        builds = self._builds
         made = self._deserialised(key)
-        if made is None:
+        if made is None and self._builds == builds:
             # A whole file that TensorRT refuses, as after a driver's update: once more, from the model.
             self._notes.append(f"a kept engine was refused ({self._log.reason()}) and built anew")
             self._cache.forget(key)
@@ -94,6 +101,7 @@ class TensorRtNetwork:
         return self._runtime.deserialize_cuda_engine(plan)
 
     def _build(self) -> bytes:
+        self._builds += 1
         return self._builder.build(self._model, precision=self.precision, profile=self._profile).plan
 
 

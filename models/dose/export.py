@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,7 +106,8 @@ def network_of(path: Path) -> DoseNetwork:
 def shape_of(path: Path) -> Shape:
     """Of the network of a weights.pt."""
     told = torch.load(path, map_location="cpu", weights_only=True)["shape"]
-    return Shape(**{name: tuple(value) if isinstance(value, list | tuple) else value for name, value in told.items()})
+    parts: dict[str, Any] = {name: tuple(v) if isinstance(v, list | tuple) else v for name, v in told.items()}
+    return Shape(**parts)
 
 
 def onnx_predictor(path: Path, threads: int = 1) -> Predictor:

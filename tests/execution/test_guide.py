@@ -108,6 +108,12 @@ def test_a_goal_foreseen_as_out_of_reach_is_given_up_after_its_first_miss():
     assert any("given up" in sentence and "Core" in sentence for sentence in told)
 
 
+def test_a_small_miss_is_pushed_first_whatever_was_foreseen():
+    tps = ScriptedTps(((19.8, 10.1, 20.5),), opponents=(1,))
+    plan_case(tps, GOALS, guide=foreseen_guide(20.0, 14.0))
+    assert tps.asked[1][1].weight >= tps.asked[0][1].weight
+
+
 def test_a_goal_that_planning_meets_is_not_given_up_whatever_was_foreseen():
     told: list[str] = []
     tps = ScriptedTps((COLD, COLD, GOOD), opponents=(1,))

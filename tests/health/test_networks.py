@@ -17,7 +17,12 @@ from tests.engines.segmentation.networks import thresholds
 
 NETWORK = thresholds(0.0, 1.0)
 DIGEST = hashlib.sha256(NETWORK).hexdigest()
-CPU = RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=1)
+
+
+def on_cpu(_: Registered) -> RuntimeOptions:
+    return RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=1)
+
+
 ON_CPU = {"backend": "onnx_cpu", "precision": "fp32", "device": "cpu"}
 
 
@@ -37,7 +42,7 @@ def ran(difference: float, digest: str = DIGEST, device: str = "CPU, 8 threads")
 
 
 def test_a_combination_that_ran_before_release_is_in_order(tmp_path):
-    found = check([registry(tmp_path, executed=[ON_CPU])], CPU, ())
+    found = check([registry(tmp_path, executed=[ON_CPU])], on_cpu, ())
     assert found.status is Status.OK
     assert "small: as registered, onnx_cpu in fp32 on CPU, 1 thread, executed on this kind" in found.sentence
     assert found.detail["small"]["hash_ok"] is True
@@ -48,19 +53,19 @@ def test_a_combination_that_ran_before_release_is_in_order(tmp_path):
     [[], [ON_CPU | {"device": "H100"}], [ON_CPU | {"precision": "fp16"}], [ON_CPU | {"backend": "onnx_cuda"}]],
 )
 def test_a_combination_that_never_ran_on_this_kind_of_device_says_so(tmp_path, executed):
-    found = check([registry(tmp_path, executed=executed)], CPU, ())
+    found = check([registry(tmp_path, executed=executed)], on_cpu, ())
     assert found.status is Status.DEGRADED
     assert "built, never executed here: run 'couchside engines bench'" in found.sentence
 
 
 def test_a_run_on_this_machine_is_evidence_for_the_same_file_and_device_only(tmp_path):
-    assert check([registry(tmp_path)], CPU, [ran(1e-6)]).status is Status.OK
-    assert check([registry(tmp_path)], CPU, [ran(1e-6, device="GPU of another make")]).status is Status.DEGRADED
-    assert check([registry(tmp_path)], CPU, [ran(1e-6, "0" * 64)]).status is Status.DEGRADED
+    assert check([registry(tmp_path)], on_cpu, [ran(1e-6)]).status is Status.OK
+    assert check([registry(tmp_path)], on_cpu, [ran(1e-6, device="GPU of another make")]).status is Status.DEGRADED
+    assert check([registry(tmp_path)], on_cpu, [ran(1e-6, "0" * 64)]).status is Status.DEGRADED
 
 
 def test_a_run_that_came_out_too_far_off_is_told_whatever_was_tried_before(tmp_path):
-    found = check([registry(tmp_path, executed=[ON_CPU])], CPU, [ran(1e-3)])
+    found = check([registry(tmp_path, executed=[ON_CPU])], on_cpu, [ran(1e-3)])
     assert found.status is Status.DEGRADED
     assert "differs by 0.001 from the CPU's result (1e-05 allowed)" in found.sentence
 
@@ -69,7 +74,7 @@ def test_an_altered_file_comes_first_and_fails(tmp_path):
     (tmp_path / "b").mkdir()
     good, bad = registry(tmp_path, executed=[ON_CPU]), registry(tmp_path / "b", name="other")
     (tmp_path / "b" / "small.onnx").write_bytes(NETWORK + b"\0")
-    found = check([good, bad], CPU, ())
+    found = check([good, bad], on_cpu, ())
     assert found.status is Status.FAILED
     assert found.sentence.startswith("other: the file small.onnx of the model 'other' is not the registered one")
     assert found.detail["other"]["hash_ok"] is False
@@ -78,28 +83,28 @@ def test_an_altered_file_comes_first_and_fails(tmp_path):
 def test_a_registered_file_that_nothing_can_run_fails(tmp_path):
     made = registry(tmp_path, sha256=hashlib.sha256(b"no network").hexdigest())
     (tmp_path / "small.onnx").write_bytes(b"no network")
-    assert check([made], CPU, ()).status is Status.FAILED
+    assert check([made], on_cpu, ()).status is Status.FAILED
 
 
 def test_what_the_product_does_without_may_be_missing(tmp_path):
-    found = check([registry(tmp_path, optional=True, package="no_such_package")], CPU, ())
+    found = check([registry(tmp_path, optional=True, package="no_such_package")], on_cpu, ())
     assert (found.status, "not installed" in found.sentence) == (Status.OK, True)
 
 
 def test_weights_alone_are_hashed_and_not_opened(tmp_path):
     made = registry(tmp_path, form="safetensors")
-    assert check([made], CPU, ()).status is Status.OK
+    assert check([made], on_cpu, ()).status is Status.OK
     (tmp_path / "small.onnx").write_bytes(b"other")
-    assert check([made], CPU, ()).status is Status.FAILED
+    assert check([made], on_cpu, ()).status is Status.FAILED
 
 
 def test_a_precision_that_the_registry_does_not_allow_is_told(tmp_path):
-    found = check([registry(tmp_path, precision={"fp16": 1e-3})], CPU, ())
+    found = check([registry(tmp_path, precision={"fp16": 1e-3})], on_cpu, ())
     assert (found.status, "fp32 is no precision that the registry allows" in found.sentence) == (Status.DEGRADED, True)
 
 
 def test_what_could_only_be_built_is_told_beside_what_runs(tmp_path):
     built = [{"backend": "tensorrt_rtx", "precision": "fp16", "device": "SM89"}]
-    found = check([registry(tmp_path, executed=[ON_CPU], built_only=built)], CPU, ())
+    found = check([registry(tmp_path, executed=[ON_CPU], built_only=built)], on_cpu, ())
     assert found.status is Status.OK
     assert "never executed anywhere: tensorrt_rtx in fp16 for SM89" in found.sentence

@@ -1,4 +1,4 @@
-"""A dose network of one convolution, really run by the runtime, with registry, calibration and a patient to ask it of."""
+"""A dose network of one convolution, really run by the runtime, with registry, calibration and a patient for it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ struct Sample {
 
 CS_INLINE Sample sample_of(const Place& place, float weight) {
   const float w = column_of(place.w) + 0.5f, u = column_of(place.u) + 0.5f;
-  const bool inside = w > 0.f && w < kPixels + 1 && u > 0.f && u < kPixels + 1;
+  // No short cut: loops over this become vector code.
+  const int inside = (w > 0.f) & (w < kPixels + 1) & (u > 0.f) & (u < kPixels + 1);
   const float cw = clamped(w, 0.f, kPixels + 0.9999f), cu = clamped(u, 0.f, kPixels + 0.9999f);
   const int iw = static_cast<int>(cw), iu = static_cast<int>(cu);
   return Sample{iw * kRow + iu, cw - static_cast<float>(iw), cu - static_cast<float>(iu), inside ? weight : 0.f};

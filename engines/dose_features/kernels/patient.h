@@ -112,6 +112,20 @@ inline Coordinates coordinates_of(const Patient& p, const int* index, int count)
   return out;
 }
 
+// exp(x) for x <= 0 to 1.3e-7 of its value, 1.6e-38 below -87: 2^n e^r with |r| <= ln 2 / 2, the Taylor series to r^6.
+// Without the branch that the photon kernels' exp_of takes to reach 0.
+inline float exp_down(float x) {
+  const float clipped = clamped(x, -87.f, 0.f);
+  const std::int32_t n = static_cast<std::int32_t>(clipped * 1.44269504f - 0.5f);  // nearest whole
+  const float whole = static_cast<float>(n);
+  const float r = (clipped - whole * 0.693145752f) - whole * 1.42860677e-6f;       // ln 2 in two parts
+  const float e = 1.f + r * (1.f + r * (0.5f + r * (1.f / 6 + r * (1.f / 24 + r * (1.f / 120 + r * (1.f / 720))))));
+  const std::int32_t bits = (n + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  return power * e;
+}
+
 // The same as sample_of for a block of points, in loops that the compiler turns into vector code.
 inline void samples_of(const Patient& p, int beam, const Coordinates& at, Samples* out) {
   const float* path = p.paths.data() + static_cast<long>(beam) * kPath;
@@ -144,7 +158,7 @@ inline void samples_of(const Patient& p, int beam, const Coordinates& at, Sample
     depth[i] = mixed(mixed(mixed(c0[i], c1[i], fu[i]), mixed(c2[i], c3[i], fu[i]), fs[i]),
                      mixed(mixed(c4[i], c5[i], fu[i]), mixed(c6[i], c7[i], fu[i]), fs[i]), fw[i]);
   for (int i = 0; i < kBlock; ++i) {
-    const float far = exp_of(-kAttenuation * depth[i]), near = exp_of(-kBuildUp * (depth[i] + kSurface));
+    const float far = exp_down(-kAttenuation * depth[i]), near = exp_down(-kBuildUp * (depth[i] + kSurface));
     weight[i] *= weight_of(far, near, magnified[i]);
   }
   std::memcpy(out->base, base, sizeof base);

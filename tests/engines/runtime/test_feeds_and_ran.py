@@ -8,7 +8,7 @@ import pytest
 from engines.errors import EngineError
 from engines.runtime import Backend, Precision, TensorInfo
 from engines.runtime.feeds import feeds_for
-from engines.runtime.ran import FILE, Ran, read_ran, remember
+from engines.runtime.ran import FILE, Ran, read_ran, remember, tried_precision
 from engines.runtime.registry import load_registry
 
 ENTRIES = load_registry().entries
@@ -61,3 +61,29 @@ def test_a_record_that_cannot_be_read_counts_as_none(tmp_path, content):
     assert read_ran(tmp_path) == ()
     remember(tmp_path, [ONE])
     assert read_ran(tmp_path) == (ONE,)
+
+
+def gpu(difference: float, backend: Backend = Backend.TENSORRT, digest: str = "") -> Ran:
+    digest = digest or load_registry().entry("dose").sha256
+    return Ran(digest, backend, Precision.FP16, "Some GPU", difference, "2026-11-28")
+
+
+@pytest.mark.parametrize(
+    ("ran", "wanted"),
+    [
+        ([], None),
+        ([gpu(1e-3)], Precision.FP16),
+        ([gpu(6e-3)], None),
+        ([gpu(1e-3), gpu(6e-3, Backend.ONNX_TENSORRT)], None),
+        ([gpu(1e-3, Backend.ONNX_CPU)], None),
+        ([gpu(1e-3, digest="0" * 64)], None),
+    ],
+)
+def test_half_precision_is_used_only_where_this_file_was_tried_on_this_machines_gpu(ran, wanted):
+    """The registry allows 5e-3 for the dose network."""
+    assert tried_precision(load_registry().entry("dose"), ran) is wanted
+
+
+def test_a_precision_that_is_not_allowed_is_not_used_however_near():
+    entry = load_registry().entry("dose").model_copy(update={"precision": {Precision.FP32: 1e-4}})
+    assert tried_precision(entry, [gpu(0.0)]) is None

@@ -170,3 +170,10 @@ def test_a_network_of_other_tensors_is_refused_and_nothing_changes(tmp_path, mon
     assert main() == 1
     assert "outputs" in capsys.readouterr().err
     assert path.read_text("utf-8") == before
+
+
+def test_a_network_of_other_sizes_is_refused(tmp_path):
+    """Of the entry's typical shape, not one may contradict a size that the network fixes: here one channel."""
+    path = written(tmp_path, text=ENTRY.replace('unit = "HU"', 'unit = "HU"\nshape = [1, 2, 16, 16, 16]'))
+    with pytest.raises(EngineError, match=r"'image' is .*, that registered for 'small' \(1, 2, 16, 16, 16\)"):
+        register("small", tmp_path / "nets" / "small.onnx", path)
