@@ -132,7 +132,8 @@ def plan_of(asked: argparse.Namespace) -> Plan:
         seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
         shape=shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas, dropout=asked.dropout,
         decay=asked.decay, organs_kept=asked.organs_kept, turned_share=asked.turned_share,
-        turned_until=asked.turned_until, dvh_from=asked.dvh_from, coarse_until=asked.coarse_until,
+        turned_until=asked.turned_until, dvh_from=asked.dvh_from, dvh_weight=asked.dvh_weight,
+        coarse_until=asked.coarse_until,
         bfloat16=asked.bfloat16, seed=asked.seed, zoom=asked.zoom,
         teacher_weight=asked.teacher_weight if asked.teachers else 0.0,
     )  # fmt: skip
@@ -161,6 +162,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--turned-share", type=float, default=Plan.turned_share)
     parser.add_argument("--turned-until", type=float, default=Plan.turned_until)
     parser.add_argument("--dvh-from", type=float, default=Plan.dvh_from)
+    parser.add_argument("--dvh-weight", type=float, default=Plan.dvh_weight)
     parser.add_argument("--coarse-until", type=float, default=Plan.coarse_until)
     parser.add_argument("--spread", action="store_true", help="learn the spread too")
     parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 on a processor too")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import shlex
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,14 +15,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from models.dose import cache, compress, curve, evaluate, train  # noqa: E402
-from models.dose.augment import OTHER, Case, View, disguised, drawn, shown  # noqa: E402
+from models.dose.augment import OTHER, Case, View, disguised, drawn, mirrored, shown  # noqa: E402
 from models.dose.data import ORGANS, packed, write_archive  # noqa: E402
-from models.dose.export import half_rounded, network_of, without_padding, write_onnx  # noqa: E402
+from models.dose.export import half_rounded, network_of, onnx_predictor, without_padding, write_onnx  # noqa: E402
 from models.dose.features import CHANNELS, POSSIBLE  # noqa: E402
 from models.dose.losses import dose_loss, spread_loss  # noqa: E402
 from models.dose.network import INPUTS, SMALLEST_SPREAD, DoseNetwork, Factored, Shape, padded  # noqa: E402
 from models.dose.pack import fluence_bytes  # noqa: E402
-from models.dose.predict import Judged  # noqa: E402
+from models.dose.predict import Judged, predicted  # noqa: E402
 from models.dose.report import difference, document, scores_of, told  # noqa: E402
 from models.dose.score import PatientScore, challenge_scores  # noqa: E402
 from models.dose.training import Plan, Training  # noqa: E402
@@ -29,6 +30,7 @@ from models.dose.training import Plan, Training  # noqa: E402
 from .phantom import patient  # noqa: E402
 
 CPU = torch.device("cpu")
+SHIPPED = Path(train.__file__).with_name("dose.onnx")
 WIDE = Shape((8, 8, 8, 8), (1, 1, 1, 1), (1, 1, 1), 8)
 SMALL = dataclasses.replace(WIDE, ranks=(4, 4, 4, 4), head_rank=4, spread=True)
 PLAN = Plan(batch=1, shape=SMALL, canvas=(32, 32, 32), turned_canvas=(32, 32, 32), dvh_from=0.0, dropout=0.1,
@@ -328,3 +330,16 @@ def test_a_zoomed_patient_is_larger_or_smaller(judged):
         sizes.append(float(weight.sum()))
     # Areas go with the square; a rim of mixed voxels does not count.
     assert sizes[0] / sizes[1] == pytest.approx(0.64, rel=0.1) and sizes[2] / sizes[1] == pytest.approx(1.56, rel=0.1)
+
+
+def test_the_shipped_file_treats_a_made_up_patient_and_its_mirror_image_alike(judged):
+    pytest.importorskip("onnxruntime")
+    one = judged[0]
+    runner = onnx_predictor(SHIPPED)
+    # A width that needs no padding: zeros behind a patient are not mirrored.
+    facts = torch.nn.functional.pad(one.features, (0, -one.features.shape[-1] % 16))
+    dose, turned = predicted(runner, facts), predicted(runner, mirrored(facts)).flip(-1)
+    assert float((dose - turned).abs().max()) < 1e-3
+    assert not dose[facts[POSSIBLE] == 0].any()
+    means = [float(dose[facts[CHANNELS.index(name)] > 0].mean()) for name in ("PTV70", "PTV56", "possible")]
+    assert 62 < means[0] < 74 and means[0] > means[1] > means[2]
