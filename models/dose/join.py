@@ -23,8 +23,8 @@ import numpy as np
 from .console import say
 from .features import CHANNELS
 
-SHARE, DISAGREEMENT = 0.75, 0.5
-"""Chosen: the larger network is the better one; of two doses as far apart as d, each is d/2 from their mean."""
+SHARE, DISAGREEMENT = 0.5, 0.5
+"""Chosen, not fitted: neither is trusted more; of two doses d apart, each is d/2 from their mean."""
 
 
 def joined(first: Any, second: Any, share: float) -> Any:
@@ -75,9 +75,7 @@ def _model(nodes: list[Any], weights: list[Any], like: Any) -> Any:
     from onnx import TensorProto, checker, helper
 
     def tensor(name: str, channels: int) -> Any:
-        return helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, [1, channels, "inferior", "posterior", "left"]
-        )
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, "inferior", "posterior", "left"])
 
     graph = helper.make_graph(
         nodes, "dose", [tensor("features", len(CHANNELS))], [tensor("dose", 1), tensor("spread", 1)], weights

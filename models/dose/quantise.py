@@ -3,10 +3,11 @@
     python -m models.dose.quantise NETWORK.onnx CACHE OUT.onnx [--patients pt_3 pt_10 ...]
 
 CACHE is a folder of cache.py. Weights get one scale a channel and signed bytes, activations one scale a tensor and
-unsigned bytes with a zero of their own (Jacob et al., CVPR 2018), because SiLU leaves little below zero and because ONNX
-Runtime multiplies unsigned by signed bytes twice as fast as signed by signed (measured: 0.97 against 2.05 CPU s). The
-file says so by QuantizeLinear and DequantizeLinear around each convolution; engines/runtime/unquantised.py takes them out
-again for backends that want half precision. What a network loses is measured, not assumed: evaluate.py scores the file.
+unsigned bytes with a zero of their own (Jacob et al., CVPR 2018), because SiLU leaves little below zero and because
+ONNX Runtime multiplies unsigned by signed bytes twice as fast as signed by signed (measured: 0.97 against 2.05 CPU s).
+The file says so by QuantizeLinear and DequantizeLinear around each convolution; engines/runtime/unquantised.py takes
+them out again for backends that want half precision. What a network loses is measured, not assumed: evaluate.py scores
+the file.
 """
 
 from __future__ import annotations
