@@ -4,14 +4,14 @@ imports onnxruntime."""
 from __future__ import annotations
 
 import io
-import os
 from contextlib import redirect_stdout
 from typing import Any
 
 from engines.errors import DeviceError, EngineError
-from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo
+from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
 from engines.runtime.half import in_half_precision
 from engines.runtime.tensors import checked_inputs, checked_output
+from engines.runtime.unquantised import is_quantised, unquantised
 
 PROVIDERS = {
     Backend.ONNX_TENSORRT: "TensorrtExecutionProvider",
@@ -49,10 +49,9 @@ class OnnxNetwork:
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = ERRORS_ONLY
-        # A CPU has no arithmetic in half precision: it would convert to and fro.
-        half = backend is not Backend.ONNX_CPU and options.precision is Precision.FP16
-        self.precision = Precision.FP16 if half else Precision.FP32
-        content = in_half_precision(model) if half else model
+        self.precision = _precision(model, backend, options)
+        content = model if self.precision is Precision.INT8 else unquantised(model)
+        content = in_half_precision(content) if self.precision is Precision.FP16 else content
         try:
             self._session = runtime.InferenceSession(content, settings, providers=_providers(backend))
         except Exception as error:
@@ -63,9 +62,11 @@ class OnnxNetwork:
             raise DeviceError(f"{wanted} could not start (driver, device or libraries are missing, or memory)")
         self.inputs = tuple(_info(tensor) for tensor in self._session.get_inputs())
         self.outputs = tuple(_info(tensor) for tensor in self._session.get_outputs())
-        self.device = _device(backend, options.threads)
+        self.device = cpu_name(options.threads) if backend is Backend.ONNX_CPU else "GPU 0"
         lower = options.precision not in (None, self.precision)
-        self.notes: tuple[str, ...] = (f"{backend} computes in FP32, not {options.precision}",) if lower else ()
+        self.notes: tuple[str, ...] = (
+            (f"{backend} computes in {self.precision.upper()}, not {options.precision}",) if lower else ()
+        )
 
     def run(self, inputs: Arrays) -> Results:
         """As in Network."""
@@ -82,6 +83,14 @@ class OnnxNetwork:
 
     def close(self) -> None:
         self._session = None
+
+
+def _precision(model: bytes, backend: Backend, options: RuntimeOptions) -> Precision:
+    """A CPU has no arithmetic in half precision (it would convert to and fro), and runs a quantised file as it is
+    unless FP32 is asked for; a GPU gains nothing from the roundings of such a file."""
+    if backend is Backend.ONNX_CPU:
+        return Precision.INT8 if is_quantised(model) and options.precision is not Precision.FP32 else Precision.FP32
+    return Precision.FP16 if options.precision is Precision.FP16 else Precision.FP32
 
 
 def _runtime() -> Any:
@@ -118,10 +127,3 @@ def _info(tensor: Any) -> TensorInfo:
     if tensor.type not in ELEMENT_TYPES:
         raise EngineError(f"tensor '{tensor.name}' is {tensor.type}, which is not supported")
     return TensorInfo(tensor.name, shape, ELEMENT_TYPES[tensor.type])
-
-
-def _device(backend: Backend, threads: int) -> str:
-    if backend is not Backend.ONNX_CPU:
-        return "GPU 0"
-    count = threads or len(os.sched_getaffinity(0))
-    return f"CPU, {count} thread{'s' if count > 1 else ''}"
