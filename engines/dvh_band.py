@@ -33,6 +33,12 @@ from engines.errors import EngineError
 
 Vector = NDArray[np.float64]
 
+FORMAT = "couchside-band-1"
+"""Of band.json."""
+CLASSES = ("highest", "lower", "organ")
+"""Of structures that have factors of their own: the target of the highest prescription, other targets, organs."""
+VOLUMES_PERCENT: Vector = np.array([0.5, 1, 2, 3, 5, 7.5, *range(10, 91, 5), 92.5, 95, 97, 98, 99, 99.5])
+"""Where bands are given (chosen: dense where near-maximum and near-minimum are read, and enough between for a mean)."""
 BIN_GY = 0.05
 """Chosen: half of the bins that a plan's histogram is drawn with."""
 NODES = 15

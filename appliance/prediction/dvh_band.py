@@ -19,15 +19,10 @@ from numpy.typing import NDArray
 
 from appliance.contracts import Case, PredictedBand, StructureKind
 from appliance.errors import ModelError
-from engines.dvh_band import BandFactors, achievable_band
+from engines.dvh_band import CLASSES, FORMAT, VOLUMES_PERCENT, BandFactors, achievable_band
 from engines.errors import EngineError
 
 BAND_FILE = Path(__file__).resolve().parents[2] / "models" / "dose" / "band.json"
-FORMAT = "couchside-band-1"
-CLASS_OF = {StructureKind.TARGET: "target", StructureKind.ORGAN: "organ"}
-
-VOLUMES_PERCENT = np.array([0.5, 1, 2, 3, 5, 7.5, *range(10, 91, 5), 92.5, 95, 97, 98, 99, 99.5])
-"""Chosen: dense where near-maximum and near-minimum are read, and enough between for a mean."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class BandCalibration:
         try:
             factors = {
                 name: BandFactors(*(float(told["classes"][name][key]) for key in ("low", "middle", "high", "local")))
-                for name in CLASS_OF.values()
+                for name in CLASSES
             }
             level = float(told["level"])
         except (KeyError, TypeError) as error:
@@ -77,6 +72,7 @@ def predicted_bands(
     Raises ModelError without a usable calibration, EngineError for arrays that are of another grid, negative or not
     finite inside a structure."""
     known = calibration or load_band_calibration()
+    highest = _highest(case)
     shape = case.image.grid.shape
     if not dose_gy.shape == half_width_gy.shape == shape:
         raise EngineError(f"dose and half-width must be of the image's grid {shape}, got {dose_gy.shape}")
@@ -84,11 +80,19 @@ def predicted_bands(
     bands = []
     for structure in case.structures:
         voxels = structure.voxels
-        if structure.kind in CLASS_OF and not voxels.empty:
-            factors = known.factors[CLASS_OF[structure.kind]]
+        if structure.kind in (StructureKind.TARGET, StructureKind.ORGAN) and not voxels.empty:
+            is_organ, is_highest = structure.kind is StructureKind.ORGAN, structure.tg263 in highest
+            factors = known.factors["organ" if is_organ else "highest" if is_highest else "lower"]
             at = voxels.index
             band = achievable_band(dose[at], half[at], voxels.fraction, VOLUMES_PERCENT, factors)
             curves = (band.volume_percent, band.low_gy, band.middle_gy, band.high_gy)
             # From the whole volume down, as the contract has it.
             bands.append(PredictedBand(structure.tg263, *(curve[::-1].astype(np.float32) for curve in curves)))
     return tuple(bands)
+
+
+def _highest(case: Case) -> tuple[str, ...]:
+    """Targets of the highest prescription. A target that nothing is prescribed to counts among the others, whose bands
+    are wider."""
+    most_gy = max((target.dose_gy for target in case.prescription), default=0.0)
+    return tuple(target.structure for target in case.prescription if target.dose_gy == most_gy)

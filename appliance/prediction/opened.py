@@ -86,12 +86,20 @@ class DoseNetwork:
         return {name: made.to_image(volume[0, 0]) for name, volume in found.items()}
 
 
+def registered_sha256(registry: Registry | None = None) -> str:
+    """Of the file that the registry names. Raises ModelError where it names none."""
+    try:
+        return (shipped() if registry is None else registry).entry(MODEL).sha256
+    except RegisteredFileError as error:
+        raise ModelError(str(error)) from error
+
+
 def open_dose_network(options: RuntimeOptions, registry: Registry | None = None) -> DoseNetwork:
     """The same one each time for the same options and registered file. Raises ModelError where the file is missing or
     not the registered one, or nothing here can run it."""
     try:
         known = shipped() if registry is None else registry
-        sha256 = known.entry(MODEL).sha256
+        sha256 = registered_sha256(known)
         with _LOCK:
             if (sha256, options) not in _OPENED:
                 _OPENED[(sha256, options)] = _opened(known, sha256, options)

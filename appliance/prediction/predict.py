@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from appliance.contracts import Case, GoalSet, PredictedDose, Prediction
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import ModelError, RefusedInput
 from appliance.prediction.anatomy import NetworkAnatomy, network_anatomy
-from appliance.prediction.dvh_band import predicted_bands
+from appliance.prediction.dvh_band import load_band_calibration, predicted_bands
 from appliance.prediction.facts import AnatomyFacts, Treatment
-from appliance.prediction.opened import MULTIPLE, DoseNetwork, Passes, open_dose_network
+from appliance.prediction.opened import MULTIPLE, DoseNetwork, Passes, open_dose_network, registered_sha256
 from appliance.prediction.range import judge_range, refused
 from appliance.prediction.range_finding import RangeFinding, Severity
 from appliance.prediction.range_model import RangeModel, load_range_model
@@ -81,6 +81,15 @@ class Predictor:
             reason = OUT_OF_MEMORY
         return Prediction(None, (reason,), seconds=clock.seconds)
 
+    def check(self) -> str:
+        """SHA-256 of the registered network, if what belongs to it is here and is its own: the range of its training
+        patients, the calibration of its intervals, the factors of its bands. Raises ModelError."""
+        sha256 = registered_sha256(self.registry)
+        _range_of(self.folder / "range.json")
+        _calibration_of(self.folder / "calibration.json", sha256)
+        load_band_calibration()
+        return sha256
+
     def _predict(self, case: Case, goal_set: GoalSet, treatment: Treatment, clock: _Clock) -> Prediction:
         with clock.part("anatomy", 0.0):
             told = network_anatomy(case, goal_set)
@@ -106,8 +115,9 @@ class Predictor:
 
 def _facts(told: NetworkAnatomy, treatment: Treatment) -> AnatomyFacts:
     anatomy = told.anatomy
+    planned = replace(treatment, image_spacing_mm=told.image_grid.spacing_mm[::-1])
     return AnatomyFacts.of(
-        anatomy.possible, anatomy.organs, anatomy.targets, anatomy.ct_hu, anatomy.spacing_mm, treatment
+        anatomy.possible, anatomy.organs, anatomy.targets, anatomy.ct_hu, anatomy.spacing_mm, planned
     )
 
 

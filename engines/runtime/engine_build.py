@@ -18,9 +18,7 @@ from engines.runtime.contract import Backend, Precision, TensorInfo
 from engines.runtime.half import in_half_precision
 from engines.runtime.profile import Profile
 from engines.runtime.tensorrt_api import Api, Builder, BuilderConfig, Log, NetworkDefinition, Tensor, load_api
-
-QUANTISED = b"QuantizeLinear"
-"""Name of the ONNX operator that says how a tensor is brought to eight bits."""
+from engines.runtime.unquantised import is_quantised, unquantised
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +117,12 @@ class EngineBuilder:
 def in_precision(model: bytes, precision: Precision) -> bytes:
     """The ONNX file that computes in this precision. Raises EngineError for INT8 where the file does not say how its
     tensors are quantised: a range that nobody has calibrated is none."""
-    if precision is Precision.INT8 and QUANTISED not in model:
-        raise EngineError("the model has no quantisation (QuantizeLinear nodes), so it cannot be run in INT8")
-    return in_half_precision(model) if precision is Precision.FP16 else model
+    if precision is Precision.INT8:
+        if not is_quantised(model):
+            raise EngineError("the model has no quantisation (QuantizeLinear nodes), so it cannot be run in INT8")
+        return model
+    plain = unquantised(model)
+    return in_half_precision(plain) if precision is Precision.FP16 else plain
 
 
 def dtype_name(api: Api, dtype: Any) -> str:

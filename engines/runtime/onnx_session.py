@@ -11,6 +11,7 @@ from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
 from engines.runtime.half import in_half_precision
 from engines.runtime.tensors import checked_inputs, checked_output
+from engines.runtime.unquantised import is_quantised, unquantised
 
 PROVIDERS = {
     Backend.ONNX_TENSORRT: "TensorrtExecutionProvider",
@@ -48,10 +49,9 @@ class OnnxNetwork:
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = ERRORS_ONLY
-        # A CPU has no arithmetic in half precision: it would convert to and fro.
-        half = backend is not Backend.ONNX_CPU and options.precision is Precision.FP16
-        self.precision = Precision.FP16 if half else Precision.FP32
-        content = in_half_precision(model) if half else model
+        self.precision = _precision(model, backend, options)
+        content = model if self.precision is Precision.INT8 else unquantised(model)
+        content = in_half_precision(content) if self.precision is Precision.FP16 else content
         try:
             self._session = runtime.InferenceSession(content, settings, providers=_providers(backend))
         except Exception as error:
@@ -64,7 +64,9 @@ class OnnxNetwork:
         self.outputs = tuple(_info(tensor) for tensor in self._session.get_outputs())
         self.device = cpu_name(options.threads) if backend is Backend.ONNX_CPU else "GPU 0"
         lower = options.precision not in (None, self.precision)
-        self.notes: tuple[str, ...] = (f"{backend} computes in FP32, not {options.precision}",) if lower else ()
+        self.notes: tuple[str, ...] = (
+            (f"{backend} computes in {self.precision.upper()}, not {options.precision}",) if lower else ()
+        )
 
     def run(self, inputs: Arrays) -> Results:
         """As in Network."""
@@ -81,6 +83,14 @@ class OnnxNetwork:
 
     def close(self) -> None:
         self._session = None
+
+
+def _precision(model: bytes, backend: Backend, options: RuntimeOptions) -> Precision:
+    """A CPU has no arithmetic in half precision (it would convert to and fro), and runs a quantised file as it is
+    unless FP32 is asked for; a GPU gains nothing from the roundings of such a file."""
+    if backend is Backend.ONNX_CPU:
+        return Precision.INT8 if is_quantised(model) and options.precision is not Precision.FP32 else Precision.FP32
+    return Precision.FP16 if options.precision is Precision.FP16 else Precision.FP32
 
 
 def _runtime() -> Any:

@@ -9,19 +9,23 @@ from typing import Any
 from engines.errors import EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
 from engines.runtime.tensors import checked_inputs, checked_output
+from engines.runtime.unquantised import is_quantised, unquantised
 
 FULL_PRECISION = "f32"
 """OpenVINO takes bfloat16, with 8 bits, by itself where the processor has it."""
 
 
 class OpenVinoNetwork:
-    """Implements Network; always FP32. Raises EngineError where OpenVINO is not here or refuses the model."""
+    """Implements Network: FP32, or a quantised file as it is. Raises EngineError where OpenVINO is not here or refuses
+    the model."""
 
-    backend, precision = Backend.OPENVINO_CPU, Precision.FP32
+    backend = Backend.OPENVINO_CPU
 
     def __init__(self, model: bytes, name: str, options: RuntimeOptions) -> None:
         self.name, self.device = name, cpu_name(options.threads)
         openvino = _openvino()
+        rounded = is_quantised(model) and options.precision is not Precision.FP32
+        self.precision = Precision.INT8 if rounded else Precision.FP32
         settings = {
             "INFERENCE_PRECISION_HINT": FULL_PRECISION,
             "INFERENCE_NUM_THREADS": options.threads,
@@ -31,7 +35,7 @@ class OpenVinoNetwork:
         }
         try:
             core = openvino.Core()
-            read = core.read_model(model)
+            read = core.read_model(model if rounded else unquantised(model))
             self._request = core.compile_model(read, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             last = str(error).strip().splitlines()[-1]  # the lines before it are places in OpenVINO's source
@@ -40,8 +44,9 @@ class OpenVinoNetwork:
         self.inputs = tuple(_info(port) for port in read.inputs)
         self.outputs = tuple(_info(port) for port in read.outputs)
         self._lock = threading.Lock()
-        reduced = options.precision not in (None, Precision.FP32)
-        self.notes: tuple[str, ...] = (f"{self.backend} computes in FP32, not {options.precision}",) if reduced else ()
+        other = options.precision not in (None, self.precision)
+        note = f"{self.backend} computes in {self.precision.upper()}, not {options.precision}"
+        self.notes: tuple[str, ...] = (note,) if other else ()
 
     def run(self, inputs: Arrays) -> Results:
         """As in Network."""

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from appliance.prediction.dvh_band import BandCalibration
-from appliance.prediction.uncertainty import LEVELS, REGIONS, Calibration, RegionTable
+from engines.dose_interval import REGIONS, RegionTable
 from models.dose.calibrate_band import structures, told
 from models.dose.data import ROIS
 from models.dose.members import Members
@@ -19,10 +19,8 @@ SHAPE = (6, 24, 24)
 SHARED, NOISE = 0.5, 0.25
 
 
-def calibration() -> Calibration:
-    """Half-widths of 1.28 and 1.96 spreads everywhere."""
-    table = RegionTable(np.array([0.0, 1.0]), np.array([[1.28, 1.28], [1.96, 1.96]]))
-    return Calibration("f" * 64, 20, "pair", True, dict.fromkeys(REGIONS, table), {}, {}, {})
+TABLES = dict.fromkeys(REGIONS, RegionTable(np.array([0.0, 1.0]), np.array([[1.28, 1.28], [1.96, 1.96]])))
+"""Half-widths of 1.28 and 1.96 spreads everywhere."""
 
 
 def patient(number: int) -> Members:
@@ -32,6 +30,7 @@ def patient(number: int) -> Members:
     target, organ = (np.zeros(SHAPE, bool) for _ in range(2))
     target[:, 2:12], organ[:, 14:22] = True, True
     label[target] |= 1 << ROIS.index("PTV70")
+    label[:3, 2:12] |= 1 << ROIS.index("PTV56")
     label[organ] |= 1 << ROIS.index("LeftParotid")
     dose = np.where(target, 70, 10 + 30 * np.linspace(0, 1, SHAPE[2])[None, None, :]).astype(np.float32)
     spread = np.full(SHAPE, 2.0, np.float32)
@@ -45,13 +44,13 @@ def patient(number: int) -> Members:
 
 
 def test_factors_of_made_up_patients_are_those_they_were_made_with() -> None:
-    made = told(list(structures((patient(n) for n in range(60)), calibration())), "f" * 64)
+    made = told(list(structures((patient(n) for n in range(60)), TABLES)), "f" * 64)
     known = BandCalibration.of(made)
-    for name in ("target", "organ"):
+    for name in ("highest", "lower", "organ"):
         factors = known.factors[name]
         assert factors.middle == pytest.approx(0.0, abs=0.3)
         assert factors.high - factors.low == pytest.approx(2 * 1.28 * SHARED, rel=0.35)
         assert 0.6 <= made["classes"][name]["left_out"]["share"] <= 0.95
         assert made["classes"][name]["if_wrong_together"]["width_gy"] > made["classes"][name]["left_out"]["width_gy"]
-    assert (made["patients"], len(LEVELS)) == (60, 2)
+    assert made["patients"] == 60
     assert "made_" not in json.dumps(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.contracts import Prediction
-from appliance.errors import SessionStopped
+from appliance.errors import ModelError, SessionStopped
 from appliance.prediction.opened import open_dose_network
 from engines.runtime import Backend, RuntimeOptions
 from tests.prediction.anatomies import PLANNED, Neck
@@ -163,6 +164,14 @@ def test_a_wrong_file_is_a_reason_not_a_dose(spoil: object, said: str, tmp_path:
     assert made.dose is None
     (reason,) = made.reasons
     assert said in reason
+    if "calibrat" in said:
+        with pytest.raises(ModelError, match=said):
+            one.check()
+
+
+def test_what_belongs_to_the_network_is_checked_without_opening_it(tmp_path: Path) -> None:
+    one = predictor(tmp_path, b"no network at all")
+    assert one.check() == hashlib.sha256(b"no network at all").hexdigest()
 
 
 def test_a_result_that_is_no_number_is_a_reason(tmp_path: Path) -> None:

@@ -83,8 +83,11 @@ def test_every_network_of_the_repository_becomes_an_engine(built, path, precisio
 
 
 def test_weights_take_half_the_room_in_half_precision(built):
-    full, half = (built(ROOT / "models/dose/dose.onnx", precision)[0] for precision in (Precision.FP32, Precision.FP16))
-    assert 0.4 < len(half.plan) / len(full.plan) < 0.6
+    """The file keeps its weights in FP16, so what an FP32 engine needs more is about the file's size; kernels and the
+    graph take room in both."""
+    path = ROOT / "models/dose/dose.onnx"
+    full, half = (built(path, precision)[0] for precision in (Precision.FP32, Precision.FP16))
+    assert len(full.plan) - len(half.plan) == pytest.approx(path.stat().st_size, rel=0.2)
 
 
 def test_the_sentence_encoder_becomes_an_engine(builder, tmp_path):
