@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
@@ -19,6 +22,8 @@ from appliance.contracts import (
     GoalSet,
     Plan,
     Planned,
+    PredictedDose,
+    Prediction,
     TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer
@@ -35,16 +40,19 @@ from appliance.evaluation import (
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
-from appliance.execution import plan_case
+from appliance.execution import Guide, plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
 from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
 from appliance.session_deepen import deepened
+from appliance.session_guide import guide_for
 from appliance.session_guidelines import guideline_store
+from appliance.session_predict import predict_case
+from appliance.session_predicted import beside_prediction
 from appliance.session_second import second_check
-from appliance.session_stages import Stages
+from appliance.session_stages import Reviewed, Stages
 from engines.errors import EngineError
 
 NOTE_UNSIGNED = (
@@ -70,17 +78,17 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
+        predict=partial(predict_case, config),
         plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
+        beside_prediction=beside_prediction,
         second_check=partial(second_check, planning),
         on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
         deepen=partial(deepened, config),
         scheduled=partial(_scheduled, config),
         scorecard=scorecard,
-        write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, beside=Beside(scheduled, _why(goal_set))
-        ),
+        write_report=_reported,
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
         write_export_set=export_set,
@@ -94,6 +102,19 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     )
 
 
+def _reported(
+    reviewed: Reviewed,
+    judged: Evaluation,
+    timing: Sequence[Mapping[str, JsonValue]],
+    path: Path,
+    scheduled: Evaluation | None,
+    prediction: Prediction,
+) -> None:
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction)
+    given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
+    write_report(*given, judged, timing, path, beside=beside)
+
+
 def _recorded(
     is_sent: bool, case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
 ) -> tuple[ExportSet, tuple[Path, ...]]:
@@ -105,24 +126,37 @@ def _recorded(
     return sent, files.paths
 
 
-def _planned(planning: PlanningConfig, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
-    """Raises PlanningError, also for what the dose engine cannot compute."""
+def _planned(
+    planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
+) -> Planned:
+    """Raises PlanningError, also for what the dose engine cannot compute. A prediction that cannot guide is left aside,
+    and it is said."""
     notes: list[str] = []
     trade_offs: list[TradeOff] = []
     try:
         with device_errors():
             tps = PhotonTps(case, goal_set, planning, progress)
+            guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
             made, dose = plan_case(
                 tps,
                 goal_set,
                 progress,
                 sparing_rounds=planning.sparing_rounds,
+                guide=guide,
                 note=notes.append,
                 trade_off=trade_offs.append,
             )
         return Planned(made, dose, tuple(notes), tuple(trade_offs))
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+
+
+def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:
+    try:
+        return guide_for(case, goal_set, predicted)
+    except PlanningError as error:
+        notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
+        return None
 
 
 def _why(goal_set: GoalSet) -> tuple[tuple[str, PassageAnswer], ...]:

@@ -32,7 +32,7 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
     goals.write_bytes(stages.choose_goals(case))
     goal_set = stages.goals_for_case(goals, case)
     case = prescribed(case, goal_set)
-    made = stages.plan(case, goal_set, lambda step, done: progress(f"reference plan, {step}", done))
+    made = stages.plan(case, goal_set, None, lambda step, done: progress(f"reference plan, {step}", done))
     plan, dose = made.plan, made.dose
     written_plan = save_durable(
         plan_dataset(

@@ -15,7 +15,7 @@ from appliance.contracts.case import (
 )
 from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
-from appliance.contracts.dose import CalculatedDose, PredictedDose
+from appliance.contracts.dose import CalculatedDose, PredictedBand, PredictedDose, Prediction
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
@@ -26,7 +26,7 @@ from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
-from appliance.contracts.tps import GoalConflict, PlanningState, TreatmentPlanningSystem
+from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, TreatmentPlanningSystem
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanImitate",
     "Case",
     "ClinicalGoal",
     "Command",
@@ -71,8 +72,10 @@ __all__ = [
     "PlanScore",
     "Planned",
     "PlanningState",
+    "PredictedBand",
     "PredictedDose",
     "PredictedJudgement",
+    "Prediction",
     "PrescribedTarget",
     "PriorStated",
     "Received",

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 class ObjectiveKind(StrEnum):
     SQUARED_DEVIATION = "squared_deviation"
+    SQUARED_DIFFERENCE = "squared_difference"
     SQUARED_OVERDOSE = "squared_overdose"
     SQUARED_UNDERDOSE = "squared_underdose"
     MEAN_DOSE = "mean_dose"
@@ -21,7 +22,8 @@ class ObjectiveKind(StrEnum):
 class Objective:
     """One penalty. dose_gy: reference dose of the course. volume_percent: DVH point's volume. exponent: gEUD's a.
     `goal` is the index in the goal set that this objective serves, or -1 for helpers such as the dose fall-off.
-    hot_spot marks the helper that holds the goal set's hot-spot limit."""
+    hot_spot marks the helper that holds the goal set's hot-spot limit. SQUARED_DIFFERENCE is from the dose
+    that the planning system was told to imitate, voxel by voxel; its dose_gy says nothing."""
 
     structure: str
     kind: ObjectiveKind

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.objectives import Objectives
@@ -36,6 +39,16 @@ class GoalConflict:
     goals: tuple[int, ...]
     sentence: str
     opponents: tuple[Opponent, ...] = ()
+
+
+@runtime_checkable
+class CanImitate(Protocol):
+    """What a planning system may offer beyond what it must."""
+
+    def imitate(self, dose_gy: NDArray[np.float32]) -> PlanningState:
+        """Fluence whose dose is roughly the given one, (z, y, x) in Gy on the image grid: where `optimise_fluence`
+        begins next, in the place of open fields."""
+        ...
 
 
 class TreatmentPlanningSystem(Protocol):

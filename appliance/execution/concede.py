@@ -17,18 +17,20 @@ def goal_to_give_up(
     conflicts: tuple[GoalConflict, ...],
     *,
     given_up: frozenset[int],
+    among: frozenset[int] | None = None,
     room: float = 0.0,
 ) -> int | None:
     """Number of an upper limit that stands against a missed goal of higher priority; the most important missed goal
     decides, of equal ones the one furthest from its limit. Where there is none, of upper limits of one priority that
-    are missed together the one furthest from its limit, if it stands against another. None where nothing helps."""
+    are missed together the one furthest from its limit, if it stands against another. None where nothing helps.
+    among: only these may be given up; None: any."""
     goals = goal_set.goals
     missed = {i: shortfall(goal, v) for i, (goal, v) in enumerate(zip(goals, values, strict=True)) if not math.isnan(v)}
     missed = {i: by for i, by in missed.items() if by + room > 0 and i not in given_up}
     against = {found.goal: found.goals for found in conflicts}
 
     def may(number: int) -> bool:
-        return goals[number].caps_dose and number not in given_up
+        return goals[number].caps_dose and number not in given_up and (among is None or number in among)
 
     for number in sorted(missed, key=lambda i: (goals[i].priority, -missed[i])):
         for opponent in against.get(number, ()):

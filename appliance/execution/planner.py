@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from appliance.contracts import (
     CalculatedDose,
+    CanImitate,
     GoalSet,
     Objectives,
     Opponent,
@@ -19,7 +20,8 @@ from appliance.contracts import (
 )
 from appliance.contracts.progress import Progress, silent
 from appliance.execution.concede import goal_to_give_up
-from appliance.execution.meeting import Met, meet
+from appliance.execution.guide import Guide
+from appliance.execution.meeting import EARLY, Met, meet
 from appliance.execution.operator import Operator
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import SPARING_ROUNDS, spare
@@ -42,16 +44,17 @@ def plan_case(
     progress: Progress = silent,
     *,
     sparing_rounds: int = SPARING_ROUNDS,
+    guide: Guide | None = None,
     note: Callable[[str], None] = lambda _: None,
     trade_off: Callable[[TradeOff], None] = lambda _: None,
 ) -> tuple[Plan, CalculatedDose]:
     """The best deliverable plan found and its dose: a true dose, of the full calculation on every voxel. A later round
     can never make the result worse. The last progress step says why planning stopped. note: told which goals were given
     up, and which stand against each other where some are missed; trade_off: told each of the latter. sparing_rounds: 0
-    stops when goals are met."""
+    stops when goals are met. guide: what a predicted dose says beforehand; it decides where to begin, never what is
+    kept."""
     operator = Operator(tps, goal_set)
-    rules = Rules(goal_set, tps.initial_objectives())
-    rules, objectives = _plan_fluence(operator, rules, progress)
+    rules, objectives, _ = plan_fluence(operator, guide, progress)
     progress("planner: apertures", APERTURES_FROM)
     tps.sequence(objectives)
     met = meet(operator, rules, objectives, _part(progress, APERTURES_FROM, SPARING_FROM))
@@ -76,7 +79,8 @@ def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff
     found = {conflict.goal: conflict for conflict in operator.tps.conflicts(asked)}
     traded = []
     for number in sorted(lost | found.keys()):
-        said = [f"{goals[number]} was given up in favour of other goals"] if number in lost else []
+        foreseen = ", as a predicted dose had foreseen" if number in rules.foreseen else ""
+        said = [f"{goals[number]} was given up in favour of other goals{foreseen}"] if number in lost else []
         against: tuple[Opponent, ...] = ()
         if number in found:
             told = found[number].sentence
@@ -86,27 +90,43 @@ def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff
     return traded
 
 
+def _rules(operator: Operator, guide: Guide | None) -> Rules:
+    first = operator.tps.initial_objectives()
+    if guide is None:
+        return Rules(operator.goal_set, first)
+    return Rules(operator.goal_set, guide.begin(first), foreseen=guide.out_of_reach, easy=guide.easy)
+
+
 def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda step, part: progress(step, start + (end - start) * part)
 
 
-def _plan_fluence(operator: Operator, rules: Rules, progress: Progress) -> tuple[Rules, Objectives]:
-    """Rules and objectives under which the fluence meets the goals with room, as far as it can."""
+def plan_fluence(
+    operator: Operator, guide: Guide | None = None, progress: Progress = silent
+) -> tuple[Rules, Objectives, PlanningState]:
+    """Rules and objectives under which the fluence meets the goals with room, as far as it can, and how far it came."""
+    rules, tps = _rules(operator, guide), operator.tps
+    if guide is not None and guide.dose_gy is not None and isinstance(tps, CanImitate):
+        tps.imitate(guide.dose_gy)
     objectives = rules.first
     rounds = FLUENCE_ROUNDS + CONCESSIONS
     for number in range(rounds):
         progress("planner: fluence", APERTURES_FROM * number / rounds)
-        state = operator.tps.optimise_fluence(objectives)
+        state = tps.optimise_fluence(objectives)
         if operator.satisfied(state, FLUENCE_ROOM, besides=rules.given_up) or number == rounds - 1:
             break
-        if number >= FLUENCE_ROUNDS - 1:
-            found = operator.tps.conflicts(objectives)
+        is_pushed = number >= FLUENCE_ROUNDS - 1
+        if is_pushed or rules.foreseen - rules.given_up:
+            found = tps.conflicts(objectives)
             hopeless = goal_to_give_up(
-                rules.goal_set, state.goal_values, found, given_up=rules.given_up, room=-HOPELESS
-            )
-            if hopeless is None:
+                rules.goal_set, state.goal_values, found, given_up=rules.given_up,
+                among=None if is_pushed else rules.foreseen, room=-HOPELESS if is_pushed else -EARLY,
+            )  # fmt: skip
+            if hopeless is None and is_pushed:
                 break
-            rules = rules.giving_up(hopeless, state.goal_values[hopeless])
+            if hopeless is not None:
+                rules = rules.giving_up(hopeless, state.goal_values[hopeless])
         objectives = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=FLUENCE_ROOM)
+    rules = rules.taking_back(state.goal_values, HOPELESS)
     # What was pushed against a goal that is given up was pushed too far: apertures would start stiff.
-    return rules, rules.afresh() if rules.given_up else objectives
+    return rules, rules.afresh() if rules.given_up else objectives, state

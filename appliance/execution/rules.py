@@ -9,7 +9,8 @@ moving their dose would catch volume that the goal does not speak of.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from appliance.contracts import ClinicalGoal, Comparator, GoalSet, MetricKind, Objective, ObjectiveKind, Objectives
 
@@ -58,11 +59,24 @@ class Rules:
     yielded: Objectives = ()
     """What is asked of the goals given up."""
 
+    foreseen: frozenset[int] = frozenset()
+    """Goals that a prediction calls out of reach: given up as soon as a calculated dose misses them and they stand
+    against others, not only after rounds of pushing."""
+
+    easy: Mapping[int, float] = field(default_factory=dict)
+    """Down to which value, by a prediction, a goal of an organ may fall without a struggle, by its number."""
+
     def giving_up(self, goal: int, value: float) -> Rules:
         """From now on little is asked of that goal, whose value is known."""
         wanted = self.goal_set.goals[goal]
         less = tuple(_less(o, wanted, value) for o in self.first if o.goal == goal)
         return replace(self, given_up=self.given_up | {goal}, yielded=(*self.yielded, *less))
+
+    def taking_back(self, values: tuple[float, ...], room: float) -> Rules:
+        """Asks again in full for goals given up because of a prediction that are within so little (relative) of met."""
+        near = {i for i in self.given_up & self.foreseen if shortfall(self.goal_set.goals[i], values[i]) <= room}
+        kept = tuple(o for o in self.yielded if o.goal not in near)
+        return replace(self, given_up=self.given_up - near, yielded=kept)
 
     def afresh(self) -> Objectives:
         """First weights again."""

@@ -20,6 +20,9 @@ from appliance.execution.score import is_organ
 SPARING_ROUNDS = 4
 STEP = 0.08
 """Organs are asked for this share less than they have; half of it after a round that gained nothing (chosen)."""
+HARD_STEP, HARD_FROM = 0.25, 0.85
+"""Of that step, what is asked of an organ that is as low already as a prediction thought easy, because more costs the
+others. Far below that, under this share of it, the prediction was wrong and says nothing (chosen)."""
 RESERVE = 0.003
 """Goals are held with this room (relative; chosen: about what estimates of arcs were off by after four rounds)."""
 NEAR, RECLAIMS = 0.06, 2
@@ -97,7 +100,9 @@ def wishes(rules: Rules, objectives: Objectives, state: PlanningState, step: flo
         if math.isnan(value) or not is_organ(rules.goal_set, rules.goal_set.goals[objective.goal]):
             wished.append(objective)
         else:
-            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal], step))
+            hard = HARD_FROM * (easy := rules.easy.get(objective.goal, 0.0)) <= value <= easy
+            less = step * HARD_STEP if hard else step
+            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal], less))
     return tuple(wished)
 
 

@@ -35,7 +35,8 @@ def corrected(
 
 
 class Aim:
-    """correction (samples,): what the full calculation last differed from `dose_model` by (see PhotonTps.judge)."""
+    """reference_gy (samples,): a dose that objectives may compare with. correction (samples,): what the full
+    calculation last differed from `dose_model` by (see PhotonTps.judge)."""
 
     def __init__(
         self,
@@ -47,8 +48,9 @@ class Aim:
         regions: Regions,
         samples: Samples,
         external: str,
+        reference_gy: NDArray[np.float32] | None = None,
     ) -> None:
-        self.merit, self.points_mm = Merit(objectives, regions, samples), samples.points_mm
+        self.merit, self.points_mm = Merit(objectives, regions, samples, reference_gy), samples.points_mm
         self.dose_model, self._correction = dose_model, correction
         self._goal_set, self._regions, self._external = goal_set, regions, external
         self.dose_gy = np.zeros_like(correction)

@@ -57,7 +57,9 @@ class FluenceStage:
             raise PlanningError("none of the prescribed targets is in the case")
         return ones * (dose_gy / float(np.average(dose[found[0]], weights=found[1])))
 
-    def optimise(self, aim: Aim, start: NDArray[np.float64], progress: Progress) -> Outcome:
+    def optimise(
+        self, aim: Aim, start: NDArray[np.float64], progress: Progress, *, budget: int = FLUENCE_BUDGET
+    ) -> Outcome:
         """Values from `start` (MU), non-negative; warm-startable."""
         unit = float(start.mean())
         smooth = SMOOTHNESS * self._gy**2 / len(self.beamlets.neighbours)
@@ -75,8 +77,8 @@ class FluenceStage:
             return value, gradient * unit
 
         outcome = minimise(
-            evaluate, start / unit, tolerance=FLUENCE_TOLERANCE, scale=MERIT_SCALE, budget=FLUENCE_BUDGET,
-            on_iteration=lambda i, _: progress("fluence", min(1.0, i / FLUENCE_BUDGET)),
+            evaluate, start / unit, tolerance=FLUENCE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
+            on_iteration=lambda i, _: progress("fluence", min(1.0, i / budget)),
         )  # fmt: skip
         self.values = outcome.x * unit
         aim.dose_gy = aim.dose_of(self.fluence())

@@ -22,6 +22,7 @@ from engines.objectives import (
     MeanDose,
     Penalty,
     SquaredDeviation,
+    SquaredDifference,
     SquaredOverdose,
     SquaredUnderdose,
 )
@@ -76,8 +77,15 @@ class Regions:
         return self._known[expression]
 
 
-def _penalty(objective: Objective, distance_mm: NDArray[np.float32]) -> Penalty:
+def _penalty(
+    objective: Objective, distance_mm: NDArray[np.float32], reference_gy: NDArray[np.float32] | None
+) -> Penalty:
+    """Both arrays are of the objective's points. Raises PlanningError without a reference where one is spoken of."""
     dose, kind = objective.dose_gy, objective.kind
+    if kind is ObjectiveKind.SQUARED_DIFFERENCE:
+        if reference_gy is None:
+            raise PlanningError("an objective asks for a dose like another, and none was given")
+        return SquaredDifference(reference_gy)
     if kind is ObjectiveKind.FALLOFF:
         return Falloff(
             falloff_limit_gy(
@@ -101,9 +109,16 @@ def _penalty(objective: Objective, distance_mm: NDArray[np.float32]) -> Penalty:
 
 
 class Merit:
-    """Sum of weighted penalties of a list of objectives. Raises PlanningError if none of them has any voxel."""
+    """Sum of weighted penalties of a list of objectives. reference_gy (samples,): what SQUARED_DIFFERENCE compares
+    with. Raises PlanningError if no objective has any voxel."""
 
-    def __init__(self, objectives: Objectives, regions: Regions, samples: Samples) -> None:
+    def __init__(
+        self,
+        objectives: Objectives,
+        regions: Regions,
+        samples: Samples,
+        reference_gy: NDArray[np.float32] | None = None,
+    ) -> None:
         self.terms: list[Term] = []
         for objective in objectives:
             found = regions.get(objective.structure)
@@ -111,7 +126,8 @@ class Merit:
                 continue
             position, volume = found
             total = float(volume.sum(dtype=np.float64))
-            penalty = _penalty(objective, samples.distance_mm[position])
+            like = None if reference_gy is None else reference_gy[position]
+            penalty = _penalty(objective, samples.distance_mm[position], like)
             self.terms.append(Term(objective, penalty, objective.weight, position, (volume / total).astype(np.float32)))
         if not self.terms:
             raise PlanningError("no objective has any voxel in this case")

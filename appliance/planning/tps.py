@@ -26,6 +26,7 @@ from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose, dose_options
+from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
 from appliance.planning.plannable import check_plannable
@@ -93,7 +94,9 @@ class PhotonTps:
         """The next optimisation of the fluence begins from open fields."""
         self._fluence.values = None
 
-    def _aim(self, objectives: Objectives, *, fluence: bool = False) -> Aim:
+    def _aim(
+        self, objectives: Objectives, *, fluence: bool = False, reference_gy: NDArray[np.float32] | None = None
+    ) -> Aim:
         return Aim(
             objectives,
             self._fluence.dose_model if fluence else self._delivery.dose_model,
@@ -102,12 +105,25 @@ class PhotonTps:
             regions=self._regions,
             samples=self.samples,
             external=self.case.external.tg263,
+            reference_gy=reference_gy,
         )
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
         aim, stage = self._aim(objectives, fluence=True), self._fluence
         start = stage.start(self.goal_set, self._regions) if stage.values is None else stage.values
         outcome = stage.optimise(aim, start, self._progress)
+        self._dose, self._sequenced = aim.dose_gy, False
+        return self._state(outcome.value, outcome.evaluations, "fluence")
+
+    def imitate(self, dose_gy: NDArray[np.float32]) -> PlanningState:
+        """The fluence after a few evaluations towards a dose (z, y, x) on the image grid, Gy, from open fields. Raises
+        PlanningError for a dose on another grid."""
+        if dose_gy.shape != self.case.image.grid.shape:
+            raise PlanningError(f"a dose of shape {dose_gy.shape} cannot be imitated on {self.case.image.grid.shape}")
+        wanted = imitation(self.case, self.goal_set)
+        aim = self._aim(wanted, fluence=True, reference_gy=dose_gy.reshape(-1)[self.samples.index])
+        start = self._fluence.start(self.goal_set, self._regions)
+        outcome = self._fluence.optimise(aim, start, self._progress, budget=IMITATION_BUDGET)
         self._dose, self._sequenced = aim.dose_gy, False
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
@@ -137,7 +153,8 @@ class PhotonTps:
             self._fluence.values = self._fluence.values * factor
         self._dose = self._dose * np.float32(factor)
         self._correction = self._correction * np.float32(factor)
-        self._final = None
+        if factor != 1.0:  # asked for its own figures only, it keeps the dose just calculated
+            self._final = None
         return self._state(float("nan"), 0, "normalised")
 
     def judge(self) -> PlanningState:

@@ -12,6 +12,7 @@ from engines.objectives.geud import Geud
 from engines.objectives.mean_dose import MeanDose
 from engines.objectives.penalty import Penalty
 from engines.objectives.squared_deviation import SquaredDeviation
+from engines.objectives.squared_difference import SquaredDifference
 from engines.objectives.squared_overdose import SquaredOverdose
 from engines.objectives.squared_underdose import SquaredUnderdose
 
@@ -23,6 +24,7 @@ __all__ = [
     "MeanDose",
     "Penalty",
     "SquaredDeviation",
+    "SquaredDifference",
     "SquaredOverdose",
     "SquaredUnderdose",
 ]

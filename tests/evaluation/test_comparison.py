@@ -17,7 +17,7 @@ from .conftest import GRID
 
 def predicted(dose_gy: np.ndarray | float) -> PredictedDose:
     values = np.broadcast_to(np.asarray(dose_gy, np.float32), GRID.shape).copy()
-    return PredictedDose(GRID, values, np.zeros_like(values), "network 3")
+    return PredictedDose(GRID, values, np.zeros_like(values), np.zeros_like(values), "network 3")
 
 
 def test_three_doses_side_by_side(make_case, make_dose, facts) -> None:

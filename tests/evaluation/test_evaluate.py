@@ -158,7 +158,7 @@ def test_an_organ_without_a_goal_is_only_left_out(make_case, make_dose, facts) -
 
 def test_a_predicted_dose_is_refused(make_case, facts) -> None:
     zero = np.zeros(GRID.shape, np.float32)
-    predicted = PredictedDose(GRID, zero + 50, zero, "network")
+    predicted = PredictedDose(GRID, zero + 50, zero, zero, "network")
     with pytest.raises(EvaluationError, match="predicted dose guides planning but is never judged"):
         evaluate(make_case("PTV", "Core"), goal_set_for_site("c-shape"), predicted, facts)
 

@@ -12,7 +12,8 @@ from appliance.contracts import CalculatedDose, Case, Plan, StructureKind
 from appliance.errors import PlanningError, SessionStopped
 from appliance.execution import plan_case
 from appliance.planning import PhotonTps, calculate_dose, check_plan, dose_options, sampling
-from appliance.planning.merit import FullGrid, goal_values
+from appliance.planning.imitation import imitation
+from appliance.planning.merit import FullGrid, Merit, goal_values
 
 from .cases import SMALL_GOALS, cylinder_case, goal
 
@@ -112,6 +113,49 @@ def test_what_is_remembered_can_be_gone_back_to(optimised):
     assert after.digest == before.digest
     assert state.mu == pytest.approx(before.mu, rel=1e-4)
     np.testing.assert_array_equal(same.dose_gy, dose.dose_gy)
+
+
+def test_its_own_figures_do_not_cost_the_dose_that_was_calculated(optimised):
+    """A full dose costs more than a round of optimisation."""
+    optimised.judge()
+    dose = optimised.finish()[1]
+    optimised.normalise(1.0)
+    optimised.remember()()
+    assert optimised.finish()[1] is dose
+
+
+def test_an_imitated_dose_is_nearer_than_open_fields_and_shows_the_same_organ(case, planned):
+    wanted = planned[1].dose_gy
+    tps = PhotonTps(case, SMALL_GOALS, CONFIG)
+    reference = wanted.reshape(-1)[tps.samples.index]
+    objectives = imitation(case, SMALL_GOALS)
+    open_fields = tps._fluence.start(SMALL_GOALS, tps._regions)
+    before = tps._fluence.dose_model.forward(tps._fluence.beamlets.draw(open_fields))
+    state = tps.imitate(wanted)
+    merit = Merit(objectives, tps._regions, tps.samples, reference)
+    assert merit(tps._dose)[0] < 0.2 * merit(before)[0]
+    shown = goal_values(SMALL_GOALS.goals, FullGrid(case), wanted.reshape(-1))
+    np.testing.assert_allclose(state.goal_values, shown, rtol=0.05)
+
+
+def test_the_gradient_of_an_imitation_in_the_fluence_is_exact(case, planned):
+    tps = PhotonTps(case, SMALL_GOALS, CONFIG)
+    reference = planned[1].dose_gy.reshape(-1)[tps.samples.index]
+    aim = tps._aim(imitation(case, SMALL_GOALS), fluence=True, reference_gy=reference)
+    fluence = tps._fluence.beamlets.draw(tps._fluence.start(SMALL_GOALS, tps._regions))
+    _, slope = aim(fluence)
+    direction = np.random.default_rng(7).uniform(0, 1, fluence.shape).astype(np.float32) * (fluence > 0)
+    step = 0.02 * float(fluence.max())
+    measured = (aim(fluence + step * direction)[0] - aim(fluence - step * direction)[0]) / (2 * step)
+    assert measured == pytest.approx(float(np.vdot(slope, direction)), rel=1e-3)
+
+
+def test_what_cannot_be_imitated_is_refused(case):
+    tps = PhotonTps(case, SMALL_GOALS, CONFIG)
+    with pytest.raises(PlanningError, match="shape"):
+        tps.imitate(np.zeros((2, 3, 4), np.float32))
+    with pytest.raises(PlanningError, match="none was given"):
+        tps.optimise_fluence(imitation(case, SMALL_GOALS))
 
 
 def test_cold_voxels_of_a_target_are_watched_once_they_were_seen(case, monkeypatch):

@@ -13,7 +13,18 @@ import numpy as np
 
 from appliance.approval import IdentityStore
 from appliance.config import Config
-from appliance.contracts import Beam, CalculatedDose, Case, ControlPoint, GoalSet, Jaws, Plan, Planned, SecondCheck
+from appliance.contracts import (
+    Beam,
+    CalculatedDose,
+    Case,
+    ControlPoint,
+    GoalSet,
+    Jaws,
+    Plan,
+    Planned,
+    PredictedDose,
+    SecondCheck,
+)
 from appliance.contracts.progress import Progress
 from appliance.planning import load_machine
 from appliance.session_stages import Stages
@@ -23,7 +34,7 @@ DOSE_GY = 20.5
 """Everywhere in the body, so that the small case's first goal is met and its second is not."""
 
 
-def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+def open_field(case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress) -> Planned:
     machine = load_machine("millennium120")
     pairs = len(machine.mlc.boundaries_mm) - 1
     jaws = Jaws(-30.0, 30.0, -20.0, 20.0)
@@ -48,15 +59,15 @@ def open_field(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
     return Planned(plan, dose)
 
 
-def slow_field(seconds: float) -> Callable[[Case, GoalSet, Progress], Planned]:
+def slow_field(seconds: float) -> Callable[[Case, GoalSet, PredictedDose | None, Progress], Planned]:
     """The same, after working for a while, as a planner does."""
 
-    def plan(case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+    def plan(case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress) -> Planned:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             progress("thinking", 0.1)
             time.sleep(0.02)
-        return open_field(case, goal_set, progress)
+        return open_field(case, goal_set, predicted, progress)
 
     return plan
 

@@ -18,6 +18,7 @@ from engines.objectives import (
     MeanDose,
     Penalty,
     SquaredDeviation,
+    SquaredDifference,
     SquaredOverdose,
     SquaredUnderdose,
 )
@@ -37,6 +38,8 @@ def f32(*values: float):
     [
         # 0.1 * 15^2 + 0.2 * 5^2 + 0.3 * 5^2 + 0.4 * 15^2 = 22.5 + 5 + 7.5 + 90
         (SquaredDeviation(25), 125.0, (2 * 0.1 * -15, 2 * 0.2 * -5, 2 * 0.3 * 5, 2 * 0.4 * 15)),
+        # 0.1 * 2^2 + 0.2 * 0^2 + 0.3 * 5^2 + 0.4 * 10^2 = 0.4 + 7.5 + 40
+        (SquaredDifference(f32(12, 20, 25, 50)), 47.9, (2 * 0.1 * -2, 0, 2 * 0.3 * 5, 2 * 0.4 * -10)),
         (SquaredOverdose(25), 97.5, (0, 0, 3, 12)),
         (SquaredUnderdose(25), 27.5, (-3, -2, 0, 0)),
         # mean = 1 + 4 + 9 + 16 = 30
@@ -83,6 +86,7 @@ def test_by_hand(penalty, value, gradient):
         (Falloff(f32(10, 20, 30, 40)), DOSE),
         (DvhMax(35, 40), DOSE - np.float32(6)),
         (SquaredDeviation(10), f32(10, 10, 10, 10)),
+        (SquaredDifference(DOSE.copy()), DOSE),
     ],
     ids=lambda p: type(p).__name__,
 )
@@ -193,3 +197,25 @@ def test_falloff_limit_by_hand():
     limit = falloff_limit_gy(f32(0, 4, 14, 1000), 50.0, start_mm=4, start=0.98, end=0.4, per_mm=0.05)
     expected = [49.0, 49.0, 50 * (0.4 + 0.58 * np.exp(-0.5)), 20.0]
     np.testing.assert_allclose(limit, expected, rtol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_gradient_of_the_difference_from_another_dose_against_finite_differences(data):
+    dose = np.array(data.draw(doses), np.float32)
+    drawn = st.lists(st.floats(0, 80, width=32), min_size=dose.size, max_size=dose.size)
+    penalty = SquaredDifference(np.array(data.draw(drawn), np.float32))
+    weight = np.full(dose.size, 1 / dose.size, np.float32)
+    _, slope = penalty(dose, weight)
+    step = np.float32(2.0**-3)
+    for i in range(dose.size):
+        up, down = dose.copy(), dose.copy()
+        up[i] += step
+        down[i] -= step
+        measured = (penalty(up, weight)[0] - penalty(down, weight)[0]) / float(up[i] - down[i])
+        assert measured == pytest.approx(float(slope[i]), rel=2e-2, abs=2e-2)
+
+
+def test_a_reference_of_other_points_is_refused():
+    with pytest.raises(EngineError, match="3 points for 4"):
+        SquaredDifference(f32(1, 2, 3))(DOSE, EQUAL)
