@@ -10,11 +10,14 @@ usage: ./build.sh VERB [arguments]
   setup           make .venv with the package and its compiled kernels; leaves .venv/bin/couchside. Downloads the Python
                   packages that pyproject.toml names and the weights of the sentence encoder (84 MB), nothing else
   demo [...]      setup, then 'couchside demo' with the arguments given (--case NAME, --out FOLDER)
+  engines [...]   setup, then 'couchside engines build': compiles every network for this machine's GPU and prints a table of
+                  backend, precision, time and difference from the CPU
   test [...]      setup, then style, types, import rules, house rules and the tests; arguments go to pytest
   bench [NAME]    setup, then the benchmarks of bench/ (see bench/README.md); 'bench list' names them
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
+COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and run the training tests of the networks.
 TEXT
 }
 
@@ -140,7 +143,7 @@ install_peers() {
 fingerprint() {
   {
     printf '%s\n%s\n' "$root" "$("$1" -c 'import sys; print(sys.version, sys.base_prefix)')"
-    sha256sum build.sh pyproject.toml CMakeLists.txt
+    sha256sum build.sh pyproject.toml CMakeLists.txt tools/network_packages.py
     find engines -path '*/kernels/*' -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh' \) \
       -print0 | sort -z | xargs -0r sha256sum
     # A toolkit or a device that comes later is a reason to set up again.
@@ -192,13 +195,18 @@ want_gpu() {
   fi
 }
 
-install_pycuda() { # the version of pyproject.toml's extra 'gpu'; pycuda's build looks for nvcc in PATH and CUDA_ROOT
+install_pycuda() { # the first of pyproject.toml's extra 'gpu'; pycuda's build looks for nvcc in PATH and CUDA_ROOT
   local nvcc wanted=()
   nvcc=${COUCHSIDE_NVCC:-$(command -v nvcc || compgen -G '/usr/local/cuda*/bin/nvcc' | sort -V | tail -n 1)}
   mapfile -t wanted < <("$venv/bin/python" -c '
 import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"], sep="\n")')
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["gpu"][0])')
   PATH=$(dirname -- "$nvcc"):$PATH CUDA_ROOT=$(dirname -- "$(dirname -- "$nvcc")") pip_install "${wanted[@]}"
+}
+
+# TensorRT and ONNX Runtime for the GPU that is here; for the tests TensorRT-RTX, which needs none.
+want_networks() { # want_networks KIND
+  "$venv/bin/python" tools/network_packages.py "$1" 2>"$logs/networks.log" </dev/null || true
 }
 
 make_venv() {
@@ -237,6 +245,41 @@ want_meaning() {
   fi
 }
 
+# PyTorch for the training tests, where COUCHSIDE_EXTRAS asks for it. Only ever a CPU build: the one that a plain package
+# index offers for Linux brings gigabytes of CUDA along. What cannot be had skips tests; it never fails the build.
+want_training() {
+  case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
+  local start=$SECONDS wanted=() said=$logs/torch.log
+  printf '  %-44s' "PyTorch for the training tests"
+  if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    say "there already"
+    return 0
+  fi
+  mapfile -t wanted < <("$venv/bin/python" -c '
+import tomllib
+extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
+print(*(one for one in extra if one.startswith("torch")), sep="\n")')
+  # Its authors keep an index of CPU builds; a machine that does not reach it finds out within seconds.
+  local index=${COUCHSIDE_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+  if install_without_cuda --retries 0 --timeout 5 --index-url "$index" "${wanted[@]}" >"$said" 2>&1 </dev/null ||
+    install_without_cuda "${wanted[@]}" >>"$said" 2>&1 </dev/null; then
+    say "installed ($((SECONDS - start)) s)"
+  else
+    say "no CPU build is to be had ($((SECONDS - start)) s; see $said). Training tests are skipped."
+  fi
+}
+
+install_without_cuda() { # asks first what would be installed: a CUDA build names its packages there
+  pip_install --dry-run --report "$logs/torch-plan.json" "$@" || return 1
+  "$venv/bin/python" - "$logs/torch-plan.json" <<'PY' || return 1
+import json, sys
+names = [entry["metadata"]["name"].lower() for entry in json.load(open(sys.argv[1]))["install"]]
+cuda = sorted(name for name in names if name.startswith(("nvidia", "cuda", "triton")))
+sys.exit(f"a CUDA build, with {', '.join(cuda)}: not installed" if cuda else 0)
+PY
+  pip_install "$@"
+}
+
 install_package() { # install_package EXTRA: editable, kernels compiled into engines/photon
   PATH=$venv/bin:$PATH pip_install --no-build-isolation --editable ".${1:+[$1]}"
 }
@@ -264,6 +307,7 @@ setup() { # setup KIND (run | dev)
     step "packages and compiled kernels" install_package "$extra"
     kernels_are_built || fail "the kernels were compiled but are not in engines; see $logs"
     want_gpu
+    want_networks "$kind"
     want_meaning
     step "first start" "$venv/bin/couchside" --version
     printf '%s %s\n' "$kind" "$mark" >"$stamp"
@@ -280,9 +324,16 @@ demo() {
   exec "$venv/bin/couchside" demo "$@"
 }
 
+engines() { # builds for this machine's backends and prints what each does
+  setup run
+  cd -- "$caller_folder"
+  exec "$venv/bin/couchside" engines build "$@"
+}
+
 run_tests() {
   setup dev
   want_peers
+  want_training
   local failed=() name start
   check() {
     name=$1
@@ -301,8 +352,14 @@ run_tests() {
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
   # One process: the tests share two cores with the OpenMP kernels and with real DICOM peers, so pytest-xdist would
-  # only make their time limits unreliable.
-  check "tests" "$venv/bin/python" -m pytest --durations=10 "$@"
+  # only make their time limits unreliable. PyTorch has a process of its own: it brings an OpenMP library along, with
+  # which the kernels of everything else take more than twice the time.
+  local training=()
+  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
+    mapfile -t training < <(grep -rlE 'importorskip\("torch"' tests --include='test_*.py')
+    check "training tests" "$venv/bin/python" -m pytest "${training[@]}"
+  fi
+  check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"
   say ""
   if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
   say "All checks passed in $SECONDS s."
@@ -365,10 +422,7 @@ case $verb in
   test) run_tests "$@" ;;
   bench) bench "$@" ;;
   clean) clean ;;
-  engines)
-    say "This release has no networks to compile; 'engines' comes with a later release."
-    exit 2
-    ;;
+  engines) engines "$@" ;;
   bundle)
     say "The installable bundle comes with a later release; this one runs from its folder after './build.sh setup'."
     exit 2

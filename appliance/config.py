@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import ConfigError
+from engines.runtime import Backend
 
 
 class _Section(BaseModel):
@@ -77,9 +78,20 @@ class EvaluationConfig(_Section):
     count_recovery: bool = False
 
 
+class PredictionConfig(_Section):
+    """Whether a network predicts what a good plan would reach before planning (docs/prediction.md). threads: of the CPU
+    (0: as many as there are). backends: what may run the network, best first (none named: what the device that dose is
+    computed on allows)."""
+
+    enabled: bool = True
+    threads: int = Field(default=0, ge=0, le=256)
+    backends: tuple[Backend, ...] = ()
+
+
 class Config(_Section):
     node: NodeConfig = NodeConfig()
     peer: PeerConfig = PeerConfig()
+    prediction: PredictionConfig = PredictionConfig()
     planning: PlanningConfig = PlanningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

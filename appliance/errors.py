@@ -16,6 +16,7 @@
     │   └── UnsupportedPlan           a plan uses what this release cannot compute
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
+    │   └── NotPredicted              the dose network knows no patient like this one, or cannot run here
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
     │   └── PreferenceRefused         decisions or a preference model cannot be used
@@ -158,6 +159,11 @@ class ModelError(CouchsideError):
     key = "model"
     template = "A model or machine file cannot be used: {reason}"
     exit_code = 6
+
+
+class NotPredicted(ModelError):
+    key = "model.not_predicted"
+    template = "No dose can be predicted for this case: {reason}"
 
 
 class DeviceUnavailable(CouchsideError):

@@ -22,8 +22,9 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
+from appliance.session_predicted import prediction_facts, remembered, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
-from appliance.session_stages import Stages, Subject
+from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_steps import Steps
 from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
@@ -116,11 +117,14 @@ class Session(Steps):
         self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, **goal_facts(goal_set)})
 
     def _predict(self) -> None:
-        self._note("no dose prediction model installed; planning starts from the goals")
-        self._fire(Event.PREDICT)
+        prediction = self.stages.predict(*self.case(), timer := self._timer())
+        for sentence in told_of(prediction):
+            self._note(sentence)
+        saved = self.files.save_prediction(prediction)
+        self._fire(Event.PREDICT, saved, prediction_facts(prediction), steps=timer.seconds())
 
     def _plan(self) -> None:
-        made = self.stages.plan(*self.case(), None, timer := self._timer())
+        made = self.stages.plan(*self.case(), self.files.predicted(), timer := self._timer())
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
         saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
@@ -134,13 +138,14 @@ class Session(Steps):
             raise MachineLimitViolated("; ".join(facts_of_plan.violations[:3]))
         second, second_dose = self.stages.second_check(case, plan, dose, timer)
         evaluation = self.stages.evaluate(case, goal_set, dose, facts_of_plan)
-        notes = (*evaluation.notes, *self.standing.texts("plan_notes"))
+        evaluation = self.stages.beside_prediction(case, goal_set, self.files.predicted(), evaluation)
+        notes = (*evaluation.notes, *self.standing.texts("prediction_notes"), *self.standing.texts("plan_notes"))
         trade_offs = self.files.trade_offs()
         evaluation = replace(evaluation, notes=notes, second_check=second, trade_offs=trade_offs)
         scheduled, scheduled_dose, note = self.stages.scheduled(case, goal_set, timer)
         if note:
             self._note(note)
-        if scheduled is not None:
+        if scheduled is not None or evaluation.predicted is not None:
             evaluation = replace(evaluation, comparison=Comparison.of(evaluation, scheduled, evaluation.predicted))
         subject = Subject(
             case, goal_set, plan, dose, self.stages.on_image(dose, case), scheduled_dose, self.files.attachments()
@@ -237,6 +242,7 @@ class Session(Steps):
 
     def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
         path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
-        plan, dose = self.files.plan(), self.files.dose()
-        self.stages.write_report(*self.case(), plan, dose, evaluation, timing, path, scheduled)
+        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose())
+        prediction = remembered(self.files.predicted(), self.standing.facts)
+        self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
         return self.files.record("report.html")

@@ -3,6 +3,7 @@
 received.json    the objects the case is made of        plan.json, dose.npz    the plan and its dose
 goals.toml       the goal file, byte for byte           evaluation.json        what the reviewer was shown
 attached/        notes and earlier course, as assembled
+predicted.npz    the dose that a network expects, where there is one: no dose of a plan
 scorecard.json, timeline.json, report.html              for other programs and for people
 second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
@@ -31,12 +32,15 @@ from appliance.contracts import (
     Evaluation,
     ExportSet,
     Plan,
+    PredictedDose,
+    Prediction,
     PriorStated,
     Received,
     TradeOff,
 )
 from appliance.dicomio.files import write_durable
-from appliance.errors import ArtefactAltered, DiskFull, WriteFailed
+from appliance.errors import ArtefactAltered, DiskFull, SessionError, WriteFailed
+from appliance.session_predicted import PREDICTED_FILE, prediction_bytes, prediction_from_bytes
 from engines.grid import Grid
 
 STATED = "attached/stated.json"
@@ -117,6 +121,13 @@ class Artefacts:
             tuple(self.folder / name for name in names if name.split("/")[1] == kind) for kind in ("notes", "prior")
         )
         return Attachments(notes, prior, PriorStated.from_json(self.load(STATED)) if STATED in names else PriorStated())
+
+    def save_prediction(self, prediction: Prediction) -> dict[str, str]:
+        return {} if prediction.dose is None else self.save(PREDICTED_FILE, prediction_bytes(prediction.dose))
+
+    def predicted(self) -> PredictedDose | None:
+        """None where there was no prediction; the session's notes say why."""
+        return prediction_from_bytes(self.load(PREDICTED_FILE)) if self.has(PREDICTED_FILE) else None
 
     def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
@@ -206,7 +217,10 @@ def as_json(document: Mapping[str, JsonValue]) -> bytes:
 
 
 def _dose_bytes(dose: CalculatedDose) -> bytes:
-    """Not compressed: packing a full-size dose takes longer than writing it."""
+    """Not compressed: packing a full-size dose takes longer than writing it. Raises SessionError for a prediction: it
+    is kept in a file of its own, and no approval is bound to that."""
+    if not isinstance(dose, CalculatedDose):
+        raise SessionError("A predicted dose cannot be kept as the dose of a plan; calculate the plan's dose")
     arrays: dict[str, Any] = {f"beam_{index}": array for index, array in enumerate(dose.beam_dose_gy)}
     arrays |= {"origin_mm": np.asarray(dose.grid.origin_mm), "spacing_mm": np.asarray(dose.grid.spacing_mm)}
     names = [dose.plan_digest, dose.algorithm, dose.beam_model, dose.dose_to, dose.transport]

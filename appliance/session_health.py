@@ -1,4 +1,4 @@
-"""What the doctor checks of the evaluation: guideline packages, the preference model, a segmentation network.
+"""What the doctor checks of evaluation and prediction: guidelines, preference, the dose and a segmentation network.
 
 Stages do not know the health checks and these do not know the stages; here they meet.
 """
@@ -12,6 +12,7 @@ from appliance.errors import CouchsideError
 from appliance.evaluation.preference.store import PreferenceStore
 from appliance.health import Check, Status
 from appliance.health.result import Finding
+from appliance.prediction import Predictor
 from appliance.session_decisions import decided_since, verify_preference
 from appliance.session_guidelines import guideline_store, lost_decisions
 from appliance.session_judgement import network_of
@@ -70,9 +71,22 @@ def _network(config: Config) -> Finding:
     )
 
 
+def _prediction(config: Config) -> Finding:
+    """Degraded at worst: without a prediction, plans are made from the goals. Whether the network's own file is the
+    registered one, and what runs it, is the check of the networks."""
+    if not config.prediction.enabled:
+        return Finding(Status.OK, "Dose prediction is switched off; planning starts from the goals.", {"network": ""})
+    try:
+        sha256 = Predictor().check()
+    except CouchsideError as error:
+        return Finding(Status.DEGRADED, f"No dose is predicted, and planning starts from the goals: {error.sentence}.")
+    return Finding(Status.OK, "The dose network has its range, calibration and bands.", {"network": sha256})
+
+
 EVALUATION_CHECKS = (
     Check("guidelines", "Guideline packages", _guidelines, timeout_s=30.0),
     Check("preference", "Preference model", _preference, timeout_s=60.0),
+    Check("prediction", "Dose prediction", _prediction, timeout_s=30.0),
     Check("network", "Segmentation network", _network, timeout_s=30.0),
 )
 """Time limits chosen as those of the other checks; the audit log is read for two of them."""

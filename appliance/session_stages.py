@@ -58,14 +58,12 @@ class Subject(Reviewed):
 class WriteReport(Protocol):
     def __call__(
         self,
-        case: Case,
-        goal_set: GoalSet,
-        plan: Plan,
-        dose: CalculatedDose,
+        reviewed: Reviewed,
         evaluation: Evaluation,
         timing: Sequence[Mapping[str, JsonValue]],
         path: Path,
         scheduled: Evaluation | None,
+        prediction: Prediction,
         /,
     ) -> None: ...
 
@@ -75,7 +73,8 @@ class Stages:
     """In the order of the flow. `attachments` gives what people laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
-    node itself is at fault. `plan` may be guided by it.
+    node itself is at fault. `plan` may be guided by it; `beside_prediction` adds to an evaluation what it says of the
+    same goals.
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
     that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
     with its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
@@ -91,6 +90,7 @@ class Stages:
     plan: Callable[[Case, GoalSet, PredictedDose | None, Progress], Planned]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
+    beside_prediction: Callable[[Case, GoalSet, PredictedDose | None, Evaluation], Evaluation]
     second_check: Callable[[Case, Plan, CalculatedDose, Progress], tuple[SecondCheck, CalculatedDose | None]]
     on_image: Callable[[CalculatedDose, Case], NDArray[np.float32]]
     scheduled: Callable[[Case, GoalSet, Progress], tuple[Evaluation | None, CalculatedDose | None, str]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
@@ -46,8 +49,10 @@ from appliance.planning import PhotonTps, calculate_dose, check_plan, device_err
 from appliance.session_deepen import deepened
 from appliance.session_guide import guide_for
 from appliance.session_guidelines import guideline_store
+from appliance.session_predict import predict_case
+from appliance.session_predicted import beside_prediction
 from appliance.session_second import second_check
-from appliance.session_stages import Stages
+from appliance.session_stages import Reviewed, Stages
 from engines.errors import EngineError
 
 NOTE_UNSIGNED = (
@@ -73,18 +78,17 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
-        predict=_not_predicted,
+        predict=partial(predict_case, config),
         plan=partial(_planned, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
+        beside_prediction=beside_prediction,
         second_check=partial(second_check, planning),
         on_image=lambda dose, case: dose_on_image(dose, case.image.grid)[0],
         deepen=partial(deepened, config),
         scheduled=partial(_scheduled, config),
         scorecard=scorecard,
-        write_report=lambda case, goal_set, made, dose, judged, timing, path, scheduled: write_report(
-            case, goal_set, made, dose, judged, timing, path, beside=Beside(scheduled, _why(goal_set))
-        ),
+        write_report=_reported,
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
         write_export_set=export_set,
@@ -98,6 +102,19 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     )
 
 
+def _reported(
+    reviewed: Reviewed,
+    judged: Evaluation,
+    timing: Sequence[Mapping[str, JsonValue]],
+    path: Path,
+    scheduled: Evaluation | None,
+    prediction: Prediction,
+) -> None:
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction)
+    given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
+    write_report(*given, judged, timing, path, beside=beside)
+
+
 def _recorded(
     is_sent: bool, case: Case, made: Plan, judged: Evaluation, approval: Approval | None, written: ExportSet
 ) -> tuple[ExportSet, tuple[Path, ...]]:
@@ -107,10 +124,6 @@ def _recorded(
     documents = {document.path: document.sha256 for document in files.documents}
     sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
     return sent, files.paths
-
-
-def _not_predicted(case: Case, goal_set: GoalSet, progress: Progress) -> Prediction:
-    return Prediction(None, ("No dose prediction model is installed; planning starts from the goals",))
 
 
 def _planned(

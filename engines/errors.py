@@ -11,3 +11,7 @@ class EngineError(ValueError):
 
 class DeviceError(EngineError):
     """The compute device that was asked for is not there, is out of memory, or failed."""
+
+
+class RegisteredFileError(EngineError):
+    """A registered model's file is missing or is not the one that was registered, or the registry cannot be read."""

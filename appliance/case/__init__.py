@@ -1,7 +1,7 @@
 """Reading: DICOM objects to today's case. Everything that enters is turned into one frame and checked here."""
 
 from appliance.case.assemble import assemble, check_one_person
-from appliance.case.dose import read_dose
+from appliance.case.dose import check_not_predicted, read_dose
 from appliance.case.image import ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan, read_plan_file
 from appliance.case.prior import read_prior
@@ -13,6 +13,7 @@ __all__ = [
     "PlanReading",
     "StructureReading",
     "assemble",
+    "check_not_predicted",
     "check_one_person",
     "read_dose",
     "read_image",

@@ -12,6 +12,7 @@ from pydicom.uid import RTDoseStorage
 from appliance.case.attributes import number, numbers, refused, text
 from appliance.case.image import pixels_of
 from appliance.case.planes import SPACING_TOLERANCE_MM, Plane, axial_signs, grid_of
+from appliance.dicomio.predicted_dose import is_prediction
 from appliance.dicomio.read import read_dataset
 from engines.grid import Grid
 
@@ -21,8 +22,9 @@ WHAT = "RTDOSE"
 def read_dose(path: Path) -> tuple[Grid, NDArray[np.float32]]:
     """(grid, dose_gy (z, y, x)) of a dose in GY, of any summation type.
 
-    Raises RefusedObject: `dose.class`, `dose.units`, `dose.type`, `dose.frames`, `dose.values`, `geometry.orientation`,
-    `attribute.*`, `pixels.*`; InconsistentCase `slices.*` for uneven planes.
+    Raises RefusedObject: `dose.class`, `dose.predicted` (one that `couchside predict` wrote), `dose.units`,
+    `dose.type`, `dose.frames`, `dose.values`, `geometry.orientation`, `attribute.*`, `pixels.*`; InconsistentCase
+    `slices.*` for uneven planes.
     """
     return dose_of(read_dataset(path, what=WHAT))
 
@@ -52,10 +54,22 @@ def dose_of(dataset: Dataset) -> tuple[Grid, NDArray[np.float32]]:
     return grid, dose_gy
 
 
+def check_not_predicted(dataset: Dataset) -> None:
+    """Raises RefusedObject `dose.predicted` for what `couchside predict` wrote: nobody calculated it."""
+    if is_prediction(lambda keyword: text(dataset, keyword)):
+        raise refused(
+            WHAT,
+            "it is a dose that Couchside predicted, which nobody calculated",
+            "dose.predicted",
+            "Give the dose that was calculated for the plan",
+        )
+
+
 def _check_kind(dataset: Dataset) -> None:
     remedy = "Send the physical dose of the plan, in Gy"
     if text(dataset, "SOPClassUID") != str(RTDoseStorage):
         raise refused(WHAT, "it is no RT Dose", "dose.class", remedy)
+    check_not_predicted(dataset)
     if text(dataset, "DoseUnits") != "GY":
         raise refused(WHAT, "its dose is relative, not in GY", "dose.units", remedy)
     if text(dataset, "DoseType") != "PHYSICAL":

@@ -18,6 +18,7 @@ from appliance.cli import (
     demo,
     doctor,
     dose,
+    engines,
     evaluate,
     explain,
     guidelines,
@@ -25,6 +26,7 @@ from appliance.cli import (
     import_openkbp,
     machines,
     notes,
+    predict,
     preference,
     reirradiate,
     replan,
@@ -67,6 +69,7 @@ app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
 app.command("dose")(dose.dose)
+app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
 app.command("check")(check.check)
@@ -87,6 +90,7 @@ app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
 app.add_typer(preference.app, name="preference")

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from appliance.case import ImageSeries, PlanReading, StructureReading, read_dose, read_plan, read_plan_file
+from appliance.case import (
+    ImageSeries,
+    PlanReading,
+    StructureReading,
+    check_not_predicted,
+    read_dose,
+    read_plan,
+    read_plan_file,
+)
 from appliance.checking import Material, Objects, compare_doses
 from appliance.cli.dose import calculate_on
 from appliance.cli.plan_on_ct import read_series, series_of, structure_set_of, structures_on
@@ -59,13 +67,16 @@ class _Gathering:
 
 
 def gather(asked: Asked, planning: PlanningConfig, tell: Progress) -> Material:
-    """Raises RefusedInput only for a plan or dose that is no readable DICOM object at all, and ModelError."""
+    """Raises RefusedInput only for a plan or dose that is no readable DICOM object at all, or for a dose that was
+    predicted; and ModelError."""
     tell("reading", 0.0)
     objects = Objects(
         plan=read_dataset(asked.rtplan, what="RTPLAN"),
         dose=read_dataset(asked.rtdose, what="RTDOSE"),
         reference=None if asked.reference is None else read_dataset(asked.reference, what="The reference plan"),
     )
+    if objects.dose is not None:
+        check_not_predicted(objects.dose)
     got = _Gathering()
     reading = got.take("plan", lambda: read_plan_file(asked.rtplan))
     received, copies = _folder(asked.ct)

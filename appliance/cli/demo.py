@@ -26,6 +26,7 @@ from appliance.contracts.progress import Progress
 from appliance.errors import AuditError, ExportError, SessionError
 from appliance.node import Node, ask
 from appliance.session import ENDED, State
+from appliance.session_models import verify_models
 from appliance.session_wiring import real_stages
 
 IDENTITY = "DEMO identity"
@@ -87,6 +88,7 @@ def _run(
     store = config.node.store
     passphrase = secrets.token_urlsafe(24)
     IdentityStore(store / "identities").create(IDENTITY, "demo", passphrase, demo=True)
+    verify_models(config)
     node = Node(config, real_stages)
     node.start()
     try:

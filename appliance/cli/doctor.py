@@ -1,4 +1,4 @@
-"""`couchside doctor`: hardware, backends, models, disk, clock, store, peer, and what plans are judged with."""
+"""`couchside doctor`: the machine, models and networks, disk, clock, store, peer, and what plans are judged with."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from appliance.evaluation import list_goal_sets, load_goal_set
 from appliance.health import CHECKS, Status, run_checks
 from appliance.planning import check_configured, load_density, load_machine
 from appliance.session_health import EVALUATION_CHECKS
+from appliance.session_models import NETWORK_CHECK
 
 FAILED_CHECK = 1
 
@@ -41,7 +42,8 @@ def doctor(config: ConfigFile = None, store: StoreFolder = None, as_json: AsJson
         }
         configured = settings(config, store)
         together = partial(_together, configured)
-        found = run_checks(configured, readers=readers, together=together, checks=(*CHECKS, *EVALUATION_CHECKS))
+        checks = (*CHECKS, NETWORK_CHECK, *EVALUATION_CHECKS)
+        found = run_checks(configured, readers=readers, together=together, checks=checks)
     worst = max((check.status for check in found), key=lambda status: status.rank)
     rows = [(check.title, check.status.value, check.sentence) for check in found]
     document = {"status": worst.value, "checks": [asdict(check) for check in found]}

@@ -122,7 +122,10 @@ def _judge(
     second, _ = stages.second_check(case, plan, dose, tell)
     second = replace(second, secondary_file="")  # the second dose is not written here
     evaluation = replace(stages.evaluate(case, goal_set, dose, stages.check_plan(plan)), second_check=second)
+    prediction = stages.predict(case, goal_set, tell)
+    evaluation = stages.beside_prediction(case, goal_set, prediction.dose, evaluation)
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *prediction.sentences))
     subject = Subject(case, goal_set, plan, dose, stages.on_image(dose, case), None, laid_beside)
     evaluation = stages.deepen(subject, evaluation, tell)
-    stages.write_report(case, goal_set, plan, dose, evaluation, (), staging / "report.html", None)
+    stages.write_report(subject, evaluation, (), staging / "report.html", None, prediction)
     return evaluation

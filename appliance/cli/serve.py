@@ -5,13 +5,16 @@ from __future__ import annotations
 from appliance.cli.options import ConfigFile, StoreFolder, settings
 from appliance.node import Node, log_to_stderr
 from appliance.node import serve as run_node
+from appliance.session_models import verify_models
 from appliance.session_wiring import real_stages
 
 
 def serve(config: ConfigFile = None, store: StoreFolder = None) -> None:
     """Run the node: receive cases, run sessions, send approved plans. Logs JSON lines to stderr; SIGTERM ends it."""
     log_to_stderr(as_json=True)
-    run_node(settings(config, store), _ready, real_stages)
+    configured = settings(config, store)
+    verify_models(configured)
+    run_node(configured, _ready, real_stages)
 
 
 def _ready(node: Node) -> None:

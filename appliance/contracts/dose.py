@@ -61,8 +61,8 @@ class PredictedDose:
     dose_gy: (z, y, x) float32 on `grid`, of the whole course, zero where the network was not asked. uncertainty_gy,
     half_width_95_gy: likewise, half the width of the calibrated 80 % and 95 % interval about dose_gy. model: name@ and
     the first eight digits of the file's SHA-256. warnings: sentences on what of the patient the network hardly knows.
-    dvh: the bands of the structures that it was calibrated for. It has no digest and names no plan: nothing that is
-    approved, signed or exported can be bound to it."""
+    dvh: the bands of the structures that it was calibrated for. model_sha256: of the network's whole file. It has no
+    digest and names no plan: nothing that is approved, signed or exported can be bound to it."""
 
     grid: Grid
     dose_gy: NDArray[np.float32]
@@ -71,6 +71,7 @@ class PredictedDose:
     model: str
     warnings: tuple[str, ...] = ()
     dvh: tuple[PredictedBand, ...] = ()
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from appliance.contracts.band import BandJudgement
 from appliance.contracts.comparison import Comparison, PlanScore, PredictedJudgement
 from appliance.contracts.deliverability import Deliverability
 from appliance.contracts.explanation import Explanation
@@ -78,8 +79,8 @@ class Evaluation:
     which is shown beside and never approved). findings: what a person must look at, such as goals that could not be
     judged. trade_offs: which goal gave way for which, as the planner saw it. predicted: the same goals on a predicted
     dose, where there is one; comparison: this plan beside the scheduled one and the prediction. The further parts: None
-    or empty where nobody asked for them; outcomes rank plans and are no prognosis. guideline: the package that the
-    goals came from."""
+    or empty where nobody asked for them; outcomes rank plans and are no prognosis; bands: each structure's histogram
+    beside what the prediction says is achievable. guideline: the package that the goals came from."""
 
     goals: tuple[GoalResult, ...]
     dvh: tuple[DvhCurve, ...]
@@ -105,6 +106,7 @@ class Evaluation:
     outcomes: tuple[OutcomeEstimate, ...] = ()
     prior_course: PriorCourse | None = None
     preference: PreferenceVerdict | None = None
+    bands: tuple[BandJudgement, ...] = ()
 
     @property
     def needs_acknowledgement(self) -> bool:

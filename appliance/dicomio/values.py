@@ -12,6 +12,8 @@ SHORT_STRING = 16
 """Longest SH value (PS3.5 table 6.2-1)."""
 LONG_STRING = 64
 """Longest LO value (PS3.5 table 6.2-1)."""
+SHORT_TEXT = 1024
+"""Longest ST value (PS3.5 table 6.2-1)."""
 
 
 def new_uid() -> str:

@@ -22,11 +22,12 @@ PARTS = (
     "prior_course",
     "clinical_notes",
     "preference",
+    "bands",
 )
 """Fields of the Evaluation that are written as their contracts are (appliance/contracts, a file each)."""
 
 
-LEFT_OUT = ("quote", "bands")
+LEFT_OUT = ("quote", "bands", "curve")
 """Left to the report and evaluation.json: whole statements of a note, which may name the patient, and curves."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan
+from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan, Prediction
 from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
@@ -23,6 +23,7 @@ from appliance.export.report_further import further_sections
 from appliance.export.report_goals import goals_section, head, tiles
 from appliance.export.report_html import duration, section, short, text
 from appliance.export.report_passages import passages_section
+from appliance.export.report_prediction import prediction_section
 from appliance.export.report_second import second_section
 from appliance.export.report_slices import slices_section
 from appliance.export.report_style import STYLE
@@ -36,10 +37,16 @@ NOTICE = "Research software. Not for clinical use."
 @dataclass(frozen=True)
 class Beside:
     """What the report shows beside the plan. scheduled: the received plan judged on today's anatomy. why: the passages
-    that the goals rest on."""
+    that the goals rest on. prediction: what came of asking a network; None where none was asked."""
 
     scheduled: Evaluation | None = None
     why: Sequence[tuple[str, PassageAnswer]] = ()
+    prediction: Prediction | None = None
+
+    @property
+    def warned(self) -> bool:
+        """The prediction itself says that it hardly knows this patient."""
+        return bool(self.prediction and self.prediction.dose and self.prediction.dose.warnings)
 
 
 def write_report(
@@ -59,7 +66,7 @@ def write_report(
     `seconds`. Raises ExportError if plan, dose and evaluation do not belong together, DiskFull or WriteFailed if the
     file cannot be written.
     """
-    scheduled, why = (None, ()) if beside is None else (beside.scheduled, beside.why)
+    others = beside or Beside()
     _check_together(goal_set, plan, dose, evaluation)
     stages = [_stage(entry) for entry in timeline]
     total_s = sum(seconds for _, seconds in stages)
@@ -69,10 +76,12 @@ def write_report(
         f'<p class="research" role="note">{NOTICE}</p>'
         f"{head(case, goal_set, plan, evaluation, kind, generated=generated)}<main>"
         f"{tiles(goal_set, evaluation, total_s)}{attention_section(evaluation)}"
-        f"{goals_section(goal_set, evaluation, scheduled)}"
+        f"{goals_section(goal_set, evaluation, others.scheduled)}"
         f"{second_section(evaluation.second_check)}"
-        f"{further_sections(evaluation)}{passages_section(why)}"
-        f"{dvh_section(case, evaluation, scheduled)}{slices_section(case, plan, dose, evaluation)}"
+        f"{further_sections(evaluation)}{passages_section(others.why)}"
+        f"{dvh_section(case, evaluation, others.scheduled, warned=others.warned)}"
+        f"{slices_section(case, plan, dose, evaluation)}"
+        f"{prediction_section(case, plan, dose, evaluation, others.prediction)}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"
         f"<footer>Couchside {text(software_version())}, {generated}. {NOTICE}</footer>"

@@ -5,36 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from appliance.contracts import Case, DvhCurve, Evaluation, GoalResult, Metric, MetricKind, StructureKind
+from appliance.export.report_axes import HEIGHT, WIDTH, Axes
+from appliance.export.report_bands import band_caption, band_letters, band_shapes, band_table
 from appliance.export.report_html import Style, Styles, section, table, text, value_beside_limit
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1180, 470, 58, 18, 16, 48
-"""Of the SVG's own units; the page scales it."""
 
-
-class _Axes:
-    """Maps (Gy, %) to SVG units."""
-
-    def __init__(self, longest_gy: float) -> None:
-        self.step_gy = next(step for step in (1, 2, 5, 10, 20, 50, 100) if longest_gy / step <= 12 or step == 100)
-        self.end_gy = self.step_gy * (int(longest_gy / self.step_gy) + 1)
-
-    def x(self, dose_gy: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * dose_gy / self.end_gy, 1)
-
-    def y(self, percent: float) -> float:
-        return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / 100), 1)
-
-
-def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None) -> str:
+def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None, *, warned: bool = False) -> str:
+    """warned: the prediction that the bands are from came with warnings."""
     styles = Styles.of(case)
     shown = [curve for curve in evaluation.dvh if curve.structure in styles.by_name]
     before = [curve for curve in scheduled.dvh if curve.structure in styles.by_name] if scheduled else []
-    axes = _Axes(max(curve.max_gy for curve in (*shown, *before)))
-    parts = [_frame(axes, evaluation)]
+    bands = [band for band in evaluation.bands if band.structure in styles.by_name]
+    axes = Axes(max(curve.max_gy for curve in (*shown, *before)))
+    parts = [_frame(axes, evaluation), band_shapes(axes, bands, styles)]
     parts += [
         _curve(axes, curve, styles[curve.structure], is_scheduled=True) for curve in _targets_last(before, styles)
     ]
     parts += [_curve(axes, curve, styles[curve.structure]) for curve in _targets_last(shown, styles)]
+    parts.append(band_letters(axes, bands, styles))
     volumes = {curve.structure: curve.volume_cc for curve in shown}
     parts += [_goal_mark(axes, goal, styles, volumes) for goal in evaluation.goals]
     label = f"Cumulative dose-volume histogram of {len(shown)} structures; the table below holds the same in numbers"
@@ -45,9 +33,11 @@ def dvh_section(case: Case, evaluation: Evaluation, scheduled: Evaluation | None
         + (", the scheduled plan on today's anatomy thin" if before else "")
         + ". Triangles mark goals: the curve belongs on the side they point to; a filled one is met, an open one is "
         "not; marks of means and maxima stand on the dose axis. Vertical lines: prescriptions. Hover a curve or a mark "
-        "for its values.</figcaption></figure>"
+        f"for its values.{band_caption(bands)}</figcaption></figure>"
     )
-    return section("Dose-volume histogram", figure + _legend(case, shown, styles), anchor="dvh")
+    return section(
+        "Dose-volume histogram", figure + _legend(case, shown, styles) + band_table(bands, warned=warned), anchor="dvh"
+    )
 
 
 def _targets_last(curves: Iterable[DvhCurve], styles: Styles) -> list[DvhCurve]:
@@ -55,7 +45,7 @@ def _targets_last(curves: Iterable[DvhCurve], styles: Styles) -> list[DvhCurve]:
     return sorted(curves, key=lambda curve: styles[curve.structure].is_target)
 
 
-def _frame(axes: _Axes, evaluation: Evaluation) -> str:
+def _frame(axes: Axes, evaluation: Evaluation) -> str:
     left, right, top, bottom = axes.x(0), axes.x(axes.end_gy), axes.y(100), axes.y(0)
     parts = []
     for percent in range(0, 101, 20):
@@ -87,7 +77,7 @@ def _frame(axes: _Axes, evaluation: Evaluation) -> str:
     return "".join(parts)
 
 
-def _curve(axes: _Axes, curve: DvhCurve, style: Style, *, is_scheduled: bool = False) -> str:
+def _curve(axes: Axes, curve: DvhCurve, style: Style, *, is_scheduled: bool = False) -> str:
     points = list(zip(curve.dose_gy, curve.volume_percent, strict=True))
     # Straight runs are dropped: a point is kept only where the volume differs from a neighbour's.
     kept = [
@@ -105,7 +95,7 @@ def _curve(axes: _Axes, curve: DvhCurve, style: Style, *, is_scheduled: bool = F
     return f'<path class="{kind}" style="stroke:{style.colour}"{dash} d="M{path}"><title>{text(title)}</title></path>'
 
 
-def _goal_mark(axes: _Axes, goal: GoalResult, styles: Styles, volumes: dict[str, float]) -> str:
+def _goal_mark(axes: Axes, goal: GoalResult, styles: Styles, volumes: dict[str, float]) -> str:
     """A triangle at the goal's point of the plane. Mean, maximum and minimum have no volume: they sit on the axis.
     A union has no curve of its own; its mark has the colour of its first structure."""
     first = goal.structure.split("+", maxsplit=1)[0]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import CalculatedDose, Case, Plan, StructureKind
+from appliance.contracts import CalculatedDose, Case, Plan, PredictedDose, StructureKind
 from engines.grid import Grid, VoxelSet
 from engines.grid.resample import resample
 
@@ -66,7 +66,7 @@ class Plane:
 class DisplayVolume:
     """The image cropped to the External and its margin, with the dose brought onto it (0 where there is none)."""
 
-    def __init__(self, case: Case, dose: CalculatedDose, plan: Plan) -> None:
+    def __init__(self, case: Case, dose: CalculatedDose | PredictedDose, plan: Plan) -> None:
         self._case = case
         image = case.image.grid
         self._lower, self._upper = _bounds(case.external.voxels, image)
@@ -91,6 +91,12 @@ class DisplayVolume:
         middles = low + (high - low) * (np.arange(count) + 0.5) / count
         chosen = sorted({int(z) for z in np.rint(middles)}, reverse=True)
         return tuple(self.plane(Cut.AXIAL, z) for z in chosen)
+
+    def through_middle_of(self, voxels: VoxelSet) -> Plane:
+        """Axial, with as much of the voxels above as below."""
+        shape = self._case.image.grid.shape
+        slices = voxels.index // (shape[1] * shape[2]) - self._lower[0]
+        return self.plane(Cut.AXIAL, int(np.clip(np.median(slices), 0, self.grid.shape[0] - 1)))
 
     def plane(self, cut: Cut, index: int) -> Plane:
         """One plane by its index in the cropped grid."""

@@ -74,8 +74,8 @@ def slices_section(case: Case, plan: Plan, dose: CalculatedDose, evaluation: Eva
     reference_gy = max(target.prescribed_gy for target in evaluation.targets)
     main, series = volume.through_isocentre(), volume.axial_series(AXIAL_COUNT)
     body_name = case.external.tg263
-    views = "".join(_view(plane, _box(plane, body_name), styles, reference_gy) for plane in main)
-    more = "".join(_view(plane, _box(plane, body_name), styles, reference_gy) for plane in series)
+    views = "".join(_view(plane, box_of(plane, body_name), styles, reference_gy) for plane in main)
+    more = "".join(_view(plane, box_of(plane, body_name), styles, reference_gy) for plane in series)
     low_hu, high_hu, x, y, z = (
         f"{value:.1f}".removesuffix(".0").replace("-", "−") for value in (*WINDOW_HU, *volume.isocentre_mm)
     )
@@ -91,7 +91,7 @@ def slices_section(case: Case, plan: Plan, dose: CalculatedDose, evaluation: Eva
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """What a view shows: mm from the plane's left upper corner."""
 
     left: float
@@ -100,7 +100,7 @@ class _Box:
     height: float
 
 
-def _box(plane: Plane, body: str) -> _Box:
+def box_of(plane: Plane, body: str) -> Box:
     """The patient's outline in this plane and a margin, widened to the one aspect that all views share."""
     region = plane.regions.get(body)
     if region is None:
@@ -111,27 +111,42 @@ def _box(plane: Plane, body: str) -> _Box:
     top, bottom = rows[0] * row_mm - VIEW_MARGIN_MM, (rows[-1] + 1) * row_mm + VIEW_MARGIN_MM
     width = max(right - left, (bottom - top) * VIEW_ASPECT)
     height = width / VIEW_ASPECT
-    return _Box((left + right - width) / 2, (top + bottom - height) / 2, width, height)
+    return Box((left + right - width) / 2, (top + bottom - height) / 2, width, height)
 
 
-def _view(plane: Plane, box: _Box, styles: Styles, reference_gy: float) -> str:
-    width, height = plane.size_mm
-    where = f"{plane.cut.title}, {'xyz'[2 - plane.cut.axis]} = {plane.position_mm:.1f} mm"
+def _view(plane: Plane, box: Box, styles: Styles, reference_gy: float) -> str:
     hottest = 100 * float(plane.dose_gy.max()) / reference_gy
-    alt = f"{where}. Dose up to {hottest:.0f} % of {reference_gy:g} Gy over {', '.join(plane.regions)}"
-    placed = f'width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none"'
+    said = f"Dose up to {hottest:.0f} % of {reference_gy:g} Gy over {', '.join(plane.regions)}"
+    return view(plane, box, dose_layers(plane, box, styles, reference_gy), said)
+
+
+def dose_layers(plane: Plane, box: Box, styles: Styles, reference_gy: float) -> str:
+    """Colour wash, isodoses with their numbers, and contours."""
+    wash = picture(plane, _wash_png(plane.dose_gy, reference_gy))
+    lines = f"{_isodoses(plane, reference_gy)}{contours(plane, styles)}"
+    return f"{wash}{lines}{_labels(plane, reference_gy, box.width)}"
+
+
+def picture(plane: Plane, href: str) -> str:
+    """A PNG over the whole plane."""
+    width, height = plane.size_mm
+    return f'<image width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" href="{href}"/>'
+
+
+def view(plane: Plane, box: Box, layers: str, said: str, *, what: str = "") -> str:
+    """The image in grey, `layers` (SVG in mm from the plane's left upper corner) on it, and the frame that all views
+    share. said: what is seen, for those who do not see; what: what the layers show, for the caption."""
+    where = f"{plane.cut.title}, {'xyz'[2 - plane.cut.axis]} = {plane.position_mm:.1f} mm"
     body = (
         f'<g transform="translate({-box.left:.1f} {-box.top:.1f})">'
-        f'<image {placed} href="{_grey_png(plane.hu)}"/>'
-        f'<image {placed} href="{_wash_png(plane.dose_gy, reference_gy)}"/>'
-        f"{_isodoses(plane, reference_gy)}{_contours(plane, styles)}"
-        f"{_labels(plane, reference_gy, box.width)}{_cross(plane)}</g>"
+        f"{picture(plane, _grey_png(plane.hu))}{layers}{_cross(plane)}</g>"
     )
     box_mm = box.width, box.height
     frame = f"{_letters(plane.cut.letters, box_mm)}{_scale_bar(box_mm)}"
+    title = f"{what}. {where}" if what else where
     return (
         f'<figure class="view"><svg viewBox="0 0 {box.width:.1f} {box.height:.1f}" role="img" '
-        f'aria-label="{text(alt)}">{body}{frame}</svg><figcaption>{text(where)}</figcaption></figure>'
+        f'aria-label="{text(f"{title}. {said}")}">{body}{frame}</svg><figcaption>{text(title)}</figcaption></figure>'
     )
 
 
@@ -145,16 +160,21 @@ def _wash_png(dose_gy: NDArray[np.float32], reference_gy: float) -> str:
     """Palette picture: entry 0 is transparent, the others are the colours from cold to hot."""
     percent = dose_gy * np.float32(100.0 / reference_gy)
     step = np.ceil((percent - WASH_FROM_PERCENT) * (WASH_STEPS / (WASH_TO_PERCENT - WASH_FROM_PERCENT)))
-    picture = Pillow.fromarray(np.ascontiguousarray(np.clip(step, 0, WASH_STEPS).astype(np.uint8)))
     place = np.linspace(0, len(WASH_COLOURS) - 1, WASH_STEPS)
     colours = [np.interp(place, range(len(WASH_COLOURS)), channel) for channel in zip(*WASH_COLOURS, strict=True)]
-    palette = np.vstack([np.zeros((1, 3)), np.stack(colours, axis=1)]).astype(np.uint8)
-    picture.putpalette(palette.tobytes())
+    return palette_png(np.clip(step, 0, WASH_STEPS), np.stack(colours, axis=1), WASH_ALPHA)
+
+
+def palette_png(step: NDArray[np.floating], colours: NDArray[np.floating], alpha: int) -> str:
+    """step (rows, columns): 0 is transparent, n is colours[n - 1] (n, 3; 0..255) with `alpha` (of 255)."""
+    made = Pillow.fromarray(np.ascontiguousarray(step.astype(np.uint8)))
+    palette = np.vstack([np.zeros((1, 3)), colours]).astype(np.uint8)
+    made.putpalette(palette.tobytes())
     # Palette indices must not be averaged: a large picture is thinned instead.
-    side = max(picture.size)
+    side = max(made.size)
     if side > LONGEST_SIDE_PIXELS:
-        picture.thumbnail((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS), Pillow.Resampling.NEAREST, reducing_gap=None)
-    return _png(picture, transparency=bytes([0] + [WASH_ALPHA] * WASH_STEPS))
+        made.thumbnail((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS), Pillow.Resampling.NEAREST, reducing_gap=None)
+    return _png(made, transparency=bytes([0] + [alpha] * len(colours)))
 
 
 def _reduced(picture: Pillow.Image) -> Pillow.Image:
@@ -170,7 +190,7 @@ def _png(picture: Pillow.Image, *, transparency: bytes | None = None) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _lines_mm(values: NDArray[np.float32], level: float, pixel_mm: tuple[float, float]) -> list[NDArray[np.float64]]:
+def lines_mm(values: NDArray[np.float32], level: float, pixel_mm: tuple[float, float]) -> list[NDArray[np.float64]]:
     """Iso-lines (n, 2) in mm from the left upper corner, longest first. A border of zeros closes them."""
     padded = np.pad(values, 1)
     x_mm, y_mm = ((np.arange(n) - 0.5) * step for n, step in zip(padded.shape[::-1], pixel_mm, strict=True))
@@ -178,15 +198,15 @@ def _lines_mm(values: NDArray[np.float32], level: float, pixel_mm: tuple[float, 
     return sorted((np.asarray(line) for line in lines), key=len, reverse=True)
 
 
-def _path(lines: list[NDArray[np.float64]]) -> str:
+def path_of(lines: list[NDArray[np.float64]]) -> str:
     """Closed SVG path data in tenths of a millimetre."""
     return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines if len(line) > 2)
 
 
-def _contours(plane: Plane, styles: Styles) -> str:
+def contours(plane: Plane, styles: Styles) -> str:
     parts = []
     for name, region in plane.regions.items():
-        data = _path(_lines_mm(region, 0.5, plane.pixel_mm))
+        data = path_of(lines_mm(region, 0.5, plane.pixel_mm))
         if data:
             parts.append(
                 f'<path class="roi" style="stroke:{styles[name].colour}" d="{data}"><title>{text(name)}</title></path>'
@@ -198,7 +218,7 @@ def _isodoses(plane: Plane, reference_gy: float) -> str:
     parts = []
     for isodose in ISODOSES:
         level_gy = reference_gy * isodose.percent / 100
-        if data := _path(_lines_mm(plane.dose_gy, level_gy, plane.pixel_mm)):
+        if data := path_of(lines_mm(plane.dose_gy, level_gy, plane.pixel_mm)):
             dash = f' stroke-dasharray="{isodose.dash}"' if isodose.dash else ""
             parts.append(
                 f'<path class="iso" stroke="{isodose.colour}" stroke-width="{isodose.width}"{dash} d="{data}">'
@@ -211,7 +231,7 @@ def _labels(plane: Plane, reference_gy: float, box_width_mm: float) -> str:
     """The percentage of each level on its longest line, where that is long enough to carry it."""
     parts = []
     for isodose in ISODOSES:
-        lines = _lines_mm(plane.dose_gy, reference_gy * isodose.percent / 100, plane.pixel_mm)
+        lines = lines_mm(plane.dose_gy, reference_gy * isodose.percent / 100, plane.pixel_mm)
         if lines and len(lines[0]) > 24:
             angle = math.radians(isodose.label_deg)
             x, y = lines[0][np.argmax(lines[0] @ np.array([math.cos(angle), math.sin(angle)]))]

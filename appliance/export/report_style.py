@@ -76,7 +76,8 @@ svg text{font-family:inherit;fill:currentColor}
 .dvh .grid{stroke:var(--line);stroke-width:1}.dvh .axis{stroke:var(--quiet);stroke-width:1.2;fill:none}
 .dvh .curve{fill:none;stroke-width:1.8}.dvh .target{stroke-width:2.6}
 .dvh .scheduled{stroke-width:1;opacity:.75}
-.dvh path:hover{stroke-width:4}
+.dvh path:hover{stroke-width:4}.dvh .band:hover path{stroke-width:1.8}
+p.never{max-width:90ch}
 .swatch{display:inline-block;vertical-align:middle;margin-right:8px}
 .views{display:grid;grid-template-columns:repeat(3,1fr);gap:18px}
 .view{background:#000;color:#f2f5f7;border-radius:6px;overflow:hidden;break-inside:avoid}

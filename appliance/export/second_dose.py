@@ -15,7 +15,7 @@ from appliance.dicomio.files import save_durable
 from appliance.dicomio.values import LONG_STRING, clipped
 from appliance.errors import ReadBackMismatch, RefusedInput
 from appliance.export.read_back_dose import compare_dose
-from appliance.export.writing import dataset_of_dose
+from appliance.export.writing import dataset_of_dose, require_calculated
 from engines.grid import Grid
 
 
@@ -29,6 +29,7 @@ def write_second_dose(
     """Writes `second` as SECOND_DOSE_FILE into the folder of the set, of the set's plan, and reads it back.
 
     Raises ExportError, ReadBackMismatch, DiskFull, WriteFailed."""
+    require_calculated(second)
     uid, sha256 = export_set.sop_instance_uids[0], export_set.sha256[0]
     plan = SourceObject(str(RTPlanStorage), uid, "", "RTPLAN", export_set.plan, sha256)
     dataset = dataset_of_dose(case, second, second.dose_gy, plan)

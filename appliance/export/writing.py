@@ -27,6 +27,7 @@ def write_export_set(
     Doses are cut to the box that holds dose. The caller has checked the signature; here the approval must be for
     exactly this case, plan and dose. Raises NotApproved, ExportError, DiskFull, WriteFailed.
     """
+    require_calculated(dose)
     _require_approval(case, plan, dose, approval)
     return _write_set(case, plan, dose, approval, folder, per_beam_dose=per_beam_dose)
 
@@ -43,6 +44,7 @@ def write_unapproved_set(
 def _write_set(
     case: Case, plan: Plan, dose: CalculatedDose, approval: Approval | None, folder: Path, *, per_beam_dose: bool
 ) -> ExportSet:
+    require_calculated(dose)
     if per_beam_dose and len(dose.beam_dose_gy) != len(plan.beams):
         raise ExportError("the dose of each beam was asked for but not calculated; calculate with dose per beam")
     structures = _write_structures(case, plan, folder)
@@ -62,6 +64,14 @@ def _write_set(
         sha256=tuple(written.sha256 for written in objects),
         approved=approval is not None,
     )
+
+
+def require_calculated(dose: object) -> None:
+    """The type says so already; a prediction that got past it must not reach a file that somebody treats by."""
+    if not isinstance(dose, CalculatedDose):
+        raise ExportError(
+            "only a dose that was calculated for its plan is exported; a prediction guides planning alone"
+        )
 
 
 def _require_approval(case: Case, plan: Plan, dose: CalculatedDose, approval: Approval) -> None:

@@ -1,8 +1,8 @@
 """Check 'models': every file the planner and the evaluation rely on can be read and is the one that was released.
 
 Beam models are loaded by the engine that uses them; machines, density tables and goal sets by the readers that the
-caller hands in, or else only parsed as TOML with the right name. Where models/registry.toml exists, each of its
-`[[file]]` entries (`path` relative to models/, `sha256`) must match the file on disk. Failed if a file does not load,
+caller hands in, or else only parsed as TOML with the right name. Each network of models/registry.toml must be the
+registered file (check 'networks' says what runs it). Failed if a file does not load,
 was altered or is missing, if a kind has no file at all, if the machine, beam model or density table named in the
 configuration is not there, or if they do not fit together as the caller's `together` says. A machine with figures that
 nobody has confirmed says so (its reader's `unconfirmed`).
@@ -10,7 +10,6 @@ nobody has confirmed says so (its reader's `unconfirmed`).
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from appliance.errors import CouchsideError
 from appliance.health.result import Finding, Status
 from engines.errors import EngineError
 from engines.photon.beam_model import load_beam_model
+from engines.runtime.registry import load_registry
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -63,7 +63,7 @@ def check(
     problems += _missing_choices(config, detail)
     registered, altered = _registry(folder)
     problems += altered
-    detail |= {"registered_files": registered, "problems": list(problems), "unconfirmed_figures": list(unconfirmed)}
+    detail |= {"registered_networks": registered, "problems": list(problems), "unconfirmed_figures": list(unconfirmed)}
     if problems:
         return Finding(Status.FAILED, f"Model files cannot be trusted: {'; '.join(problems)}. Reinstall them.", detail)
     try:
@@ -71,7 +71,7 @@ def check(
     except CouchsideError as error:
         return Finding(Status.FAILED, f"What the configuration names does not fit together. {error}", detail)
     counts = ", ".join(f"{len(list((folder / kind).glob(pattern)))} {title}" for kind, pattern, title in KINDS)
-    seal = f"{registered} match their registered SHA-256" if registered else "no registry to compare them with"
+    seal = f"{registered} networks are as registered"
     machine = config.planning.machine
     doubt = f" {len(unconfirmed)} figures of {machine} are unconfirmed: couchside machines show {machine}."
     return Finding(Status.OK, f"{counts} load; {seal}.{doubt if unconfirmed else ''}", detail)
@@ -102,22 +102,12 @@ def _missing_choices(config: Config, found: Mapping[str, JsonValue]) -> list[str
 
 
 def _registry(folder: Path) -> tuple[int, list[str]]:
-    registry = folder / "registry.toml"
-    if not registry.exists():
-        return 0, []
+    """(how many networks are registered, what is wrong with their files)."""
     try:
-        entries = tomllib.loads(registry.read_text("utf-8")).get("file", [])
-        wanted = {str(entry["path"]): str(entry["sha256"]).lower() for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return 0, [f"registry.toml cannot be read ({type(error).__name__})"]
-    problems = []
-    for name, sha256 in wanted.items():
-        file = folder / name
-        if not file.is_file():
-            problems.append(f"{name} is registered and missing")
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-            problems.append(f"{name} is not the registered file (SHA-256 differs)")
-    return len(wanted), problems
+        registry = load_registry(folder / "registry.toml")
+    except EngineError as error:
+        return 0, [str(error)]
+    return len(registry.entries), [problem for _, problem in registry.problems()]
 
 
 def _parse_toml(file: Path) -> object:

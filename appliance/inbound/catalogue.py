@@ -96,6 +96,7 @@ class Rule(Enum):
     CODESTREAM = ("pixels.codestream", 0xC008)
     REFERENCE = ("reference.missing", 0xC009)
     SYNTAX = ("syntax.not-accepted", 0xC00A)
+    PREDICTED = ("dose.predicted", 0xC00B)
     OTHER_BYTES = ("uid.other-bytes", 0xC010)
     CLASS_MISMATCH = ("class.mismatch", 0xA900)
     INSTANCE_MISMATCH = ("instance.mismatch", 0xA901)

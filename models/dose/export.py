@@ -4,13 +4,16 @@
 
 Weights are stored in half precision and the arithmetic is the reader's choice: TensorRT computes in half, the CPU in
 float32 after one conversion when the file is opened. The file's input is `features` (1, CHANNELS, inferior, posterior,
-left), its output `dose` in DOSE_UNIT_GY; sides are free multiples of 16.
+left); its outputs are `dose` and, of a network that tells it, `spread` (the Laplace scale of the dose's error), both
+(1, 1, ...) in DOSE_UNIT_GY. Sides are free multiples of 16.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 
 from .console import say
 from .features import CHANNELS
-from .network import DoseNetwork, Shape
+from .network import DoseNetwork, Factored, Shape
 from .predict import Predictor
 
 OPSET = 17
@@ -35,18 +38,48 @@ def half_rounded(network: nn.Module) -> nn.Module:
     return network
 
 
-def write_onnx(network: nn.Module, path: Path) -> None:
-    """In place of `path`. Needs the package onnx; PyTorch's own exporter writes float32, which is then halved."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+class _Outputs(nn.Module):
+    """What the file says: dose, and the spread of a network that tells one."""
 
-    network = half_rounded(network).float().cpu().eval().to(memory_format=torch.contiguous_format)
+    def __init__(self, network: DoseNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.names = ("dose", "spread") if network.shape.spread else ("dose",)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        return self.network.with_spread(features) if self.network.shape.spread else (self.network(features),)
+
+
+def without_padding(network: DoseNetwork) -> DoseNetwork:
+    """A copy that takes CHANNELS as they are: a processor gains nothing from channels of zeros."""
+    made = copy.deepcopy(network)
+    made.inputs = len(CHANNELS)
+    first = made.detail.into if isinstance(made.detail, Factored) else made.detail
+    for layer in (made.stem, first):
+        layer.weight = nn.Parameter(layer.weight[:, : made.inputs].detach().contiguous())
+    return made
+
+
+def write_onnx(network: DoseNetwork, path: Path) -> None:
+    """In place of `path`; the network is left alone. Needs the package onnx; PyTorch's own exporter writes float32,
+    which is then halved."""
+    outputs = _Outputs(without_padding(network).float().cpu().eval().to(memory_format=torch.contiguous_format))
+    half_rounded(outputs)
     example = torch.zeros(1, len(CHANNELS), 32, 32, 32)
     free = dict(zip((2, 3, 4), ("inferior", "posterior", "left"), strict=True))
     torch.onnx.export(
-        network, (example,), str(path), opset_version=OPSET, input_names=["features"], output_names=["dose"],
-        dynamic_axes={"features": free, "dose": free}, dynamo=False,
+        outputs, (example,), str(path), opset_version=OPSET, input_names=["features"],
+        output_names=list(outputs.names), dynamic_axes=dict.fromkeys(("features", *outputs.names), free),
+        dynamo=False,
     )  # fmt: skip
+    _halve(path)
+
+
+def _halve(path: Path) -> None:
+    """Stores the file's large weights in float16, each with its conversion."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     model = onnx.load(str(path))
     graph, casts = model.graph, []
     for tensor in graph.initializer:
@@ -65,10 +98,16 @@ def write_onnx(network: nn.Module, path: Path) -> None:
 def network_of(path: Path) -> DoseNetwork:
     """The network of a weights.pt of train.py, whatever its shape."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    shape = state["shape"]
-    network = DoseNetwork(Shape(*(tuple(shape[part]) for part in ("channels", "down", "up")), shape["head"]))
+    network = DoseNetwork(shape_of(path))
     network.load_state_dict({name: weight.float() for name, weight in state["weights"].items()})
     return network.eval()
+
+
+def shape_of(path: Path) -> Shape:
+    """Of the network of a weights.pt."""
+    told = torch.load(path, map_location="cpu", weights_only=True)["shape"]
+    parts: dict[str, Any] = {name: tuple(v) if isinstance(v, list | tuple) else v for name, v in told.items()}
+    return Shape(**parts)
 
 
 def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
@@ -79,8 +118,10 @@ def onnx_predictor(path: Path, threads: int = 1) -> Predictor:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
+    channels = session.get_inputs()[0].shape[1]  # an older file knows fewer
+
     def run(features: Tensor) -> Tensor:
-        (dose,) = session.run(["dose"], {"features": features.float().numpy()})
+        (dose,) = session.run(["dose"], {"features": features[:, :channels].float().contiguous().numpy()})
         return torch.from_numpy(dose)
 
     return run

@@ -28,8 +28,9 @@ CHANNELS = (
     "possible", *ORGANS, *TARGETS, "ct", "has_ct", "prescribed",
     "distance_70", "distance_63", "distance_56", "inside_56",
     "open_70", "open_63", "open_56", "beams_seen",
-    *(f"plan_{n}" for n in range(len(PLANS))), "largest_beam", "spacing",
+    *(f"plan_{n}" for n in range(len(PLANS))), "largest_beam", "spacing", "other",
 )  # fmt: skip
+"""In this order. `other`: organs without a channel of their own; OpenKBP has none, training makes some (augment.py)."""
 POSSIBLE, CT, HAS_CT = CHANNELS.index("possible"), CHANNELS.index("ct"), CHANNELS.index("has_ct")
 FIRST_PLAN = CHANNELS.index("plan_0")
 RIGHT_LEFT = (CHANNELS.index("RightParotid"), CHANNELS.index("LeftParotid"))
@@ -55,7 +56,8 @@ class Anatomy:
         if not bool(target.any()):
             raise ValueError(f"{patient.name} has no target")
         shape = (label.shape[0], label.shape[1], label.shape[2])
-        isocentre = points_mm(shape, patient.spacing_mm, indices)[target].mean(0)
+        # In double precision: the open fields' edges must not depend on a device's order of summation.
+        isocentre = points_mm(shape, patient.spacing_mm, indices)[target].double().mean(0).float()
         return Anatomy(points, geometry(body, patient.spacing_mm, isocentre, indices), shape)
 
 

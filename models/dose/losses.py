@@ -32,12 +32,18 @@ def coarse_loss(told: list[Tensor], base: Tensor, true: Tensor, weight: Tensor) 
     return total
 
 
-def dvh_loss(predicted: Tensor, true: Tensor, features: Tensor, voxel_mm3: list[float]) -> Tensor:
-    """Gy: mean error of the challenge's DVH metrics, over samples and regions. Samples must not be turned: interpolated
-    regions have no voxels to count."""
+def spread_loss(predicted: Tensor, spread: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """Mean negative log likelihood of the error under a Laplace distribution of scale `spread`, without its log 2; all
+    (n, 1, ...). It teaches the spread alone: the dose is taken as it is."""
+    off, known = (predicted.detach() - true.float()).abs(), weight.float()
+    return ((off / spread + spread.log()) * known).sum() / known.sum().clamp(min=1)
+
+
+def dvh_loss(predicted: Tensor, true: Tensor, regions: list[Tensor], voxel_mm3: list[float]) -> Tensor:
+    """Gy: mean error of the challenge's DVH metrics, over samples and regions (bit fields, see region_bits). Samples
+    must not be turned: interpolated regions have no voxels to count."""
     errors = []
-    for mine, known, facts, volume in zip(predicted, true, features, voxel_mm3, strict=True):
-        bits = _label(facts)
+    for mine, known, bits, volume in zip(predicted, true, regions, voxel_mm3, strict=True):
         got = metrics(mine[0].float() * DOSE_UNIT_GY, bits, volume)
         with torch.no_grad():
             asked = metrics(known[0].float() * DOSE_UNIT_GY, bits, volume)
@@ -45,7 +51,7 @@ def dvh_loss(predicted: Tensor, true: Tensor, features: Tensor, voxel_mm3: list[
     return torch.stack(errors).mean() if errors else predicted.sum() * 0
 
 
-def _label(facts: Tensor) -> Tensor:
+def region_bits(facts: Tensor) -> Tensor:
     """The bit field of features (channels, ...), without regions that the canvas has cut to nearly nothing."""
     bits = torch.zeros(facts.shape[1:], dtype=torch.int32, device=facts.device)
     for bit, name in enumerate(ROIS[1:], 1):

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from .augment import Case
+from .cache import cached, label_of
 from .console import say
 from .data import load_archive
-from .export import write_onnx
+from .export import network_of, shape_of, write_onnx
 from .features import DOSE_UNIT_GY
 from .network import Shape
 from .pack import fluence_of
@@ -51,9 +52,19 @@ def load(archive: Path, device: torch.device, workers: int) -> tuple[list[Judged
     return training, validation
 
 
+def load_cached(folder: Path, every: int) -> tuple[list[Judged], list[Judged]]:
+    """As load, from a folder of cache.py; every so-many-th patient of validation (0: none)."""
+    training = [one for one in cached(folder) if number(one.name) < FIRST_VALIDATION]
+    validation = [one for one in cached(folder) if number(one.name) >= FIRST_VALIDATION]
+    chosen = validation[::every] if every else []
+    return training, [replace(one, label=label_of(one.features)) for one in chosen]
+
+
 def predictor_of(training: Training) -> Predictor:
+    half = training.plan.bfloat16 or training.device.type == "cuda"
+
     def run(features: Tensor) -> Tensor:
-        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
+        with torch.autocast(training.device.type, torch.bfloat16, enabled=half):
             result: Tensor = training.network(training.laid_out(features))
         return result
 
@@ -69,13 +80,22 @@ class Recorder:
         self.began = time.monotonic()
         out.mkdir(parents=True, exist_ok=True)
 
+    def go_on(self, step: int) -> None:
+        """Keeps what an earlier run into the same folder told up to this step."""
+        told = self.out / "metrics.json"
+        if told.is_file():
+            known = json.loads(told.read_text("utf-8"))["curve"]
+            self.document["curve"] = [entry for entry in known if entry["step"] <= step]
+
     def __call__(self, training: Training) -> None:
         start = time.monotonic()
         training.mean.swap(training.network)
         training.network.eval()
         with torch.no_grad():
             canvas = VALIDATION_CANVAS if training.device.type == "cuda" else None
-            scores = summary(judge(predictor_of(training), self.validation, canvas), self.validation)
+            scores = {}
+            if self.validation:
+                scores = summary(judge(predictor_of(training), self.validation, canvas), self.validation)
             weights = {name: w.half() for name, w in training.network.state_dict().items()}
         part = self.out / "weights.part"
         torch.save({"weights": weights, "shape": asdict(training.plan.shape), "step": training.step}, part)
@@ -106,9 +126,22 @@ def parse_sides(text: str) -> tuple[int, int, int]:
     return a, b, c
 
 
-def main() -> None:
+def plan_of(asked: argparse.Namespace) -> Plan:
+    shape = shape_of(asked.start) if asked.start else replace(asked.shape, spread=asked.spread)
+    return Plan(
+        seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
+        shape=shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas, dropout=asked.dropout,
+        decay=asked.decay, organs_kept=asked.organs_kept, turned_share=asked.turned_share,
+        turned_until=asked.turned_until, dvh_from=asked.dvh_from, dvh_weight=asked.dvh_weight,
+        coarse_until=asked.coarse_until,
+        bfloat16=asked.bfloat16, seed=asked.seed, zoom=asked.zoom,
+        teacher_weight=asked.teacher_weight if asked.teachers else 0.0,
+    )  # fmt: skip
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trains the dose network within a number of seconds.")
-    parser.add_argument("archive", type=Path)
+    parser.add_argument("archive", type=Path, help="of pack.py, or a folder of cache.py")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=Plan.seconds)
     parser.add_argument("--steps", type=int, default=0)
@@ -119,26 +152,48 @@ def main() -> None:
     parser.add_argument("--shape", type=parse_shape, default=Shape())
     parser.add_argument("--canvas", type=parse_sides, default=Plan.canvas)
     parser.add_argument("--turned-canvas", type=parse_sides, default=Plan.turned_canvas)
+    parser.add_argument("--start", type=Path, help="weights to begin with, and their shape")
+    parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="weights of networks to learn from")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="of their dose, beside the truth's 1")
+    parser.add_argument("--zoom", type=float, default=Plan.zoom, help="how far from 1 a turned patient's size may be")
+    parser.add_argument("--dropout", type=float, default=Plan.dropout)
+    parser.add_argument("--decay", type=float, default=Plan.decay)
+    parser.add_argument("--organs-kept", type=float, default=Plan.organs_kept)
+    parser.add_argument("--turned-share", type=float, default=Plan.turned_share)
+    parser.add_argument("--turned-until", type=float, default=Plan.turned_until)
+    parser.add_argument("--dvh-from", type=float, default=Plan.dvh_from)
+    parser.add_argument("--dvh-weight", type=float, default=Plan.dvh_weight)
+    parser.add_argument("--coarse-until", type=float, default=Plan.coarse_until)
+    parser.add_argument("--spread", action="store_true", help="learn the spread too")
+    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 on a processor too")
+    parser.add_argument("--validate-every", type=int, default=1, help="of a cached folder: each n-th patient, 0: none")
+    parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
     torch.backends.cudnn.benchmark = asked.benchmark
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     device = torch.device(asked.device)
     start = time.monotonic()
-    training_set, validation = load(asked.archive, device, asked.workers)
+    if asked.archive.is_dir():
+        training_set, validation = load_cached(asked.archive, asked.validate_every)
+    else:
+        training_set, validation = load(asked.archive, device, asked.workers)
     say(f"{len(training_set)} + {len(validation)} patients in {time.monotonic() - start:.1f} s")
-    plan = Plan(
-        seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
-        shape=asked.shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas,
-    )  # fmt: skip
+    plan = plan_of(asked)
     cases = [Case(p.features, p.dose[None]) for p in training_set]
     volumes = [p.spacing_mm[0] * p.spacing_mm[1] * p.spacing_mm[2] for p in training_set]
-    training = Training(plan, cases, volumes, device)
+    training = Training(plan, cases, volumes, device, [network_of(file) for file in asked.teachers])
+    if asked.start:
+        training.start_from(torch.load(asked.start, map_location=device, weights_only=True)["weights"])
     if asked.resume:
         training.load(asked.resume)
     card = {
@@ -148,6 +203,8 @@ def main() -> None:
     }  # fmt: skip
     say(json.dumps(card))
     recorder = Recorder(asked.out, asked.state, validation, card)
+    if asked.resume:
+        recorder.go_on(training.step)
     training.run(asked.every, recorder)
     if not asked.onnx:
         return

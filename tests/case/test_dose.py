@@ -86,6 +86,7 @@ def test_32_bit_pixels(path, kit):
     ("keyword", "value", "rule"),
     [
         ("DoseUnits", "RELATIVE", "dose.units"),
+        ("DoseComment", "PREDICTED, not a calculated dose, never for treatment", "dose.predicted"),
         ("DoseType", "EFFECTIVE", "dose.type"),
         ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.481.3", "dose.class"),
         ("GridFrameOffsetVector", [5, 7.5, 10, 12.5], "dose.frames"),

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from appliance.contracts import CalculatedDose, ExportSet
+from appliance.contracts import CalculatedDose, ExportSet, PredictedDose
 from appliance.errors import ExportError, NotApproved
-from appliance.export import write_export_set
+from appliance.export import write_export_set, write_unapproved_set
 from appliance.export.writing import cropped_to_dose
 from engines.grid import Grid
 
@@ -113,3 +113,17 @@ def test_every_object_passes_dciodvfy_and_dcmdump(written: ExportSet) -> None:
         errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
         assert (path.name, errors) == (path.name, [])
         subprocess.run(["dcmdump", "-q", str(path)], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("approved_too", [False, True])
+def test_a_predicted_dose_is_never_written_as_a_plans(approved_too: bool, approved: Approved, tmp_path: Path) -> None:
+    """The type checker refuses it first (tests/house); this is for whoever gets past it."""
+    dose = approved.dose
+    predicted = PredictedDose(dose.grid, dose.dose_gy, dose.dose_gy, dose.dose_gy, "dose@0123abcd")
+    given = (approved.case, approved.plan, predicted)
+    with pytest.raises(ExportError, match="a prediction guides planning alone"):
+        if approved_too:
+            write_export_set(*given, approved.approval, tmp_path / "export")  # type: ignore[arg-type]
+        else:
+            write_unapproved_set(*given, tmp_path / "export")  # type: ignore[arg-type]
+    assert not (tmp_path / "export").exists()

@@ -36,7 +36,7 @@ def write_study(folder: Path) -> SmallCase:
     """CT_*.dcm, RS.dcm, RP.dcm (one static field) and RD.dcm."""
     small = write_small_case(folder)
     case = assemble(read_folder(folder))
-    made = open_field(case, load_goal_set(small.goals), silent)
+    made = open_field(case, load_goal_set(small.goals), None, silent)
     plan, dose = made.plan, made.dose
     written = save_durable(
         plan_dataset(

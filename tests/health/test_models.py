@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -12,19 +11,12 @@ from appliance.config import Config, PlanningConfig
 from appliance.errors import ModelError
 from appliance.health import Status, models
 from appliance.planning import check_configured
+from engines.runtime.registry import load_registry
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(models.MODELS, tmp_path / "models"))
-
-
-def write_registry(folder: Path, *names: str) -> None:
-    entries = [
-        f'[[file]]\npath = "{name}"\nsha256 = "{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"\n'
-        for name in names
-    ]
-    (folder / "registry.toml").write_text("\n".join(entries))
 
 
 def test_the_released_files_are_in_order() -> None:
@@ -84,21 +76,24 @@ def test_a_configured_model_that_is_not_there_fails(folder: Path) -> None:
     assert finding.detail["problems"] == ["the configuration names 'other-machine', which is not in models/machines"]
 
 
-def test_registered_files_must_be_the_registered_ones(folder: Path) -> None:
-    name = "density/generic_ct.toml"
-    write_registry(folder, name, "beam/generic_6mv.json")
+def test_registered_networks_must_be_the_registered_ones(folder: Path) -> None:
+    name = "dose/dose.onnx"
+    assert models.check(Config(), folder=folder).detail["registered_networks"] == len(load_registry().entries)
+    with (folder / name).open("ab") as stream:
+        stream.write(b"\0")
     finding = models.check(Config(), folder=folder)
-    assert (finding.status, finding.detail["registered_files"]) == (Status.OK, 2)
-    with (folder / name).open("a") as stream:
-        stream.write("# a comment\n")
-    assert "SHA-256 differs" in models.check(Config(), folder=folder).sentence
+    assert (finding.status, "SHA-256 differs" in finding.sentence) == (Status.FAILED, True)
     (folder / name).unlink()
-    assert f"{name} is registered and missing" in models.check(Config(), folder=folder).sentence
+    assert f"{name} of the model 'dose' cannot be read" in models.check(Config(), folder=folder).sentence
 
 
-@pytest.mark.parametrize("content", ["not toml = = =", '[[file]]\nname = "x"', "file = 3", "[file]\na = 1"])
-def test_an_unreadable_registry_fails(folder: Path, content: str) -> None:
-    (folder / "registry.toml").write_text(content)
+@pytest.mark.parametrize(
+    "content", ["not toml = =", 'format = "couchside-models-1"', "model = 3", "[model]\na = 1", None]
+)
+def test_a_registry_that_is_unreadable_or_gone_fails(folder: Path, content: str | None) -> None:
+    (folder / "registry.toml").unlink()
+    if content is not None:
+        (folder / "registry.toml").write_text(content)
     finding = models.check(Config(), folder=folder)
     assert (finding.status, "registry.toml" in finding.sentence) == (Status.FAILED, True)
 

@@ -113,6 +113,9 @@ FAULTS = [
     ("dose", _set("GridFrameOffsetVector", [0, 3]), Rule.UNREADABLE),
     ("dose", _set("NumberOfFrames", 4), Rule.PIXEL_LENGTH),
     ("dose", _without("FrameOfReferenceUID"), Rule.MISSING),
+    ("dose", _set("DoseComment", "PREDICTED, not a calculated dose, never for treatment"), Rule.PREDICTED),
+    ("dose", _set("SeriesDescription", "Predicted, not a dose: half width of 80 %, never for"), Rule.PREDICTED),
+    ("dose", _set("ManufacturerModelName", "Couchside dose prediction"), Rule.PREDICTED),
     ("registration", _set("RegistrationSequence", []), Rule.MISSING),
     ("ct", _set("SOPClassUID", "1.2.840.10008.5.1.4.1.1.128"), Rule.CLASS),
 ]

@@ -241,7 +241,7 @@ def prescribed_case(desk: Desk, folder: Path) -> tuple[Received, ...]:
     case = desk.stages.assemble(read_case(folder)[0])
     goals = load_goal_set(desk.small.goals)
     dataset = plan_dataset(
-        open_field(case, goals, silent).plan,
+        open_field(case, goals, None, silent).plan,
         identity=case.identity,
         structure_set=case.structure_set,
         predecessor=None,

@@ -9,10 +9,12 @@ import pytest
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
-from appliance.config import Config, EvaluationConfig, NodeConfig
+from appliance.config import Config, EvaluationConfig, NodeConfig, PredictionConfig
+from appliance.errors import ModelError
 from appliance.evaluation.preference import fit_model
 from appliance.evaluation.preference.store import PreferenceStore
 from appliance.health import CheckResult, Status, run_checks
+from appliance.prediction import Predictor
 from appliance.session_health import EVALUATION_CHECKS, WATCH_AFTER
 from appliance.session_record import TRANSITION
 
@@ -44,10 +46,27 @@ def store(tmp_path: Path) -> Path:
 
 def test_an_empty_store_has_what_ships_and_predicts_nothing(tmp_path: Path) -> None:
     found = checked(tmp_path / "store")
-    assert {check.status for check in found.values()} == {Status.OK}
+    assert {check.status for key, check in found.items() if key != "prediction"} == {Status.OK}
     assert "quantec 1.0.0" in found["guidelines"].sentence
     assert found["preference"].detail == {"active": ""}
     assert not (tmp_path / "store").exists()
+
+
+def test_a_dose_network_without_what_belongs_to_it_is_told(tmp_path: Path) -> None:
+    try:
+        expected = Status.OK, Predictor().check()
+    except ModelError as error:
+        expected = Status.DEGRADED, error.sentence
+    found = checked(tmp_path)["prediction"]
+    assert (found.status, found.detail.get("network", expected[1])) == expected
+    assert found.status is Status.OK or expected[1] in found.sentence
+
+
+def test_a_prediction_that_is_switched_off_is_no_fault(tmp_path: Path) -> None:
+    config = Config(node=NodeConfig(store=tmp_path), prediction=PredictionConfig(enabled=False))
+    (found,) = run_checks(config, checks=[check for check in EVALUATION_CHECKS if check.key == "prediction"])
+    assert found.status is Status.OK
+    assert "switched off" in found.sentence
 
 
 def test_a_check_is_due_after_enough_decisions(store: Path) -> None:

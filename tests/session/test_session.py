@@ -75,12 +75,6 @@ def test_the_flow_leaves_every_artefact_with_its_hash_in_the_log(desk: Desk) -> 
     assert verify(desk.store / "audit.sqlite").ok
 
 
-def test_without_a_prediction_model_it_says_so_and_goes_on(desk: Desk) -> None:
-    reviewed(desk)
-    notes = [row.data["note"] for row in desk.rows("session.note")]
-    assert "no dose prediction model installed; planning starts from the goals" in notes
-
-
 def test_what_is_exported_is_prescribed_as_the_goals_say(desk: Desk) -> None:
     session = reviewed(desk)
     session.approve(PHYSICIAN, PASSPHRASE)

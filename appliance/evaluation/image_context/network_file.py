@@ -6,7 +6,6 @@ is refused: what it would say could not be trusted or compared.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,17 @@ from pydantic import Field, model_validator
 from appliance.errors import ModelError
 from appliance.evaluation.tables import Table, read_table
 from engines.errors import EngineError
+from engines.runtime import Precision, RuntimeOptions
+from engines.runtime.entry import Registered, Tensor
+from engines.runtime.folders import engine_cache
+from engines.runtime.registry import Registry
 from engines.segmentation import Intensity, Network, NetworkSpec, open_network
 
+ROUNDING = 1e-3
+"""Largest difference of a score from the float32 result on the CPU that another backend may have (chosen: a softmax
+share moves by less than that, and no border by a voxel)."""
+MEND = "get the network again, or state its new SHA-256 in the file that names it"
+AXES = {"S": "superior", "I": "inferior", "P": "posterior", "A": "anterior", "L": "left", "R": "right"}
 DICE_LEAST, DISTANCE_MOST_MM = 0.7, 10.0
 """Author's choice: coarse errors, such as an organ drawn at another level, miss both by far."""
 Triple = tuple[float, float, float]
@@ -129,16 +137,47 @@ class _File(Table):
             output_name=self.output.name,
         )
 
+    def registry(self, folder: Path) -> Registry:
+        """A registry of this network alone, so that whatever is done with registered networks is done with it."""
+        axes = [AXES[letter] for letter in self.input.orientation]
+        image = Tensor(
+            name=self.input.name or "(the only input)",
+            meaning=f"{self.input.modality} patch, intensities as the network wants them",
+            unit="HU" if self.intensity.scheme == "none" else "normalised",
+            axes=("one", "one", *axes),
+            shape=(1, 1, *self.input.patch),
+        )
+        scores = Tensor(
+            name=self.output.name or "(the only output)",
+            meaning=f"{self.output.kind} {self.output.values} of each channel",
+            unit="none",
+            axes=("one", "channel", *axes),
+        )
+        weights = folder / self.model
+        entry = Registered(
+            name=self.name,
+            title=self.title,
+            file=weights.name,
+            sha256=self.sha256,
+            licence=self.licence,
+            source=self.source,
+            trained_for=self.trained_on,
+            precision={Precision.FP32: ROUNDING},
+            input=(image,),
+            output=(scores,),
+        )
+        return Registry(weights.parent, (entry,), mend=MEND)
+
 
 @dataclass(frozen=True)
 class SegmentationNetwork:
     """A network whose file was read and whose weights are those it names. image_spacing_mm: smallest and largest
-    spacing of an image along any axis. partial: labels whose contours may end anywhere along z."""
+    spacing of an image along any axis. partial: labels whose contours may end anywhere along z. registry: of this
+    network alone; it hands the weights out only as the file names them."""
 
     name: str
     title: str
-    weights: Path
-    sha256: str
+    registry: Registry
     modality: str
     image_spacing_mm: tuple[float, float]
     spec: NetworkSpec
@@ -146,11 +185,15 @@ class SegmentationNetwork:
     dice_least: float
     distance_most_mm: float
 
+    @property
+    def sha256(self) -> str:
+        return self.registry.entry(self.name).sha256
+
     def open(self, *, threads: int = 0) -> Network:
         """Raises ModelError where the weights were altered since, or break the contract."""
-        content = _weights(self.weights, self.sha256)
         try:
-            return open_network(content, self.spec, threads=threads)
+            options = RuntimeOptions(cache=engine_cache(), threads=threads)
+            return open_network(self.registry.verified(self.name), self.spec, name=self.name, options=options)
         except EngineError as error:
             raise ModelError(f"segmentation network {self.name}: {error}") from error
 
@@ -172,13 +215,15 @@ def load_network(path: Path, known: Collection[str]) -> SegmentationNetwork:
         )
     if len(set(names)) != len(names):
         raise ModelError(f"segmentation file {path.name}: two labels have one name")
-    weights = path.parent / file.model
-    _weights(weights, file.sha256)
+    registry = file.registry(path.parent)
+    try:
+        registry.verified(file.name)
+    except EngineError as error:
+        raise ModelError(f"segmentation file {path.name}: {error}") from error
     return SegmentationNetwork(
         name=file.name,
         title=file.title,
-        weights=weights,
-        sha256=file.sha256,
+        registry=registry,
         modality=file.input.modality,
         image_spacing_mm=file.input.image_spacing_mm,
         spec=spec,
@@ -186,18 +231,3 @@ def load_network(path: Path, known: Collection[str]) -> SegmentationNetwork:
         dice_least=file.agreement.dice_least,
         distance_most_mm=file.agreement.distance_most_mm,
     )
-
-
-def _weights(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"the weights {path.name} of a segmentation network cannot be read ({error.strerror})"
-        ) from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ModelError(
-            f"the weights {path.name} of a segmentation network are not those its file names (SHA-256 differs); "
-            "get the network again"
-        )
-    return content

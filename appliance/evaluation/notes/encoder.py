@@ -24,8 +24,9 @@ from appliance.errors import ModelError
 from appliance.evaluation.notes.documents import Document
 from appliance.evaluation.notes.sentences import Piece
 from engines.errors import EngineError
-from engines.language.encoder import Session, open_session
+from engines.language.encoder import open_encoder
 from engines.language.wordpiece import WordPiece
+from engines.runtime import Network
 
 OUTSIDE = "O"
 
@@ -56,7 +57,7 @@ class _Labels(BaseModel):
 class NoteEncoder:
     """An opened classifier; `facts` labels one note sentence by sentence."""
 
-    session: Session
+    network: Network
     wordpiece: WordPiece
     settings: _Labels
 
@@ -65,15 +66,15 @@ class NoteEncoder:
         """Raises ModelError where a file is missing, altered or does not fit the others."""
         try:
             settings = _Labels.model_validate(tomllib.loads((folder / "labels.toml").read_text("utf-8")))
-            model = folder / settings.model
-            if hashlib.sha256(model.read_bytes()).hexdigest() != settings.sha256:
+            model = (folder / settings.model).read_bytes()
+            if hashlib.sha256(model).hexdigest() != settings.sha256:
                 raise ModelError(f"the note encoder {settings.model} is not the file that labels.toml names")
-            session, wordpiece = open_session(model), WordPiece.load(folder / "vocab.txt")
+            network, wordpiece = open_encoder(model, settings.model), WordPiece.load(folder / "vocab.txt")
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, EngineError) as error:
             raise ModelError(f"the note encoder in {folder.name} cannot be used ({error})") from error
         if any((label.name == OUTSIDE) != (label.kind is None) for label in settings.label):
             raise ModelError("every label of the note encoder but 'O' needs its kind of fact, and 'O' has none")
-        return NoteEncoder(session, wordpiece, settings)
+        return NoteEncoder(network, wordpiece, settings)
 
     def facts(self, document: Document, number: int, pieces: Sequence[Piece]) -> list[NoteFact]:
         """In order of place. Raises ModelError where the model's output does not fit its labels."""
@@ -109,9 +110,9 @@ class NoteEncoder:
         if self.settings.token_type_ids:
             inputs = {**inputs, "token_type_ids": np.zeros_like(row)}
         try:
-            logits = np.asarray(self.session.run(["logits"], inputs)[0], np.float64)
-        except Exception as error:
-            raise ModelError(f"the note encoder cannot be run ({type(error).__name__})") from error
+            logits = np.asarray(self.network.run(inputs)["logits"], np.float64)
+        except (EngineError, KeyError) as error:
+            raise ModelError(f"the note encoder cannot be run ({error})") from error
         if logits.shape != (1, len(ids), len(self.settings.label)):
             raise ModelError(
                 f"the note encoder gives {logits.shape} for {len(ids)} tokens and {len(self.settings.label)} labels"

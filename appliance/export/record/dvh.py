@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.contracts import DvhCurve
+from appliance.contracts.band import BandCurve
 
 MOST_POINTS = 160
 """Chosen: more than a printed plot 80 mm wide can show."""
@@ -15,6 +16,15 @@ def polyline(curve: DvhCurve, end_gy: float) -> list[tuple[float, float]]:
     step = max(1, len(curve.dose_gy) // MOST_POINTS)
     pairs = list(zip(curve.dose_gy, curve.volume_percent, strict=True))
     return [(min(1.0, gy / end_gy), percent / 100.0) for gy, percent in [*pairs[::step], pairs[-1]]]
+
+
+def band_outline(curve: BandCurve, end_gy: float) -> list[tuple[float, float]]:
+    """(dose / end_gy, volume / 100 %) down the low side and up the high one."""
+    low, high = (
+        [(min(1.0, gy / end_gy), percent / 100.0) for percent, gy in zip(curve.volume_percent, side, strict=True)]
+        for side in (curve.low_gy, curve.high_gy)
+    )
+    return [*low, *reversed(high)]
 
 
 def ticks(end_gy: float) -> list[float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from colorsys import hls_to_rgb
 from functools import cache
 from io import BytesIO
 from typing import Any
 
-from reportlab.graphics.shapes import Drawing, PolyLine, String
+from reportlab.graphics.shapes import Drawing, Polygon, PolyLine, String
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -18,9 +19,11 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepInFrame, Paragraph, Spacer, Table
 
 from appliance.contracts import DvhCurve, Grade
-from appliance.export.record.dvh import polyline, ticks
+from appliance.contracts.band import BandJudgement
+from appliance.export.record.dvh import band_outline, polyline, ticks
 from appliance.export.record.page import GOAL_HEAD, NOTICE, TITLE, Page, shortened
 from appliance.export.record.sections import Block
+from appliance.export.report_bands import drawn
 from appliance.export.report_html import text
 
 MARGIN = 10 * mm
@@ -39,7 +42,7 @@ FILL = {Grade.PASS: "#d9efdc", Grade.VARIATION: "#fbeec5", Grade.FAIL: "#f6d5d5"
 _GOAL_WIDTHS = (0.24, 0.2, 0.14, 0.14, 0.16, 0.12)
 
 
-def pdf_of(page: Page, curves: tuple[DvhCurve, ...], made: str) -> bytes:
+def pdf_of(page: Page, curves: tuple[DvhCurve, ...], made: str, bands: Sequence[BandJudgement] = ()) -> bytes:
     """made: when, as printed in the footer. The file's own dates are left out, so that its bytes follow from what it
     says."""
     _fonts()
@@ -53,7 +56,7 @@ def pdf_of(page: Page, curves: tuple[DvhCurve, ...], made: str) -> bytes:
     canvas.drawString(MARGIN, 6 * mm, NOTICE)
     canvas.drawRightString(A4[0] - MARGIN, 6 * mm, f"Couchside, {made}")
     height = A4[1] - 22 * mm
-    frame = KeepInFrame(INNER, height, _story(page, curves), mode="shrink")
+    frame = KeepInFrame(INNER, height, _story(page, curves, bands), mode="shrink")
     _, used = frame.wrapOn(canvas, INNER, height)
     frame.drawOn(canvas, MARGIN, A4[1] - 11 * mm - used)
     canvas.showPage()
@@ -61,7 +64,7 @@ def pdf_of(page: Page, curves: tuple[DvhCurve, ...], made: str) -> bytes:
     return buffer.getvalue()
 
 
-def _story(page: Page, curves: tuple[DvhCurve, ...]) -> list[Flowable]:
+def _story(page: Page, curves: tuple[DvhCurve, ...], bands: Sequence[BandJudgement]) -> list[Flowable]:
     facts = "; ".join(f"<b>{_t(name)}</b> {_t(value)}" for name, value in page.facts)
     story: list[Flowable] = [
         Paragraph(TITLE, _style(13, BOLD)),
@@ -71,7 +74,7 @@ def _story(page: Page, curves: tuple[DvhCurve, ...]) -> list[Flowable]:
         Spacer(1, 1 * mm),
         _goals(page),
         Spacer(1, 2 * mm),
-        _columns([_titled("Dose-volume histogram", _plot(curves)), *(_block(block) for block in page.blocks)]),
+        _columns([_titled("Dose-volume histogram", _plot(curves, bands)), *(_block(block) for block in page.blocks)]),
         Paragraph("Findings and notes", _style(8.5, BOLD)),
         *(Paragraph(f"• {_t(sentence)}", _style(7)) for sentence in shortened(page.sentences, MOST_REMARKS)),
         Spacer(1, 1 * mm),
@@ -142,7 +145,7 @@ def _block(block: Block) -> list[Flowable]:
     return parts
 
 
-def _plot(curves: tuple[DvhCurve, ...]) -> Drawing:
+def _plot(curves: tuple[DvhCurve, ...], bands: Sequence[BandJudgement]) -> Drawing:
     width, height, foot = INNER / 2 - 6 * mm, 42 * mm, 18.0
     end_gy = max((curve.max_gy for curve in curves), default=1.0) * 1.05
     names = _name_rows(curves, width)
@@ -150,13 +153,19 @@ def _plot(curves: tuple[DvhCurve, ...]) -> Drawing:
     drawing = Drawing(width, height + foot)
     frame = [0.0, foot, width, foot, width, foot + height, 0.0, foot + height, 0.0, foot]
     drawing.add(PolyLine(frame, strokeColor=HexColor("#888888"), strokeWidth=0.5))
+    number_of = {curve.structure: number for number, curve in enumerate(curves)}
+    for _, band in drawn(band for band in bands if band.structure in number_of):
+        outline = [xy for x, y in band_outline(band.curve, end_gy) for xy in (x * width, foot + y * height)]
+        shade = _hue(number_of[band.structure], len(curves))
+        drawing.add(Polygon(outline, fillColor=shade, fillOpacity=0.18, strokeColor=shade, strokeWidth=0.2))
     for number, curve in enumerate(curves):
         points = [xy for x, y in polyline(curve, end_gy) for xy in (x * width, foot + y * height)]
         drawing.add(PolyLine(points, strokeColor=_hue(number, len(curves)), strokeWidth=0.8))
     for gy in ticks(end_gy):
         at = gy / end_gy * width
         drawing.add(String(at, foot - 7, f"{gy:g}", fontName=PLAIN, fontSize=6, textAnchor="middle"))
-    drawing.add(String(0, foot - 15, "Gy; volume from 0 to 100 %", fontName=PLAIN, fontSize=6))
+    said = "Gy; volume from 0 to 100 %" + ("; shaded: usually reached (predicted)" if bands else "")
+    drawing.add(String(0, foot - 15, said, fontName=PLAIN, fontSize=6))
     for row, entries in enumerate(names):
         for at, number, name in entries:
             colour = _hue(number, len(curves))

@@ -102,6 +102,24 @@ def _preference(card: Card) -> Block | None:
     return Block("Preference (learned, advisory)", (), tuple(rows))
 
 
+def _bands(card: Card) -> Block | None:
+    """The deciding figure of each structure, the worst first."""
+    rows = []
+    order = ("worse than usual", "better than usual", "as usual")
+    for one in sorted(card.get("bands") or (), key=lambda one: order.index(one["verdict"])):
+        figure = one["figures"][one["deciding"]]
+        name = "mean" if figure["metric"] == "Mean" else figure["metric"]
+        beyond = {"within": "within"}.get(figure["lies"], f"{'clearly ' if figure['clear'] else ''}{figure['lies']}")
+        rows.append(
+            (
+                f"{one['structure']} {name}",
+                f"{figure['plan_gy']:.1f} Gy",
+                f"{figure['low_gy']:.1f} to {figure['high_gy']:.1f} Gy: {beyond}",
+            )
+        )
+    return Block("Usually reached (predicted, advice only)", ("Figure", "This plan", "Achievable"), tuple(rows))
+
+
 def _percent(share: float | None) -> str:
     """One decimal where the whole number would hide it."""
     return "unknown" if share is None else f"{100.0 * share:.{0 if share >= SMALL_SHARE else 1}f} %"
@@ -118,4 +136,5 @@ _MAKERS: tuple[Callable[[Card], Block | None], ...] = (
     _outcomes,
     _prior,
     _preference,
+    _bands,
 )

@@ -56,9 +56,9 @@ def write_record(
     folder = folder or export_set.plan.parent
     page = page_of(card, case.identity, plan.label, approval)
     made = f"{software_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    drawn = evaluation.dvh if curves else ()
-    pdf = pdf_of(page, drawn, made)
-    write_durable(html_of(page, drawn), folder / HTML)
+    drawn, bands = (evaluation.dvh, evaluation.bands) if curves else ((), ())
+    pdf = pdf_of(page, drawn, made, bands)
+    write_durable(html_of(page, drawn, bands), folder / HTML)
     write_durable(pdf, folder / PDF)
     sources = _sources(export_set)
     document = save_durable(encapsulated_pdf(case, pdf, sources), folder / ENCAPSULATED)

@@ -8,9 +8,10 @@ import pytest
 from engines.errors import EngineError
 from engines.language.bert_numpy import sentence_vectors, token_vectors
 from engines.language.bert_onnx import bert_as_onnx
-from engines.language.encoder import SentenceEncoder, open_session, prepared, weights_folder
+from engines.language.encoder import WEIGHTS_SHA256, SentenceEncoder, open_encoder, prepared, weights_folder
 from engines.language.weights import BertSizes, read_safetensors
 from engines.language.wordpiece import WordPiece
+from engines.runtime.registry import load_registry
 
 from .tiny_bert import SIZES, tensors, write_safetensors
 
@@ -20,11 +21,9 @@ ROUNDING = 2e-5
 """Single precision, summed in another order over two layers of values around 10."""
 
 
-def test_the_graph_agrees_with_the_formulas(tmp_path) -> None:
-    path = tmp_path / "tiny.onnx"
-    path.write_bytes(bert_as_onnx(tensors(), SIZES))
-    session = open_session(path)
-    tokens, sentences = session.run(["token_vectors", "sentence_vectors"], {"input_ids": IDS, "attention_mask": MASK})
+def test_the_graph_agrees_with_the_formulas() -> None:
+    made = open_encoder(bert_as_onnx(tensors(), SIZES), "tiny").run({"input_ids": IDS, "attention_mask": MASK})
+    tokens, sentences = made["token_vectors"], made["sentence_vectors"]
     assert np.abs(tokens - token_vectors(tensors(), SIZES, IDS, MASK)).max() < ROUNDING
     assert np.abs(sentences - sentence_vectors(tensors(), SIZES, IDS, MASK)).max() < ROUNDING
 
@@ -71,10 +70,13 @@ def test_weights_that_are_not_the_released_ones_are_refused(tmp_path) -> None:
         prepared(tmp_path, tmp_path / "cache")
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path) -> None:
-    (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(EngineError, match=r"bad\.onnx cannot be opened"):
-        open_session(tmp_path / "bad.onnx")
+def test_bytes_that_are_no_model_are_refused() -> None:
+    with pytest.raises(EngineError, match="network 'bad' cannot be run here"):
+        open_encoder(b"not a model", "bad")
+
+
+def test_the_weights_are_those_of_the_registry() -> None:
+    assert load_registry().entry("sentence-encoder").sha256 == WEIGHTS_SHA256
 
 
 @pytest.fixture(scope="module")

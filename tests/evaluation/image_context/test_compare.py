@@ -112,6 +112,7 @@ def test_without_a_network_or_with_one_for_other_images_nothing_is_claimed(patie
 
 
 def test_weights_that_change_after_they_were_loaded_are_refused(patient, network):
-    network.weights.write_bytes(network.weights.read_bytes() + b" ")
+    weights = network.registry.path(network.name)
+    weights.write_bytes(weights.read_bytes() + b" ")
     with pytest.raises(ModelError, match="SHA-256 differs"):
         image_context(patient(), network)

@@ -1,0 +1,1 @@
+"""What a set of masks on one grid looks like, as plain numbers."""
