@@ -13,7 +13,8 @@ from appliance.registered import shipped
 from appliance.session_judgement import network_of
 from engines.errors import EngineError
 from engines.language.encoder import prepared
-from engines.runtime import Backend, RuntimeOptions
+from engines.runtime import RuntimeOptions
+from engines.runtime.contract import CPU_BACKENDS
 from engines.runtime.entry import Registered
 from engines.runtime.folders import cache_folder, engine_cache
 from engines.runtime.ran import read_ran, tried_precision
@@ -43,7 +44,7 @@ def runtime_options(config: Config, entry: Registered | None = None) -> RuntimeO
     built engines are kept in the cache folder. entry: of the network meant; without it FP32, with it FP16 where
     `couchside engines bench` has found it near enough on this machine."""
     if config.planning.device == "cpu":
-        return RuntimeOptions(backends=(Backend.ONNX_CPU,), cache=engine_cache())
+        return RuntimeOptions(backends=CPU_BACKENDS, cache=engine_cache())
     precision = None if entry is None else tried_precision(entry, read_ran(engine_cache()))
     return RuntimeOptions(precision=precision, cache=engine_cache())
 

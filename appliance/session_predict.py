@@ -7,11 +7,15 @@ from dataclasses import replace
 from appliance.config import Config, PlanningConfig
 from appliance.contracts import Case, GoalSet, Prediction, StructureKind
 from appliance.contracts.progress import Progress
+from appliance.errors import ModelError
 from appliance.planning import planned_gantry_deg
-from appliance.prediction import Predictor, Treatment
+from appliance.prediction import MODEL, Predictor, Treatment
+from appliance.registered import shipped
 from appliance.session_models import runtime_options
 from engines.dose_features import Layout
+from engines.errors import RegisteredFileError
 from engines.runtime import RuntimeOptions
+from engines.runtime.entry import Registered
 
 SWITCHED_OFF = "Dose prediction is switched off in the configuration ([prediction] enabled = false)"
 
@@ -26,8 +30,16 @@ def predict_case(config: Config, case: Case, goal_set: GoalSet, progress: Progre
 
 def network_options(config: Config) -> RuntimeOptions:
     wanted = config.prediction
-    options = replace(runtime_options(config), threads=wanted.threads)
+    options = replace(runtime_options(config, _entry()), threads=wanted.threads)
     return replace(options, backends=wanted.backends) if wanted.backends else options
+
+
+def _entry() -> Registered | None:
+    """None where the registry cannot be used: the predictor, which opens the network, then says why."""
+    try:
+        return shipped().entry(MODEL)
+    except (ModelError, RegisteredFileError):
+        return None
 
 
 def treatment_of(planning: PlanningConfig, case: Case, goal_set: GoalSet) -> Treatment:

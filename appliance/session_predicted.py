@@ -19,6 +19,7 @@ from engines.grid import Grid
 
 PREDICTED_FILE = "predicted.npz"
 FROM_GOALS = "Planning starts from the goals: no dose was predicted for this patient"
+_VOLUMES = ("predicted_gy", "half_width_80_gy", "half_width_95_gy")
 _CURVES = ("volume_percent", "low_gy", "dose_gy", "high_gy")
 
 
@@ -67,12 +68,14 @@ def remembered(predicted: PredictedDose | None, facts: Mapping[str, JsonValue]) 
 
 
 def prediction_bytes(predicted: PredictedDose) -> bytes:
-    """Named so that it can never be read as the dose of a plan. Not compressed, as doses are not."""
+    """Named so that it can never be read as the dose of a plan. Of each volume only the box that holds all that is not
+    zero: of a whole CT that is a small part. Not compressed, as doses are not."""
     grid = predicted.grid
+    box = _box_of(predicted)
     arrays: dict[str, Any] = {
-        "predicted_gy": predicted.dose_gy,
-        "half_width_80_gy": predicted.uncertainty_gy,
-        "half_width_95_gy": predicted.half_width_95_gy,
+        **{name: volume[box] for name, volume in zip(_VOLUMES, _volumes(predicted), strict=True)},
+        "corner": np.asarray([side.start for side in box]),
+        "shape": np.asarray(grid.shape),
         "origin_mm": np.asarray(grid.origin_mm),
         "spacing_mm": np.asarray(grid.spacing_mm),
         "model": np.asarray([predicted.model, predicted.model_sha256]),
@@ -88,18 +91,39 @@ def prediction_bytes(predicted: PredictedDose) -> bytes:
 
 def prediction_from_bytes(data: bytes) -> PredictedDose:
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        dose_gy: NDArray[np.float32] = stored["predicted_gy"]
+        nz, ny, nx = (int(side) for side in stored["shape"])
+        dose_gy, half_gy, half_95_gy = (_whole(stored[name], stored["corner"], (nz, ny, nx)) for name in _VOLUMES)
         x, y, z = (float(value) for value in stored["origin_mm"])
         dx, dy, dz = (float(value) for value in stored["spacing_mm"])
         model, sha256 = (str(text) for text in stored["model"])
         bands = tuple(PredictedBand(str(name), *stored[f"band_{index}"]) for index, name in enumerate(stored["bands"]))
         return PredictedDose(
-            Grid((x, y, z), (dx, dy, dz), dose_gy.shape),
+            Grid((x, y, z), (dx, dy, dz), (nz, ny, nx)),
             dose_gy,
-            stored["half_width_80_gy"],
-            stored["half_width_95_gy"],
+            half_gy,
+            half_95_gy,
             model,
             warnings=tuple(str(sentence) for sentence in stored["warnings"]),
             dvh=bands,
             model_sha256=sha256,
         )
+
+
+def _volumes(predicted: PredictedDose) -> tuple[NDArray[np.float32], ...]:
+    return predicted.dose_gy, predicted.uncertainty_gy, predicted.half_width_95_gy
+
+
+def _box_of(predicted: PredictedDose) -> tuple[slice, ...]:
+    """(z, y, x), not empty along any axis."""
+    some = np.logical_or.reduce([volume != 0 for volume in _volumes(predicted)])
+    sides = []
+    for axis in range(3):
+        seen = np.flatnonzero(some.any(axis=tuple(other for other in range(3) if other != axis)))
+        sides.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, 1))
+    return tuple(sides)
+
+
+def _whole(part: NDArray[np.float32], corner: NDArray[np.int64], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    whole = np.zeros(shape, np.float32)
+    whole[tuple(slice(int(low), int(low) + side) for low, side in zip(corner, part.shape, strict=True))] = part
+    return whole

@@ -169,9 +169,7 @@ def guided(kind: str, patient: Patient, folder: Path | None) -> Guide | None:
     """None without a prediction, and where it was refused, which is printed."""
     if kind == "none":
         return None
-    if kind == "network":
-        if folder is None:
-            sys.exit("the network's doses are wanted: name their folder with --predictions")
+    if kind == "network" and folder is not None:
         dose_gy, half_gy = network_gy(patient.packed, folder), ERROR_GY * LAPLACE_80
     else:
         found = read_packed(patient.packed).dose_gy
@@ -267,6 +265,36 @@ def show(runs: list[dict[str, Any]], kinds: list[str]) -> None:
         print(f"| median of {len(own)} | {kind} | " + " | ".join(cells) + " |")
 
 
+def wanted_of(number: int, asked: argparse.Namespace, done: set[tuple[int, str]]) -> list[str]:
+    """What is to be planned for a patient, without what is known and what is not at hand, which is printed."""
+    if not packed_of(number).exists():
+        print(f"OpenKBP {number}: left out, {packed_of(number).name} is not at hand")
+        return []
+    wanted = [kind for kind in asked.kinds if (number, kind) not in done]
+    if "network" in wanted and not (asked.predictions and (asked.predictions / packed_of(number).name).exists()):
+        print(
+            f"OpenKBP {number}: the network's dose is left out, --predictions names no folder that has it", flush=True
+        )
+        wanted.remove("network")
+    return wanted
+
+
+def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """What --json knows and what it lacks of the patients and kinds asked for."""
+    runs: list[dict[str, Any]] = json.loads(asked.json.read_text("utf-8")) if asked.json and asked.json.exists() else []
+    done = {(run["patient"], run["kind"]) for run in runs}
+    for number in asked.patients:
+        if not (wanted := wanted_of(number, asked, done)):
+            continue
+        patient = Patient(number)
+        for kind in wanted:
+            runs.append(planned(patient, kind, asked))
+            tell(runs[-1])
+            if asked.json:
+                asked.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+    return runs
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="What a predicted dose is worth to the planner.")
     parser.add_argument("--patients", nargs="*", type=int, default=list(PATIENTS))
@@ -277,26 +305,14 @@ def main() -> int:
     parser.add_argument("--thin", type=int, default=1, help="targets and organs keep one in so many samples")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    if asked.predictions is None and "network" in asked.kinds:
-        print("The network's doses are left out: --predictions names no folder of them", flush=True)
-        asked.kinds.remove("network")
-    runs: list[dict[str, Any]] = json.loads(asked.json.read_text("utf-8")) if asked.json and asked.json.exists() else []
-    done = {(run["patient"], run["kind"]) for run in runs}
-    for number in asked.patients:
-        if not packed_of(number).exists():
-            print(f"OpenKBP {number}: left out, {packed_of(number).name} is not at hand")
-            continue
-        wanted = [kind for kind in asked.kinds if (number, kind) not in done]
-        patient = Patient(number) if wanted else None
-        for kind in wanted if patient else ():
-            runs.append(planned(patient, kind, asked))
-            tell(runs[-1])
-            if asked.json:
-                asked.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+    runs = measured(asked)
     shown = [run for run in runs if run["patient"] in asked.patients and run["kind"] in asked.kinds]
     show(shown, [kind for kind in KINDS if kind in asked.kinds])
-    met = {kind: sum(run["met"] for run in shown if run["kind"] == kind) for kind in asked.kinds}
-    return 1 if "none" in met and met.get("network", met["none"]) < met["none"] else 0
+    both = {run["patient"] for run in shown if run["kind"] == "network"} & {
+        run["patient"] for run in shown if run["kind"] == "none"
+    }
+    met = {kind: sum(r["met"] for r in shown if r["kind"] == kind and r["patient"] in both) for kind in KINDS}
+    return 1 if met["network"] < met["none"] else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
     python tools/network_packages.py run     TensorRT and ONNX Runtime for a GPU, where a GPU is
     python tools/network_packages.py dev     and TensorRT-RTX, with which the tests build engines without a GPU
 
+Without a GPU OpenVINO comes, which is faster than ONNX Runtime on a CPU.
+
 What cannot be had is said in a line and never fails the build: networks then run in ONNX Runtime on the CPU. The
 packages' versions are those of pyproject.toml's extras `gpu` and `rtx`.
 """
@@ -42,12 +44,13 @@ class Machine:
 @dataclass(frozen=True)
 class Want:
     """One line of output. install: requirements. remove: distributions that have the same files as the new ones and
-    must go first. link: a package of the system to be seen from the environment."""
+    must go first. link: a package of the system to be seen from the environment. alone: without what they depend on."""
 
     title: str
     install: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     link: str = ""
+    alone: bool = False
 
 
 def driver_cuda() -> int:
@@ -86,6 +89,8 @@ def wanted(machine: Machine, kind: str) -> tuple[Want, ...]:
             made.append(Want("TensorRT (some GB)", (of_driver,)))
             if machine.cpu == "x86_64":
                 made.append(Want("ONNX Runtime for the GPU", (gpu["onnxruntime-gpu"],), ("onnxruntime",)))
+    if kind == "dev" or not machine.cuda:
+        made.append(Want("OpenVINO, for networks on the CPU", tuple(extra("openvino").values()), alone=True))
     if kind == "dev" and machine.cpu == "x86_64":
         made.append(Want("TensorRT-RTX, to build engines", tuple(extra("rtx").values())))
     return tuple(made)
@@ -113,7 +118,8 @@ def fetched(want: Want) -> str:
         return "not to be had"
     if want.remove:
         pip("uninstall", "--yes", *want.remove, *(one.partition(">")[0].partition("[")[0] for one in want.install))
-    if pip("install", "--find-links", str(ROOT / "build" / "wheels"), *want.install):
+    alone = ["--no-deps"] if want.alone else []
+    if pip("install", *alone, "--find-links", str(ROOT / "build" / "wheels"), *want.install):
         return f"installed ({time.monotonic() - start:.0f} s)"
     if want.remove:
         pip("install", *want.remove)
@@ -148,7 +154,7 @@ def main() -> int:
     kind = sys.argv[1] if len(sys.argv) > 1 else "run"
     machine = Machine.this()
     if not machine.cuda:
-        print(f"  {'networks on a GPU':<44}no CUDA device is here: ONNX Runtime on the CPU")
+        print(f"  {'networks on a GPU':<44}no CUDA device is here: they run on the CPU")
     for want in wanted(machine, kind):
         print(f"  {want.title:<44}", end="", flush=True)
         print(fetched(want), flush=True)

@@ -21,7 +21,8 @@ from pydantic import JsonValue
 from appliance.config import Config
 from appliance.health.result import Finding, Status
 from engines.errors import DeviceError
-from engines.photon.backend.choice import DeviceName, choose, driver_devices
+from engines.photon.backend.choice import DeviceName, choose
+from engines.photon.backend.driver import driver_devices
 from engines.photon.backend.fatbin import load_fatbin
 
 KERNELS = "engines.photon._kernels"

@@ -34,11 +34,13 @@ class NetworkAnatomy:
     notes: tuple[str, ...]
     _network: NetworkGrid
     _corner: tuple[int, int, int]
+    _body: Mask | None
 
     def to_image(self, volume: NDArray[np.floating]) -> NDArray[np.float32]:
         """A volume (z, y, x) on `grid` (Features.to_image gives it) on the image's grid: zero where dose is impossible,
-        trilinear where the grids differ."""
-        return self._network.to_image(volume, self._corner, self.anatomy.possible)
+        trilinear where the grids differ, and then zero outside the External too."""
+        back = self._network.to_image(volume, self._corner, self.anatomy.possible)
+        return back if self._body is None else np.where(self._body, back, np.float32(0))
 
 
 def network_anatomy(
@@ -83,7 +85,8 @@ def network_anatomy(
         raise _refused(error.rule, str(error)) from error
     upper = tuple(low + side for low, side in zip(corner, anatomy.shape, strict=True))
     grid = network.grid.cropped(corner, (upper[0], upper[1], upper[2]))
-    return NetworkAnatomy(anatomy, grid, case.image.grid, _notes(network, has_ct), network, corner)
+    outline = None if network.is_image else case.external.voxels.mask(case.image.grid.shape, WHOLE_ENOUGH)
+    return NetworkAnatomy(anatomy, grid, case.image.grid, _notes(network, has_ct), network, corner, outline)
 
 
 def _targets(case: Case, goal_set: GoalSet | None, network: NetworkGrid) -> list[tuple[float, Mask]]:

@@ -78,7 +78,7 @@ class NetworkGrid:
         self, volume: NDArray[np.floating], corner: tuple[int, int, int], inside: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         """A volume (z, y, x) on the part of the network's grid that begins at `corner` and is meant where `inside`, on
-        the image's grid. Zero outside; interpolated from voxels inside only, so that nothing falls off at the border."""
+        the image's grid. Zero outside; interpolated from voxels inside alone: nothing falls off at the border."""
         upper = tuple(low + side for low, side in zip(corner, volume.shape, strict=True))
         if self.is_image:
             out = np.zeros(self.image.shape, np.float32)

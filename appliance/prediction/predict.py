@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -115,8 +115,9 @@ class Predictor:
 
 def _facts(told: NetworkAnatomy, treatment: Treatment) -> AnatomyFacts:
     anatomy = told.anatomy
+    planned = replace(treatment, image_spacing_mm=told.image_grid.spacing_mm[::-1])
     return AnatomyFacts.of(
-        anatomy.possible, anatomy.organs, anatomy.targets, anatomy.ct_hu, anatomy.spacing_mm, treatment
+        anatomy.possible, anatomy.organs, anatomy.targets, anatomy.ct_hu, anatomy.spacing_mm, planned
     )
 
 

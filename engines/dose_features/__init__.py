@@ -1,4 +1,4 @@
-"""Input of the dose network without PyTorch: an anatomy as masks in, the features that models/dose was trained on out."""
+"""Input of the dose network without PyTorch: masks of an anatomy in, the features models/dose was trained on out."""
 
 from engines.dose_features.anatomy import LEVEL_TOLERANCE, Anatomy
 from engines.dose_features.errors import AnatomyError

@@ -1,9 +1,11 @@
 """Where dose is possible: the body without air around it, as far as beams that cover the targets reach.
 
 OpenKBP (Babier et al., Med Phys 48:5549, 2021) hands out such a mask with each patient and does not say how it was
-made. Measured on 35 of its training patients with CT: in 19 of them it ends where voxels lie more than 35 to 40 mm beside
-the targets as each of the nine beams sees them; in 16 it ends a slice or three beyond the targets, where a dose
-grid seems to have been cut. The first is physics and is what is made here; the second is not.
+made. Measured on 35 of its training patients with CT: in 19 of them it ends where voxels lie more than 35 to 40 mm
+beside the targets as each of the nine beams sees them; in 16 it ends a slice or three beyond the targets, where a dose
+grid seems to have been cut. The first is physics and is what is made here; the second is not. Dice coefficient of the
+mask made here and theirs: 0.96 on average in both; on the 33 validation patients with CT 0.94, and 0.77 at least, where
+the outlines differ (immobilisation and its air, shoulders, arms).
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ def possible_dose(
     gantry_deg: Sequence[float],
 ) -> Mask:
     """(z, y, x) of masks (z, y, x) in LPS, spacing (z, y, x) mm, coplanar gantry angles (IEC 61217). `target` is the
-    union of all targets, their centre the isocentre; without a voxel in it nothing is possible."""
+    union of all targets, their centre the isocentre; without a voxel in it nothing is possible. Targets in the body are
+    always part of it, air in them too: all of OpenKBP's are."""
     if not target.any():
         return np.zeros(body.shape, np.bool_)
     kept = body if ct_hu is None else without_outside_air(body, ct_hu)
-    made: Mask = kept & within_reach(target, spacing_mm, gantry_deg)
+    made: Mask = (kept & within_reach(target, spacing_mm, gantry_deg)) | (body & target)
     return made
 
 

@@ -75,6 +75,6 @@ def organ_channels(anatomy: Anatomy) -> dict[str, Mask]:
 
 def beam_axes(gantry_deg: tuple[float, ...]) -> Floats:
     """(beams, 4): from the isocentre to the source and along the fluence map's u, each (posterior, left)."""
-    angle = np.float32(gantry_deg) * np.float32(np.pi / 180)
+    angle = np.array(gantry_deg, np.float32) * np.float32(np.pi / 180)
     sin, cos = (function(angle.astype(np.float64)).astype(np.float32) for function in (np.sin, np.cos))
     return np.ascontiguousarray(np.stack([-cos, sin, sin, cos], axis=1))

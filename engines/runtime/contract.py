@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ class Backend(StrEnum):
     TENSORRT_RTX = "tensorrt_rtx"
     ONNX_TENSORRT = "onnx_tensorrt"
     ONNX_CUDA = "onnx_cuda"
+    OPENVINO_CPU = "openvino_cpu"
     ONNX_CPU = "onnx_cpu"
 
 
@@ -31,6 +33,7 @@ class Precision(StrEnum):
 
 
 ALL_BACKENDS = tuple(Backend)
+CPU_BACKENDS = (Backend.OPENVINO_CPU, Backend.ONNX_CPU)
 
 Arrays = Mapping[str, NDArray[Any]]
 Results = dict[str, NDArray[np.float32]]
@@ -60,6 +63,12 @@ class RuntimeOptions:
 
 
 DEFAULTS = RuntimeOptions()
+
+
+def cpu_name(threads: int) -> str:
+    """Of the device of a network that runs on the CPU with so many threads, 0 as many as there are."""
+    count = threads or len(os.sched_getaffinity(0))
+    return f"CPU, {count} thread{'s' if count > 1 else ''}"
 
 
 class Network(Protocol):

@@ -7,6 +7,7 @@ pycuda frees what it made in another thread's context not at all.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import DeviceError
+from engines.photon.backend.driver import driver_devices
 from engines.photon.backend.owner import Owner
 
 Result = TypeVar("Result")
@@ -58,8 +60,9 @@ class Buffer:
 
     def __init__(self, driver: Driver, shape: tuple[int, ...], dtype: str) -> None:
         self._driver = driver
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+        self._device = driver.mem_alloc(max(nbytes, 1))  # first: there is less of it
         self.host = driver.pagelocked_empty(shape, np.dtype(dtype))
-        self._device = driver.mem_alloc(max(self.host.nbytes, 1))
 
     @property
     def address(self) -> int:
@@ -77,8 +80,6 @@ class Gpu:
     DeviceError naming what is missing: the driver, a device or pycuda."""
 
     def __init__(self) -> None:
-        from engines.photon.backend.choice import driver_devices
-
         count, reason = driver_devices()
         if count == 0:
             raise DeviceError(reason)
@@ -96,7 +97,7 @@ class Gpu:
         fails."""
         try:
             return self._owner.run(work)
-        except self.driver.MemoryError as error:
+        except (self.driver.MemoryError, MemoryError) as error:  # the device's, or the host's for pinned memory
             raise DeviceError(f"{self.name} is out of memory ({error})") from error
         except self.driver.Error as error:
             raise DeviceError(f"{self.name} failed ({error})") from error

@@ -4,12 +4,11 @@ imports onnxruntime."""
 from __future__ import annotations
 
 import io
-import os
 from contextlib import redirect_stdout
 from typing import Any
 
 from engines.errors import DeviceError, EngineError
-from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo
+from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
 from engines.runtime.half import in_half_precision
 from engines.runtime.tensors import checked_inputs, checked_output
 
@@ -63,7 +62,7 @@ class OnnxNetwork:
             raise DeviceError(f"{wanted} could not start (driver, device or libraries are missing, or memory)")
         self.inputs = tuple(_info(tensor) for tensor in self._session.get_inputs())
         self.outputs = tuple(_info(tensor) for tensor in self._session.get_outputs())
-        self.device = _device(backend, options.threads)
+        self.device = cpu_name(options.threads) if backend is Backend.ONNX_CPU else "GPU 0"
         lower = options.precision not in (None, self.precision)
         self.notes: tuple[str, ...] = (f"{backend} computes in FP32, not {options.precision}",) if lower else ()
 
@@ -118,10 +117,3 @@ def _info(tensor: Any) -> TensorInfo:
     if tensor.type not in ELEMENT_TYPES:
         raise EngineError(f"tensor '{tensor.name}' is {tensor.type}, which is not supported")
     return TensorInfo(tensor.name, shape, ELEMENT_TYPES[tensor.type])
-
-
-def _device(backend: Backend, threads: int) -> str:
-    if backend is not Backend.ONNX_CPU:
-        return "GPU 0"
-    count = threads or len(os.sched_getaffinity(0))
-    return f"CPU, {count} thread{'s' if count > 1 else ''}"

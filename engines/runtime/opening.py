@@ -38,6 +38,10 @@ def open_on(backend: Backend, model: bytes, name: str, options: RuntimeOptions) 
         from engines.runtime.tensorrt_network import TensorRtNetwork
 
         return TensorRtNetwork(model, name, backend, options)
+    if backend is Backend.OPENVINO_CPU:
+        from engines.runtime.openvino_network import OpenVinoNetwork
+
+        return OpenVinoNetwork(model, name, options)
     return OnnxNetwork(model, name, backend, options)
 
 

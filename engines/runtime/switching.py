@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from engines.errors import DeviceError, EngineError
-from engines.runtime.contract import Arrays, Backend, Network, Precision, Results, TensorInfo
+from engines.runtime.contract import CPU_BACKENDS, Arrays, Backend, Network, Precision, Results, TensorInfo
 
 
 class SwitchingNetwork:
@@ -16,7 +16,7 @@ class SwitchingNetwork:
 
     def __init__(self, first: Network, notes: tuple[str, ...], spare: Callable[[], Network | None]) -> None:
         self._now, self._notes = first, notes
-        self._spare: Callable[[], Network | None] | None = None if first.backend is Backend.ONNX_CPU else spare
+        self._spare: Callable[[], Network | None] | None = None if first.backend in CPU_BACKENDS else spare
         self._lock = threading.Lock()
 
     @property

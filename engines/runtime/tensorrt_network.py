@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions
@@ -13,6 +15,8 @@ from engines.runtime.gpu import Gpu, the_gpu
 from engines.runtime.profile import Profile
 from engines.runtime.tensorrt_api import Engine, Log, Runtime, check_installed
 from engines.runtime.tensors import checked_inputs, checked_output
+
+Result = TypeVar("Result")
 
 
 class TensorRtNetwork:
@@ -33,7 +37,7 @@ class TensorRtNetwork:
         self._log = Log(self._builder.api)
         self._profile = Profile()
         self._execution: Execution | None = None
-        self._execution = self._gpu.run(self._started)
+        self._execution = self._on_gpu(self._started)
         self.inputs, self.outputs = self._execution.inputs, self._execution.outputs
 
     @property
@@ -50,13 +54,13 @@ class TensorRtNetwork:
         if not self._profile.covers(shapes):
             self._widen(shapes)
         execution = self._execution
-        arrays = self._gpu.run(lambda: execution.run(feed))
+        arrays = self._on_gpu(lambda: execution.run(feed))
         return {name: checked_output(self.name, name, array) for name, array in arrays.items()}
 
     def close(self) -> None:
         if self._execution is not None:
             execution, self._execution = self._execution, None
-            self._gpu.run(execution.close)
+            self._on_gpu(execution.close)
 
     def __del__(self) -> None:
         """What belongs to a device is given back in the thread that owns it, even if nobody closed the network."""
@@ -67,7 +71,16 @@ class TensorRtNetwork:
         self._profile = self._profile.including(shapes)
         self._notes.append(f"the engine was built again for {self._profile.text}")
         self.close()
-        self._execution = self._gpu.run(self._opened)
+        self._execution = self._on_gpu(self._opened)
+
+    def _on_gpu(self, work: Callable[[], Result]) -> Result:
+        """Bindings raise what C++ threw as one of these types; the network then runs elsewhere, not nowhere."""
+        try:
+            return self._gpu.run(work)
+        except EngineError:
+            raise
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise DeviceError(f"{self.backend} failed: {type(error).__name__}: {str(error)[:200]}") from error
 
     # --- in the thread that owns the GPU -----------------------------------------------------------------------------
 

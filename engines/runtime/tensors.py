@@ -14,7 +14,7 @@ from engines.runtime.contract import Arrays, TensorInfo
 
 def checked_inputs(name: str, wanted: tuple[TensorInfo, ...], given: Arrays) -> dict[str, NDArray[Any]]:
     """Contiguous arrays of the network's own types, one for each input. Numbers of the same kind are converted
-    (float64 to float32, int32 to int64), others refused. Raises EngineError."""
+    (float64 to float32, int32 to int64), others refused, and so are values that are not numbers. Raises EngineError."""
     names = {tensor.name for tensor in wanted}
     if set(given) != names:
         missing, unknown = sorted(names - set(given)), sorted(set(given) - names)
@@ -31,7 +31,11 @@ def _checked(name: str, tensor: TensorInfo, array: NDArray[Any]) -> NDArray[Any]
         )
     if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
         raise EngineError(f"input '{tensor.name}' of network '{name}' is {array.dtype}; {tensor.dtype} is needed")
-    return np.ascontiguousarray(array, tensor.dtype)
+    made = np.ascontiguousarray(array, tensor.dtype)
+    # Not left to the result: some backends' ReLU makes 0 of what is no number.
+    if np.issubdtype(made.dtype, np.floating) and not np.isfinite(made).all():
+        raise EngineError(f"input '{tensor.name}' of network '{name}' has values that are not numbers")
+    return made
 
 
 def shape_fits(wanted: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:

@@ -35,7 +35,9 @@ class Case:
 @dataclass(frozen=True)
 class View:
     """How a case is shown: mirrored, turned by so many steps, moved by parts of the room there is (0 ... 1 an axis),
-    with or without its CT; organs that it lacks, and organs that are shown as `other`."""
+    with or without its CT; organs that it lacks, and organs that are shown as `other`; a turned one also in-plane as
+    a larger (zoom above 1) or smaller patient. Distances and what beams reach are not made anew for it: keep it near 1.
+    """
 
     mirrored: bool
     turns: int
@@ -43,13 +45,19 @@ class View:
     with_ct: bool
     missing: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    zoom: float = 1.0
 
 
-def drawn(generator: torch.Generator, turned: bool, ct_kept: float, organs_kept: float = 1.0) -> View:
-    """organs_kept: the share of organs that are shown as they are; half of the rest is missing, half is `other`."""
+def drawn(
+    generator: torch.Generator, turned: bool, ct_kept: float, organs_kept: float = 1.0, zoom: float = 0.0
+) -> View:  # fmt: skip
+    """organs_kept: the share of organs that are shown as they are; half of the rest is missing, half is `other`. zoom:
+    how far from 1 a turned patient's may be."""
     u = torch.rand(6, generator=generator).tolist()
     turns = 1 + int(u[1] * (TURNS - 1)) if turned else 0
     view = View(u[0] < 0.5, turns, (u[2], u[3], u[4]), u[5] < ct_kept)
+    if zoom and turned:
+        view = replace(view, zoom=1 + zoom * (2 * float(torch.rand((), generator=generator)) - 1))
     if organs_kept >= 1:
         return view
     v, half = torch.rand(len(ORGANS), generator=generator).tolist(), (1 + organs_kept) / 2
@@ -114,8 +122,8 @@ def _turned(volume: Tensor, view: View, canvas: tuple[int, int, int]) -> Tensor:
     height, width = volume.shape[2:]
     angle = math.radians(TURN_DEG * view.turns)
     cos, sin = math.cos(angle), math.sin(angle)
-    a = torch.arange(canvas[1], device=volume.device) - (canvas[1] - 1) / 2
-    b = torch.arange(canvas[2], device=volume.device) - (canvas[2] - 1) / 2
+    a = (torch.arange(canvas[1], device=volume.device) - (canvas[1] - 1) / 2) / view.zoom
+    b = (torch.arange(canvas[2], device=volume.device) - (canvas[2] - 1) / 2) / view.zoom
     loose = [0.3 * (part - 0.5) for part in view.shift[1:]]
     rows = cos * a[:, None] - sin * b[None, :] + height * (0.5 + loose[0])
     columns = sin * a[:, None] + cos * b[None, :] + width * (0.5 + loose[1])

@@ -1,7 +1,7 @@
 """Calibrates a dose network's uncertainty on validation patients and measures what its intervals really cover.
 
     python -m models.dose.calibrate ../shared/openkbp/valid models/dose/dose.onnx models/dose/calibration.json
-        [--cache FOLDER] [--plot FILE.svg] [--without pt_215 pt_216 ...]
+        [--cache FOLDER] [--archive FILE] [--plot FILE.svg] [--without pt_215 pt_216 ...]
 
 The file holds factors and coverage, nothing of a patient. --cache keeps the network's passes (patient data: outside the
 repository), so that only the first call takes long. Coverage is by leaving folds out: each patient is judged by factors
@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("patients", type=Path)
     parser.add_argument("network", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--cache", type=Path, help="folder where the network's passes are kept")
+    parser.add_argument("--archive", type=Path, help="of pack.py, for its quick plans")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--without", nargs="*", default=[], help="patients left out, by name")
     parser.add_argument("--threads", type=int, default=1)
@@ -68,7 +69,7 @@ def main() -> None:
     start = time.process_time()
     known: dict[str, list[Known]] = {"pair": [], "plain": []}
     spread = False
-    for patient in members(asked.patients, asked.network, asked.cache, threads=asked.threads):
+    for patient in members(asked.patients, asked.network, asked.cache, archive=asked.archive, threads=asked.threads):
         if patient.name not in asked.without:
             spread = patient.spreads is not None
             known["pair"].append(Known.of(patient, plain=False))

@@ -28,8 +28,8 @@ from .members import Members
 UNIT_GY = max(PRESCRIBED_GY)
 BINS = {"target": 5, "organ": 5, "other": 8}
 """Bins of the scale (chosen: each still holds hundreds of voxels of every patient)."""
-DRAWN = 20_000
-"""Voxels of a patient that factors are fitted to (chosen: shares are then known to 0.4 %)."""
+DRAWN = 8_000
+"""Voxels of a patient that factors are fitted to (chosen: shares are then known to 0.5 %)."""
 FOLDS = 5
 PLURAL = {"highest": "highest targets", "lower": "lower targets", "organ": "organs"}
 KINDS: tuple[Kind, ...] = ("highest", "lower", "organ")

@@ -42,7 +42,6 @@ class Moments:
         self.hook = layer.register_forward_hook(self._seen)
 
     def _seen(self, _: nn.Module, given: tuple[Tensor, ...], told: Tensor) -> None:
-        assert self.bias is not None
         into, out = _square(given[0]), _square(told - self.bias.view(1, -1, 1, 1, 1))
         self.into = into if self.into is None else self.into + into
         self.out = out if self.out is None else self.out + out
@@ -69,7 +68,6 @@ def factored(layer: nn.Conv3d, moments: Moments, rank: int) -> Factored:
         made.into.weight.copy_((kept.T @ inverse)[:, :, None, None, None])
         made.core.weight.copy_(torch.einsum("rjxyz,js->rsxyz", weight, kept))
         made.out.weight.copy_(basis[:, :, None, None, None])
-        assert made.out.bias is not None and layer.bias is not None
         made.out.bias.copy_(layer.bias)
     return made
 
@@ -86,10 +84,11 @@ def narrowed(network: DoseNetwork, samples: Sequence[Tensor], head: int) -> Dose
         network(sample)
     for each in (hidden.hook, ends.hook, hook):
         each.remove()
+    if hidden.out is None:
+        raise ValueError("no sample has gone through the network")
     flat = torch.cat([one.transpose(0, 1).flatten(1) for one in finished], 1)[:, ::7].double()
     last = network.last.map.weight[0].double()  # type: ignore[union-attr, index]
     kept = (flat.square().mean(1).sqrt() * last.abs()).topk(head).indices.sort().values
-    assert hidden.out is not None
     leaving = block.second.weight.double().square().sum((0, 2, 3, 4)).sqrt()  # type: ignore[union-attr, operator]
     inner = (hidden.out.diagonal().sqrt() * leaving).topk(head).indices.sort().values
     made = DoseNetwork(replace(network.shape, head=head))

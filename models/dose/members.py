@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from .augment import mirrored
 from .console import say
-from .data import load_patient, patient_files
+from .data import load_patient, patient_files, read_archive, unpacked
 from .features import DOSE_UNIT_GY, POSSIBLE
 from .network import padded
+from .pack import fluence_of
 from .predict import Judged
 
 Volume = NDArray[np.float32]
@@ -41,8 +42,12 @@ def digest(network: Path) -> str:
     return hashlib.sha256(network.read_bytes()).hexdigest()
 
 
-def members(data: Path, network: Path, cache: Path | None, *, threads: int = 1) -> Iterator[Members]:
-    """Every patient of the folder that has a dose. cache: a folder where passes are kept, by the network's digest."""
+def members(
+    data: Path, network: Path, cache: Path | None, *, archive: Path | None = None, threads: int = 1
+) -> Iterator[Members]:
+    """Every patient of the folder that has a dose. cache: a folder where passes are kept, by the network's digest.
+    archive: of pack.py, whose quick plans are then not made anew, which is most of the time."""
+    fluences = _fluences(archive) if archive else {}
     session = None
     folder = cache / digest(network)[:12] if cache else None
     if folder:
@@ -57,7 +62,8 @@ def members(data: Path, network: Path, cache: Path | None, *, threads: int = 1) 
                 doses, spreads = file["doses"].astype(np.float32), file["spreads"].astype(np.float32)
         else:
             session = session or _session(network, threads)
-            doses, spreads = _passes(session, Judged.of(patient, torch.device("cpu")).features)
+            judged = Judged.of(patient, torch.device("cpu"), fluences.get(path.stem))
+            doses, spreads = _passes(session, judged.features)
             say(f"{path.stem}: {len(doses)} passes")
             if told:
                 np.savez(told, doses=doses.astype(np.float16), spreads=spreads.astype(np.float16))
@@ -65,6 +71,11 @@ def members(data: Path, network: Path, cache: Path | None, *, threads: int = 1) 
             path.stem, doses, spreads if spreads.size else None, patient.dose_gy.transpose(2, 0, 1),
             patient.label.transpose(2, 0, 1), patient.spacing_mm, patient.beyond,
         )  # fmt: skip
+
+
+def _fluences(archive: Path) -> dict[str, torch.Tensor]:
+    told = (unpacked(record) for record in read_archive(archive))
+    return {patient.name: fluence_of(extra) for patient, extra in told}
 
 
 def _session(network: Path, threads: int):  # type: ignore[no-untyped-def]

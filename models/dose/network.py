@@ -120,10 +120,9 @@ class DoseNetwork(nn.Module):
         """The dose and the scale of the Laplace distribution of its error, both (n, 1, ...) in DOSE_UNIT_GY; the
         scale is at least SMALLEST_SPREAD, and that where dose is impossible. Raises ValueError where the shape has
         none."""
-        if not self.shape.spread:
-            raise ValueError("this network tells no spread")
         dose, spread, _ = self.everything(features)
-        assert spread is not None
+        if spread is None:
+            raise ValueError("this network tells no spread")
         return dose, spread
 
     def with_coarse(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -24,7 +24,7 @@ from .augment import Case
 from .cache import cached, label_of
 from .console import say
 from .data import load_archive
-from .export import shape_of, write_onnx
+from .export import network_of, shape_of, write_onnx
 from .features import DOSE_UNIT_GY
 from .network import Shape
 from .pack import fluence_of
@@ -80,6 +80,13 @@ class Recorder:
         self.began = time.monotonic()
         out.mkdir(parents=True, exist_ok=True)
 
+    def go_on(self, step: int) -> None:
+        """Keeps what an earlier run into the same folder told up to this step."""
+        told = self.out / "metrics.json"
+        if told.is_file():
+            known = json.loads(told.read_text("utf-8"))["curve"]
+            self.document["curve"] = [entry for entry in known if entry["step"] <= step]
+
     def __call__(self, training: Training) -> None:
         start = time.monotonic()
         training.mean.swap(training.network)
@@ -125,8 +132,10 @@ def plan_of(asked: argparse.Namespace) -> Plan:
         seconds=asked.seconds, steps=asked.steps, batch=asked.batch, rate=asked.rate, muon=not asked.adam,
         shape=shape, canvas=asked.canvas, turned_canvas=asked.turned_canvas, dropout=asked.dropout,
         decay=asked.decay, organs_kept=asked.organs_kept, turned_share=asked.turned_share,
-        turned_until=asked.turned_until, dvh_from=asked.dvh_from, coarse_until=asked.coarse_until,
-        bfloat16=asked.bfloat16, seed=asked.seed,
+        turned_until=asked.turned_until, dvh_from=asked.dvh_from, dvh_weight=asked.dvh_weight,
+        coarse_until=asked.coarse_until,
+        bfloat16=asked.bfloat16, seed=asked.seed, zoom=asked.zoom,
+        teacher_weight=asked.teacher_weight if asked.teachers else 0.0,
     )  # fmt: skip
 
 
@@ -144,12 +153,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--canvas", type=parse_sides, default=Plan.canvas)
     parser.add_argument("--turned-canvas", type=parse_sides, default=Plan.turned_canvas)
     parser.add_argument("--start", type=Path, help="weights to begin with, and their shape")
+    parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="weights of networks to learn from")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="of their dose, beside the truth's 1")
+    parser.add_argument("--zoom", type=float, default=Plan.zoom, help="how far from 1 a turned patient's size may be")
     parser.add_argument("--dropout", type=float, default=Plan.dropout)
     parser.add_argument("--decay", type=float, default=Plan.decay)
     parser.add_argument("--organs-kept", type=float, default=Plan.organs_kept)
     parser.add_argument("--turned-share", type=float, default=Plan.turned_share)
     parser.add_argument("--turned-until", type=float, default=Plan.turned_until)
     parser.add_argument("--dvh-from", type=float, default=Plan.dvh_from)
+    parser.add_argument("--dvh-weight", type=float, default=Plan.dvh_weight)
     parser.add_argument("--coarse-until", type=float, default=Plan.coarse_until)
     parser.add_argument("--spread", action="store_true", help="learn the spread too")
     parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 on a processor too")
@@ -178,7 +191,7 @@ def main() -> None:
     plan = plan_of(asked)
     cases = [Case(p.features, p.dose[None]) for p in training_set]
     volumes = [p.spacing_mm[0] * p.spacing_mm[1] * p.spacing_mm[2] for p in training_set]
-    training = Training(plan, cases, volumes, device)
+    training = Training(plan, cases, volumes, device, [network_of(file) for file in asked.teachers])
     if asked.start:
         training.start_from(torch.load(asked.start, map_location=device, weights_only=True)["weights"])
     if asked.resume:
@@ -190,6 +203,8 @@ def main() -> None:
     }  # fmt: skip
     say(json.dumps(card))
     recorder = Recorder(asked.out, asked.state, validation, card)
+    if asked.resume:
+        recorder.go_on(training.step)
     training.run(asked.every, recorder)
     if not asked.onnx:
         return

@@ -41,8 +41,10 @@ class Plan:
     turned_until: float = 0.85
     ct_kept: float = 0.85
     organs_kept: float = 1.0
+    zoom: float = 0.0
     dropout: float = 0.0
     spread_weight: float = 0.1
+    teacher_weight: float = 0.0
     bfloat16: bool = False
     coarse_until: float = 0.6
     dvh_from: float = 0.5
@@ -52,9 +54,14 @@ class Plan:
 
 
 class Training:
-    """A network in training. `cases` lie on the device; voxel_mm3 of each."""
+    """A network in training. `cases` lie on the device; voxel_mm3 of each. teachers: networks whose mean dose it learns
+    besides the truth (an ensemble told by one network: Hinton et al., 2015), by the plan's teacher_weight."""
 
-    def __init__(self, plan: Plan, cases: Sequence[Case], voxel_mm3: Sequence[float], device: torch.device) -> None:
+    def __init__(
+        self, plan: Plan, cases: Sequence[Case], voxel_mm3: Sequence[float], device: torch.device,
+        teachers: Sequence[DoseNetwork] = (),
+    ) -> None:  # fmt: skip
+        self.teachers = [teacher.to(device, memory_format=torch.channels_last_3d).eval() for teacher in teachers]
         self.plan, self.cases, self.voxel_mm3, self.device = plan, cases, voxel_mm3, device
         torch.manual_seed(plan.seed)
         network = DoseNetwork(plan.shape).to(device)
@@ -93,7 +100,7 @@ class Training:
         turned = spent < plan.turned_until and float(torch.rand((), generator=self.random)) < plan.turned_share
         canvas = plan.turned_canvas if turned else plan.canvas
         chosen = [self._next() for _ in range(plan.batch)]
-        views = [drawn(self.random, turned, plan.ct_kept, plan.organs_kept) for _ in chosen]
+        views = [drawn(self.random, turned, plan.ct_kept, plan.organs_kept, plan.zoom) for _ in chosen]
         samples = [shown(self.cases[n], view, canvas) for n, view in zip(chosen, views, strict=True)]
         late = spent >= plan.dvh_from and not turned
         regions = [region_bits(facts) for facts, _, _ in samples] if late else []
@@ -106,10 +113,13 @@ class Training:
                 group["lr"] = group["peak"] * rate_factor(spent)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=plan.bfloat16 or self.device.type == "cuda"):
             predicted, spread, told = self.network.everything(features)
+            asked = self._asked(features)
         loss = dose_loss(predicted, true, weight)
         self.losses.append(loss.detach())
         if spent < plan.coarse_until:
             loss = loss + coarse_loss(told, self.network.base(features).detach(), true, weight)
+        if asked is not None:
+            loss = loss + plan.teacher_weight * dose_loss(predicted, asked, weight)
         if spread is not None:
             loss = loss + plan.spread_weight * spread_loss(predicted, spread, true, weight)
         if late:
@@ -117,11 +127,20 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        clip_grad_norm_(self.network.parameters(), plan.clip)
-        for optimiser in self.optimisers:
-            optimiser.step()
+        norm = clip_grad_norm_(self.network.parameters(), plan.clip)
+        # On a processor PyTorch 2.13's bfloat16 convolutions of a few channels give a NaN now and then: left out.
+        if self.device.type == "cuda" or bool(norm.isfinite()):
+            for optimiser in self.optimisers:
+                optimiser.step()
         self.mean.update(self.network)
         self.step += 1
+
+    @torch.no_grad()
+    def _asked(self, features: Tensor) -> Tensor | None:
+        """The mean of what the teachers say of the same view; None without them."""
+        if not self.teachers or not self.plan.teacher_weight:
+            return None
+        return torch.stack([teacher(features) for teacher in self.teachers]).mean(0)
 
     def laid_out(self, features: Tensor) -> Tensor:
         """Channels last; float32 where nothing converts it on the way."""

@@ -226,9 +226,11 @@ def test_the_program_writes_its_curve_weights_and_network(tmp_path, monkeypatch)
     arguments += ["--state", str(tmp_path / "state.pt"), "--onnx"]
     monkeypatch.setattr("sys.argv", ["train", *arguments])
     train.main()
+    monkeypatch.setattr("sys.argv", ["train", *arguments, "--steps", "5", "--resume", str(tmp_path / "state.pt")])
+    train.main()
     told = json.loads((out / "metrics.json").read_text("utf-8"))
     assert told["training_patients"] == 2 and told["validation_patients"] == 1
-    assert told["curve"][-1]["step"] == 3 and told["curve"][-1]["dose_score"] > 0
+    assert [entry["step"] for entry in told["curve"]] == [3, 5] and told["curve"][-1]["dose_score"] > 0
     assert (out / "dose.onnx").is_file() and (out / "weights.pt").is_file() and (tmp_path / "state.pt").is_file()
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from models.dose import cache, compress, evaluate, train  # noqa: E402
-from models.dose.augment import OTHER, Case, View, disguised, drawn, shown  # noqa: E402
+from models.dose import cache, compress, curve, evaluate, train  # noqa: E402
+from models.dose.augment import OTHER, Case, View, disguised, drawn, mirrored, shown  # noqa: E402
 from models.dose.data import ORGANS, packed, write_archive  # noqa: E402
-from models.dose.export import half_rounded, network_of, without_padding, write_onnx  # noqa: E402
+from models.dose.export import half_rounded, network_of, onnx_predictor, without_padding, write_onnx  # noqa: E402
 from models.dose.features import CHANNELS, POSSIBLE  # noqa: E402
 from models.dose.losses import dose_loss, spread_loss  # noqa: E402
 from models.dose.network import INPUTS, SMALLEST_SPREAD, DoseNetwork, Factored, Shape, padded  # noqa: E402
 from models.dose.pack import fluence_bytes  # noqa: E402
-from models.dose.predict import Judged  # noqa: E402
+from models.dose.predict import Judged, predicted  # noqa: E402
 from models.dose.report import difference, document, scores_of, told  # noqa: E402
 from models.dose.score import PatientScore, challenge_scores  # noqa: E402
 from models.dose.training import Plan, Training  # noqa: E402
@@ -27,6 +30,7 @@ from models.dose.training import Plan, Training  # noqa: E402
 from .phantom import patient  # noqa: E402
 
 CPU = torch.device("cpu")
+SHIPPED = Path(train.__file__).with_name("dose.onnx")
 WIDE = Shape((8, 8, 8, 8), (1, 1, 1, 1), (1, 1, 1), 8)
 SMALL = dataclasses.replace(WIDE, ranks=(4, 4, 4, 4), head_rank=4, spread=True)
 PLAN = Plan(batch=1, shape=SMALL, canvas=(32, 32, 32), turned_canvas=(32, 32, 32), dvh_from=0.0, dropout=0.1,
@@ -117,7 +121,7 @@ def test_a_spread_is_positive_everywhere_and_smallest_where_no_dose_is(judged):
     assert float((spread[0, 0][impossible] - SMALLEST_SPREAD).abs().max()) == 0
     assert float(spread[0, 0][~impossible].min()) > SMALLEST_SPREAD
     with pytest.raises(ValueError, match="tells no spread"):
-        DoseNetwork(WIDE).with_spread(judged[0].features[None])
+        DoseNetwork(WIDE).with_spread(padded(judged[0].features)[0][None])
 
 
 def test_the_likelihood_asks_for_the_mean_absolute_error_and_leaves_the_dose_alone():
@@ -172,6 +176,16 @@ def test_an_interrupted_run_with_dropout_ends_with_the_same_bits(judged, tmp_pat
         assert torch.equal(mine, known)
 
 
+def test_bfloat16_says_nearly_what_float32_says(judged):
+    shape = dataclasses.replace(SMALL, channels=(16, 16, 16, 16), head=16, ranks=(16, 16, 16, 16), head_rank=16)
+    losses = []
+    for half in (False, True):
+        run = training(judged, dataclasses.replace(PLAN, shape=shape, steps=2, dropout=0.0, bfloat16=half))
+        run.one_step()
+        losses.append(run.recent_loss())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 def test_organs_go_missing_or_become_other_ones():
     generator = torch.Generator().manual_seed(7)
     views = [drawn(generator, False, 1.0, 0.8) for _ in range(400)]
@@ -222,22 +236,8 @@ def test_a_run_on_a_processor_goes_from_archive_to_report(tmp_path, monkeypatch)
     command = ["compress", *(str(tmp_path / n) for n in ("wide.pt", "cached", "small.pt")), "--ranks", "4,4,4,4"]
     monkeypatch.setattr("sys.argv", [*command, "--head", "4", "--head-rank", "2", "--patients", "2"])
     compress.main()
-    sides = "32,32,32"
     command = ["train", *(str(tmp_path / name) for name in ("cached", "out")), "--start", str(tmp_path / "small.pt")]
-    command += [
-        "--steps",
-        "2",
-        "--batch",
-        "1",
-        "--canvas",
-        sides,
-        "--turned-canvas",
-        sides,
-        "--device",
-        "cpu",
-        "--bfloat16",
-        "--onnx",
-    ]
+    command += shlex.split("--steps 2 --batch 1 --canvas 32,32,32 --turned-canvas 32,32,32 --device cpu --onnx")
     monkeypatch.setattr("sys.argv", [*command, "--dropout", "0.1", "--organs-kept", "0.9"])
     train.main()
     network = network_of(tmp_path / "out" / "weights.pt")
@@ -283,3 +283,63 @@ def test_intervals_hold_the_mean_and_narrow_with_patients():
     assert off["gy"] == off["low"] == off["high"] == pytest.approx(-0.1)
     with pytest.raises(ValueError, match="no patient in common"):
         difference(few, {"pt_999": few["pt_0"]})
+
+
+def test_a_curve_shows_every_point_in_its_place():
+    points = [{"seconds": 60.0 * n, "training_loss_gy": 4.0 - n, "dose_score": 3.0, "dvh_score": 2.0} for n in (1, 2)]
+    picture = ElementTree.fromstring(curve.drawn(points, {"dose_score": 2.5}))
+    space = "{http://www.w3.org/2000/svg}"
+    assert len(picture.findall(f"{space}circle")) == 6
+    training, dose, _ = (
+        [tuple(float(v) for v in pair.split(",")) for pair in line.attrib["points"].split()]
+        for line in picture.findall(f"{space}polyline")
+    )
+    assert training[0][1] == dose[0][1] and training[1][1] > dose[1][1]  # 3 Gy both, then 2 below 3
+    assert training[1][0] - curve.LEFT == pytest.approx(2 * (training[0][0] - curve.LEFT), abs=0.1)
+    (line,) = picture.findall(f"{space}line[@stroke-dasharray]")
+    a_gy = training[1][1] - dose[1][1]
+    assert float(line.attrib["y1"]) == pytest.approx(dose[0][1] + 0.5 * a_gy, abs=0.1)
+    with pytest.raises(ValueError, match="no point yet"):
+        curve.drawn([], {})
+
+
+def test_a_network_learns_from_its_teachers(judged):
+    plan = dataclasses.replace(PLAN, steps=3, teacher_weight=1.0, organs_kept=1.0, muon=False)
+    cases = [Case(one.features.half(), one.dose[None].half()) for one in judged]
+    wide = [rough(DoseNetwork(WIDE), seed, 0.05) for seed in (11, 12)]
+    taught = Training(plan, cases, [100.0, 100.0], CPU, wide)
+    more = (0,) * 7 + (INPUTS - len(CHANNELS),)
+    facts = taught.laid_out(torch.nn.functional.pad(padded(judged[0].features)[0][None], more))
+    with torch.no_grad():
+        known = (wide[0](facts) + wide[1](facts)) / 2
+    asked = taught._asked(facts)
+    assert asked is not None and float((asked - known).abs().max()) < 1e-6
+    alone = Training(plan, cases, [100.0, 100.0], CPU)
+    assert alone._asked(facts) is None
+    for run in (taught, alone):
+        run.run(1e9, lambda _: None)
+    pairs = zip(taught.network.parameters(), alone.network.parameters(), strict=True)
+    assert any(not torch.equal(mine, other) for mine, other in pairs)
+
+
+def test_a_zoomed_patient_is_larger_or_smaller(judged):
+    case = Case(judged[0].features.half(), judged[0].dose[None].half())
+    sizes = []
+    for zoom in (0.8, 1.0, 1.25):
+        weight = shown(case, View(False, 9, (0.5, 0.5, 0.5), True, zoom=zoom), (32, 64, 64))[2]
+        sizes.append(float(weight.sum()))
+    # Areas go with the square; a rim of mixed voxels does not count.
+    assert sizes[0] / sizes[1] == pytest.approx(0.64, rel=0.1) and sizes[2] / sizes[1] == pytest.approx(1.56, rel=0.1)
+
+
+def test_the_shipped_file_treats_a_made_up_patient_and_its_mirror_image_alike(judged):
+    pytest.importorskip("onnxruntime")
+    one = judged[0]
+    runner = onnx_predictor(SHIPPED)
+    # A width that needs no padding: zeros behind a patient are not mirrored.
+    facts = torch.nn.functional.pad(one.features, (0, -one.features.shape[-1] % 16))
+    dose, turned = predicted(runner, facts), predicted(runner, mirrored(facts)).flip(-1)
+    assert float((dose - turned).abs().max()) < 1e-3
+    assert not dose[facts[POSSIBLE] == 0].any()
+    means = [float(dose[facts[CHANNELS.index(name)] > 0].mean()) for name in ("PTV70", "PTV56", "possible")]
+    assert 62 < means[0] < 74 and means[0] > means[1] > means[2]

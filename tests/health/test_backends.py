@@ -11,7 +11,7 @@ import pytest
 
 from appliance.config import Config, PlanningConfig
 from appliance.health import Status, backends
-from engines.photon.backend.choice import driver_devices
+from engines.photon.backend.driver import driver_devices
 
 
 def test_the_kernels_of_this_build_trace_rays_rightly() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +83,49 @@ def test_a_missing_compiler_is_named_with_the_line_that_installs_it(as_ordinary_
 def test_shellcheck_finds_nothing(script):
     found = subprocess.run(["shellcheck", str(ROOT / script)], capture_output=True, text=True, timeout=60, check=False)
     assert found.stdout == ""
+
+
+PIP = """#!/usr/bin/env bash
+# Stands for the environment's Python: no torch is there; pip answers with a plan and writes down what it was asked.
+case "$*" in
+  "-c import torch") exit 1 ;;
+  "-m pip"*) printf '%s\\n' "$*" >>"{folder}/asked"
+    while [ $# -gt 0 ]; do if [ "$1" = --report ]; then cp "{folder}/plan.json" "$2"; fi; shift; done ;;
+  *) exec "{python}" "$@" ;;
+esac
+"""
+
+
+def pytorch_for(extras: str, packages: list[str], copied: Path, tmp_path: Path) -> tuple[str, list[str]]:
+    """(what build.sh says, what it asked of pip), where installing torch would bring `packages`."""
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", copied.parent)
+    plan = {"install": [{"metadata": {"name": name}} for name in packages]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan), "utf-8")
+    (tmp_path / "bin" / "python").write_text(PIP.format(folder=tmp_path, python=sys.executable), "utf-8")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    words = 'source "$1" help >/dev/null; venv=$2; logs=$2; want_training'
+    answer = subprocess.run(
+        ["bash", "-c", words, "bash", str(copied), str(tmp_path)],
+        env={**BARE, "COUCHSIDE_EXTRAS": extras}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    asked = tmp_path / "asked"
+    return answer.stdout, asked.read_text("utf-8").splitlines() if asked.exists() else []
+
+
+def test_pytorch_is_installed_only_where_asked_for(copied, tmp_path):
+    assert pytorch_for("", ["torch"], copied, tmp_path) == ("", [])
+
+
+def test_a_cpu_build_of_pytorch_is_installed(copied, tmp_path):
+    said, asked = pytorch_for("train", ["torch", "sympy"], copied, tmp_path)
+    assert "installed" in said
+    assert ["--dry-run" in line for line in asked] == [True, False]
+    assert all("torch==" in line for line in asked)
+
+
+def test_a_cuda_build_of_pytorch_is_left_out_and_tests_are_skipped(copied, tmp_path):
+    said, asked = pytorch_for("train", ["torch", "nvidia-cublas", "triton"], copied, tmp_path)
+    assert "no CPU build is to be had" in said and "Training tests are skipped" in said
+    assert ["--dry-run" in line for line in asked] == [True, True]

@@ -29,7 +29,7 @@ def names(machine: Machine, kind: str = "run") -> list[str]:
         (OLD_DRIVER, ["onnx", "tensorrt-cu12", "onnxruntime-gpu"]),
         (GRACE, ["onnx", "tensorrt-cu13"]),
         (ORIN, ["onnx"]),
-        (LAPTOP, []),
+        (LAPTOP, ["openvino"]),
     ],
 )
 def test_a_machine_gets_what_its_driver_and_processor_take(machine, expected):
@@ -46,8 +46,8 @@ def test_onnxruntime_goes_before_its_gpu_build_comes():
 
 
 def test_tests_build_engines_with_tensorrt_rtx_where_it_exists():
-    assert names(LAPTOP, "dev") == ["tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu13-bindings"]
-    assert names(ORIN, "dev") == ["onnx"]
+    assert names(LAPTOP, "dev") == ["openvino", "tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu13-bindings"]
+    assert names(ORIN, "dev") == ["onnx", "openvino"]
 
 
 def test_bindings_and_libraries_are_of_one_version():
@@ -109,6 +109,6 @@ def test_a_system_package_is_linked_only_if_this_python_can_load_it(monkeypatch,
 
 
 def test_without_a_driver_there_is_no_cuda():
-    from engines.photon.backend.choice import driver_devices
+    from engines.photon.backend.driver import driver_devices
 
     assert (driver_cuda() > 0) == (driver_devices()[0] > 0)

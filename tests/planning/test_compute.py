@@ -11,7 +11,7 @@ from appliance.errors import DeviceUnavailable
 from appliance.planning import compute
 from appliance.planning.compute import backend, device_errors, select_device
 from engines.errors import DeviceError
-from engines.photon.backend.choice import driver_devices
+from engines.photon.backend.driver import driver_devices
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from appliance.errors import ModelError
 from appliance.registered import shipped, verified_model
 from appliance.session_models import registries, runtime_options, verify_models
 from engines.runtime import Backend
+from engines.runtime.contract import CPU_BACKENDS
 from engines.runtime.registry import SHIPPED
 from tests.evaluation.image_context.conftest import FILE, MODEL
 
@@ -76,5 +77,5 @@ def test_a_clinics_network_may_not_take_a_name_that_ships(clinic):
 
 
 def test_networks_stay_on_the_cpu_where_dose_does_by_order():
-    assert runtime_options(Config(planning=PlanningConfig(device="cpu"))).backends == (Backend.ONNX_CPU,)
+    assert runtime_options(Config(planning=PlanningConfig(device="cpu"))).backends == CPU_BACKENDS
     assert runtime_options(Config()).backends == tuple(Backend)

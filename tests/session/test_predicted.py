@@ -176,6 +176,22 @@ def test_it_reads_back_as_it_was_written(desk: Desk) -> None:
     assert prediction_bytes(read) == prediction_bytes(made)
 
 
+@pytest.mark.parametrize("place", [(2, 5, 7), (0, 0, 0), (11, 39, 39), None])
+def test_a_dose_in_a_corner_of_a_large_image_takes_little_room(place: tuple[int, int, int] | None, desk: Desk) -> None:
+    case = desk.session().stages.assemble(desk.received)
+    empty = np.zeros(case.image.grid.shape, np.float32)
+    dose_gy, half_gy = empty.copy(), empty.copy()
+    if place is not None:
+        dose_gy[place], half_gy[place] = 40.0, 3.0
+    made = replace(dose_of(case), dose_gy=dose_gy, uncertainty_gy=half_gy, half_width_95_gy=empty)
+    data = prediction_bytes(made)
+    read = prediction_from_bytes(data)
+    np.testing.assert_array_equal(read.dose_gy, dose_gy)
+    np.testing.assert_array_equal(read.uncertainty_gy, half_gy)
+    assert read.grid == made.grid
+    assert len(data) < empty.nbytes / 10
+
+
 def test_a_prediction_is_never_kept_as_the_dose_of_a_plan(desk: Desk) -> None:
     session = reviewed(desk, predict=predict)
     predicted = session.files.predicted()

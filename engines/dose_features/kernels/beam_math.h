@@ -1,9 +1,10 @@
 // The arithmetic of quick plans for one point and one beam, written once: compiled for the CPU and by nvcc.
 //
-// Model (models/dose/beams.py, which says where its constants come from): exponential attenuation with build-up, inverse
-// square, two Gaussians in the fluence plane. Lengths in mm from the isocentre; x towards patient left, y posterior, z
-// inferior. A beam at gantry angle t looks from (y, x) = (-cos t, sin t). Places are computed in the order of operations
-// of the training's code, so that a target's point falls into the same pixel of an open field.
+// Model (models/dose/beams.py, which says where its constants come from): exponential attenuation with build-up,
+// inverse square, two Gaussians in the fluence plane.
+// Lengths in mm from the isocentre; x towards patient left, y posterior, z
+// inferior. A beam at gantry angle t looks from (y, x) = (-cos t, sin t). Places are computed in the order of
+// operations of the training's code, so that a target's point falls into the same pixel of an open field.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -96,8 +97,8 @@ CS_INLINE Sample sample_of(const Place& place, float weight) {
 
 constexpr float kAttenuation = 0.0045f, kBuildUp = 0.25f, kSurface = 2.f;  // 1/mm, 1/mm, mm
 
-// attenuated = exp(-kAttenuation depth), built = exp(-kBuildUp (depth + kSurface)): exponentials are the caller's, whose
-// machine has its own.
+// attenuated = exp(-kAttenuation depth), built = exp(-kBuildUp (depth + kSurface)): exponentials are the caller's,
+// whose machine has its own.
 CS_INLINE float weight_of(float attenuated, float built, float magnified) {
   return attenuated * (1.f - built) * (magnified * magnified);
 }
@@ -109,8 +110,8 @@ CS_INLINE int pixel_of(const Place& place) {
   return w >= 0 && w < kPixels && u >= 0 && u < kPixels ? (w + 1) * kRow + u + 1 : -1;
 }
 
-// A number in 0..1 for each voxel, the same for both sides of the patient. Indices: a posterior, b left, c inferior of a
-// volume with nb voxels from right to left.
+// A number in 0..1 for each voxel, the same for both sides of the patient. Indices: a posterior, b left, c inferior of
+// a volume with nb voxels from right to left.
 CS_INLINE float drawn_at(int a, int b, int c, int nb) {
   const int side = 2 * b - (nb - 1);
   const std::uint64_t folded = static_cast<std::uint64_t>(side < 0 ? -side : side);

@@ -40,7 +40,8 @@ void distances(In<std::uint8_t, 3> inside, bool wanted, In<std::uint8_t, 3> poss
   require(same_shape(inside, possible) && same_shape(inside, out), "volumes must have one shape");
   require(out.stride(2) == 1, "rows of out must be contiguous");
   require(limit > 0.f && spacing[0] > 0.f && spacing[1] > 0.f && spacing[2] > 0.f, "lengths must be positive");
-  const int n[3] = {static_cast<int>(inside.shape(0)), static_cast<int>(inside.shape(1)), static_cast<int>(inside.shape(2))};
+  int n[3];
+  for (int axis = 0; axis < 3; ++axis) n[axis] = static_cast<int>(inside.shape(axis));
   const View view{out.data(), static_cast<long>(out.stride(0)), static_cast<long>(out.stride(1))};
   const std::uint8_t *from = inside.data(), *where = possible.data();
   nb::gil_scoped_release release;
@@ -122,7 +123,8 @@ void write_channels(const Patient& p, const std::vector<float>& maps, const floa
 }
 
 // asked: prescription in Gy of the plans' own scale, 0 outside targets; level: 0..2, above outside targets. z, y, x: mm
-// from the isocentre. axes (beams, 4): towards (y, x), across (y, x). out: open fields, beams seen, plans, largest beam.
+// from the isocentre. axes (beams, 4): towards (y, x), across (y, x). out: open fields, beams seen, plans, largest
+// beam.
 void beam_channels(In<std::uint8_t, 3> possible, In<float, 3> asked, In<std::uint8_t, 3> level,
                    In<std::uint8_t, 3> kind, In<float, 1> z, In<float, 1> y, In<float, 1> x, Vec3 spacing,
                    In<float, 2> axes, float plan_scale, Out<4> out, int threads) {
@@ -157,7 +159,8 @@ void beam_channels(In<std::uint8_t, 3> possible, In<float, 3> asked, In<std::uin
   spread_all();
   const OpenSums sums = open_sums(p, maps, threads);
   float open_scale[kLevels];
-  for (int k = 0; k < kLevels; ++k) open_scale[k] = sums.dose[k] > 0.0 ? static_cast<float>(sums.count[k] / sums.dose[k]) : 0.f;
+  for (int k = 0; k < kLevels; ++k)
+    open_scale[k] = sums.dose[k] > 0.0 ? static_cast<float>(sums.count[k] / sums.dose[k]) : 0.f;
   // All plans start from the widest open field, at the dose that is asked for on average.
   const float start = sums.count[2] > 0.0 ? static_cast<float>(sums.asked / sums.dose[2]) : 0.f;
   std::vector<float> fluence(static_cast<size_t>(beams) * kMap * kFields, 0.f);

@@ -46,8 +46,9 @@ inline void along_rows(const float* in, long stride, int count, int k, int n, fl
   }
 }
 
-// distance (z, y, x) of voxels where `where` is not zero, times scale, 0 elsewhere. inside: the mask, or with wanted false
-// what is not the mask. spacing z, y, x. limit everywhere for an empty mask. first, second: scratch of nz * ny * nx.
+// distance (z, y, x) of voxels where `where` is not zero, times scale, 0 elsewhere. inside: the mask, or with wanted
+// false what is not the mask. spacing z, y, x. limit everywhere for an empty mask. first, second: scratch of
+// nz * ny * nx.
 inline void distance(const std::uint8_t* inside, bool wanted, const std::uint8_t* where, const int n[3],
                      const float spacing[3], float limit, float scale, View out, float* first, float* second,
                      int threads) {
@@ -63,8 +64,8 @@ inline void distance(const std::uint8_t* inside, bool wanted, const std::uint8_t
       std::fill_n(second + z * plane, plane, limit2);
       continue;
     }
-    for (int y = 0; y < ny; ++y)
-      along_row(from + static_cast<long>(y) * nx, wanted, nx, spacing[2], limit2, first + z * plane + static_cast<long>(y) * nx);
+    for (long y = 0; y < ny; ++y)
+      along_row(from + y * nx, wanted, nx, spacing[2], limit2, first + z * plane + y * nx);
     for (int y = 0; y < ny; ++y)
       along_rows(first + z * plane, nx, ny, y, nx, spacing[1], limit2, second + z * plane + static_cast<long>(y) * nx);
   }

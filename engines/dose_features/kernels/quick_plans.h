@@ -1,6 +1,6 @@
 // Three quick plans of a patient on the CPU: forty steps of Adam over fluence, three trade-offs side by side in each
-// pixel (models/dose/fluence.py is the definition). Dose, slope of the objective and gradient of the fluence are made in
-// one pass over the points. Sums have one order whatever the number of threads.
+// pixel (models/dose/fluence.py is the definition). Dose, slope of the objective and gradient of the fluence are made
+// in one pass over the points. Sums have one order whatever the number of threads.
 #pragma once
 #include "patient.h"
 #include "spread.h"
@@ -98,7 +98,8 @@ inline void add_gradient(const Seen& seen, int beams, long first, long last, con
   }
 }
 
-// fluence (beams, kMap, kFields): the open fields that all plans start from on entry, the plans on return, not negative.
+// fluence (beams, kMap, kFields): the open fields that all plans start from on entry, the plans on return, none
+// negative.
 inline void optimise(const Seen& seen, int beams, std::vector<float>& fluence, int threads) {
   constexpr long kSize = static_cast<long>(kMap) * kFields;
   const Kernels kernels;

@@ -11,8 +11,8 @@ namespace dose_features {
 
 constexpr int kNarrowReach = 2, kWideReach = 14;  // pixels: 3 sigma and a pixel (models/dose/beams.py, _gaussian)
 
-// What a pixel gives to one so many pixels away, along one axis; the wide one with its share of all, the narrow with the
-// rest (the share belongs to the product of both axes and is kept on the second).
+// What a pixel gives to one so many pixels away, along one axis; the wide one with its share of all, the narrow with
+// the rest (the share belongs to the product of both axes and is kept on the second).
 struct Kernels {
   float narrow[kNarrowReach + 1], wide[kWideReach + 1];
   static constexpr float kWideShare = 0.12f;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from engines.errors import DeviceError
 from engines.photon.backend.cpu import CpuBackend
 from engines.photon.backend.cuda_dose import CudaBackend
+from engines.photon.backend.driver import driver_devices
 from engines.photon.backend.fatbin import load_fatbin
 from engines.photon.backend.protocol import Backend
 from engines.photon.backend.selftest import TOLERANCE, disagreement
@@ -73,19 +73,3 @@ def open_cuda() -> CudaBackend:
         device.close()
         raise DeviceError(f"{device.name} computes another dose than the CPU (off by {off:.1e} of the maximum)")
     return backend
-
-
-def driver_devices() -> tuple[int, str]:
-    """(devices, why there is none) from the CUDA driver itself: cuInit, cuDeviceGetCount. No context is made."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0, "there is no CUDA driver (libcuda.so.1)"
-    code = driver.cuInit(0)
-    if code != 0:
-        return 0, f"the CUDA driver does not start (cuInit answered {code})"
-    count = ctypes.c_int(0)
-    code = driver.cuDeviceGetCount(ctypes.byref(count))
-    if code != 0 or count.value == 0:
-        return 0, "the CUDA driver finds no device"
-    return count.value, ""

@@ -17,6 +17,10 @@ from tests.dose_network.phantom import patient  # noqa: E402
 
 OPENKBP = Path(__file__).resolve().parents[4] / "shared" / "openkbp"
 TOLERANCE = 1e-4
+PLAN_TOLERANCE, PLAN_MEAN_TOLERANCE = 2e-3, 1e-5
+"""Of quick plans, in a voxel and over all of them: forty steps of Adam divide by gradients near zero, so that the order
+of a sum shows. Seen: 3e-4 (0.02 Gy) in one of ten patients, 4e-5 in the others."""
+PLANS = ("plan_0", "plan_1", "plan_2", "largest_beam")
 FLIPPED = 1e-4
 """Share of voxels where a beam's half dose may fall on either side of rounding."""
 
@@ -42,6 +46,8 @@ def agree(one: Patient) -> None:
         off = np.abs(known[n] - made.tensor[n])
         if name == "beams_seen":
             assert (off > TOLERANCE).mean() < FLIPPED
+        elif name in PLANS:
+            assert off.max() < PLAN_TOLERANCE and off.mean() < PLAN_MEAN_TOLERANCE, name
         else:
             assert off.max() < TOLERANCE, name
     assert not made.channel("other").any()

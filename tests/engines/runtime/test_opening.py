@@ -78,8 +78,14 @@ def test_an_input_that_is_not_a_number_gives_an_error_and_no_dose():
     network = open_network(conv_network(), name="small", options=CPU)
     holed = anatomy()
     holed[0, 0, 3, 3, 3] = np.inf
-    with pytest.raises(EngineError, match="not numbers"):
+    with pytest.raises(EngineError, match="input 'anatomy' of network 'small' has values that are not numbers"):
         network.run({"anatomy": holed})
+
+
+def test_a_result_that_overflows_gives_an_error_and_no_dose():
+    network = open_network(conv_network(), name="small", options=CPU)
+    with pytest.raises(EngineError, match="output 'dose' of network 'small' has values that are not numbers"):
+        network.run({"anatomy": np.full((1, 2, 12, 12, 12), 3e38)})
 
 
 def test_what_is_no_network_is_refused():

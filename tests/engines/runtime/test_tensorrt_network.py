@@ -27,7 +27,7 @@ def device(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     for name, part in made.pycuda().items():
         monkeypatch.setitem(sys.modules, name, part)
-    monkeypatch.setattr("engines.photon.backend.choice.driver_devices", lambda: (1, ""))
+    monkeypatch.setattr(gpu, "driver_devices", lambda: (1, ""))
     monkeypatch.setattr(execution, "GraphDriver", lambda: made)
     monkeypatch.setattr(gpu, "_opened", [])
     return made
@@ -169,6 +169,21 @@ def test_a_device_that_fails_for_good_still_leaves_an_answer(device, monkeypatch
     checked(network, 16)
     assert network.backend is Backend.ONNX_CPU
     assert "illegal memory access" in network.notes[-1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("myelin"), TypeError("incompatible function arguments")])
+def test_what_the_bindings_throw_leads_to_the_cpu_too(device, monkeypatch, error):
+    network = open_network(conv_network(), name="small", options=RuntimeOptions(threads=1))
+    checked(network)
+
+    def throws(self, stream_handle):
+        raise error
+
+    monkeypatch.setattr("tests.engines.runtime.device_standin.Context.execute_async_v3", throws)
+    monkeypatch.setattr(device, "cuGraphLaunch", lambda graph, stream: throws(None, stream))
+    checked(network)
+    assert network.backend is Backend.ONNX_CPU
+    assert f"{type(error).__name__}: {error}" in network.notes[-1]
 
 
 def test_a_network_that_nobody_closed_gives_back_what_it_took(device):
