@@ -1,6 +1,6 @@
 """A whole dose prediction at 128 x 128 x 128: CPU and wall seconds of each part, on one thread and on two.
 
-    ./build.sh bench prediction [--runs N] [--threads N ...] [--patient PACKED.npz]
+    ./build.sh bench prediction [--runs N] [--threads N ...] [--backend NAME] [--patient PACKED.npz]
 
 The patient is made up: a body as wide as the grid (voxels of 4 x 4 x 2.5 mm), with targets so tall that beams reach its
 whole height, so that the network's input is 128 voxels along each side. It is like nobody, so the limits of the range
@@ -8,7 +8,8 @@ check are lifted; what the check computes is counted. --patient: a packed patien
 
 Each number of threads runs in a process of its own: all parts from the case's voxels to the dose on the image's grid,
 the network asked of the patient and of the mirrored patient. The peer is ONNX Runtime alone in the same process: the
-same file, input and threads, two runs, nothing else. Medians over the runs; opening the network is apart, because
+same file, input and threads, two runs, nothing else; on the GPU where that is where the network ran. --backend: what
+runs the network, otherwise the best that is here. Medians over the runs; opening the network is apart, because
 a node does it once.
 
 Bar: 3 s on two cores, aim 1 s.
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +38,14 @@ from appliance.contracts import Case, Identity, Image, SourceObject, Structure, 
 from appliance.evaluation import goal_set_for_site, goals_for_case
 from appliance.prediction import Predictor, Treatment
 from appliance.prediction.anatomy import network_anatomy
-from appliance.prediction.opened import INPUT, MODEL, MULTIPLE
+from appliance.prediction.opened import INPUT, MODEL, MULTIPLE, open_dose_network
 from appliance.prediction.predict import MODEL_FOLDER
 from appliance.registered import shipped
 from appliance.session_headless import read_case
 from engines.dose_features import features
 from engines.grid import Grid, VoxelSet
 from engines.runtime import Backend, RuntimeOptions
+from engines.runtime.folders import engine_cache
 
 RESULTS = Path(__file__).resolve().parent / "results" / "prediction.json"
 SIDE = 128
@@ -120,12 +123,15 @@ class Parts:
         self._part, self._since = step.partition(": ")[2], (time.process_time(), time.perf_counter())
 
 
-def worker(threads: int, runs: int, packed: Path | None) -> dict[str, object]:
+def worker(threads: int, runs: int, packed: Path | None, backend: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         case = case_of(packed, Path(scratch))
         goal_set = goals_for_case(goal_set_for_site("openkbp"), case)
         folder = MODEL_FOLDER if packed else lifted(Path(scratch) / "model")
-        predictor = Predictor(RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=threads), folder=folder)
+        options = RuntimeOptions(threads=threads, cache=engine_cache())
+        if backend:
+            options = replace(options, backends=(Backend(backend),))
+        predictor = Predictor(options, folder=folder)
         done = []
         for _ in range(runs + 1):
             parts = Parts()
@@ -134,6 +140,7 @@ def worker(threads: int, runs: int, packed: Path | None) -> dict[str, object]:
                 raise SystemExit(f"prediction: {' '.join(made.reasons)}")
             parts("", 1.0)
             done.append(parts)
+    ran = open_dose_network(options).network.backend
     tensor = features(network_anatomy(case, goal_set).anatomy, multiple=MULTIPLE, threads=threads).tensor
     median = statistics.median
     told = {
@@ -142,17 +149,20 @@ def worker(threads: int, runs: int, packed: Path | None) -> dict[str, object]:
     }
     told["opening"] = {"cpu_s": done[0].cpu["opening"], "wall_s": done[0].wall["opening"]}
     once = {kind: sum(told[name][kind] for name in PARTS if name != "opening") for kind in ("cpu_s", "wall_s")}
-    return {"threads": threads, "input": list(tensor.shape), "parts": told, "whole": once} | peer(tensor, threads, runs)
+    found = {"threads": threads, "backend": str(ran), "input": list(tensor.shape), "parts": told, "whole": once}
+    return found | peer(tensor, threads, runs, ran)
 
 
-def peer(tensor: NDArray[np.float32], threads: int, runs: int) -> dict[str, object]:
+def peer(tensor: NDArray[np.float32], threads: int, runs: int, ran: Backend) -> dict[str, object]:
     """ONNX Runtime by itself."""
     import onnxruntime
 
+    is_cpu = ran in (Backend.ONNX_CPU, Backend.OPENVINO_CPU)
+    providers = ["CPUExecutionProvider"] if is_cpu else ["CUDAExecutionProvider", "CPUExecutionProvider"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(shipped().verified(MODEL), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(shipped().verified(MODEL), options, providers=providers)
     taken = np.ascontiguousarray(tensor[: session.get_inputs()[0].shape[1]])[None]
     cpu, wall = [], []
     for _ in range(runs + 1):
@@ -169,7 +179,7 @@ def show(told: dict[str, object]) -> None:
     assert isinstance(parts, dict)
     assert isinstance(whole, dict)
     assert isinstance(other, dict)
-    print(f"\n{told['threads']} thread(s), input {told['input']}")
+    print(f"\n{told['threads']} thread(s), {told['backend']}, input {told['input']}")
     for name in PARTS:
         once = "   (once)" if name == "opening" else ""
         print(f"  {name:<10} {parts[name]['cpu_s']:7.2f} CPU s {parts[name]['wall_s']:7.2f} s{once}")
@@ -183,15 +193,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--backend", default="")
     parser.add_argument("--patient", type=Path)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        print(json.dumps(worker(asked.threads[0], asked.runs, asked.patient)))
+        print(json.dumps(worker(asked.threads[0], asked.runs, asked.patient, asked.backend)))
         return
     found = []
     for threads in asked.threads:
-        command = [sys.executable, "-m", "bench.prediction", "--worker", "--threads", str(threads)]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.prediction",
+            "--worker",
+            "--threads",
+            str(threads),
+            "--backend",
+            asked.backend,
+        ]
         command += ["--runs", str(asked.runs), *(["--patient", str(asked.patient)] if asked.patient else [])]
         limited = os.environ | {"OMP_NUM_THREADS": str(threads)}
         done = subprocess.run(command, env=limited, stdout=subprocess.PIPE, text=True, check=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.dose_features.grid_change import pooled_image, pooled_region, pooled_shape, refined
 from engines.grid import Grid, VoxelSet, resample
 
 PIXEL_RANGE_MM, PIXEL_MM = (3.5, 5.5), 4.0
@@ -52,11 +53,7 @@ class NetworkGrid:
             return resample(voxels.dense(self.image.shape), self.image, self.grid)
         if self.is_image:
             return voxels.dense(self.grid.shape)
-        index = np.unravel_index(voxels.index, self.image.shape)
-        coarse = (i // block for i, block in zip(index, self.blocks, strict=True))
-        flat = np.ravel_multi_index(tuple(coarse), self.grid.shape)
-        filled = np.bincount(flat, voxels.fraction, self.grid.size) / np.prod(self.blocks)
-        return filled.reshape(self.grid.shape).astype(np.float32)
+        return pooled_region(voxels, self.image.shape, self.blocks)
 
     def ct(self, hu: NDArray[np.int16]) -> NDArray[np.float32]:
         """(z, y, x) Hounsfield units on the network's grid."""
@@ -64,15 +61,7 @@ class NetworkGrid:
             return resample(hu, self.image, self.grid, outside=-1000.0)
         if self.is_image:
             return hu.astype(np.float32)
-        values: NDArray[np.float32] = hu.astype(np.float32)
-        for axis, block in enumerate(self.blocks):
-            # A last block that is not whole is the mean of what there is of it.
-            starts = np.arange(0, values.shape[axis], block)
-            count = np.minimum(block, values.shape[axis] - starts).astype(np.float32)
-            shape = [1, 1, 1]
-            shape[axis] = -1
-            values = np.add.reduceat(values, starts, axis=axis) / count.reshape(shape)
-        return values
+        return pooled_image(hu, self.blocks)
 
     def to_image(
         self, volume: NDArray[np.floating], corner: tuple[int, int, int], inside: NDArray[np.bool_]
@@ -86,9 +75,7 @@ class NetworkGrid:
             out[box] = np.where(inside, volume, 0)
             return out
         part = self.grid.cropped(corner, (upper[0], upper[1], upper[2]))
-        value = resample(np.where(inside, volume, 0).astype(np.float32), part, self.image)
-        share = resample(inside, part, self.image)
-        return np.where(share >= 0.5, value / np.maximum(share, 0.5), 0).astype(np.float32)
+        return refined(volume, inside, part, self.image)
 
 
 def _fits(spacing_mm: float, allowed: tuple[float, float]) -> bool:
@@ -99,8 +86,9 @@ def _pooled_grid(image: Grid, blocks: tuple[int, int, int]) -> Grid:
     sizes = blocks[::-1]
     origin = tuple(o + (n - 1) / 2 * s for o, n, s in zip(image.origin_mm, sizes, image.spacing_mm, strict=True))
     spacing = tuple(n * s for n, s in zip(sizes, image.spacing_mm, strict=True))
-    shape = tuple(-(-side // block) for side, block in zip(image.shape, blocks, strict=True))
-    return Grid((origin[0], origin[1], origin[2]), (spacing[0], spacing[1], spacing[2]), (shape[0], shape[1], shape[2]))
+    return Grid(
+        (origin[0], origin[1], origin[2]), (spacing[0], spacing[1], spacing[2]), pooled_shape(image.shape, blocks)
+    )
 
 
 def _even_grid(image: Grid, spacing: tuple[float, float, float]) -> Grid:

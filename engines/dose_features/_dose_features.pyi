@@ -26,3 +26,21 @@ def beam_channels(
     out: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+def pool_region(
+    index: NDArray[np.int32],
+    fraction: NDArray[np.float32],
+    fine: tuple[int, int, int],
+    blocks: tuple[int, int, int],
+    out: NDArray[np.float32],
+) -> None: ...
+def pool_image(
+    image: NDArray[np.int16], blocks: tuple[int, int, int], out: NDArray[np.float32], threads: int
+) -> None: ...
+def refine(
+    volume: NDArray[np.float32],
+    inside: NDArray[np.uint8],
+    low: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+    part: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...

@@ -52,9 +52,9 @@ class TensorInfo:
 class RuntimeOptions:
     """How networks are opened.
 
-    backends: tried in this order. precision: None is FP32; a reduced one is asked for by whoever has tested its
-    accuracy, and a backend that does not have it computes in FP32 and says so. cache: folder of built engines, None
-    keeps none. threads: of the CPU, 0 as many as there are."""
+    backends: tried in this order. precision: None is FP32, or what a quantised file says on a CPU; a reduced one is
+    asked for by whoever has tested its accuracy, and a backend that does not have it computes in FP32 and says so.
+    cache: folder of built engines, None keeps none. threads: of the CPU, 0 as many as there are."""
 
     backends: tuple[Backend, ...] = ALL_BACKENDS
     precision: Precision | None = None

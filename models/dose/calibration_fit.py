@@ -110,9 +110,14 @@ class Factors:
 def fit(patients: Sequence[Known]) -> Factors:
     """Voxels first; metrics on top of half-widths that are calibrated already."""
     tables = _tables(patients)
-    errors, halves = _held_out(patients)
-    right = np.array([cross_correction(errors, [half[n] for half in halves], level) for n, level in enumerate(LEVELS)])
-    tables = {name: RegionTable(table.centres, table.factors * right[:, None]) for name, table in tables.items()}
+    halves = _held_out(patients)
+    for place, name in enumerate(REGIONS):
+        inside = [p.drawn.region == place for p in patients]
+        errors = [p.drawn.error[k] for p, k in zip(patients, inside, strict=True)]
+        for n, level in enumerate(LEVELS):
+            tables[name].factors[n] *= cross_correction(
+                errors, [half[n][k] for half, k in zip(halves, inside, strict=True)], level
+            )
     scored = [scores(p, tables) for p in patients]
     metrics: dict[str, dict[str, list[float]]] = {}
     for kind in KINDS:
@@ -124,14 +129,14 @@ def fit(patients: Sequence[Known]) -> Factors:
     return Factors(tables, metrics)
 
 
-def _held_out(patients: Sequence[Known]) -> tuple[list[NDArray[np.float32]], list[list[NDArray[np.float32]]]]:
-    """Errors of each patient's drawn voxels, and half-widths at LEVELS by tables of the other folds' patients."""
+def _held_out(patients: Sequence[Known]) -> list[list[NDArray[np.float32]]]:
+    """Half-widths at LEVELS of each patient's drawn voxels, by tables of the other folds' patients."""
     halves: list[list[NDArray[np.float32]]] = [[] for _ in patients]
     for fitted_on, held in folds(len(patients), FOLDS):
         tables = _tables([patients[n] for n in fitted_on])
         for n in held:
             halves[n] = half_widths(tables, patients[n].drawn.scale, patients[n].drawn.region)
-    return [patient.drawn.error for patient in patients], halves
+    return halves
 
 
 def _tables(patients: Sequence[Known]) -> dict[str, RegionTable]:

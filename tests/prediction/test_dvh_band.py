@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -108,3 +109,8 @@ def test_a_calibration_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{", "utf-8")
     with pytest.raises(ModelError, match="not usable"):
         load_band_calibration(tmp_path / "broken.json")
+
+
+def test_the_shipped_calibration_is_of_the_network_that_ships() -> None:
+    network = BAND_FILE.with_name("dose.onnx").read_bytes()
+    assert json.loads(BAND_FILE.read_text("utf-8"))["network_sha256"] == hashlib.sha256(network).hexdigest()

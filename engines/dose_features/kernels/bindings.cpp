@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "distance.h"
+#include "grid_bindings.h"
 #include "quick_plans.h"
 
 namespace nb = nanobind;
@@ -183,4 +184,5 @@ NB_MODULE(_dose_features, module) {
   module.def("beam_channels", &beam_channels, nb::arg("possible"), nb::arg("asked"), nb::arg("level"), nb::arg("kind"),
              nb::arg("z"), nb::arg("y"), nb::arg("x"), nb::arg("spacing"), nb::arg("axes"), nb::arg("plan_scale"),
              nb::arg("out"), nb::arg("threads"));
+  define_grid_changes(module);
 }

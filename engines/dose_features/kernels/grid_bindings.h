@@ -1,0 +1,4 @@
+#pragma once
+#include <nanobind/nanobind.h>
+
+void define_grid_changes(nanobind::module_& module);
