@@ -342,4 +342,5 @@ def test_the_shipped_file_treats_a_made_up_patient_and_its_mirror_image_alike(ju
     assert float((dose - turned).abs().max()) < 1e-3
     assert not dose[facts[POSSIBLE] == 0].any()
     means = [float(dose[facts[CHANNELS.index(name)] > 0].mean()) for name in ("PTV70", "PTV56", "possible")]
-    assert 62 < means[0] < 74 and means[0] > means[1] > means[2]
+    assert 63 < means[0] < 77  # within a tenth of the prescription: the phantom is unlike any patient
+    assert means[0] > means[1] > means[2]
