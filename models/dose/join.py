@@ -46,8 +46,8 @@ def joined(first: Any, second: Any, share: float) -> Any:
         ]
     for name, value in (("zero", 0), ("channel_axis", 1)):
         weights.append(numpy_helper.from_array(np.array([value], np.int64), name))
-    for name, value in (("share", share), ("rest", 1 - share), ("disagreement", DISAGREEMENT)):
-        weights.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    for name, number in (("share", share), ("rest", 1 - share), ("disagreement", DISAGREEMENT)):
+        weights.append(numpy_helper.from_array(np.array(number, np.float32), name))
     nodes += [
         helper.make_node("Mul", ["first_dose", "share"], ["first_part"]),
         helper.make_node("Mul", ["second_dose", "rest"], ["second_part"]),
