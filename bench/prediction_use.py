@@ -1,13 +1,12 @@
 """What a predicted dose is worth to the planner: the same patients planned without one, with the network's, and with
 the reference dose itself in the place of a prediction.
 
-    ./build.sh bench prediction_use --predictions DIR [--patients 34 66] [--kinds none network reference]
+    ./build.sh bench prediction_use [--patients 34 66] [--kinds none network reference]
         [--algorithm pencil_beam] [--fluence [--thin 4]] [--json FILE]
 
 Plans the ten OpenKBP patients named in the data's README, or those that are asked for, where they are at hand; prints
 of each plan goals met, the planner's score, hottest 0.1 cc, calls of the planning system, evaluations of the merit and
-CPU seconds, and the medians over the patients. DIR holds the network's doses as `python -m models.dose.evaluate
---doses` leaves them: pt_N.npz with `dose` (posterior, left, inferior) in Gy and its `offset` in the challenge's grid.
+CPU seconds, and the medians over the patients. The network's dose is predicted as in a session (not counted).
 The reference dose is an upper bound of what a prediction of such plans can be worth, not of what any prediction can:
 those plans meet fewer goals than ours do.
 
@@ -36,7 +35,7 @@ from numpy.typing import NDArray
 from appliance.builtin import import_openkbp
 from appliance.builtin.packed import read_packed
 from appliance.case import assemble
-from appliance.config import PlanningConfig
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import (
     CalculatedDose,
     Case,
@@ -47,6 +46,7 @@ from appliance.contracts import (
     PredictedBand,
     PredictedDose,
 )
+from appliance.contracts.progress import silent
 from appliance.errors import PlanningError
 from appliance.evaluation import goal_set_for_site, goals_for_case
 from appliance.evaluation.dose_on_image import dose_on_image
@@ -58,6 +58,7 @@ from appliance.execution.score import is_organ, score
 from appliance.planning import PhotonTps
 from appliance.session_guide import guide_for
 from appliance.session_headless import read_case
+from appliance.session_predict import predict_case
 from appliance.session_work import prescribed
 from engines.dvh import DoseVolume
 
@@ -65,12 +66,8 @@ OPENKBP = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
 PATIENTS = (34, 66, 17, 100, 96, 157, 197, 193, 54, 136)
 TRAINED_UNTIL = 200
 KINDS = ("none", "network", "reference")
-ERROR_GY = 2.74
-"""Mean absolute error of the network on patients that it was not trained on (models/dose/CARD.md)."""
-LAPLACE_80 = float(np.log(5))
-"""Half-width of the 80 % interval of a Laplace distribution, in units of its mean absolute deviation."""
 METRIC_SHARE = 0.6
-"""Error of a metric of a structure, of that of a voxel: 1.5 to 1.9 Gy of mean doses (card) of 2.74 Gy."""
+"""Error of a metric of a structure, of that of a voxel: 1.5 to 1.9 Gy of mean doses of 2.8 Gy (models/dose/CARD.md)."""
 REFERENCE_GY = 0.5
 """What the reference dose is taken to be uncertain by."""
 VOLUMES_PERCENT = np.arange(100.0, -1.0, -2.0)
@@ -139,16 +136,6 @@ class Patient:
         return self._tps
 
 
-def network_gy(packed: Path, folder: Path) -> NDArray[np.float32]:
-    """(z, y, x) on the grid of the imported study."""
-    with np.load(packed) as patient, np.load(folder / packed.name) as found:
-        whole = np.zeros(patient["label"].shape, np.float32)
-        lower = found["offset"].astype(int) - patient["offset"].astype(int)
-        place = tuple(slice(at, at + side) for at, side in zip(lower, found["dose"].shape, strict=True))
-        whole[place] = found["dose"]
-    return np.ascontiguousarray(whole.transpose(2, 0, 1)[::-1])
-
-
 def as_prediction(case: Case, dose_gy: NDArray[np.float32], half_gy: float, model: str) -> PredictedDose:
     """A dose (z, y, x) on the image grid, uncertain by so many Gy (80 %) in every voxel."""
     regions, bands = Regions(case), []
@@ -165,29 +152,39 @@ def as_prediction(case: Case, dose_gy: NDArray[np.float32], half_gy: float, mode
     return PredictedDose(case.image.grid, dose_gy, half_width, 2 * half_width, model, (), tuple(bands))
 
 
-def guided(kind: str, patient: Patient, folder: Path | None) -> Guide | None:
+def guided(kind: str, patient: Patient) -> Guide | None:
     """None without a prediction, and where it was refused, which is printed."""
     if kind == "none":
         return None
-    if kind == "network" and folder is not None:
-        dose_gy, half_gy = network_gy(patient.packed, folder), ERROR_GY * LAPLACE_80
-    else:
-        found = read_packed(patient.packed).dose_gy
-        if found is None:
-            sys.exit(f"{patient.packed.name} has no reference dose")
-        dose_gy, half_gy = found, REFERENCE_GY
+    predicted = network_dose(patient) if kind == "network" else reference_dose(patient)
+    if predicted is None:
+        return None
     try:
-        predicted = as_prediction(patient.case, dose_gy, half_gy, kind)
         return guide_for(patient.case, patient.goal_set, predicted)
     except PlanningError as error:
         print(f"    not used: {error.fields['reason']}", flush=True)
         return None
 
 
+def network_dose(patient: Patient) -> PredictedDose | None:
+    """As a session predicts it; None where it is refused, which is printed."""
+    found = predict_case(Config(), patient.case, patient.goal_set, silent)
+    if found.dose is None:
+        print(f"    not predicted: {'; '.join(found.reasons)}", flush=True)
+    return found.dose
+
+
+def reference_dose(patient: Patient) -> PredictedDose:
+    found = read_packed(patient.packed).dose_gy
+    if found is None:
+        sys.exit(f"{patient.packed.name} has no reference dose")
+    return as_prediction(patient.case, found, REFERENCE_GY, "reference")
+
+
 def planned(patient: Patient, kind: str, asked: argparse.Namespace) -> dict[str, Any]:
     """A whole plan, judged on its final dose; with --fluence what could be had, judged on the planner's samples."""
     case, goal_set = patient.case, patient.goal_set
-    guide = guided(kind, patient, asked.predictions)
+    guide = guided(kind, patient)
     tps, notes = patient.tps(asked), list[str]()
     start = time.process_time()
     if asked.fluence:
@@ -270,13 +267,7 @@ def wanted_of(number: int, asked: argparse.Namespace, done: set[tuple[int, str]]
     if not packed_of(number).exists():
         print(f"OpenKBP {number}: left out, {packed_of(number).name} is not at hand")
         return []
-    wanted = [kind for kind in asked.kinds if (number, kind) not in done]
-    if "network" in wanted and not (asked.predictions and (asked.predictions / packed_of(number).name).exists()):
-        print(
-            f"OpenKBP {number}: the network's dose is left out, --predictions names no folder that has it", flush=True
-        )
-        wanted.remove("network")
-    return wanted
+    return [kind for kind in asked.kinds if (number, kind) not in done]
 
 
 def measured(asked: argparse.Namespace) -> list[dict[str, Any]]:
@@ -299,7 +290,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What a predicted dose is worth to the planner.")
     parser.add_argument("--patients", nargs="*", type=int, default=list(PATIENTS))
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--predictions", type=Path)
     parser.add_argument("--algorithm", default="collapsed_cone", choices=("collapsed_cone", "pencil_beam"))
     parser.add_argument("--fluence", action="store_true", help="the fluence stage alone")
     parser.add_argument("--thin", type=int, default=1, help="targets and organs keep one in so many samples")
