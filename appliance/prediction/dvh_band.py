@@ -50,10 +50,18 @@ class BandCalibration:
 
 
 @lru_cache(maxsize=4)
-def load_band_calibration(path: Path = BAND_FILE) -> BandCalibration:
-    """Raises ModelError for a file that is missing, is of another format, or lacks something."""
+def load_band_calibration(path: Path = BAND_FILE, network_sha256: str | None = None) -> BandCalibration:
+    """network_sha256: of the network whose bands are asked for; None does not ask. Raises ModelError for a file that is
+    missing, is of another format or network, or lacks something."""
     try:
-        return BandCalibration.of(json.loads(path.read_text("utf-8")))
+        told = json.loads(path.read_text("utf-8"))
+        known = BandCalibration.of(told)
+        if network_sha256 not in (None, told.get("network_sha256")):
+            other = str(told.get("network_sha256"))[:8]
+            raise ModelError(
+                f"{path.name} is of the network {other}, not {network_sha256[:8]}; run models.dose.calibrate_band again"
+            )
+        return known
     except OSError as error:
         raise ModelError(f"the calibration of histogram bands cannot be read: {error.strerror}") from error
     except (ValueError, EngineError) as error:

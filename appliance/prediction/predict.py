@@ -20,7 +20,7 @@ from appliance.contracts import Case, GoalSet, PredictedDose, Prediction
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import ModelError, RefusedInput
 from appliance.prediction.anatomy import NetworkAnatomy, network_anatomy
-from appliance.prediction.dvh_band import load_band_calibration, predicted_bands
+from appliance.prediction.dvh_band import BandCalibration, load_band_calibration, predicted_bands
 from appliance.prediction.facts import AnatomyFacts, Treatment
 from appliance.prediction.opened import MULTIPLE, DoseNetwork, Passes, open_dose_network, registered_sha256
 from appliance.prediction.range import judge_range, refused
@@ -87,7 +87,7 @@ class Predictor:
         sha256 = registered_sha256(self.registry)
         _range_of(self.folder / "range.json")
         _calibration_of(self.folder / "calibration.json", sha256)
-        load_band_calibration()
+        load_band_calibration(self.folder / "band.json", sha256)
         return sha256
 
     def _predict(self, case: Case, goal_set: GoalSet, treatment: Treatment, clock: _Clock) -> Prediction:
@@ -102,12 +102,13 @@ class Predictor:
         with clock.part("opening", 0.15):
             network = open_dose_network(self.options, self.registry)
             calibration = _calibration_of(self.folder / "calibration.json", network.sha256)
+            bands = load_band_calibration(self.folder / "band.json", network.sha256)
         with clock.part("features", 0.2):
             made = features(told.anatomy, multiple=MULTIPLE, threads=self.options.threads)
         with clock.part("network", 0.4):
             passes = network.ask(made, told.anatomy.layout.mirror_order())
         with clock.part("interval", 0.9):
-            dose = _predicted(case, told, network, passes, calibration, found)
+            dose = _predicted(case, told, network, passes, (calibration, bands), found)
         notes = [finding.sentence for finding in found if finding.severity is Severity.NOTE]
         ran = network.notes(self.options.backends)
         return Prediction(dose, notes=(*told.notes, *notes, *ran), seconds=clock.seconds)
@@ -126,11 +127,11 @@ def _predicted(
     told: NetworkAnatomy,
     network: DoseNetwork,
     passes: Passes,
-    calibration: Calibration,
+    calibrations: tuple[Calibration, BandCalibration],
     found: tuple[RangeFinding, ...],
 ) -> PredictedDose:
     """In Gy and on the image's grid, never negative, nothing where dose is impossible."""
-    anatomy = told.anatomy
+    anatomy, (calibration, bands) = told.anatomy, calibrations
     unit_gy, possible = np.float32(anatomy.unit_gy), anatomy.possible
     doses = np.where(possible, np.maximum(passes.doses, 0), 0) * unit_gy
     spreads = None if passes.spreads is None else passes.spreads * unit_gy
@@ -150,7 +151,7 @@ def _predicted(
         half_95_gy,
         network.label,
         warnings=_shortened([finding.sentence for finding in found if finding.severity is Severity.WARN]),
-        dvh=predicted_bands(case, dose_gy, half_gy),
+        dvh=predicted_bands(case, dose_gy, half_gy, bands),
         model_sha256=network.sha256,
     )
 

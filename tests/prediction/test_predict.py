@@ -147,9 +147,20 @@ def calibration_of_another(folder: Path) -> None:
     (folder / "calibration.json").write_text(json.dumps(told | {"network_sha256": "0" * 64}))
 
 
+def missing_band(folder: Path) -> None:
+    (folder / "band.json").unlink()
+
+
+def band_of_another(folder: Path) -> None:
+    told = json.loads((folder / "band.json").read_text())
+    (folder / "band.json").write_text(json.dumps(told | {"network_sha256": "0" * 64}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (missing_band, "the calibration of histogram bands cannot be read"),
+        (band_of_another, "band.json is of the network 00000000"),
         (spoilt_file, "is not the registered one"),
         (missing_file, "dose.onnx of the model 'dose' cannot be read"),
         (missing_calibration, "the calibration of the dose network cannot be read"),

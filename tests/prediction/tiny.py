@@ -13,6 +13,7 @@ import numpy as np
 from appliance.contracts import Case, GoalSet, Identity, Image, PrescribedTarget, SourceObject, Structure, StructureKind
 from appliance.evaluation import goal_set_for_site
 from appliance.prediction import Predictor
+from appliance.prediction.dvh_band import BAND_FILE
 from engines.dose_features import Layout
 from engines.grid import Grid, VoxelSet
 from engines.runtime import Backend, RuntimeOptions
@@ -88,6 +89,8 @@ def predictor(folder: Path, model: bytes) -> Predictor:
     told = {"format": "couchside-dose-calibration-1", "levels": [0.8, 0.95], "network_sha256": sha256, "patients": 1}
     told |= {"spread": False, "passes": {"pair": part}}
     (folder / "calibration.json").write_text(json.dumps(told))
+    band = json.loads(BAND_FILE.read_text("utf-8"))
+    (folder / "band.json").write_text(json.dumps(band | {"network_sha256": sha256}))
     options = RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=1)
     return Predictor(options, load_registry(folder / "registry.toml"), folder)
 
