@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,8 @@ from appliance.dicomio.files import save_durable, write_durable
 from appliance.dicomio.predicted_dose import PREDICTED_MARK, predicted_dose_dataset
 from appliance.errors import ConfigError, NotPredicted
 from appliance.evaluation import judge_predicted
+from appliance.execution import Foreseen
+from appliance.session_guide import foreseen_goals
 from appliance.session_headless import read_case
 from appliance.session_wiring import real_stages
 from appliance.session_work import prescribed
@@ -59,17 +63,21 @@ def predict(
         prediction = stages.predict(case, goal_set, tell)
         predicted = _dose_of(prediction)
         judged = judge_predicted(case, goal_set, predicted)
+        sure = _intervals(goal_set, foreseen_goals(case, goal_set, predicted))
         tell("writing", 0.95)
         save_durable(predicted_dose_dataset(case, predicted), out)
         if uncertainty is not None:
             save_durable(predicted_dose_dataset(case, predicted, "half width"), uncertainty)
     notes = [*remarks, *case.notes, *goal_set.notes, *prediction.notes]
     document = _document(prediction, predicted, judged, goal_set, notes)
+    document["goals"] = [
+        goal | _told(sure.get(one.key)) for goal, one in zip(document["goals"], judged.goals, strict=True)
+    ]
     document |= {"out": str(out), "uncertainty": None if uncertainty is None else str(uncertainty)}
     document["seconds"]["in all"] = round(time.monotonic() - since, 3)
     lines = [*(f"! {text}" for text in predicted.warnings), *(f"- {text}" for text in notes)]
     lines.append(f"{out}: {PREDICTED_MARK}; {predicted.dose_gy.max():.2f} Gy at most, by {predicted.model}")
-    result(document, Group(_table(judged), *lines), as_json=as_json)
+    result(document, Group(_table(judged, sure), *lines), as_json=as_json)
 
 
 def _dose_of(prediction: Prediction) -> PredictedDose:
@@ -103,14 +111,33 @@ def _largest_and_mean(predicted: PredictedDose) -> dict[str, float]:
     return {"mean": float(inside.mean()) if inside.size else 0.0, "largest": float(predicted.uncertainty_gy.max())}
 
 
-def _table(judged: PredictedJudgement) -> Any:
+def _intervals(goal_set: GoalSet, foreseen: tuple[Foreseen, ...]) -> dict[tuple[str, str, str], Foreseen]:
+    """By the goals' keys, without those that nothing is foreseen of."""
+    pairs = zip(goal_set.goals, foreseen, strict=True)
+    return {
+        (goal.structure, str(goal.metric), str(goal.comparator)): found
+        for goal, found in pairs
+        if not math.isnan(found.value)
+    }
+
+
+def _told(found: Foreseen | None) -> dict[str, float]:
+    return {} if found is None else {"low_80": found.low, "high_80": found.high}
+
+
+def _between(found: Foreseen | None, unit: str) -> str:
+    return "" if found is None else f"{found.low:.1f} to {found.high:.1f} {unit}"
+
+
+def _table(judged: PredictedJudgement, sure: Mapping[tuple[str, str, str], Foreseen]) -> Any:
     rows = [
         (
             goal.structure,
             f"{goal.metric} {goal.comparator} {goal.limit:g} {goal.unit}",
             f"{goal.value:.2f} {goal.unit}",
+            _between(sure.get(goal.key), goal.unit),
             "yes" if goal.met else "no",
         )
         for goal in judged.goals
     ]
-    return table(f"Goals, {judged.label}", ("structure", "goal", "predicted", "met"), rows)
+    return table(f"Goals, {judged.label}", ("structure", "goal", "predicted", "80 % interval", "met"), rows)

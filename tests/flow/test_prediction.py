@@ -112,6 +112,8 @@ def test_a_patient_that_it_knows(run: Run, patient: Path, config: Path, tmp_path
     assert document["label"].startswith("predicted, not calculated")
     assert document["model"].startswith("dose@")
     assert len(document["goals"]) >= 8
+    for goal in document["goals"]:
+        assert 0 <= goal["low_80"] < goal["value"] < goal["high_80"]
     assert set(document["seconds"]) >= {"anatomy", "features", "network", "interval", "in all"}
     read = pydicom.dcmread(out)
     values = read.pixel_array * float(read.DoseGridScaling)
