@@ -146,7 +146,8 @@ def test_doctor_reports_every_check(run: Run, tmp_path: Path) -> None:
     assert ran.code == (1 if document["status"] == "failed" else 0)
     keys = {check["key"] for check in document["checks"]}
     judging = {"retrieval", "guidelines", "preference", "network"}
-    assert {"hardware", "backends", "models", "networks", "disk", "clock", "store", "peers"} | judging == keys
+    stages = {"hardware", "backends", "models", "networks", "prediction", "disk", "clock", "store", "peers"}
+    assert stages | judging == keys
 
 
 def test_an_internal_error_tells_where_but_not_what(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
