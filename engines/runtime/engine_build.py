@@ -15,10 +15,9 @@ import numpy as np
 
 from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Backend, Precision, TensorInfo
-from engines.runtime.half import in_half_precision
+from engines.runtime.precision import in_precision
 from engines.runtime.profile import Profile
 from engines.runtime.tensorrt_api import Api, Builder, BuilderConfig, Log, NetworkDefinition, Tensor, load_api
-from engines.runtime.unquantised import is_quantised, unquantised
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +111,6 @@ class EngineBuilder:
         reason = self._log.reason()
         device = any(word in reason.lower() for word in ("cuda", "memory", "gpu"))
         return (DeviceError if device else EngineError)(f"{self.backend} {what}: {reason}")
-
-
-def in_precision(model: bytes, precision: Precision) -> bytes:
-    """The ONNX file that computes in this precision. Raises EngineError for INT8 where the file does not say how its
-    tensors are quantised: a range that nobody has calibrated is none."""
-    if precision is Precision.INT8:
-        if not is_quantised(model):
-            raise EngineError("the model has no quantisation (QuantizeLinear nodes), so it cannot be run in INT8")
-        return model
-    plain = unquantised(model)
-    return in_half_precision(plain) if precision is Precision.FP16 else plain
 
 
 def dtype_name(api: Api, dtype: Any) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engines.errors import DeviceError
 from engines.photon.backend.driver import driver_devices
-from engines.photon.backend.owner import Owner
+from engines.photon.backend.owner import Context, Owner, within
 
 Result = TypeVar("Result")
 
@@ -30,11 +30,9 @@ class CudaStream(Protocol):
     def synchronize(self) -> None: ...
 
 
-class PrimaryContext(Protocol):
+class PrimaryContext(Context, Protocol):
     """pycuda.driver.Context as Device.retain_primary_context gives it."""
 
-    def push(self) -> None: ...
-    def pop(self) -> None: ...
     def detach(self) -> None: ...
 
 
@@ -125,13 +123,7 @@ class Gpu:
         self.stream: Any = self.driver.Stream()
 
     def _current(self, work: Callable[[], Result]) -> Result:
-        if self._context is None:  # _open makes it
-            return work()
-        self._context.push()
-        try:
-            return work()
-        finally:
-            self._context.pop()
+        return within(self._context, work)
 
     def _shut(self) -> None:
         if self._context is None:

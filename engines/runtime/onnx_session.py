@@ -9,9 +9,9 @@ from typing import Any
 
 from engines.errors import DeviceError, EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
-from engines.runtime.half import in_half_precision
+from engines.runtime.precision import in_precision
 from engines.runtime.tensors import checked_inputs, checked_output
-from engines.runtime.unquantised import is_quantised, unquantised
+from engines.runtime.unquantised import is_quantised
 
 PROVIDERS = {
     Backend.ONNX_TENSORRT: "TensorrtExecutionProvider",
@@ -50,8 +50,7 @@ class OnnxNetwork:
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = ERRORS_ONLY
         self.precision = _precision(model, backend, options)
-        content = model if self.precision is Precision.INT8 else unquantised(model)
-        content = in_half_precision(content) if self.precision is Precision.FP16 else content
+        content = in_precision(model, self.precision)
         try:
             self._session = runtime.InferenceSession(content, settings, providers=_providers(backend))
         except Exception as error:

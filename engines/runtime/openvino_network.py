@@ -8,8 +8,9 @@ from typing import Any
 
 from engines.errors import EngineError
 from engines.runtime.contract import Arrays, Backend, Precision, Results, RuntimeOptions, TensorInfo, cpu_name
+from engines.runtime.precision import in_precision
 from engines.runtime.tensors import checked_inputs, checked_output
-from engines.runtime.unquantised import is_quantised, unquantised
+from engines.runtime.unquantised import is_quantised
 
 FULL_PRECISION = "f32"
 """OpenVINO takes bfloat16, with 8 bits, by itself where the processor has it."""
@@ -35,7 +36,7 @@ class OpenVinoNetwork:
         }
         try:
             core = openvino.Core()
-            read = core.read_model(model if rounded else unquantised(model))
+            read = core.read_model(in_precision(model, self.precision))
             self._request = core.compile_model(read, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             last = str(error).strip().splitlines()[-1]  # the lines before it are places in OpenVINO's source

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.runtime.contract import Backend, Network, Precision, Results, RuntimeOptions, TensorInfo
 from engines.runtime.engine_build import EngineBuilder
-from engines.runtime.half import in_half_precision
 from engines.runtime.opening import open_on
+from engines.runtime.precision import in_precision
 from engines.runtime.unquantised import is_quantised
 
 Feeds = Callable[[str, tuple[TensorInfo, ...]], Mapping[str, NDArray[Any]]]
@@ -32,8 +32,7 @@ ELSEWHERE = "SM89"
 class Row:
     """ms: wall time of a call, copies included, the middle of TIMED; None where it was not run. difference: largest
     from the CPU's result in FP32, of INT8 from the CPU's in INT8, over all outputs, in their units. note: what a person
-    should know; why it was not run.
-    device: what it ran on, as `Network.device` names it."""
+    should know; why it was not run. device: what it ran on, as `Network.device` names it."""
 
     model: str
     backend: Backend
@@ -58,26 +57,22 @@ def _rows(name: str, model: bytes, options: RuntimeOptions, feeds: Feeds) -> Ite
     cpu = open_on(Backend.ONNX_CPU, model, name, full)
     feed = feeds(name, cpu.inputs)
     reference = cpu.run(feed)
-    rounded = _rounded(name, model, feed, options)
+    references = {Precision.INT8: _rounded(name, model, feed, options)} if is_quantised(model) else {}
     for backend in options.backends:
         for precision in _precisions(model, options):
             if backend is Backend.OPENVINO_CPU and precision is Precision.FP16:
                 continue  # it computes in FP32 whatever is asked for
-            wanted, known = replace(options, precision=precision), rounded or reference
-            if precision is not Precision.INT8:
-                known = reference
-            if backend is Backend.ONNX_CPU and precision is not Precision.INT8:
+            if backend is Backend.ONNX_CPU and precision not in references:
                 yield from _on_cpu(cpu, model, precision, feed, reference, full)
             else:
+                known, wanted = references.get(precision, reference), replace(options, precision=precision)
                 yield _on_other(backend, name, model, feed, known, wanted)
     cpu.close()
 
 
-def _rounded(name: str, model: bytes, feed: Mapping[str, NDArray[Any]], options: RuntimeOptions) -> Results | None:
-    """What the CPU says with a file's eight bits: INT8 elsewhere is held against this, because what rounding costs is
-    the card's to tell."""
-    if not is_quantised(model):
-        return None
+def _rounded(name: str, model: bytes, feed: Mapping[str, NDArray[Any]], options: RuntimeOptions) -> Results:
+    """What the CPU says with a quantised file's eight bits: INT8 elsewhere is held against this, because what rounding
+    costs is the card's to tell."""
     network = open_on(Backend.ONNX_CPU, model, name, replace(options, precision=Precision.INT8))
     try:
         return network.run(feed)
@@ -104,7 +99,7 @@ def _on_cpu(
         yield _measured(cpu, precision, feed, reference)
     if precision is Precision.FP16:
         try:
-            half = open_on(Backend.ONNX_CPU, in_half_precision(model), cpu.name, options)
+            half = open_on(Backend.ONNX_CPU, in_precision(model, precision), cpu.name, options)
             off = difference(half.run(feed), reference)
         except EngineError as error:
             yield Row(cpu.name, Backend.ONNX_CPU, precision, None, None, f"not computed: {error}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.errors import DeviceError
 from engines.photon.backend.fatbin import Fatbin
-from engines.photon.backend.owner import Owner
+from engines.photon.backend.owner import Owner, within
 from engines.photon.backend.parameters import OF_KERNEL, THREADS, Launch
 
 Result = TypeVar("Result")
@@ -138,13 +138,7 @@ class CudaDevice:
         self._pool = self._tools.DeviceMemoryPool()
 
     def _current(self, work: Callable[[], Result]) -> Result:
-        if self._context is None:  # _open makes it
-            return work()
-        self._context.push()
-        try:
-            return work()
-        finally:
-            self._context.pop()
+        return within(self._context, work)
 
     def _shut(self) -> None:
         if self._context is None:

@@ -10,9 +10,18 @@ import atexit
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+
+class Context(Protocol):
+    """What is used of pycuda's."""
+
+    def push(self) -> object: ...
+
+    def pop(self) -> object: ...
+
 
 CLOSING_S = 5.0
 """Longest wait for the device to close when the program ends (chosen)."""
@@ -75,6 +84,18 @@ class Owner:
             task()
             del task  # a finished task must not keep what it referred to until the next one comes
         self._last()
+
+
+def within(context: Context | None, work: Callable[[], Result]) -> Result:
+    """`work` with the context on top of its thread's stack, which is left as it was; without one (whoever makes the
+    context) as it is."""
+    if context is None:
+        return work()
+    context.push()
+    try:
+        return work()
+    finally:
+        context.pop()
 
 
 class _Outcome:

@@ -85,6 +85,8 @@ def test_the_table_tells_both_precisions_of_a_quantised_file():
     told = {row.precision: row for row in rows}
     assert told[Precision.INT8].difference == 0 and told[Precision.FP32].difference == 0
     assert told[Precision.INT8].ms is not None
+    rounding = told[Precision.FP16].difference
+    assert rounding is not None and 0 < rounding < 0.01
 
 
 def test_tensorrt_reads_it_in_half_precision():
