@@ -19,16 +19,20 @@ NOTHING = Foreseen(math.nan, math.nan, math.nan)
 
 def guide_for(case: Case, goal_set: GoalSet, predicted: PredictedDose) -> Guide:
     """Raises PlanningError for a dose that cannot be of this case."""
-    foreseen = foreseen_goals(case, goal_set, predicted)
     dose_gy = _on_image(predicted.dose_gy, case, predicted)
-    return guide_of(goal_set, foreseen, bands=predicted.dvh, dose_gy=dose_gy)
+    return guide_of(goal_set, _foreseen_on(dose_gy, case, goal_set, predicted), bands=predicted.dvh, dose_gy=dose_gy)
 
 
 def foreseen_goals(case: Case, goal_set: GoalSet, predicted: PredictedDose) -> tuple[Foreseen, ...]:
     """Every goal's value on the predicted dose with its 80 % interval: that of the structure's calibrated band where
     the metric can be read from it, otherwise of all its voxels off by their half-widths together, which is wider than
     it need be. NaN for a goal whose structure is absent today."""
-    dose_gy = _on_image(predicted.dose_gy, case, predicted)
+    return _foreseen_on(_on_image(predicted.dose_gy, case, predicted), case, goal_set, predicted)
+
+
+def _foreseen_on(
+    dose_gy: NDArray[np.float32], case: Case, goal_set: GoalSet, predicted: PredictedDose
+) -> tuple[Foreseen, ...]:
     half_gy = _on_image(predicted.uncertainty_gy, case, predicted)
     regions, bands = Regions(case), {band.structure: band for band in predicted.dvh}
     doses = [Judged(regions, np.maximum(dose_gy + sign * half_gy, 0)) for sign in (0, -1, 1)]
