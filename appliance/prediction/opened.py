@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +57,8 @@ class DoseNetwork:
         late = self.network.notes[len(self.passed_over) :]
         return late if wanted == ALL_BACKENDS else (*self.passed_over, *late)
 
-    def ask(
-        self, made: Features, mirror_order: tuple[int, ...], told: Callable[[int], None] = lambda _: None
-    ) -> Passes:
-        """Of the patient and of the mirrored one. mirror_order: where each channel stands in a mirrored patient. told:
-        called with 0 and 1 before each pass.
+    def ask(self, made: Features, mirror_order: tuple[int, ...]) -> Passes:
+        """Of the patient and of the mirrored one. mirror_order: where each channel stands in a mirrored patient.
 
         Raises EngineError where the device fails or a result is not finite, ModelError where the network takes other
         features than these."""
@@ -70,20 +66,18 @@ class DoseNetwork:
         if not len(names) - 1 <= self.channels <= len(names):
             raise ModelError(f"the network '{self.label}' takes {self.channels} features of {len(names)}")
         tensor = made.tensor[: self.channels]
-        told(0)
         one = self._pass(made, tensor)
-        told(1)
-        mirrored = np.ascontiguousarray(tensor[list(mirror_order[: self.channels]), ..., ::-1])
-        other = {name: volume[..., ::-1] for name, volume in self.network.run({INPUT: mirrored[None]}).items()}
-        two = {name: made.to_image(volume[0, 0]) for name, volume in other.items()}
+        two = self._pass(made, tensor[list(mirror_order[: self.channels])], towards_left=-1)
         doses = np.stack([one[DOSE], two[DOSE]])
         return Passes(doses, np.stack([one[SPREAD], two[SPREAD]]) if SPREAD in one else None)
 
-    def _pass(self, made: Features, tensor: Volume) -> dict[str, Volume]:
-        found = self.network.run({INPUT: np.ascontiguousarray(tensor)[None]})
+    def _pass(self, made: Features, tensor: Volume, *, towards_left: int = 1) -> dict[str, Volume]:
+        """towards_left: -1 shows the network the volume from right to left, and turns what it says back."""
+        sides = slice(None, None, towards_left)
+        found = self.network.run({INPUT: np.ascontiguousarray(tensor[..., sides])[None]})
         if DOSE not in found:
             raise ModelError(f"the network '{self.label}' has no output named '{DOSE}'")
-        return {name: made.to_image(volume[0, 0]) for name, volume in found.items()}
+        return {name: made.to_image(volume[0, 0][..., sides]) for name, volume in found.items()}
 
 
 def registered_sha256(registry: Registry | None = None) -> str:
