@@ -26,7 +26,15 @@ from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
-from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, TreatmentPlanningSystem
+from appliance.contracts.story import (
+    PlanningStory,
+    StoryChange,
+    StoryCurve,
+    StoryGoal,
+    StoryStage,
+    StoryStep,
+)
+from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
@@ -72,6 +80,7 @@ __all__ = [
     "PlanScore",
     "Planned",
     "PlanningState",
+    "PlanningStory",
     "PredictedBand",
     "PredictedDose",
     "PredictedJudgement",
@@ -84,6 +93,12 @@ __all__ = [
     "Shown",
     "SourceObject",
     "Standing",
+    "SteerableTps",
+    "StoryChange",
+    "StoryCurve",
+    "StoryGoal",
+    "StoryStage",
+    "StoryStep",
     "Structure",
     "StructureKind",
     "TargetDifference",

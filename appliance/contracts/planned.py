@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.plan import Plan
+from appliance.contracts.story import PlanningStory
 from appliance.contracts.trade_off import TradeOff
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
     """notes: sentences for whoever judges the plan, such as which goals stand against each other. trade_offs: the same
-    in structured form."""
+    in structured form. story: how the plan came about, where the planner told it."""
 
     plan: Plan
     dose: CalculatedDose
     notes: tuple[str, ...] = ()
     trade_offs: tuple[TradeOff, ...] = ()
+    story: PlanningStory | None = None

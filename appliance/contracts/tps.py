@@ -51,6 +51,35 @@ class CanImitate(Protocol):
         ...
 
 
+class SteerableTps(Protocol):
+    """What a policy needs of a TPS: objectives in, a re-optimised dose out. Ours implements it on a coarse grid for
+    exploring and on the full one; an outside TPS behind it is steered in the same way. One instance plans one case."""
+
+    def initial_objectives(self) -> Objectives:
+        """The template's list."""
+        ...
+
+    def offered_objectives(self) -> Objectives:
+        """What may be added to it, such as rings around targets and organs without their overlap; perhaps nothing."""
+        ...
+
+    def optimise_fluence(self, objectives: Objectives) -> PlanningState:
+        """Optimises warm from the last result; from the TPS's own beginning after `forget`."""
+        ...
+
+    def doses_at(self, structure: str, volumes_percent: tuple[float, ...]) -> tuple[float, ...]:
+        """Gy that the hottest so many percent of a region's volume get at least; NaN where the case has nothing of
+        it."""
+        ...
+
+    def modulation(self) -> float:
+        """Monitor units of a fraction that the fluence would need at least, for each cGy of the highest prescription;
+        NaN where the TPS cannot say."""
+        ...
+
+    def forget(self) -> None: ...
+
+
 class TreatmentPlanningSystem(Protocol):
     """Operated by `execution`. One instance plans one case."""
 

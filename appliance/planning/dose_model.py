@@ -54,9 +54,10 @@ def planning_raster(
     targets_mm: NDArray[np.float32],
     *,
     beamlet_mm: float,
+    pitch_mm: float = OPTIMISER_PITCH_MM,
 ) -> Raster:
-    """The optimiser's fluence raster: beamlets are whole numbers of its pixels."""
-    pitch = beamlet_mm / max(1, int(np.ceil(beamlet_mm / OPTIMISER_PITCH_MM)))
+    """The optimiser's fluence raster: beamlets are whole numbers of its pixels, which are at most pitch_mm wide."""
+    pitch = beamlet_mm / max(1, int(np.ceil(beamlet_mm / pitch_mm)))
     return raster_for(
         projected_extent(frames, points_mm), projected_extent(frames, targets_mm), pitch, reach_mm=OPTIMISER_REACH_MM
     )
