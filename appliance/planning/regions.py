@@ -18,8 +18,8 @@ def region(case: Case, expression: str) -> VoxelSet | None:
     """Voxels of a region on the case's grid; None if nothing of it is in the case. Absent parts of a union are left
     out (a patient without the middle dose level still has the union of the others)."""
     found: VoxelSet | None = None
-    for operator, name in _TOKEN.findall(expression):
-        name, _, by_mm = name.strip().partition("^")
+    for operator, token in _TOKEN.findall(expression):
+        name, _, by_mm = token.strip().partition("^")
         structure = case.structure(name)
         if structure is None or structure.voxels.empty:
             continue
