@@ -1,0 +1,174 @@
+"""Cases to train on, kept small: voxels of structures and CT as arrays in one file each, outside the repository.
+
+OpenKBP patients are read from the challenge's arrays without the detour through DICOM, which gives the same voxels in a
+tenth of the time. Patients from 201 on are refused by their number: they are what the policy is judged on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from appliance.builtin.cases import CASES, kind_of
+from appliance.builtin.packed import read_packed
+from appliance.builtin.study import write_study
+from appliance.case import assemble
+from appliance.case.external import check_targets_inside
+from appliance.case.gaps import fill_gaps
+from appliance.contracts import Case, Identity, Image, SourceObject, Structure, StructureKind
+from appliance.errors import RefusedInput, RefusedObject
+from appliance.session_headless import read_case
+from engines.grid import Grid, VoxelSet
+
+LAST_TRAINING = 200
+"""OpenKBP patients from the next number on are the challenge's validation set."""
+NOWHERE = SourceObject("", "", "", "CT", Path(), "")
+"""In the place of DICOM objects that a case for training does not have."""
+OPENKBP, BUILTIN = "openkbp-{}", "tg119-{}"
+_NUMBER = re.compile(r"^(?:pt_|openkbp-)(\d+)$")
+
+
+def patient_number(name: str) -> int:
+    """Of 'pt_34' or 'openkbp-34'. Raises RefusedInput for one that is held out, or that does not say who it is."""
+    found = _NUMBER.match(name)
+    if found is None:
+        raise RefusedInput(f"'{name}' does not say which OpenKBP patient it is; training takes pt_1 to pt_200 only")
+    if not 1 <= int(found[1]) <= LAST_TRAINING:
+        raise RefusedInput(
+            f"OpenKBP patient {found[1]} is held out: what is trained is judged on it; training takes pt_1 to "
+            f"pt_{LAST_TRAINING} only"
+        )
+    return int(found[1])
+
+
+def openkbp_case(packed: Path) -> Case:
+    """A packed patient with the voxels that its import through DICOM gives, its reference dose, and no contours. Raises
+    RefusedInput for a held-out patient; RefusedObject and InconsistentCase for one that cannot be planned."""
+    patient_number(packed.stem)
+    patient = read_packed(packed)
+    structures = tuple(
+        Structure(
+            number, name, name, kind_of(name), (),
+            fill_gaps(VoxelSet.from_dense(mask.astype(np.float32)), patient.grid)[0],
+        )
+        for number, (name, mask) in enumerate(patient.masks.items(), start=1)
+    )  # fmt: skip
+    check_targets_inside(structures, structures[0])
+    digest = hashlib.sha256(packed.read_bytes()).hexdigest()
+    return _bare(digest, Image(patient.grid, patient.hu), structures, patient.dose_gy)
+
+
+def builtin_case(name: str) -> Case:
+    """A TG-119 case on its reference day, without contours. Raises RefusedInput for an unknown one."""
+    with tempfile.TemporaryDirectory(prefix="couchside-train-") as scratch:
+        study = Path(scratch) / "study"
+        write_study(name, study, day="reference", uid_seed="train")
+        case = assemble(read_case(study)[0])
+    bare = tuple(replace(one, contours=()) for one in case.structures)
+    return _bare(case.digest, case.image, bare, None)
+
+
+def prepare(openkbp: Path | None, numbers: Sequence[int], cache: Path) -> tuple[str, ...]:
+    """Names of the cases that can be trained on: the built-in ones, and the patients of these numbers in the folder
+    `openkbp`. Those that are not in the cache yet are read and kept there. Left out: patients without a CT or with
+    contours that no plan can be made on. Raises RefusedInput for a held-out or absent patient."""
+    cache.mkdir(parents=True, exist_ok=True)
+    names = []
+    for builtin in CASES:
+        names.append(BUILTIN.format(builtin))
+        if not file_of(cache, names[-1]).is_file():
+            save_case(builtin_case(builtin), file_of(cache, names[-1]))
+    for number in numbers if openkbp is not None else ():
+        name = OPENKBP.format(number)
+        patient_number(name)
+        if not file_of(cache, name).is_file() and not _kept(openkbp, number, cache):
+            continue
+        names.append(name)
+    return tuple(names)
+
+
+def _kept(openkbp: Path | None, number: int, cache: Path) -> bool:
+    """Whether the patient is in the cache now; one that cannot be planned is marked there and not read again."""
+    refused = cache / f"{OPENKBP.format(number)}.refused"
+    if openkbp is None or refused.is_file():
+        return False
+    packed = openkbp / f"pt_{number}.npz"
+    if not packed.is_file():
+        raise RefusedInput(f"{packed} is not there; name the folder of the OpenKBP training patients")
+    try:
+        save_case(openkbp_case(packed), file_of(cache, OPENKBP.format(number)))
+    except RefusedInput as error:
+        refused.write_text(f"{error.sentence}\n", "utf-8")
+        return False
+    return True
+
+
+def file_of(cache: Path, name: str) -> Path:
+    return cache / f"{name}.npz"
+
+
+def save_case(case: Case, path: Path) -> None:
+    """What the planning system needs of a case: CT, voxels of structures, reference dose. Written beside and then put
+    in place, so that several may prepare one folder."""
+    facts = {
+        "digest": case.digest,
+        "position": case.patient_position,
+        "fractions": case.fractions,
+        "grid": [case.image.grid.origin_mm, case.image.grid.spacing_mm],
+        "structures": [[one.number, one.tg263, one.kind.value] for one in case.structures],
+    }
+    arrays = {"hu": case.image.hu, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+    for place, one in enumerate(case.structures):
+        arrays |= {f"index_{place}": one.voxels.index, f"fraction_{place}": one.voxels.fraction}
+    if case.reference_dose_gy is not None:
+        arrays["dose_gy"] = case.reference_dose_gy
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        np.savez_compressed(part, **arrays)
+    Path(part.name).replace(path)
+
+
+def load_case(path: Path) -> Case:
+    """Raises RefusedObject for what is no file of `save_case`."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {name: file[name] for name in file.files}
+        facts = json.loads(stored["facts"].tobytes())
+    except (OSError, ValueError, KeyError) as error:
+        raise RefusedObject(
+            f"it cannot be read ({error})", what=f"The training case {path.name}", rule="train.case",
+            remedy="Every worker must see the cache folder under the same path; prepare the cases again",
+        ) from error  # fmt: skip
+    origin, spacing = facts["grid"]
+    hu = stored["hu"]
+    structures = tuple(
+        Structure(
+            number, name, name, StructureKind(kind), (),
+            VoxelSet(stored[f"index_{place}"], stored[f"fraction_{place}"]),
+        )
+        for place, (number, name, kind) in enumerate(facts["structures"])
+    )  # fmt: skip
+    grid = Grid(tuple(origin), tuple(spacing), hu.shape)
+    case = _bare(facts["digest"], Image(grid, hu), structures, stored.get("dose_gy"))
+    return replace(case, patient_position=facts["position"], fractions=facts["fractions"])
+
+
+def _bare(digest: str, image: Image, structures: tuple[Structure, ...], dose_gy: np.ndarray | None) -> Case:
+    return Case(
+        digest=digest,
+        identity=Identity("training", "training", "", "", ""),
+        frame_of_reference_uid="",
+        patient_position="HFS",
+        image=image,
+        structures=structures,
+        prescription=(),
+        fractions=0,
+        images=(NOWHERE,),
+        structure_set=NOWHERE,
+        reference_dose_gy=dose_gy,
+    )
