@@ -6,7 +6,6 @@ tenth of the time. Patients from 201 on are refused by their number: they are wh
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -21,15 +20,14 @@ from appliance.builtin.study import write_study
 from appliance.case import assemble
 from appliance.case.external import check_targets_inside
 from appliance.case.gaps import fill_gaps
-from appliance.contracts import Case, Identity, Image, SourceObject, Structure, StructureKind
-from appliance.errors import RefusedInput, RefusedObject
+from appliance.contracts import Case, Image, Structure
+from appliance.errors import RefusedInput
 from appliance.session_headless import read_case
-from engines.grid import Grid, VoxelSet
+from engines.grid import VoxelSet
+from models.policy.stored import bare_case, file_of, save_case
 
 LAST_TRAINING = 200
 """OpenKBP patients from the next number on are the challenge's validation set."""
-NOWHERE = SourceObject("", "", "", "CT", Path(), "")
-"""In the place of DICOM objects that a case for training does not have."""
 OPENKBP, BUILTIN = "openkbp-{}", "tg119-{}"
 _NUMBER = re.compile(r"^(?:pt_|openkbp-)(\d+)$")
 
@@ -61,7 +59,7 @@ def openkbp_case(packed: Path) -> Case:
     )  # fmt: skip
     check_targets_inside(structures, structures[0])
     digest = hashlib.sha256(packed.read_bytes()).hexdigest()
-    return _bare(digest, Image(patient.grid, patient.hu), structures, patient.dose_gy)
+    return bare_case(digest, Image(patient.grid, patient.hu), structures, patient.dose_gy)
 
 
 def builtin_case(name: str) -> Case:
@@ -71,7 +69,7 @@ def builtin_case(name: str) -> Case:
         write_study(name, study, day="reference", uid_seed="train")
         case = assemble(read_case(study)[0])
     bare = tuple(replace(one, contours=()) for one in case.structures)
-    return _bare(case.digest, case.image, bare, None)
+    return bare_case(case.digest, case.image, bare, None)
 
 
 def prepare(openkbp: Path | None, numbers: Sequence[int], cache: Path) -> tuple[str, ...]:
@@ -107,68 +105,3 @@ def _kept(openkbp: Path | None, number: int, cache: Path) -> bool:
         refused.write_text(f"{error.sentence}\n", "utf-8")
         return False
     return True
-
-
-def file_of(cache: Path, name: str) -> Path:
-    return cache / f"{name}.npz"
-
-
-def save_case(case: Case, path: Path) -> None:
-    """What the planning system needs of a case: CT, voxels of structures, reference dose. Written beside and then put
-    in place, so that several may prepare one folder."""
-    facts = {
-        "digest": case.digest,
-        "position": case.patient_position,
-        "fractions": case.fractions,
-        "grid": [case.image.grid.origin_mm, case.image.grid.spacing_mm],
-        "structures": [[one.number, one.tg263, one.kind.value] for one in case.structures],
-    }
-    arrays = {"hu": case.image.hu, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
-    for place, one in enumerate(case.structures):
-        arrays |= {f"index_{place}": one.voxels.index, f"fraction_{place}": one.voxels.fraction}
-    if case.reference_dose_gy is not None:
-        arrays["dose_gy"] = case.reference_dose_gy
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        np.savez_compressed(part, **arrays)
-    Path(part.name).replace(path)
-
-
-def load_case(path: Path) -> Case:
-    """Raises RefusedObject for what is no file of `save_case`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-        facts = json.loads(stored["facts"].tobytes())
-    except (OSError, ValueError, KeyError) as error:
-        raise RefusedObject(
-            f"it cannot be read ({error})", what=f"The training case {path.name}", rule="train.case",
-            remedy="Every worker must see the cache folder under the same path; prepare the cases again",
-        ) from error  # fmt: skip
-    origin, spacing = facts["grid"]
-    hu = stored["hu"]
-    structures = tuple(
-        Structure(
-            number, name, name, StructureKind(kind), (),
-            VoxelSet(stored[f"index_{place}"], stored[f"fraction_{place}"]),
-        )
-        for place, (number, name, kind) in enumerate(facts["structures"])
-    )  # fmt: skip
-    grid = Grid(tuple(origin), tuple(spacing), hu.shape)
-    case = _bare(facts["digest"], Image(grid, hu), structures, stored.get("dose_gy"))
-    return replace(case, patient_position=facts["position"], fractions=facts["fractions"])
-
-
-def _bare(digest: str, image: Image, structures: tuple[Structure, ...], dose_gy: np.ndarray | None) -> Case:
-    return Case(
-        digest=digest,
-        identity=Identity("training", "training", "", "", ""),
-        frame_of_reference_uid="",
-        patient_position="HFS",
-        image=image,
-        structures=structures,
-        prescription=(),
-        fractions=0,
-        images=(NOWHERE,),
-        structure_set=NOWHERE,
-        reference_dose_gy=dose_gy,
-    )

@@ -1,11 +1,10 @@
-"""One training task: a case, its goals and beams, and perhaps what a prediction foresees. Small enough to be sent to any
-worker, which builds the planning system from it."""
+"""One training task: a case, its goals and beams, and perhaps what a prediction foresees. Small enough to be sent to
+any worker, which builds the planning system from it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,24 +13,15 @@ from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, ClinicalGoal, GoalSet
-from appliance.errors import EvaluationError, RefusedGoals
+from appliance.errors import EvaluationError
 from appliance.evaluation import goal_set_for_site
 from appliance.evaluation.judged import Regions, goal_value
 from appliance.execution.guide import Foreseen
 from appliance.planning.coarse import Coarseness, CoarseTps
-from models.policy.cases import BUILTIN, file_of, load_case
 from engines.dvh import DoseVolume
-from models.policy.varied import Variation, varied_goal_set
+from models.policy.stored import file_of, load_case
 
-GOAL_SETS = {
-    BUILTIN.format("c-shape"): ("tg119-c-shape", "tg119-c-shape-hard"),
-    BUILTIN.format("prostate"): ("tg119-prostate",),
-    BUILTIN.format("head-neck"): ("tg119-head-neck",),
-    BUILTIN.format("multi-target"): ("tg119-multi-target",),
-}
-OPENKBP_GOALS = ("openkbp-head-neck",)
-THIN, GRID_MM, FIRST, FURTHER = (0.75, 1.0, 1.25), (0.9, 1.1), (0.75, 1.0), (0.8, 1.0, 1.25)
-"""Factors on the coarseness that the product explores with (chosen: the policy shall not learn one sampling's noise)."""
+OPENKBP_GOALS = "openkbp-head-neck"
 ORGAN_GY, TARGET_GY = 1.6, 0.8
 """What a stand-in for a prediction is off by (standard deviation): the dose network's error of an organ's metric,
 0.6 times 2.7 Gy (models/dose/CARD.md), and half of it for targets, where it errs less (chosen)."""
@@ -50,52 +40,6 @@ class Task:
     goal_set: GoalSet
     coarseness: Coarseness
     foreseen_seed: int | None = None
-
-
-def make_tasks(
-    names: Sequence[str], cache: Path, *, count: int, seed: int, variation: Variation, foreseen: float = 0.5
-) -> tuple[Task, ...]:
-    """So many random tasks, each case about as often as the others; foreseen: share of them that have a stand-in for a
-    prediction, where their case has a reference dose. The same arguments give the same tasks. Left out: cases that no
-    goal set fits."""
-    made: list[Task] = []
-    for place, name in enumerate(names):
-        numbers = range(place, count, len(names))
-        if not numbers:
-            continue
-        case = load_case(file_of(cache, name))
-        made += [task for n in numbers if (task := _task(n, name, case, seed, variation, foreseen)) is not None]
-    return tuple(sorted(made, key=lambda task: task.number))
-
-
-def _task(number: int, name: str, case: Case, seed: int, variation: Variation, foreseen: float) -> Task | None:
-    random = np.random.default_rng([seed, number])
-    sets = GOAL_SETS.get(name, OPENKBP_GOALS)
-    base = goal_set_for_site(sets[int(random.integers(len(sets)))])
-    try:
-        goal_set = varied_goal_set(base, case, variation, random)
-    except RefusedGoals:
-        return None
-    is_foreseen = case.reference_dose_gy is not None and random.random() < foreseen
-    return Task(number, name, goal_set, _coarseness(random), int(random.integers(2**31)) if is_foreseen else None)
-
-
-def plain_tasks(names: Sequence[str], cache: Path) -> tuple[Task, ...]:
-    """Each case once, with the goals and beams that ship for it: to judge on."""
-    rigid = Variation(plain=1.0)
-    tasks = make_tasks(names, cache, count=len(names), seed=0, variation=rigid, foreseen=0.0)
-    return tuple(replace(task, coarseness=Coarseness()) for task in tasks)
-
-
-def _coarseness(random: np.random.Generator) -> Coarseness:
-    usual = Coarseness()
-    return replace(
-        usual,
-        thin=max(1, round(usual.thin * float(random.choice(THIN)))),
-        grid_mm=usual.grid_mm * float(random.uniform(*GRID_MM)),
-        first=round(usual.first * float(random.choice(FIRST))),
-        further=round(usual.further * float(random.choice(FURTHER))),
-    )
 
 
 def system_of(task: Task, cache: Path) -> CoarseTps:
@@ -122,7 +66,7 @@ def foreseen_of(task: Task, cache: Path) -> tuple[Foreseen, ...]:
     case, random = _case(task.case, cache), np.random.default_rng(task.foreseen_seed)
     if case.reference_dose_gy is None:
         return ()
-    shipped, goal_set = goal_set_for_site(OPENKBP_GOALS[0]), task.goal_set
+    shipped, goal_set = goal_set_for_site(OPENKBP_GOALS), task.goal_set
     highest, reference = (max(dose for _, dose in one.prescription) for one in (goal_set, shipped))
     dose_gy = case.reference_dose_gy.reshape(-1) * np.float32(highest / reference)
     regions, targets = Regions(case), frozenset(name for name, _ in goal_set.prescription)

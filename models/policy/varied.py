@@ -79,7 +79,7 @@ def _drawn(shipped: GoalSet, case: Case, variation: Variation, random: np.random
         start,
         prescription=wanted,
         optional_targets=tuple(name for name in start.optional_targets if name in kept),
-        goals=tuple([*of_targets, *(_moved(goal, variation, random) for goal in organs)]),
+        goals=(*of_targets, *(_moved(goal, variation, random) for goal in organs)),
         beams=beams,
         first_gantry_deg=round(float(random.uniform(0, 360 / beams)), 1),
         notes=(), left_out=(), guideline=None,
