@@ -20,7 +20,7 @@ PATIENCE = 2
 """Calls that a trial has to pay (chosen: a call follows a change by about half)."""
 COOL = 2
 """Calls before the same lever's weight is raised again, because the last raise still works."""
-GAIN, IDLE = 0.1, 5
+GAIN, IDLE = 0.1, 8
 """Stops after so many calls without so many points more: what a call costs is not made up for."""
 OPPOSITE = {
     Change.RAISE: Change.LOWER,
