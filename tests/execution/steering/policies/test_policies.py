@@ -42,13 +42,13 @@ def planned(limits: tuple[float, float], policy: Policy, terms: Terms | None = N
 def test_rules_meet_goals_that_can_be_met(limits, changes):
     terms = Terms(calls=30, changes=changes)
     found = planned(limits, RulesPolicy(terms), terms)
-    assert all(met(found.goal_set, found.best))
+    assert any(all(met(found.goal_set, step)) for step in found.steps)
     assert hot_shortfall(found.goal_set, found.best.state.hottest_gy) <= 0
 
 
-def test_the_template_alone_misses_a_tight_goal_that_rules_meet():
+def test_the_template_alone_misses_the_tight_goal_that_rules_meet():
     found = planned(TIGHT, TemplatePolicy(), Terms(calls=30))
-    assert not all(met(found.goal_set, found.best))
+    assert not any(all(met(found.goal_set, step)) for step in found.steps)
     assert found.best.merit < planned(TIGHT, RulesPolicy(), Terms(calls=30)).best.merit
 
 
