@@ -7,6 +7,7 @@ tried again. Remembers what it saw, not what it did, so that it also goes on fro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from appliance.execution.policies.habits import Seen, Wish, concessions, pushes, trials
@@ -20,7 +21,7 @@ PATIENCE = 2
 """Calls that a trial has to pay (chosen: a call follows a change by about half)."""
 COOL = 2
 """Calls before the same lever's weight is raised again, because the last raise still works."""
-GAIN, IDLE = 0.1, 5
+GAIN, IDLE = 0.1, 8
 """Stops after so many calls without so many points more: what a call costs is not made up for."""
 OPPOSITE = {
     Change.RAISE: Change.LOWER,
@@ -33,8 +34,9 @@ OPPOSITE = {
 
 @dataclass
 class Memory:
-    """Of one episode. best: highest merit seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
-    the merit `before` them. failed: changes that did not pay. raised: by lever, calls left until it may be raised."""
+    """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
+    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by lever,
+    calls left until it may be raised."""
 
     calls_left: int
     best: float = -float("inf")
@@ -42,6 +44,7 @@ class Memory:
     trial: tuple[Wish, ...] = ()
     age: int = 0
     before: float = 0.0
+    suspect: set[tuple[int, Change]] = field(default_factory=set)
     failed: set[tuple[int, Change]] = field(default_factory=set)
     raised: dict[int, int] = field(default_factory=dict)
 
@@ -61,23 +64,29 @@ class RulesPolicy:
         if view.calls_left >= self._memory.calls_left:
             self._memory, self.why = Memory(view.calls_left + 1), ""
         seen, memory = Seen.of(view), self._memory
-        merit = view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0)
+        points = self._points(seen)
         memory.calls_left = view.calls_left
-        memory.idle = 0 if merit > memory.best + GAIN else memory.idle + 1
-        memory.best = max(memory.best, merit)
+        memory.idle = 0 if points > memory.best + GAIN else memory.idle + 1
+        memory.best = max(memory.best, points)
         if memory.idle >= IDLE:
             return self._stop(seen)
-        wanted = self._wanted(seen, merit)
+        wanted = self._wanted(seen, points)
         if wanted is None:
             return self._stop(seen)
         return self._action(view, wanted)
 
-    def _wanted(self, seen: Seen, merit: float) -> list[Wish] | None:
+    def _points(self, seen: Seen) -> float:
+        """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
+        there = [by for by, value in zip(seen.missed, seen.view.state.goal_values, strict=True) if not math.isnan(value)]
+        met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
+        return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
+
+    def _wanted(self, seen: Seen, points: float) -> list[Wish] | None:
         """None where nothing is left to do."""
         memory, urgent = self._memory, self._cool(pushes(seen))
         if memory.trial:
             memory.age += 1
-            if merit >= memory.before:
+            if points >= memory.before:
                 memory.trial = ()
             elif memory.age >= PATIENCE:
                 return [*urgent, *self._undo(seen.view.setting, seen.view)]
@@ -85,21 +94,27 @@ class RulesPolicy:
                 return urgent
         if urgent:
             return urgent
-        fresh = self._untried(trials(seen)) or self._untried(concessions(seen))
-        if not fresh:
-            return None
-        memory.trial, memory.age, memory.before = tuple(fresh[: self._terms.changes or AT_ONCE]), 0, merit
-        return list(memory.trial)
+        memory.trial, memory.age, memory.before = self._chosen(seen), 0, points
+        return list(memory.trial) or None
+
+    def _chosen(self, seen: Seen) -> tuple[Wish, ...]:
+        """Changes not tried yet, several together; else one of those that failed together; else what may give way."""
+        wanted = self._cool(trials(seen)) + self._cool(concessions(seen))
+        fresh = [wish for wish in wanted if _key(wish) not in self._memory.suspect | self._memory.failed]
+        if fresh:
+            return tuple(fresh[: self._terms.changes or AT_ONCE])
+        return tuple(wish for wish in wanted if _key(wish) not in self._memory.failed)[:1]
 
     def _undo(self, setting: Setting, view: View) -> list[Wish]:
         memory = self._memory
-        memory.failed |= {(wish.lever, wish.change) for wish in memory.trial}
+        tried = {_key(wish) for wish in memory.trial}
+        if len(tried) > 1:
+            memory.suspect |= tried
+        else:
+            memory.failed |= tried
         undone = [Wish(wish.lever, OPPOSITE[wish.change], 0.0) for wish in memory.trial]
         memory.trial = ()
         return [w for w in undone if is_legal(view.levers[w.lever], setting[w.lever], w.change)]
-
-    def _untried(self, wanted: list[Wish]) -> list[Wish]:
-        return [wish for wish in self._cool(wanted) if (wish.lever, wish.change) not in self._memory.failed]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
         return [wish for wish in wanted if wish.change is not Change.RAISE or not self._memory.raised.get(wish.lever)]
@@ -125,3 +140,7 @@ class RulesPolicy:
         else:
             self.why = "all goals are met and nothing that was tried gains any more"
         return STOP
+
+
+def _key(wish: Wish) -> tuple[int, Change]:
+    return wish.lever, wish.change
