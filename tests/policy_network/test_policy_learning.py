@@ -9,7 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+from appliance.execution.policies.learned import LearnedPolicy  # noqa: E402
 from appliance.execution.steering.changes import Change  # noqa: E402
+from appliance.execution.steering.episode import run_policy  # noqa: E402
 from models.policy.behaviour import Behaviour, record  # noqa: E402
 from models.policy.clone import Cloning, returns_of  # noqa: E402
 from models.policy.experience import Trajectory  # noqa: E402
@@ -18,7 +20,7 @@ from models.policy.learner import Lessons, PolicyLearner, network_of  # noqa: E4
 from models.policy.network import Shape  # noqa: E402
 from models.policy.ppo import Improving, advantages  # noqa: E402
 from models.policy.rollout import network  # noqa: E402
-from models.policy.toy import TERMS, Toy, ToyRules, drawn, toy_episode  # noqa: E402
+from models.policy.toy import TERMS, Toy, ToyRules, drawn, optimum, toy_episode  # noqa: E402
 
 torch.set_num_threads(1)
 SMALL = Shape(width=16, heads=2, blocks=1, hidden=32)
