@@ -8,10 +8,10 @@ tried again. Remembers what it saw, not what it did, so that it also goes on fro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from appliance.execution.policies.habits import Seen, Wish, concessions, pushes, trials
-from appliance.execution.steering.changes import Change, Setting, is_legal
+from appliance.execution.policies.habits import Seen, Wish, pushes, trials
+from appliance.execution.steering.changes import Change, is_legal
 from appliance.execution.steering.episode import Terms
 from appliance.execution.steering.policy import STOP, Action, View
 
@@ -77,44 +77,44 @@ class RulesPolicy:
 
     def _points(self, seen: Seen) -> float:
         """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
-        there = [by for by, value in zip(seen.missed, seen.view.state.goal_values, strict=True) if not math.isnan(value)]
+        there = [
+            by for by, value in zip(seen.missed, seen.view.state.goal_values, strict=True) if not math.isnan(value)
+        ]
         met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
         return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
 
     def _wanted(self, seen: Seen, points: float) -> list[Wish] | None:
         """None where nothing is left to do."""
-        memory, urgent = self._memory, self._cool(pushes(seen))
+        memory, pushed = self._memory, pushes(seen)
+        urgent = self._cool(pushed)
         if memory.trial:
             memory.age += 1
             if points >= memory.before:
                 memory.trial = ()
             elif memory.age >= PATIENCE:
-                return [*urgent, *self._undo(seen.view.setting, seen.view)]
+                return [*urgent, *self._undo(seen.view)]
             else:
                 return urgent
-        if urgent:
+        if pushed:
             return urgent
         memory.trial, memory.age, memory.before = self._chosen(seen), 0, points
         return list(memory.trial) or None
 
     def _chosen(self, seen: Seen) -> tuple[Wish, ...]:
-        """Changes not tried yet, several together; else one of those that failed together; else what may give way."""
-        wanted = self._cool(trials(seen)) + self._cool(concessions(seen))
-        fresh = [wish for wish in wanted if _key(wish) not in self._memory.suspect | self._memory.failed]
-        if fresh:
-            return tuple(fresh[: self._terms.changes or AT_ONCE])
-        return tuple(wish for wish in wanted if _key(wish) not in self._memory.failed)[:1]
-
-    def _undo(self, setting: Setting, view: View) -> list[Wish]:
+        """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
+        those that failed together."""
         memory = self._memory
-        tried = {_key(wish) for wish in memory.trial}
-        if len(tried) > 1:
-            memory.suspect |= tried
-        else:
-            memory.failed |= tried
-        undone = [Wish(wish.lever, OPPOSITE[wish.change], 0.0) for wish in memory.trial]
+        open_ = [wish for wish in self._cool(trials(seen)) if _key(wish) not in memory.failed]
+        group = [wish for wish in open_ if wish.together == open_[0].together]
+        fresh = [wish for wish in group if _key(wish) not in memory.suspect]
+        return tuple(fresh[: self._terms.changes or AT_ONCE] or group[:1])
+
+    def _undo(self, view: View) -> list[Wish]:
+        memory, trial = self._memory, self._memory.trial
+        (memory.suspect if len(trial) > 1 else memory.failed).update(_key(wish) for wish in trial)
         memory.trial = ()
-        return [w for w in undone if is_legal(view.levers[w.lever], setting[w.lever], w.change)]
+        undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in trial]
+        return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
         return [wish for wish in wanted if wish.change is not Change.RAISE or not self._memory.raised.get(wish.lever)]
