@@ -133,8 +133,8 @@ def goals_met(goal_set: GoalSet, values: tuple[float, ...], hottest_gy: float) -
 
 
 def delivered(subject: Subject, objectives: Objectives, config: PlanningConfig) -> Figures:
-    """The deliverable plan that the full planning system makes of objectives, with the planner's rounds of meeting goals
-    and sparing, judged by the evaluation."""
+    """The deliverable plan that the full planning system makes of objectives, with the planner's rounds of meeting
+    goals and sparing, judged by the evaluation."""
     case, goal_set = subject.case, subject.goal_set
     start = time.process_time()
     tps = PhotonTps(case, goal_set, config)

@@ -44,8 +44,8 @@ def _position(lever: Lever, objective: Objective) -> Position:
 
 
 def bayes(episode: PlanningEpisode) -> Step:
-    """Bayesian optimisation with a Gaussian process (the package bayesian-optimization, its defaults) of log weights and
-    of what is asked, of each objective with a goal and of the hot spot; of the points that an episode rewards."""
+    """Bayesian optimisation with a Gaussian process (the package bayesian-optimization, its defaults) of log weights
+    and of what is asked, of each objective with a goal and of the hot spot; of the points that an episode rewards."""
     try:
         from bayes_opt import BayesianOptimization
     except ImportError as error:

@@ -1,8 +1,8 @@
 """The planner by rules: pushes what is missed, tries for more where that is met, goes back where a trial lost.
 
-`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once. Everything
-else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is undone and not
-tried again. Remembers what it saw, not what it did, so that it also goes on from a state that somebody else steered to.
+`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once.
+Everything else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is
+undone. What failed together is tried again one by one; what failed alone is not tried again.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ OPPOSITE = {
 @dataclass
 class Memory:
     """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
-    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by lever,
-    calls left until it may be raised."""
+    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by
+    lever, calls left until it may be raised."""
 
     calls_left: int
     best: float = -float("inf")
@@ -77,9 +77,8 @@ class RulesPolicy:
 
     def _points(self, seen: Seen) -> float:
         """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
-        there = [
-            by for by, value in zip(seen.missed, seen.view.state.goal_values, strict=True) if not math.isnan(value)
-        ]
+        pairs = zip(seen.missed, seen.view.state.goal_values, strict=True)
+        there = [by for by, value in pairs if not math.isnan(value)]
         met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
         return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
 
