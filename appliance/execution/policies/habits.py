@@ -32,6 +32,8 @@ PUSHED = 8.0
 ENOUGH = 0.25
 """Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
 limit."""
+HOT = -1
+"""The hot-spot limit among the numbers of goals."""
 PULL, FOLLOWED = 0.005, 0.03
 """An organ that lies this share of its limit above what is asked of it is being pulled at; one that lies more than
 FOLLOWED above it does not follow."""
@@ -83,6 +85,12 @@ class Seen:
     def is_there(self, lever: Lever) -> bool:
         """Whether the lever is of a goal that could be judged."""
         return lever.goal >= 0 and not math.isnan(self.view.state.goal_values[lever.goal])
+
+    @property
+    def held(self) -> frozenset[int]:
+        """Numbers of the goals that are met or absent, HOT among them where the hot-spot limit is kept."""
+        met = {number for number, by in enumerate(self.missed) if by <= 0}
+        return frozenset(met | {HOT} if self.hot <= 0 else met)
 
     @property
     def first_missed(self) -> int:

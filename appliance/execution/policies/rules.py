@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from appliance.execution.policies.habits import Seen, Wish, pushes, trials
+from appliance.execution.policies.habits import HOT, Kind, Seen, Wish, pushes, trials
 from appliance.execution.steering.changes import Change, is_legal
 from appliance.execution.steering.episode import Terms
 from appliance.execution.steering.policy import STOP, Action, View
@@ -36,7 +36,8 @@ OPPOSITE = {
 class Memory:
     """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
     the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by
-    lever, calls left until it may be raised."""
+    lever, calls left until it may be raised. held: goals met before the trial; cost: by missed goal, what pushing it
+    lost."""
 
     calls_left: int
     best: float = -float("inf")
@@ -47,6 +48,8 @@ class Memory:
     suspect: set[tuple[int, Change]] = field(default_factory=set)
     failed: set[tuple[int, Change]] = field(default_factory=set)
     raised: dict[int, int] = field(default_factory=dict)
+    held: frozenset[int] = frozenset()
+    cost: dict[int, set[int]] = field(default_factory=dict)
 
 
 class RulesPolicy:
@@ -91,28 +94,32 @@ class RulesPolicy:
             if points >= memory.before:
                 memory.trial = ()
             elif memory.age >= PATIENCE:
-                return [*urgent, *self._undo(seen.view)]
+                return [*self._undo(seen), *urgent]
             else:
                 return urgent
         if pushed:
             return urgent
-        memory.trial, memory.age, memory.before = self._chosen(seen), 0, points
-        return list(memory.trial) or None
+        wanted = [wish for wish in trials(seen) if _key(wish) not in memory.failed]
+        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted), 0, points, seen.held
+        return list(memory.trial) if wanted else None
 
-    def _chosen(self, seen: Seen) -> tuple[Wish, ...]:
+    def _chosen(self, wanted: list[Wish]) -> tuple[Wish, ...]:
         """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
-        those that failed together."""
-        memory = self._memory
-        open_ = [wish for wish in self._cool(trials(seen)) if _key(wish) not in memory.failed]
-        group = [wish for wish in open_ if wish.together == open_[0].together]
-        fresh = [wish for wish in group if _key(wish) not in memory.suspect]
+        those that failed together. None where all have to wait."""
+        ready = self._cool(wanted)
+        group = [wish for wish in ready if wish.together == ready[0].together]
+        fresh = [wish for wish in group if _key(wish) not in self._memory.suspect]
         return tuple(fresh[: self._terms.changes or AT_ONCE] or group[:1])
 
-    def _undo(self, view: View) -> list[Wish]:
-        memory, trial = self._memory, self._memory.trial
-        (memory.suspect if len(trial) > 1 else memory.failed).update(_key(wish) for wish in trial)
+    def _undo(self, seen: Seen) -> list[Wish]:
+        """Remembers what each missed goal cost that was pushed."""
+        memory, view = self._memory, seen.view
+        (memory.suspect if len(memory.trial) > 1 else memory.failed).update(_key(wish) for wish in memory.trial)
+        for wish in memory.trial:
+            if wish.kind is Kind.MISSED:
+                memory.cost.setdefault(view.levers[wish.lever].goal, set()).update(memory.held - seen.held)
+        undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in memory.trial]
         memory.trial = ()
-        undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in trial]
         return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
@@ -130,14 +137,16 @@ class RulesPolicy:
         return Action(tuple(changes))
 
     def _stop(self, seen: Seen) -> Action:
-        goals = zip(seen.view.goal_set.goals, seen.missed, strict=True)
-        missed = [str(goal) for goal, by in goals if by > 0]
-        if seen.hot > 0:
-            missed.append("the hot-spot limit")
-        if missed:
-            self.why = f"{', '.join(missed)}: missed, and nothing that was tried gains any more beside the other goals"
-        else:
-            self.why = "all goals are met and nothing that was tried gains any more"
+        goals = seen.view.goal_set.goals
+        told = {number: str(goal) for number, goal in enumerate(goals)} | {HOT: "the hot-spot limit"}
+        sentences = []
+        for number in sorted(told.keys() - seen.held):
+            lost = [told[other] for other in sorted(self._memory.cost.get(number, set()))]
+            others = [told[other] for other in sorted(told.keys() - seen.held - {number})]
+            against = f"pushing it loses {', '.join(lost)}" if lost else f"beside {', '.join(others) or 'the others'}"
+            sentences.append(f"{told[number]} is missed: {against}")
+        met = "all goals are met and nothing that was tried gains any more"
+        self.why = "; ".join(sentences) or met
         return STOP
 
 
