@@ -1,17 +1,17 @@
 """The planner by rules: pushes what is missed, tries for more where that is met, goes back where a trial lost.
 
-`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once. Everything
-else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is undone and not
-tried again. Remembers what it saw, not what it did, so that it also goes on from a state that somebody else steered to.
+`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once.
+Everything else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is
+undone. What failed together is tried again one by one; what failed alone is not tried again.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from appliance.execution.policies.habits import Seen, Wish, concessions, pushes, trials
-from appliance.execution.steering.changes import Change, Setting, is_legal
+from appliance.execution.policies.habits import HOT, Kind, Seen, Wish, pushes, trials
+from appliance.execution.steering.changes import Change, is_legal
 from appliance.execution.steering.episode import Terms
 from appliance.execution.steering.policy import STOP, Action, View
 
@@ -35,8 +35,9 @@ OPPOSITE = {
 @dataclass
 class Memory:
     """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
-    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by lever,
-    calls left until it may be raised."""
+    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by
+    lever, calls left until it may be raised. held: goals met before the trial; cost: by missed goal, what pushing it
+    lost."""
 
     calls_left: int
     best: float = -float("inf")
@@ -47,6 +48,8 @@ class Memory:
     suspect: set[tuple[int, Change]] = field(default_factory=set)
     failed: set[tuple[int, Change]] = field(default_factory=set)
     raised: dict[int, int] = field(default_factory=dict)
+    held: frozenset[int] = frozenset()
+    cost: dict[int, set[int]] = field(default_factory=dict)
 
 
 class RulesPolicy:
@@ -77,44 +80,47 @@ class RulesPolicy:
 
     def _points(self, seen: Seen) -> float:
         """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
-        there = [by for by, value in zip(seen.missed, seen.view.state.goal_values, strict=True) if not math.isnan(value)]
+        pairs = zip(seen.missed, seen.view.state.goal_values, strict=True)
+        there = [by for by, value in pairs if not math.isnan(value)]
         met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
         return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
 
     def _wanted(self, seen: Seen, points: float) -> list[Wish] | None:
         """None where nothing is left to do."""
-        memory, urgent = self._memory, self._cool(pushes(seen))
+        memory, pushed = self._memory, pushes(seen)
+        urgent = self._cool(pushed)
         if memory.trial:
             memory.age += 1
             if points >= memory.before:
                 memory.trial = ()
             elif memory.age >= PATIENCE:
-                return [*urgent, *self._undo(seen.view.setting, seen.view)]
+                return [*self._undo(seen), *urgent]
             else:
                 return urgent
-        if urgent:
+        if pushed:
             return urgent
-        memory.trial, memory.age, memory.before = self._chosen(seen), 0, points
-        return list(memory.trial) or None
+        wanted = [wish for wish in trials(seen) if _key(wish) not in memory.failed]
+        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted), 0, points, seen.held
+        return list(memory.trial) if wanted else None
 
-    def _chosen(self, seen: Seen) -> tuple[Wish, ...]:
-        """Changes not tried yet, several together; else one of those that failed together; else what may give way."""
-        wanted = self._cool(trials(seen)) + self._cool(concessions(seen))
-        fresh = [wish for wish in wanted if _key(wish) not in self._memory.suspect | self._memory.failed]
-        if fresh:
-            return tuple(fresh[: self._terms.changes or AT_ONCE])
-        return tuple(wish for wish in wanted if _key(wish) not in self._memory.failed)[:1]
+    def _chosen(self, wanted: list[Wish]) -> tuple[Wish, ...]:
+        """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
+        those that failed together. None where all have to wait."""
+        ready = self._cool(wanted)
+        group = [wish for wish in ready if wish.together == ready[0].together]
+        fresh = [wish for wish in group if _key(wish) not in self._memory.suspect]
+        return tuple(fresh[: self._terms.changes or AT_ONCE] or group[:1])
 
-    def _undo(self, setting: Setting, view: View) -> list[Wish]:
-        memory = self._memory
-        tried = {_key(wish) for wish in memory.trial}
-        if len(tried) > 1:
-            memory.suspect |= tried
-        else:
-            memory.failed |= tried
-        undone = [Wish(wish.lever, OPPOSITE[wish.change], 0.0) for wish in memory.trial]
+    def _undo(self, seen: Seen) -> list[Wish]:
+        """Remembers what each missed goal cost that was pushed."""
+        memory, view = self._memory, seen.view
+        (memory.suspect if len(memory.trial) > 1 else memory.failed).update(_key(wish) for wish in memory.trial)
+        for wish in memory.trial:
+            if wish.kind is Kind.MISSED:
+                memory.cost.setdefault(view.levers[wish.lever].goal, set()).update(memory.held - seen.held)
+        undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in memory.trial]
         memory.trial = ()
-        return [w for w in undone if is_legal(view.levers[w.lever], setting[w.lever], w.change)]
+        return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
         return [wish for wish in wanted if wish.change is not Change.RAISE or not self._memory.raised.get(wish.lever)]
@@ -131,14 +137,16 @@ class RulesPolicy:
         return Action(tuple(changes))
 
     def _stop(self, seen: Seen) -> Action:
-        goals = zip(seen.view.goal_set.goals, seen.missed, strict=True)
-        missed = [str(goal) for goal, by in goals if by > 0]
-        if seen.hot > 0:
-            missed.append("the hot-spot limit")
-        if missed:
-            self.why = f"{', '.join(missed)}: missed, and nothing that was tried gains any more beside the other goals"
-        else:
-            self.why = "all goals are met and nothing that was tried gains any more"
+        goals = seen.view.goal_set.goals
+        told = {number: str(goal) for number, goal in enumerate(goals)} | {HOT: "the hot-spot limit"}
+        sentences = []
+        for number in sorted(told.keys() - seen.held):
+            lost = [told[other] for other in sorted(self._memory.cost.get(number, set()))]
+            others = [told[other] for other in sorted(told.keys() - seen.held - {number})]
+            against = f"pushing it loses {', '.join(lost)}" if lost else f"beside {', '.join(others) or 'the others'}"
+            sentences.append(f"{told[number]} is missed: {against}")
+        met = "all goals are met and nothing that was tried gains any more"
+        self.why = "; ".join(sentences) or met
         return STOP
 
 

@@ -39,8 +39,8 @@ def toy_goals(left_gy: float, right_gy: float) -> GoalSet:
 
 
 class ToyTps:
-    """Implements contracts.SteerableTps. Finds the minimum of the weighted squares each time, so that its answer depends
-    on the objectives alone."""
+    """Implements contracts.SteerableTps. Finds the minimum of the weighted squares each time, so that its answer
+    depends on the objectives alone."""
 
     def __init__(self, goals: GoalSet) -> None:
         self._goals, self._beams = goals, np.zeros(2)
