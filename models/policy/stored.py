@@ -4,10 +4,11 @@ needs to explore. Read by every worker, so it imports little."""
 from __future__ import annotations
 
 import json
-import tempfile
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,15 @@ def save_case(case: Case, path: Path) -> None:
         "grid": [case.image.grid.origin_mm, case.image.grid.spacing_mm],
         "structures": [[one.number, one.tg263, one.kind.value] for one in case.structures],
     }
-    arrays = {"hu": case.image.hu, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+    arrays: dict[str, Any] = {"hu": case.image.hu, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
     for place, one in enumerate(case.structures):
         arrays |= {f"index_{place}": one.voxels.index, f"fraction_{place}": one.voxels.fraction}
     if case.reference_dose_gy is not None:
         arrays["dose_gy"] = case.reference_dose_gy
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        np.savez_compressed(part, **arrays)
-    Path(part.name).replace(path)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    part.replace(path)
 
 
 def load_case(path: Path) -> Case:

@@ -24,7 +24,7 @@ from models.policy.cases import OPENKBP, prepare
 from models.policy.config import RolloutsConfig, TrainConfig, read_table
 from models.policy.experience import Learner
 from models.policy.making import make_tasks, plain_tasks
-from models.policy.run import Figures, History, TooManyFailed, TrainingRun
+from models.policy.run import Figures, History, Tell, TooManyFailed, TrainingRun
 from models.policy.workers import Crew, InProcess, Processes, Stopped
 
 STOPPED, FAILED = 130, 1
@@ -119,7 +119,7 @@ def train(config: TrainConfig, console: Console, asked: Callable[[], bool]) -> N
     crew = crew_of(config.rollouts)
     try:
         run = prepared(config, crew, console.print)
-        tellers = [
+        tellers: list[Tell] = [
             History(config.out / "history.jsonl", run.progress.update),
             Board(config.out / "tensorboard", run.progress.update),
         ]

@@ -170,5 +170,5 @@ def _more(
         and not any(target.tg263 == goal.structure for target in case.targets)
     }  # fmt: skip
     count = min(int(random.integers(0, variation.added + 1)), len(pool))
-    chosen = random.choice(len(pool), count, replace=False) if count else []
+    chosen = random.choice(len(pool), count, replace=False).tolist() if count else list[int]()
     return [list(pool.values())[place] for place in sorted(chosen)]

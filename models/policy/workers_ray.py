@@ -3,6 +3,7 @@ and sees the folder of cases under the same path."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,16 @@ class Player:
     def play(self, job: Job, orders: Orders) -> Played:
         return play(job, orders)
 
+    def number(self) -> int:
+        return os.getpid()
+
 
 @dataclass(eq=False)
 class RayHand:
+    """process: a reference to the number of the actor's process, on its node."""
+
     actor: Any
+    process: Any
     answer: Any = None
 
 
@@ -38,7 +45,8 @@ class RayCrew(HiredCrew[RayHand]):
         super().__init__(workers, timeout_s)
 
     def _hire(self) -> RayHand:
-        return RayHand(self._remote.remote())
+        actor = self._remote.remote()
+        return RayHand(actor, actor.number.remote())
 
     def _begin(self, orders: Orders) -> None:
         self._orders = ray.put(orders)

@@ -118,17 +118,3 @@ def test_hands_end_with_their_crew(told):
     process = crew._free[0].process
     crew.close()
     assert process.returncode is not None
-
-
-@pytest.mark.slow
-def test_ray_gives_the_results_of_this_process(told, here):
-    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    from models.policy.workers_ray import RayCrew
-
-    crew = RayCrew(2, timeout_s=120.0)
-    try:
-        assert_equal(crew.play(jobs(5), told), here)
-        os_pids = crew._free
-        assert len(os_pids) == 2
-    finally:
-        crew.close()
