@@ -15,7 +15,6 @@ from .experience import Batch
 from .network import PolicyNetwork
 
 
-
 @dataclass(frozen=True, eq=False)
 class Known:
     """A Batch as tensors."""

@@ -14,11 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils import clip_grad_norm_
 
 from .choices import Choices, Known
 from .experience import Trajectory, batch_of
-from .network import PolicyNetwork
+from .pupil import Pupil
 
 
 @dataclass(frozen=True)
@@ -41,27 +40,22 @@ def returns_of(trajectory: Trajectory, reward_unit: float) -> NDArray[np.float32
     return np.cumsum(trajectory.reward[::-1])[::-1].astype(np.float32) / np.float32(reward_unit)
 
 
-def clone(
-    network: PolicyNetwork, optimiser: torch.optim.Optimizer, memory: Sequence[Trajectory], *, plan: Cloning,
-    one_only: bool, reward_unit: float, random: torch.Generator, clip: float,
-) -> dict[str, float]:  # fmt: skip
+def clone(pupil: Pupil, memory: Sequence[Trajectory], plan: Cloning) -> dict[str, float]:
+    """One update. Figures: mean losses of its last epoch."""
     known = Known.of(batch_of(memory))
-    returns = torch.from_numpy(np.concatenate([returns_of(one, reward_unit) for one in memory]))
-    figures: list[Tensor] = []
+    returns = torch.from_numpy(np.concatenate([returns_of(one, pupil.reward_unit) for one in memory]))
+    losses: list[Tensor] = []
     for _ in range(plan.epochs):
-        for chosen in torch.randperm(len(known), generator=random).split(plan.minibatch):
+        losses.clear()
+        for chosen in pupil.shuffled(len(known), plan.minibatch):
             some = known.rows(chosen)
-            choices = Choices.of(network, some, one_only=one_only)
+            choices = pupil.choices(some)
             changes, stops = teacher_losses(choices, some)
             worth = functional.mse_loss(choices.value, returns[chosen])
-            loss = changes + plan.stop_weight * stops + plan.value_weight * worth
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            clip_grad_norm_(network.parameters(), clip)
-            optimiser.step()
-            figures.append(torch.stack([changes, stops, worth]).detach())
-    mean = torch.stack(figures[-max(1, len(figures) // plan.epochs) :]).mean(0)
-    return {"clone/changes": float(mean[0]), "clone/stop": float(mean[1]), "clone/value": float(mean[2])}
+            losses.append(torch.stack([changes, stops, worth]).detach())
+            pupil.follow(changes + plan.stop_weight * stops + plan.value_weight * worth)
+    means = torch.stack(losses).mean(0)
+    return {"clone/changes": float(means[0]), "clone/stop": float(means[1]), "clone/value": float(means[2])}
 
 
 def teacher_losses(choices: Choices, known: Known) -> tuple[Tensor, Tensor]:

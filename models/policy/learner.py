@@ -20,6 +20,7 @@ from .experience import Trajectory, from_bytes, to_bytes
 from .export import onnx_bytes
 from .network import PolicyNetwork, Shape
 from .ppo import Improving, improve
+from .pupil import Pupil
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,18 @@ class PolicyLearner:
         if not trajectories:
             raise ValueError("there is no episode to learn from")
         lessons, phase, guidance = self.lessons, self.phase, self.guidance
+        pupil = Pupil(
+            self.network, self.optimiser, self.random, lessons.changes == 1, lessons.reward_unit, lessons.clip
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = lessons.clone_rate if phase == "clone" else lessons.rate
         if phase == "clone":
             self.memory = [*self.memory, *trajectories][-lessons.cloning.memory :]
-            figures = clone(
-                self.network, self.optimiser, self.memory, plan=lessons.cloning, one_only=lessons.changes == 1,
-                reward_unit=lessons.reward_unit, random=self.random, clip=lessons.clip,
-            )  # fmt: skip
+            figures = clone(pupil, self.memory, lessons.cloning)
         else:
             self.memory = []
-            figures = improve(
-                self.network, self.optimiser, trajectories, plan=lessons.improving, one_only=lessons.changes == 1,
-                reward_unit=lessons.reward_unit, random=self.random, clip=lessons.clip,
-                teacher_weight=lessons.improving.teacher_weight * self._faded,
-            )  # fmt: skip
+            fading = lessons.improving.teacher_weight * self._faded
+            figures = improve(pupil, trajectories, lessons.improving, teacher_weight=fading)
         self.updates += 1
         rewards = [one.total_reward for one in trajectories]
         decisions = [len(one) for one in trajectories]

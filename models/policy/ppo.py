@@ -21,12 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from .choices import Choices, Known
 from .clone import teacher_losses
 from .experience import Trajectory, batch_of
-from .network import PolicyNetwork
+from .pupil import Pupil
 
 
 @dataclass(frozen=True)
@@ -76,52 +75,46 @@ def advantages(reward: NDArray[np.float32], value: NDArray[np.float32], smoothin
 
 
 def improve(
-    network: PolicyNetwork, optimiser: torch.optim.Optimizer, trajectories: Sequence[Trajectory], *, plan: Improving,
-    one_only: bool, reward_unit: float, random: torch.Generator, clip: float, teacher_weight: float,
-) -> dict[str, float]:  # fmt: skip
-    """One update. Figures: means over its minibatches; epochs, and the share of choices that were clipped."""
+    pupil: Pupil, trajectories: Sequence[Trajectory], plan: Improving, *, teacher_weight: float
+) -> dict[str, float]:
+    """One update. Figures: means over its minibatches; the steps made, and how much of the returns' variance the value
+    explained before."""
     known = Known.of(batch_of(trajectories))
-    before = _before(network, known, trajectories, plan=plan, one_only=one_only, reward_unit=reward_unit)
+    before = _before(pupil, known, trajectories, plan)
     told: list[dict[str, float]] = []
-    ended = False
+    steps, ended = 0, False
     for _ in range(plan.epochs):
-        for chosen in torch.randperm(len(known), generator=random).split(plan.minibatch):
-            some, was = known.rows(chosen), before.chosen(chosen)
-            choices = Choices.of(network, some, one_only=one_only)
-            loss, figures = _loss(choices, some, was, plan, teacher_weight)
+        for chosen in pupil.shuffled(len(known), plan.minibatch):
+            some = known.rows(chosen)
+            loss, figures = _loss(pupil.choices(some), some, before.chosen(chosen), plan, teacher_weight)
             told.append(figures)
-            if figures["ppo/kl"] > plan.furthest:
-                ended = True
+            ended = figures["ppo/kl"] > plan.furthest
+            if ended:
                 break
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            clip_grad_norm_(network.parameters(), clip)
-            optimiser.step()
+            pupil.follow(loss)
+            steps += 1
         if ended:
             break
     means = {name: float(np.mean([figures[name] for figures in told])) for name in told[0]}
     explained = 1 - float((before.returns - before.value).var() / before.returns.var().clamp(min=1e-8))
-    return {**means, "ppo/steps": float(len(told) - ended), "ppo/explained": explained}
+    return {**means, "ppo/steps": float(steps), "ppo/explained": explained}
 
 
 @torch.no_grad()
-def _before(
-    network: PolicyNetwork, known: Known, trajectories: Sequence[Trajectory], *, plan: Improving, one_only: bool,
-    reward_unit: float,
-) -> _Before:  # fmt: skip
-    choices = Choices.of(network, known, one_only=one_only)
+def _before(pupil: Pupil, known: Known, trajectories: Sequence[Trajectory], plan: Improving) -> _Before:
+    choices = pupil.choices(known)
     rows, stop, value = choices.logprob(known.actions), choices.stop_logprob(known.stop), choices.value
     drawn = known.logprob[:, : rows.shape[1]]
     values = np.split(value.numpy(), np.cumsum([len(one) for one in trajectories])[:-1])
     found = [
-        advantages(one.reward / np.float32(reward_unit), known_value, plan.smoothing)
-        for one, known_value in zip(trajectories, values, strict=True)
+        advantages(one.reward / np.float32(pupil.reward_unit), of_one, plan.smoothing)
+        for one, of_one in zip(trajectories, values, strict=True)
     ]
     advantage = torch.from_numpy(np.concatenate(found))
     scaled = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-6)
+    row_weight, stop_weight = (rows - drawn).exp(), (stop - known.stop_logprob).exp()
     return _Before(
-        rows, stop, value,
-        (rows - drawn).exp().clamp(max=plan.heaviest), (stop - known.stop_logprob).exp().clamp(max=plan.heaviest),
+        rows, stop, value, row_weight.clamp(max=plan.heaviest), stop_weight.clamp(max=plan.heaviest),
         scaled, advantage + value,
     )  # fmt: skip
 

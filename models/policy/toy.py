@@ -25,10 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import (
-    ClinicalGoal, Comparator, GoalSet, Metric, Objective, ObjectiveKind, Objectives, PlanningState,
+    ClinicalGoal,
+    Comparator,
+    GoalSet,
+    Metric,
+    Objective,
+    ObjectiveKind,
+    Objectives,
+    PlanningState,
 )  # fmt: skip
 from appliance.execution.rules import hot_shortfall, shortfall
-from appliance.execution.steering.changes import Change, Lever, Position, first_setting, is_legal, moved
+from appliance.execution.steering.changes import Change, Lever, Position, is_legal, moved
 from appliance.execution.steering.episode import PlanningEpisode, Terms
 from appliance.execution.steering.policy import STOP, Action, View
 
@@ -109,7 +116,7 @@ class ToyTps:
         return ()
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
-        weights, asked = ([np.asarray(one) for one in zip(*((o.weight, o.dose_gy) for o in objectives), strict=True)])
+        weights, asked = [np.asarray(one) for one in zip(*((o.weight, o.dose_gy) for o in objectives), strict=True)]
         values = tuple(float(one) for one in self.toy.values(weights, asked))
         self._doses = dict(zip((TARGET, *ORGANS), values, strict=True))
         return PlanningState(values, 0.0, values[0], 1, "fluence")

