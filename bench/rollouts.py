@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.execution.steering.episode import Terms
-from models.policy.cases import prepare
+from models.policy.cases import builtin_cases, openkbp_cases
 from models.policy.making import make_tasks
 from models.policy.rollout import Job, Orders, Played, Player
 from models.policy.varied import Variation
@@ -116,8 +116,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     asked = arguments()
-    is_there = OPENKBP.is_dir()
-    names = prepare(OPENKBP if is_there else None, PATIENTS if is_there else (), CACHE)
+    names = builtin_cases(CACHE)
+    if OPENKBP.is_dir():
+        names += openkbp_cases(OPENKBP, PATIENTS, CACHE)
     tasks = make_tasks(names, CACHE, count=asked.episodes, seed=1, variation=Variation())
     weights = asked.weights.read_bytes() if asked.weights.is_file() else b""
     player: Player = "behaviour" if weights else "rules"
