@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, TypeAdapter
 
 StoryStage = Literal["preliminary", "exploring", "fluence", "apertures", "sparing", "final"]
 
-SCHEMA = "couchside.story/1"
+STORY_FILE, SCHEMA = "story.json", "couchside.story/1"
 
 Known = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A number that may be NaN, which JSON has as null."""

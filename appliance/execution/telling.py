@@ -1,10 +1,10 @@
 """Tells how a plan came about: from steps of an episode and stages of the full planning system to a PlanningStory.
 
     teller = Teller(goal_set, scorer)
-    teller.stage("preliminary", "template", Look(state))       # a deliverable plan by a true dose
-    teller.explored(episode, policy.name)                      # after `reset` and after each `step`: what is new
-    progress(teller.line(episode.terms.calls), part)           # "planner: exploring · 7/15: score 93.1, 8 of 9 goals"
-    teller.stage("fluence", "rules", Look(state, objectives))  # whatever is worth telling; 'final' last
+    teller.stage("preliminary", "template", state)       # a deliverable plan by a true dose
+    teller.explored(episode, policy.name)                # after `reset` and after each `step`: what is new
+    progress(teller.line(episode.terms.calls), part)     # "planner: exploring · 7/15: score 93.1, 8 of 9 goals"
+    teller.stage("fluence", "rules", state, objectives)  # whatever is worth telling; 'final' last
     story = teller.story("learned", ended="all goals met", fallback="")
 
 Each step is logged as one line without patient data when it is told. Every number told is one that the planner had:
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -51,16 +51,16 @@ KINDS: Mapping[StoryStage, str] = {
     "final": "true dose",
 }
 """Whose dose is made in the same way, so that scores can be set against each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What the planning system answered. objectives: what it was asked for; (): not to be told. curves: dose in Gy at
-    VOLUMES_PERCENT by structure."""
-
-    state: PlanningState
-    objectives: Objectives = ()
-    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+FIRST: Mapping[StoryStage, str] = {
+    "preliminary": "a deliverable plan under the template's objectives",
+    "exploring": "the template's objectives, from open fields",
+    "fluence": "fluence of the full planning system",
+    "apertures": "apertures and monitor units of the full planning system",
+    "sparing": "where goals are met, less is asked of organs",
+    "final": "the plan that is handed on, by its full dose",
+}
+"""What is told of a step that has nothing to compare its objectives with."""
+SAME_PLAN = "nothing better was made: the earlier plan is handed on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +77,10 @@ class _Account:
 
     stage: StoryStage
     by: str
-    look: Look
+    state: PlanningState
     score: float
     pairs: tuple[Pair, ...]
+    curves: Mapping[str, tuple[float, ...]]
     since: _Told | None
     kept: bool
     told: str
@@ -111,25 +112,41 @@ class Teller:
             account = _Account(
                 "exploring",
                 by,
-                Look(call.state, curves=call.curves),
+                call.state,
                 call.score,
                 () if before is None else _pairs(episode, before.setting, call.setting),
+                call.curves,
                 self._last("coarse") if before else None,
                 kept=call.merit > best,
-                told="" if before else "the template's objectives, from open fields",
+                told="" if before else FIRST["exploring"],
             )
             self._add(account)
             self._calls_told += 1
 
-    def stage(self, stage: StoryStage, by: str, look: Look, *, kept: bool = True, told: str = "") -> None:
-        """A step outside exploring. Its objectives are compared with the last ones of its kind of dose; told: in the
-        place of a summary of that."""
-        kind, objectives = KINDS[stage], look.objectives
-        earlier = self._objectives.get(kind, ())
+    def stage(
+        self,
+        stage: StoryStage,
+        by: str,
+        state: PlanningState,
+        objectives: Objectives = (),
+        *,
+        curves: Mapping[str, tuple[float, ...]] | None = None,
+        told: str = "",
+    ) -> None:
+        """A step outside exploring. objectives: what was asked for, compared with the last list of the same kind of
+        dose; (): not to be told. curves: dose in Gy at VOLUMES_PERCENT by structure. told: in the place of a summary of
+        what changed. A final step is the plan that is handed on."""
+        kind = KINDS[stage]
+        earlier, since = self._objectives.get(kind, ()), self._last(kind)
         self._objectives[kind] = objectives or earlier
         pairs = paired(earlier, objectives) if earlier and objectives else ()
-        score = self._scorer(look.state.goal_values)
-        self._add(_Account(stage, by, look, score, pairs, self._last(kind), kept, told))
+        score = self._scorer(state.goal_values)
+        is_same = stage == "final" and since is not None and since.state == state
+        kept = stage == "final" or all(
+            self._rank(state, score) > self._rank(one.state, one.step.score) for one in self._of(kind)
+        )
+        said = told or (SAME_PLAN if is_same else "" if pairs else FIRST[stage])
+        self._add(_Account(stage, by, state, score, pairs, curves or {}, since, kept, said))
 
     def line(self, calls: int = 0) -> str:
         """The last step for whoever waits, as a progress step. calls: how many there may be of exploring."""
@@ -144,10 +161,16 @@ class Teller:
         return PlanningStory(policy, self.steps, fallback, ended)
 
     def _last(self, kind: str) -> _Told | None:
-        return next((told for told in reversed(self._told) if KINDS[told.step.stage] == kind), None)
+        return next(iter(reversed(self._of(kind))), None)
+
+    def _of(self, kind: str) -> list[_Told]:
+        return [told for told in self._told if KINDS[told.step.stage] == kind]
+
+    def _rank(self, state: PlanningState, score: float) -> tuple[bool, float]:
+        return hot_shortfall(self.goal_set, state.hottest_gy) <= 0, score
 
     def _add(self, account: _Account) -> None:
-        state, since = account.look.state, account.since
+        state, since = account.state, account.since
         changed = self._changed(account.pairs, None if since is None else since.state, state)
         number = sum(bool(changes_of(self.goal_set, pair)) for pair in account.pairs)
         total = sum(pair.after is not None for pair in account.pairs)
@@ -165,7 +188,7 @@ class Teller:
             state.hottest_gy,
             self._clock() - self._begin,
             kept=account.kept,
-            curves=_curves(self.goal_set, account.look.curves),
+            curves=_curves(self.goal_set, account.curves),
             reached=reached,
             since=-1 if since is None else since.step.number,
             told=account.told or summary(changed, changed=number, objectives=total),

@@ -93,7 +93,8 @@ def _way(story: PlanningStory, stage: str) -> str:
     first = next((s for s in story.steps if s.number == steps[-1].since), steps[0]) if stage == "final" else steps[0]
     last = max(steps, key=lambda step: step.number if stage == "final" else (step.kept, step.number))
     what = "The deliverable plan" if stage == "final" else "Exploring"
-    return f"{what} came from {first.score:.1f} % of the score and {_goals(first)} to {last.score:.1f} % and {_goals(last)}."
+    begin = f"{first.score:.1f} % of the score and {_goals(first)}"
+    return f"{what} came from {begin} to {last.score:.1f} % and {_goals(last)}."
 
 
 def _goals(step: StoryStep) -> str:

@@ -59,8 +59,8 @@ def timeline(steps: Sequence[StoryStep]) -> str:
     )
     return (
         f'<figure><svg class="dvh storyline" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(label)}">'
-        f"{''.join(parts)}</svg><figcaption>Above: score after each step, a filled mark where it was the best so far of "
-        "its kind, joined where the dose was made in the same way. Below: share of the goals met. Hover a mark for "
+        f"{''.join(parts)}</svg><figcaption>Above: score after each step, a filled mark where it was the best so far "
+        "of its kind, joined where the dose was made in the same way. Below: share of the goals met. Hover a mark for "
         "what was done.</figcaption></figure>"
     )
 

@@ -14,7 +14,7 @@ from appliance.contracts.progress import step_name
 from appliance.execution.steering.changes import Change, Position
 from appliance.execution.steering.episode import PlanningEpisode
 from appliance.execution.steering.policy import Action
-from appliance.execution.telling import Look, Teller
+from appliance.execution.telling import Teller
 from appliance.execution.telling_words import Pair, changes_of, paired, summary
 
 from ..planning.cases import goal, goal_set
@@ -22,7 +22,7 @@ from ..planning.cases import goal, goal_set
 GOALS = goal_set(
     goal("PTV", "D95%", ">=", 20.0),
     goal("Core", "Mean", "<=", 10.0, priority=2),
-    goal("Lung", "V5Gy", "<=", 20.0, priority=3),
+    goal("Lung", "V5Gy", "<=", 20.0, unit="%", priority=3),
 )
 NAN = math.nan
 TEMPLATE = (
@@ -146,27 +146,40 @@ def test_a_higher_score_bought_with_a_hot_spot_is_not_kept(told):
 def test_scores_of_other_doses_are_not_set_against_each_other(told):
     teller, _ = told
     values = (20.2, 9.4, NAN)
-    teller.stage("preliminary", "template", Look(PlanningState((20.1, 9.9, NAN), 1.0, 21.0, 1, "true")))
-    teller.stage("fluence", "rules", Look(PlanningState(values, 1.0, 21.0, 1, "fluence"), TEMPLATE))
-    teller.stage("final", "rules", Look(PlanningState(values, 1.0, 21.0, 1, "true")))
+    teller.stage("preliminary", "template", PlanningState((20.1, 9.9, NAN), 1.0, 21.0, 1, "true"))
+    teller.stage("fluence", "rules", PlanningState(values, 1.0, 21.0, 1, "fluence"), TEMPLATE)
+    teller.stage("final", "rules", PlanningState(values, 1.0, 21.0, 1, "true"))
     preliminary, fluence, final = teller.steps[3:]
     assert (fluence.since, fluence.gained, fluence.saw) == (-1, 0.0, ())
     assert final.since == preliminary.number
     assert final.gained == pytest.approx(5 * 0.1 + 2 * 0.5)
 
 
+def test_a_preliminary_plan_that_nothing_beats_is_said_to_be_handed_on():
+    teller = Teller(GOALS, score_of)
+    state = PlanningState((20.2, 9.4, NAN), 1.0, 21.0, 1, "")
+    teller.stage("preliminary", "template", state)
+    teller.stage("final", "rules", state)
+    final = teller.steps[-1]
+    assert (final.told, final.gained, final.kept) == (
+        "nothing better was made: the earlier plan is handed on",
+        0.0,
+        True,
+    )
+
+
 def test_stages_tell_what_differs_from_the_last_list_of_their_kind():
     teller = Teller(GOALS, score_of)
     state = PlanningState((20.2, 9.4, NAN), 1.0, 21.0, 1, "")
     heavier = tuple(o.scaled(1.6) if o.goal == 1 else o for o in TEMPLATE)
-    teller.stage("fluence", "rules", Look(state, TEMPLATE))
-    teller.stage("fluence", "rules", Look(state, heavier))
-    teller.stage("fluence", "rules", Look(state))
-    teller.stage("fluence", "rules", Look(state, heavier[:-1]))
+    teller.stage("fluence", "rules", state, TEMPLATE)
+    teller.stage("fluence", "rules", state, heavier)
+    teller.stage("fluence", "rules", state)
+    teller.stage("fluence", "rules", state, heavier[:-1])
     assert [step.told for step in teller.steps] == [
-        "",
+        "fluence of the full planning system",
         "Core Mean: weight raised 1.6-fold",
-        "",
+        "fluence of the full planning system",
         "hot-spot limit taken out",
     ]
 
