@@ -23,7 +23,7 @@ from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
-from appliance.contracts.planned import Planned
+from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
@@ -81,6 +81,7 @@ __all__ = [
     "PlanFacts",
     "PlanScore",
     "Planned",
+    "PlanningFacts",
     "PlanningState",
     "PlanningStory",
     "PredictedBand",

@@ -1,0 +1,1 @@
+"""The policies that steer a planning episode, one a file."""
