@@ -85,18 +85,19 @@ class StoryStep:
 @dataclass(frozen=True)
 class PlanningStory:
     """policy: which one planned ('learned', 'rules', …); fallback: why another than the configured one did, '' where
-    none. ended: why planning stopped."""
+    none. ended: why planning stopped. hot_limit_gy: what the hottest 0.1 cc may have; NaN where that was not told."""
 
     policy: str
     steps: tuple[StoryStep, ...] = ()
     fallback: str = ""
     ended: str = ""
+    hot_limit_gy: Known = math.nan
 
     def to_json(self) -> bytes:
         """The content of story.json (docs/interfaces.md)."""
         head = {"schema": SCHEMA, "not_for_clinical_use": True}
         document = head | json.loads(_STORY.dump_json(self))
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        return json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
     @staticmethod
     def from_json(data: bytes) -> PlanningStory:

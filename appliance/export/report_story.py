@@ -13,6 +13,8 @@ NAMED = 2
 """So many missed goals are named in a row of the table; all of them stand in its details."""
 BEST = 3
 """So many steps are told as those that gained most."""
+COSTLY = -1.0
+"""Points: a step that lost more is told, because that teaches as much."""
 STAGES = {
     "preliminary": "preliminary plan",
     "exploring": "exploring",
@@ -24,8 +26,8 @@ STAGES = {
 NOTE = (
     "Scores are percent of the most that the scorecard gives. Exploring, fluence, apertures and sparing are judged on "
     "the planner's own samples, which guide it; only preliminary and final plan are of the full dose. A gain is "
-    "told only between steps whose dose was made in the same way. What else changed with a step may have had its part "
-    "in the gain."
+    "told only between steps whose dose was made in the same way. A step is the best so far where the hot spot, too, "
+    "is no worse than its score buys. What else changed with a step may have had its part in the gain."
 )
 
 
@@ -35,7 +37,9 @@ def story_section(story: PlanningStory | None, styles: Styles | None = None) -> 
     if story is None or not story.steps:
         return ""
     chosen = Styles() if styles is None else styles
-    body = f"<p>{text(opening(story))}</p>{_fallback(story)}{timeline(story.steps)}{_best(story)}"
+    body = (
+        f"<p>{text(opening(story))}</p>{_fallback(story)}{timeline(story.steps, story.hot_limit_gy)}{_lessons(story)}"
+    )
     body += curves_strip(story.steps, milestones(story), chosen) + _table(story)
     return section("How this plan came about", f'{body}<p class="note">{NOTE}</p>', anchor="story")
 
@@ -52,17 +56,23 @@ def opening(story: PlanningStory) -> str:
 
 
 def best_steps(story: PlanningStory) -> tuple[StoryStep, ...]:
-    """Those that gained most by a change, in the order of their gain."""
-    gained = [step for step in story.steps if step.gained > 0 and step.changed]
+    """Those that made the best plan so far by a change, in the order of their gain."""
+    gained = [step for step in story.steps if step.gained > 0 and step.kept and step.changed]
     return tuple(sorted(gained, key=lambda step: -step.gained)[:BEST])
 
 
+def costliest(story: PlanningStory) -> tuple[StoryStep, ...]:
+    """The step whose change lost most, where that is more than a little."""
+    worst = min(story.steps, key=lambda step: step.gained)
+    return (worst,) if worst.gained < COSTLY and worst.changed else ()
+
+
 def milestones(story: PlanningStory) -> tuple[StoryStep, ...]:
-    """The first and the last step with curves, and between them those that gained most; in order."""
+    """The first and the last step with curves, and between them those that gained and cost most; in order."""
     drawn = [step for step in story.steps if step.curves]
     if len(drawn) < 2:
         return tuple(drawn)
-    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in best_steps(story))}
+    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*best_steps(story), *costliest(story)))}
     return tuple(step for step in drawn if step.number in chosen)
 
 
@@ -92,6 +102,8 @@ def _way(story: PlanningStory, stage: str) -> str:
         return ""
     first = next((s for s in story.steps if s.number == steps[-1].since), steps[0]) if stage == "final" else steps[0]
     last = max(steps, key=lambda step: step.number if stage == "final" else (step.kept, step.number))
+    if first is last:
+        return f"Exploring found nothing better than where it began, {first.score:.1f} % and {_goals(first)}."
     what = "The deliverable plan" if stage == "final" else "Exploring"
     begin = f"{first.score:.1f} % of the score and {_goals(first)}"
     return f"{what} came from {begin} to {last.score:.1f} % and {_goals(last)}."
@@ -107,30 +119,37 @@ def _fallback(story: PlanningStory) -> str:
     return f'<p><span class="tag">another policy planned</span> {text(story.fallback)}</p>'
 
 
-def _best(story: PlanningStory) -> str:
-    items = "".join(
-        f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story)
-    )
-    return f"<h3>What gained most</h3><ul>{items}</ul>" if items else ""
+def _lessons(story: PlanningStory) -> str:
+    items = [f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story)]
+    worst = costliest(story)
+    items += [f"<li><b>{gain_of(one)}</b> (step {one.number}, what cost most): {text(one.told)}</li>" for one in worst]
+    return f"<h3>What gained and what cost most</h3><ul>{''.join(items)}</ul>" if items else ""
 
 
 def _table(story: PlanningStory) -> str:
-    columns = ["#Step", "Stage", "Saw", "Changed", "#Gained", "#Score", "#Goals met", "#Hottest 0.1 cc", "#After"]
+    columns = ["#Step", "Stage", "Saw", "Changed", "#Gained", "#Score", "Goals met", "Hottest 0.1 cc", "#After"]
     rows = [
         [
             str(step.number),
-            f"{text(STAGES[step.stage])}<br><span class='note'>by {text(step.by)}</span>",
+            f'{text(STAGES[step.stage])}<br><span class="note">by {text(step.by)}</span>',
             _saw(step),
             _changed(step),
             gain_of(step),
-            f"{step.score:.1f} %" + (' <span class="tag good">kept</span>' if step.kept else ""),
-            f"{step.goals_met} of {step.goals_total}" + _goals_moved(step),
-            "–" if math.isnan(step.hottest_gy) else f"{step.hottest_gy:.1f} Gy",
+            f"{step.score:.1f} %" + ('<br><span class="tag good">best so far</span>' if step.kept else ""),
+            f"{_goals(step)}{_goals_moved(step)}",
+            _hottest(step, story.hot_limit_gy),
             duration(step.seconds),
         ]
         for step in story.steps
     ]
     return "<h3>Step by step</h3>" + table("What was seen, changed and gained.", columns, rows, kind="story")
+
+
+def _hottest(step: StoryStep, limit_gy: float) -> str:
+    if math.isnan(step.hottest_gy):
+        return "–"
+    above = f'<br><span class="tag bad">above {limit_gy:.1f} Gy</span>' if step.hottest_gy > limit_gy else ""
+    return f"{step.hottest_gy:.1f} Gy{above}"
 
 
 def _saw(step: StoryStep) -> str:

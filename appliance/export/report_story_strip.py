@@ -17,7 +17,7 @@ def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles:
     """shown: the steps to draw, of `steps`. '' where fewer than two have curves to compare."""
     if len(shown) < 2:
         return ""
-    names = _chosen(shown[0], shown[-1])
+    names = _chosen(shown)
     styled = {curve.structure: _style(styles, curve, place) for place, curve in enumerate(names)}
     end_gy = max(max(curve.dose_gy) for step in shown for curve in step.curves if curve.structure in styled) * 1.03
     panels = "".join(_panel(step, shown[0], styled, max(end_gy, 1e-6)) for step in shown)
@@ -32,14 +32,15 @@ def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles:
     )
 
 
-def _chosen(first: StoryStep, last: StoryStep) -> list[StoryCurve]:
-    """Targets, then organs by how far their dose moved at any volume between both steps."""
-    before = {curve.structure: curve for curve in first.curves}
-    both = [curve for curve in last.curves if curve.structure in before]
+def _chosen(shown: Sequence[StoryStep]) -> list[StoryCurve]:
+    """Targets, then organs by how far their dose moved at any volume from the first of the steps."""
+    before = {curve.structure: curve for curve in shown[0].curves}
+    both = [curve for curve in shown[-1].curves if curve.structure in before]
 
     def moved_gy(curve: StoryCurve) -> float:
-        pairs = zip(curve.dose_gy, before[curve.structure].dose_gy, strict=False)
-        return max((abs(now - then) for now, then in pairs), default=0.0)
+        later = [one for step in shown[1:] for one in step.curves if one.structure == curve.structure]
+        pairs = [zip(one.dose_gy, before[curve.structure].dose_gy, strict=True) for one in later]
+        return max(abs(now - then) for pair in pairs for now, then in pair)
 
     organs = sorted((curve for curve in both if not curve.is_target), key=lambda curve: -moved_gy(curve))
     return [*[curve for curve in both if curve.is_target][:TARGETS], *organs[:ORGANS]]
