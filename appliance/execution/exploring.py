@@ -12,7 +12,7 @@ from appliance.execution.guide import Foreseen
 from appliance.execution.steering.changes import objectives_at
 from appliance.execution.steering.episode import PlanningEpisode, Scorer, Terms
 from appliance.execution.steering.policy import Policy
-from appliance.execution.watch import TPS_FAILURES, Watch
+from appliance.execution.watch import TPS_FAILURES, Explain, Watch, failed
 from appliance.execution.watched import WatchedSteerableTps
 
 SHARE = 0.25
@@ -36,6 +36,7 @@ class Exploring:
     terms: Terms = Terms()
     foreseen: tuple[Foreseen, ...] = ()
     hang_s: float = HANG_S
+    explain: Explain = failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ Told = Callable[[PlanningEpisode, str], None]
 def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) -> Found:
     """Whatever goes wrong is told in `why` and ends it; what was found before counts. left_s: of the whole budget."""
     deadline = Deadline(left_s * SHARE if left_s < float("inf") else 0.0)
-    watch = Watch(deadline=deadline, hang_s=exploring.hang_s)
+    watch = Watch(deadline=deadline, explain=exploring.explain, hang_s=exploring.hang_s)
     watch.may_stop = True
     episode: PlanningEpisode | None = None
     why = ""
