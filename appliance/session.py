@@ -128,6 +128,7 @@ class Session(Steps):
         facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
         facts["plan_notes"] = list(made.notes)
         saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
+        saved |= self.files.save_story(made.story)
         self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
 
     def _evaluate(self) -> None:
@@ -242,7 +243,7 @@ class Session(Steps):
 
     def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
         path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
-        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose())
+        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose(), story=self.files.story())
         prediction = remembered(self.files.predicted(), self.standing.facts)
         self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
         return self.files.record("report.html")

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from appliance.audit import AuditLog
 from appliance.contracts import Case, GoalSet, PrescribedTarget
-from appliance.contracts.progress import Progress, silent
+from appliance.contracts.progress import Progress, silent, step_name
 from appliance.errors import NodeError
 from appliance.session_artefacts import Artefacts, as_json
 from appliance.session_record import Standing, seconds_between
@@ -54,8 +54,8 @@ class Workplace:
 
 
 class StepTimer:
-    """A Progress that adds up the seconds of each step, passes the call on, and first gives `check` the chance to end
-    the stage by raising."""
+    """A Progress that adds up the seconds of each step (whatever its detail says), passes the call on, and first gives
+    `check` the chance to end the stage by raising."""
 
     def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
         self._progress, self._check = progress, check
@@ -65,7 +65,7 @@ class StepTimer:
     def __call__(self, step: str, fraction: float, /) -> None:
         self._check()
         self._book()
-        self._step = step
+        self._step = step_name(step)
         self._progress(step, fraction)
 
     def _book(self) -> None:

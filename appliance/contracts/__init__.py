@@ -27,6 +27,7 @@ from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
+    STORY_FILE,
     PlanningStory,
     StoryChange,
     StoryCurve,
@@ -40,6 +41,7 @@ from appliance.contracts.trade_off import Opponent, TradeOff
 __all__ = [
     "RECORD_FILES",
     "SECOND_DOSE_FILE",
+    "STORY_FILE",
     "Approval",
     "Attachments",
     "Beam",
