@@ -72,11 +72,8 @@ def made(subject: Subject, way: str, config: Config) -> tuple[Plan, CalculatedDo
     found = planned(config, case, goal_set, subject.predicted, silent)
     assert found.facts is not None and found.story is not None
     steps = [(s.stage, s.by, round(s.score, 2), s.goals_met, round(s.seconds, 1)) for s in found.story.steps]
-    return (
-        found.plan,
-        found.dose,
-        {"calls": found.facts.calls, "kept": found.facts.kept, "steps": steps, "ended": found.facts.ended},
-    )
+    told = {"calls": found.facts.calls, "kept": found.facts.kept, "ended": found.facts.ended, "steps": steps}
+    return found.plan, found.dose, told
 
 
 def row(subject: Subject, way: str, config: Config) -> dict[str, Any]:
@@ -98,7 +95,8 @@ def row(subject: Subject, way: str, config: Config) -> dict[str, Any]:
 def show(one: dict[str, Any]) -> None:
     print(
         f"{one['case']:>9} {one['way']:>9}: {one['met']} of {one['goals']} goals, score {one['score']:.2f}, hottest "
-        f"{one['hottest_gy']:.2f} Gy, {one['mu']} MU, {one['calls']} calls, {one['kept'] or '-'}, {one['cpu_s']:.1f} CPU s",
+        f"{one['hottest_gy']:.2f} Gy, {one['mu']} MU, {one['calls']} calls, "
+        f"{one['kept'] or '-'}, {one['cpu_s']:.1f} CPU s",
         flush=True,
     )
 

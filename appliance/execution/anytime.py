@@ -59,9 +59,9 @@ Curves = Callable[[CalculatedDose], Mapping[str, tuple[float, ...]]]
 @dataclass(frozen=True, eq=False)
 class Way:
     """How a case is planned. scorer: of the scorecard, percent. exploring: None: the rules push goals on the full
-    planning system alone. is_template: nothing but the preliminary plan. fallback: why another policy than the
-    configured one plans, asked at the end; policy_sha256: of its network. curves: for the story. notes: what there is to
-    say before it begins."""
+    planning system alone. is_template: nothing but the preliminary plan. fallback: asked at the end: why another policy
+    than the configured one planned. policy_sha256: of its network. curves: for the story. notes: what there is to say
+    before it begins."""
 
     scorer: Scorer
     exploring: Exploring | None = None

@@ -20,6 +20,7 @@ SHARE = 0.25
 HANG_S = 60.0
 """Seconds without an answer after which a call of the small TPS counts as hung (chosen: one takes a fraction of a
 second, making it some seconds)."""
+TERMS = Terms()
 MOST_LEVERS = 256
 """Objectives beyond which nothing is explored (chosen: hundreds of structures make each look long and the policy has
 never seen so many)."""
@@ -27,13 +28,13 @@ never seen so many)."""
 
 @dataclass(frozen=True, eq=False)
 class Exploring:
-    """make: the small TPS, whose making may take seconds. It has a watch of its own, because one that hangs must not take
-    the full TPS with it."""
+    """make: the small TPS, whose making may take seconds. It has a watch of its own: one that hangs must not take the
+    full TPS with it."""
 
     policy: Policy
     make: Callable[[], SteerableTps]
     scorer: Scorer
-    terms: Terms = Terms()
+    terms: Terms = TERMS
     foreseen: tuple[Foreseen, ...] = ()
     hang_s: float = HANG_S
     explain: Explain = failed

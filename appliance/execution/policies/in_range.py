@@ -12,7 +12,6 @@ outer quantiles, over all steps of the training. A value counts as outside beyon
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +110,8 @@ def range_bytes(observations: Sequence[Observation], sha256: str) -> bytes:
         raise ModelError("a range needs at least one observation")
     tokens = np.concatenate([seen.tokens for seen in observations])
     context = np.stack([seen.context for seen in observations])
+    if not (np.isfinite(tokens).all() and np.isfinite(context).all()):
+        raise ModelError("an observation of the training has a value that is no number")
     counts = [len(seen.tokens) for seen in observations]
 
     def pairs(names: Sequence[str], rows: NDArray[np.float32]) -> dict[str, list[float]]:
@@ -124,8 +125,4 @@ def range_bytes(observations: Sequence[Observation], sha256: str) -> bytes:
         "tokens": pairs(TOKEN_FEATURES, tokens),
         "context": pairs(CONTEXT_FEATURES, context),
     }
-    if not all(
-        math.isfinite(side) for part in ("tokens", "context") for pair in document[part].values() for side in pair
-    ):  # type: ignore[attr-defined]
-        raise ModelError("an observation of the training has a value that is no number")
     return json.dumps(document, indent=1).encode() + b"\n"
