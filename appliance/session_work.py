@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import structlog
 from pydantic import JsonValue
 
 from appliance.audit import AuditLog
-from appliance.contracts import Case, GoalSet, PrescribedTarget
+from appliance.contracts import Case, GoalSet, Planned, PrescribedTarget
 from appliance.contracts.progress import Progress, silent, step_name
 from appliance.errors import NodeError
 from appliance.session_artefacts import Artefacts, as_json
@@ -91,6 +91,14 @@ def goal_facts(goal_set: GoalSet) -> Facts:
     facts: Facts = {"goal_set": goal_set.name}
     if (source := goal_set.guideline) is not None:
         facts["guideline"] = {"name": source.name, "version": source.version, "digest": source.digest}
+    return facts
+
+
+def planned_facts(made: Planned) -> Facts:
+    """Digests of plan and dose, the planner's notes, and how it planned."""
+    facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest, "plan_notes": list(made.notes)}
+    if made.facts is not None:
+        facts["planning"] = asdict(made.facts)
     return facts
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from appliance.contracts import (
     CalculatedDose,
@@ -59,8 +59,9 @@ Curves = Callable[[CalculatedDose], Mapping[str, tuple[float, ...]]]
 @dataclass(frozen=True, eq=False)
 class Way:
     """How a case is planned. scorer: of the scorecard, percent. exploring: None: the rules push goals on the full
-    planning system alone. is_template: nothing but the preliminary plan. fallback: why another policy than the
-    configured one plans; policy_sha256: of its network. curves: for the story."""
+    planning system alone. is_template: nothing but the preliminary plan. fallback: asked at the end: why another policy
+    than the configured one planned. policy_sha256: of its network. curves: for the story. notes: what there is to say
+    before it begins."""
 
     scorer: Scorer
     exploring: Exploring | None = None
@@ -70,6 +71,7 @@ class Way:
     fallback: Callable[[], str] = lambda: ""
     policy_sha256: str = ""
     curves: Curves = lambda _: {}
+    notes: tuple[str, ...] = ()
 
 
 def plan_anytime(tps: WatchedTps, goal_set: GoalSet, way: Way, progress: Progress = silent) -> Planned:
@@ -89,11 +91,10 @@ class AnytimePlanner:
     best: Deliverable | None = None
     preliminary: Deliverable | None = None
     calls: int = 0
-    notes: list[str] = field(default_factory=list)
     met: Met | None = None
 
     def __post_init__(self) -> None:
-        self.deadline = self.tps.watch.deadline
+        self.deadline, self.notes = self.tps.watch.deadline, list(self.way.notes)
         self.operator = Operator(self.tps, self.goal_set, self._offer)
         self.teller = Teller(self.goal_set, self.way.scorer, clock=self.deadline.clock)
 
@@ -104,7 +105,7 @@ class AnytimePlanner:
         if best is None:
             raise PlanningError("the planning system made no plan that could be judged")
         items = self._traded(best)
-        notes = (*self.notes, *(item.sentence for item in items))
+        notes = (*self.notes, *_instead(self.way.fallback()), *(item.sentence for item in items))
         self._tell("final", best.state, curves=self.way.curves(best.dose))
         self.progress(f"planner: {ended}", 1.0)
         story = self.teller.story(self.by, ended=ended, fallback=self.way.fallback())
@@ -231,3 +232,7 @@ class AnytimePlanner:
         told: str = "",
     ) -> None:
         self.teller.stage(stage, by or self.by, state, objectives, curves=curves, told=told)
+
+
+def _instead(fallback: str) -> tuple[str, ...]:
+    return (f"Planned by the rules: {fallback}",) if fallback else ()

@@ -12,7 +12,7 @@ from appliance.execution.guide import Foreseen
 from appliance.execution.steering.changes import objectives_at
 from appliance.execution.steering.episode import PlanningEpisode, Scorer, Terms
 from appliance.execution.steering.policy import Policy
-from appliance.execution.watch import TPS_FAILURES, Watch
+from appliance.execution.watch import TPS_FAILURES, Explain, Watch, failed
 from appliance.execution.watched import WatchedSteerableTps
 
 SHARE = 0.25
@@ -20,6 +20,7 @@ SHARE = 0.25
 HANG_S = 60.0
 """Seconds without an answer after which a call of the small TPS counts as hung (chosen: one takes a fraction of a
 second, making it some seconds)."""
+TERMS = Terms()
 MOST_LEVERS = 256
 """Objectives beyond which nothing is explored (chosen: hundreds of structures make each look long and the policy has
 never seen so many)."""
@@ -27,15 +28,16 @@ never seen so many)."""
 
 @dataclass(frozen=True, eq=False)
 class Exploring:
-    """make: the small TPS, whose making may take seconds. It has a watch of its own, because one that hangs must not take
-    the full TPS with it."""
+    """make: the small TPS, whose making may take seconds. It has a watch of its own: one that hangs must not take the
+    full TPS with it."""
 
     policy: Policy
     make: Callable[[], SteerableTps]
     scorer: Scorer
-    terms: Terms = Terms()
+    terms: Terms = TERMS
     foreseen: tuple[Foreseen, ...] = ()
     hang_s: float = HANG_S
+    explain: Explain = failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ Told = Callable[[PlanningEpisode, str], None]
 def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) -> Found:
     """Whatever goes wrong is told in `why` and ends it; what was found before counts. left_s: of the whole budget."""
     deadline = Deadline(left_s * SHARE if left_s < float("inf") else 0.0)
-    watch = Watch(deadline=deadline, hang_s=exploring.hang_s)
+    watch = Watch(deadline=deadline, explain=exploring.explain, hang_s=exploring.hang_s)
     watch.may_stop = True
     episode: PlanningEpisode | None = None
     why = ""

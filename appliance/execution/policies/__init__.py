@@ -1,1 +1,2 @@
-"""The policies that steer a planning episode, one a file."""
+"""Policies that steer a planning episode: a file each. What the others are compared with, and what the product plans by
+where the learned one may not: `docs/planner.md`."""
