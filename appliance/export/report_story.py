@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from appliance.contracts import PlanningStory, StoryGoal, StoryStep
 from appliance.export.report_html import Styles, duration, section, table, text
@@ -13,6 +14,8 @@ NAMED = 2
 """So many missed goals are named in a row of the table; all of them stand in its details."""
 BEST = 3
 """So many steps are told as those that gained most."""
+LONG = 12
+"""Of longer stories the table shows the turning points first."""
 COSTLY = -1.0
 """Points: a step that lost more is told, because that teaches as much."""
 STAGES = {
@@ -127,6 +130,24 @@ def _lessons(story: PlanningStory) -> str:
 
 
 def _table(story: PlanningStory) -> str:
+    """Of a long story the steps that mattered, and all of them to be opened."""
+    if len(story.steps) <= LONG:
+        return "<h3>Step by step</h3>" + _rows(story, story.steps, "What was seen, changed and gained.")
+    key = _rows(story, turning_points(story), "First and last of each stage, and what gained and cost most.")
+    whole = _rows(story, story.steps, "What was seen, changed and gained.")
+    return f"<h3>Step by step</h3>{key}<details><summary>All {len(story.steps)} steps</summary>{whole}</details>"
+
+
+def turning_points(story: PlanningStory) -> tuple[StoryStep, ...]:
+    """The first and the last step of each stage, and those that gained and cost most; in order."""
+    chosen = {step.number for step in (*best_steps(story), *costliest(story))}
+    for stage in STAGES:
+        numbers = [step.number for step in story.steps if step.stage == stage]
+        chosen |= {*numbers[:1], *numbers[-1:]}
+    return tuple(step for step in story.steps if step.number in chosen)
+
+
+def _rows(story: PlanningStory, steps: Sequence[StoryStep], caption: str) -> str:
     columns = ["#Step", "Stage", "Saw", "Changed", "#Gained", "#Score", "Goals met", "Hottest 0.1 cc", "#After"]
     rows = [
         [
@@ -140,9 +161,9 @@ def _table(story: PlanningStory) -> str:
             _hottest(step, story.hot_limit_gy),
             duration(step.seconds),
         ]
-        for step in story.steps
+        for step in steps
     ]
-    return "<h3>Step by step</h3>" + table("What was seen, changed and gained.", columns, rows, kind="story")
+    return table(caption, columns, rows, kind="story")
 
 
 def _hottest(step: StoryStep, limit_gy: float) -> str:

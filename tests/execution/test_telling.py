@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from appliance.contracts import Objective, ObjectiveKind, Objectives, PlanningState, PlanningStory
@@ -78,6 +79,7 @@ def act(*changes: Change) -> Action:
 @pytest.fixture
 def told():
     """A three-step episode: the template, one round of two changes, one that adds a ring."""
+    structlog.reset_defaults()  # a command run in this process may have turned lines of this level off
     seconds = iter((100.0, 101.0, 102.5, 104.0, 110.0, 120.0, 130.0))
     teller = Teller(GOALS, score_of, clock=lambda: next(seconds))
     episode = PlanningEpisode(ScriptedTps(), GOALS, score_of)
