@@ -94,9 +94,8 @@ def changes_of(goal_set: GoalSet, pair: Pair) -> tuple[StoryChange, ...]:
         return (_change(before, "remove", f"{name} taken out", name),)
     found = []
     if _differ(after.weight, before.weight):
-        factor = after.weight / before.weight
-        what = "raise" if factor > 1 else "lower"
-        found.append(_change(before, what, f"{name}: weight {_times(factor)}", name))
+        what = "raise" if after.weight > before.weight else "lower"
+        found.append(_change(before, what, f"{name}: weight {_times(before.weight, after.weight)}", name))
     for asked, then, of, unit in (
         (after.dose_gy, before.dose_gy, "dose", "Gy"),
         (after.volume_percent, before.volume_percent, "volume", "%"),
@@ -138,7 +137,10 @@ def _differ(one: float, other: float) -> bool:
     return abs(one - other) > SAME * max(abs(one), abs(other))
 
 
-def _times(factor: float) -> str:
+def _times(before: float, after: float) -> str:
+    if before <= 0:
+        return f"put to {after:.3g}"
+    factor = after / before
     for known, word in TIMES.items():
         if abs(factor / known - 1) < SAME:
             return word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import structlog
@@ -204,6 +204,13 @@ def test_helpers_have_names_that_tell_them_apart():
         "ring around PTV",
         "Core outside the targets",
     ]
+
+
+def test_every_kind_of_objective_has_a_name_and_a_weight_of_nothing_divides_nothing():
+    for kind in ObjectiveKind:
+        before = Objective("Cord", kind, 10.0, 0.0, volume_percent=5.0)
+        (change,) = changes_of(GOALS, Pair(before, replace(before, weight=2.0)))
+        assert change.sentence.endswith(": weight put to 2") and len(change.objective) > 3
 
 
 def test_a_volume_goal_is_asked_for_less_volume_and_a_free_search_for_both():
