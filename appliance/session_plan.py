@@ -26,25 +26,31 @@ from engines.errors import DeviceError, EngineError
 
 
 def planned(
-    config: Config, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
+    config: Config,
+    case: Case,
+    goal_set: GoalSet,
+    predicted: PredictedDose | None,
+    progress: Progress,
+    *,
+    steering: Steering | None = None,
 ) -> Planned:
-    """Raises PlanningError, also for what the dose engine cannot compute. What cannot guide or steer is left aside, and
-    it is said."""
+    """steering: in the place of the configured policy. Raises PlanningError, also for what the dose engine cannot
+    compute. What cannot guide or steer is left aside, and it is said."""
     planning = config.planning
     notes: list[str] = []
     watch = Watch(progress, Deadline(planning.budget_s), explain=explained, hang_s=planning.hang_s)
     try:
         tps = watch("preparing the case", lambda: PhotonTps(case, goal_set, planning, watch.progress))
         guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
-        steering = steering_of(config)
+        chosen = steering_of(config) if steering is None else steering
         way = Way(
             scorer=plan_scorer(goal_set),
-            exploring=_exploring(config, case, goal_set, guide, steering),
+            exploring=_exploring(config, case, goal_set, guide, chosen),
             guide=guide,
             sparing_rounds=planning.sparing_rounds,
             is_template=planning.policy == "template",
-            fallback=steering.fallback,
-            policy_sha256=steering.sha256,
+            fallback=chosen.fallback,
+            policy_sha256=chosen.sha256,
             curves=partial(_curves, Regions(case), goal_set),
             notes=tuple(notes),
         )

@@ -30,10 +30,12 @@ from appliance.errors import PlanningError
 from appliance.evaluation import evaluate, goal_set_for_site, goals_for_case
 from appliance.evaluation.plan_scorer import plan_scorer
 from appliance.execution import plan_case
+from appliance.execution.policies.rules import RulesPolicy
 from appliance.planning import PhotonTps, check_plan
 from appliance.session_guide import guide_for
 from appliance.session_headless import read_case
 from appliance.session_plan import planned
+from appliance.session_policy import Steering
 from appliance.session_predict import predict_case
 from appliance.session_work import prescribed
 
@@ -69,7 +71,8 @@ def made(subject: Subject, way: str, config: Config) -> tuple[Plan, CalculatedDo
             guide = None
         plan, dose = plan_case(PhotonTps(case, goal_set, config.planning), goal_set, guide=guide)
         return plan, dose, {"calls": 0, "kept": "", "steps": []}
-    found = planned(config, case, goal_set, subject.predicted, silent)
+    steering = Steering(RulesPolicy()) if way == "explored" else None
+    found = planned(config, case, goal_set, subject.predicted, silent, steering=steering)
     assert found.facts is not None and found.story is not None
     steps = [(s.stage, s.by, round(s.score, 2), s.goals_met, round(s.seconds, 1)) for s in found.story.steps]
     told = {"calls": found.facts.calls, "kept": found.facts.kept, "ended": found.facts.ended, "steps": steps}
@@ -77,9 +80,8 @@ def made(subject: Subject, way: str, config: Config) -> tuple[Plan, CalculatedDo
 
 
 def row(subject: Subject, way: str, config: Config) -> dict[str, Any]:
-    configured = config.model_copy(
-        update={"planning": config.planning.model_copy(update={"policy": "rules" if way == "single" else way})}
-    )
+    policy = way if way in ("template", "learned") else "rules"
+    configured = config.model_copy(update={"planning": config.planning.model_copy(update={"policy": policy})})
     start = time.process_time()
     plan, dose, told = made(subject, way, configured)
     cpu_s = time.process_time() - start
