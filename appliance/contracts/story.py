@@ -20,12 +20,15 @@ Known = Annotated[float, BeforeValidator(lambda value: math.nan if value is None
 
 @dataclass(frozen=True)
 class StoryGoal:
-    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent."""
+    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent.
+    comparator, limit: what is wanted, so that a rounded value can be shown without contradicting `met`."""
 
     text: str
     value: Known
     unit: str
     met: bool
+    comparator: str = ""
+    limit: Known = math.nan
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,8 @@ def _pairs(episode: PlanningEpisode, before: Setting, after: Setting) -> tuple[P
 
 
 def _goal(goal: ClinicalGoal, value: float) -> StoryGoal:
-    return StoryGoal(str(goal), value, goal.unit, not math.isnan(value) and goal.met_by(value))
+    met = not math.isnan(value) and goal.met_by(value)
+    return StoryGoal(str(goal), value, goal.unit, met, goal.comparator.value, goal.limit)
 
 
 def _curves(goal_set: GoalSet, given: Mapping[str, tuple[float, ...]]) -> tuple[StoryCurve, ...]:

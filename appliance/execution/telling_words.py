@@ -18,8 +18,8 @@ TIMES = {2.0: "doubled", 4.0: "quadrupled", 0.5: "halved", 0.25: "quartered"}
 GROUPS = {
     "raise": "more weight on",
     "lower": "less weight on",
-    "tighten": "asked more of",
-    "relax": "asked less of",
+    "tighten": "tighter limits on",
+    "relax": "looser limits on",
     "add": "added",
     "remove": "taken out",
 }

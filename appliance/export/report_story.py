@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from appliance.contracts import PlanningStory, StoryGoal, StoryStep
-from appliance.export.report_html import Styles, duration, section, table, text
+from appliance.export.report_html import Styles, beside_limit, duration, section, table, text
 from appliance.export.report_story_strip import curves_strip
 from appliance.export.report_story_timeline import timeline
 
@@ -60,7 +60,11 @@ def opening(story: PlanningStory) -> str:
 
 def best_steps(story: PlanningStory) -> tuple[StoryStep, ...]:
     """Those that made the best plan so far by a change, in the order of their gain."""
-    gained = [step for step in story.steps if step.gained > 0 and step.kept and step.changed]
+    return _most(story.steps)
+
+
+def _most(steps: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
+    gained = [step for step in steps if step.gained > 0 and step.kept and step.changed]
     return tuple(sorted(gained, key=lambda step: -step.gained)[:BEST])
 
 
@@ -75,12 +79,16 @@ def milestones(story: PlanningStory) -> tuple[StoryStep, ...]:
     drawn = [step for step in story.steps if step.curves]
     if len(drawn) < 2:
         return tuple(drawn)
-    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*best_steps(story), *costliest(story)))}
+    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*_most(drawn), *costliest(story)))}
     return tuple(step for step in drawn if step.number in chosen)
 
 
 def value_of(goal: StoryGoal) -> str:
-    return "absent" if math.isnan(goal.value) else f"{goal.value:.2f} {goal.unit}"
+    if math.isnan(goal.value):
+        return "absent"
+    if not goal.comparator:
+        return f"{goal.value:.2f} {goal.unit}"
+    return f"{beside_limit(goal.value, goal.limit, goal.unit, goal.comparator, met=goal.met)} {goal.unit}"
 
 
 def missed(goals: tuple[StoryGoal, ...]) -> tuple[StoryGoal, ...]:
@@ -169,8 +177,10 @@ def _rows(story: PlanningStory, steps: Sequence[StoryStep], caption: str) -> str
 def _hottest(step: StoryStep, limit_gy: float) -> str:
     if math.isnan(step.hottest_gy):
         return "–"
-    above = f'<br><span class="tag bad">above {limit_gy:.1f} Gy</span>' if step.hottest_gy > limit_gy else ""
-    return f"{step.hottest_gy:.1f} Gy{above}"
+    if step.hottest_gy <= limit_gy or math.isnan(limit_gy):
+        return f"{step.hottest_gy:.1f} Gy"
+    shown = beside_limit(step.hottest_gy, limit_gy, "Gy", "<=", met=False)
+    return f'{shown} Gy<br><span class="tag bad">above {limit_gy:g} Gy</span>'
 
 
 def _saw(step: StoryStep) -> str:

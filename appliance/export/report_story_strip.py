@@ -24,7 +24,8 @@ def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles:
     key = "".join(f"<li>{swatch(style)}{text(name)}</li>" for name, style in styled.items())
     note = (
         "Cumulative histograms through eleven volumes from 1 % to 99 %: dose of the course (Gy) to the right, volume "
-        "(%) upwards. Targets solid, the organs that changed most dashed; thin behind: the first panel's."
+        "(%) upwards. Targets solid, the organs that changed most dashed; thin behind: the first panel's. "
+        "Those of exploring are of coarse samples."
     )
     return (
         f"<h3>Histograms on the way</h3><figure class='strip'><div class='panels'>{panels}</div>"

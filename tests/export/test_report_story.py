@@ -140,7 +140,7 @@ def test_a_row_says_what_was_seen_changed_lost_and_that_the_hot_spot_was_too_hot
     assert "Lung Mean ≤ 5 Gy: absent, not judged" in told
     assert "met now: PTV<1> D95% ≥ 20 Gy, Core Mean ≤ 10 Gy" in told
     assert "lost: Core Mean ≤ 10 Gy" in told
-    assert told.count("above 22.4 Gy") == 1
+    assert told.count("23.50 Gy above 22.4 Gy") == 1
     assert "nan" not in told
 
 
@@ -176,3 +176,11 @@ def test_a_long_story_shows_its_turning_points_and_stays_small() -> None:
     html = story_section(story)
     assert "<summary>All 60 steps</summary>" in html
     assert len(html.encode()) < 300_000
+
+
+def test_no_rounded_value_contradicts_its_judgement() -> None:
+    close = StoryGoal("Core Mean <= 10 Gy", 10.0004, "Gy", False, "<=", 10.0)
+    hot = replace(WORSE, saw=(close,), hottest_gy=22.4003)
+    told = words(story_section(replace(STORY, steps=(FIRST, hot))))
+    assert "Core Mean ≤ 10 Gy: 10.0004 Gy" in told
+    assert "22.4003 Gy above 22.4 Gy" in told
