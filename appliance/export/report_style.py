@@ -113,6 +113,9 @@ main,header.top,footer{max-width:none;padding:0}section{margin:18px 0}tr,figure,
 h1{font-size:20px}h2{font-size:15px}h2,h3{break-after:avoid}.tiles{gap:8px}.tiles li{padding:8px 10px}
 .tiles b{font-size:16px}.tiles span,caption,figcaption,p.note,ul.note,ol.note,thead th,.tag,.key{font-size:10px}
 th,td{padding:3px 8px 3px 4px}.views{gap:8px}dl.facts{grid-template-columns:repeat(3,1fr)}.apertures{gap:4px 5px}
+.panels{grid-template-columns:repeat(5,1fr);gap:6px}.legend{font-size:10px}
+table.story{font-size:9px}table.story th,table.story td{padding:2px 5px 2px 0;min-width:0}
+table.story .note,table.story .tag,details summary{font-size:9px}
 .apertures svg{width:48px;height:48px}.apertures li{font-size:8px}code{font-size:10px}}
 """
 )
