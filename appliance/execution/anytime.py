@@ -144,7 +144,8 @@ class AnytimePlanner:
         rules = rules_of(self.operator, self.way.guide)
         imitate_first(self.tps, self.way.guide)
         fluence = self.tps.optimise_fluence(rules.first)
-        state = self.tps.sequence(rules.first)
+        # A plan that is meant to stay is not made in haste.
+        state = (self.tps.sequence if self.way.is_template else self.tps.sequence_quickly)(rules.first)
         if (factor := self.operator.factor(state)) != 1.0:
             self.tps.normalise(factor)
         self.operator.judge()
@@ -164,10 +165,7 @@ class AnytimePlanner:
         onwards = part_of(self.progress, IMPROVING_FROM, 1.0)
         rules, objectives, state = push_fluence(self.operator, rules, onwards, begun=begun)
         self._tell("fluence", state, objectives)
-        is_same = self.met is not None and objectives == self.met.objectives and self.preliminary is not None
-        start = self.preliminary.candidate if is_same and self.preliminary is not None else None
-        met = make_deliverable(self.operator, rules, objectives, onwards, begun=start)
-        self.met = met
+        self.met = met = make_deliverable(self.operator, rules, objectives, onwards)
         self._tell("apertures", met.best.state, met.objectives)
         last = spare(self.operator, met, self.way.sparing_rounds, part_of(onwards, SPARING_FROM, 1.0))
         self._tell("sparing", last.state)

@@ -69,15 +69,15 @@ def stages(made: Planned) -> list[str]:
 def test_it_begins_with_a_preliminary_plan_and_a_true_dose():
     tps = TimedTps((GOOD,))
     made = plan(tps)
-    assert tps.calls[:3] == ["fluence", "sequence", "judge"]
+    assert tps.calls[:3] == ["fluence", "quick", "judge"]
     assert stages(made)[0] == "preliminary"
     assert stages(made)[-1] == "final"
 
 
-def test_where_the_preliminary_fluence_is_enough_nothing_is_done_twice():
+def test_a_preliminary_fluence_that_is_enough_is_not_optimised_again():
     tps = TimedTps((GOOD,))
     plan(tps, way(sparing_rounds=0))
-    assert tps.calls == ["fluence", "sequence", "judge"]
+    assert tps.calls == ["fluence", "quick", "judge", "sequence", "judge"]
 
 
 def test_the_full_plan_is_made_from_what_was_found():
@@ -93,7 +93,7 @@ def test_the_full_plan_is_made_from_what_was_found():
 def test_where_exploring_finds_nothing_better_the_preliminary_fluence_is_gone_on_from():
     tps = TimedTps((GOOD,))
     plan(tps, way(exploring=exploring(Tightening(0)), sparing_rounds=0))
-    assert tps.calls == ["fluence", "sequence", "judge"]
+    assert tps.calls == ["fluence", "quick", "judge", "sequence", "judge"]
 
 
 @pytest.mark.parametrize("worse", [COLD, HOT], ids=["a goal lost", "too hot"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from appliance.contracts import ClinicalGoal, ObjectiveKind
+from appliance.contracts import ClinicalGoal
 from appliance.execution.rules import hot_shortfall, shortfall
 from appliance.execution.score import PRIORITY_POINTS, is_organ
 from appliance.execution.steering.changes import Change, Lever, Position, is_legal
