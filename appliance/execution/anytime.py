@@ -42,7 +42,7 @@ from appliance.execution.rules import Rules
 from appliance.execution.sparing import RESERVE, SPARING_ROUNDS, spare
 from appliance.execution.steering.episode import PlanningEpisode, Scorer
 from appliance.execution.telling import Teller
-from appliance.execution.watch import TPS_FAILURES
+from appliance.execution.watch import TPS_FAILURES, reason_of
 from appliance.execution.watched import WatchedTps
 
 EXPLORING_FROM, IMPROVING_FROM = 0.15, 0.25
@@ -134,7 +134,7 @@ class AnytimePlanner:
         except TPS_FAILURES as error:
             if self.best is None:
                 raise
-            said = f"the planning system failed ({error.fields['reason']})"
+            said = f"the planning system failed ({reason_of(error)})"
         self.notes.append(f"Planning ended early: {said}. The best plan made by then is kept")
         return said
 
@@ -174,6 +174,7 @@ class AnytimePlanner:
     def _explore(self) -> Found:
         if self.way.exploring is None:
             return Found((), 0)
+        self.tps.watch.check_time()
         self.progress("planner: exploring", EXPLORING_FROM)
         found = explore(self.way.exploring, self.goal_set, self.deadline.left_s, self._told)
         self.calls = found.calls

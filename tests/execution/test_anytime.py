@@ -127,6 +127,12 @@ def test_whatever_the_budget_there_is_a_plan_with_its_dose(budget_s):
     assert clock.now_s - 100.0 <= max(budget_s, 6.0) + 5.0
 
 
+def test_without_time_left_nothing_is_explored():
+    small = SmallTps()
+    made = plan(TimedTps((GOOD,)), way(exploring=exploring(small=small)), budget_s=0.001)
+    assert (small.calls, made.facts.calls, made.facts.kept) == (0, 0, "preliminary")
+
+
 def test_when_time_is_up_the_best_so_far_is_kept_and_it_is_said():
     made = plan(TimedTps((COLD, COLD, GOOD), call_s=3.0), budget_s=12.0)
     assert "the time budget of 12 s was used" in made.facts.ended
@@ -192,6 +198,7 @@ def test_a_tps_that_hangs_later_is_left_behind():
     release = threading.Event()
     made = plan(TimedTps((COLD, COLD, GOOD), trouble=_hangs_at(5, release)), hang_s=0.2)
     assert "no sign of life" in made.facts.ended
+    assert any("restart the service" in note for note in made.notes)
     assert made.dose.plan_digest == made.plan.digest
     release.set()
 
