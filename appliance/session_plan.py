@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from appliance.config import Config
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import CalculatedDose, Case, GoalSet, Planned, PredictedDose
 from appliance.contracts.progress import Progress
 from appliance.errors import CouchsideError, DeviceUnavailable, EvaluationError, PlanningError
@@ -75,11 +75,16 @@ def _exploring(
         return None
     return Exploring(
         steering.policy,
-        lambda: CoarseTps(case, goal_set, config.planning),
+        lambda: CoarseTps(case, goal_set, _with_static_beams(config.planning, goal_set)),
         plan_scorer(goal_set),
         foreseen=() if guide is None else guide.foreseen,
         explain=explained,
     )
+
+
+def _with_static_beams(planning: PlanningConfig, goal_set: GoalSet) -> PlanningConfig:
+    """An arc is explored with as many evenly spaced directions as the goal set has static beams: `beams` counts arcs."""
+    return planning.model_copy(update={"beams": goal_set.beams}) if planning.technique == "vmat" else planning
 
 
 def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:

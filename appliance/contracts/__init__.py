@@ -35,7 +35,14 @@ from appliance.contracts.story import (
     StoryStage,
     StoryStep,
 )
-from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
+from appliance.contracts.tps import (
+    CanBeQuick,
+    CanImitate,
+    GoalConflict,
+    PlanningState,
+    SteerableTps,
+    TreatmentPlanningSystem,
+)
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanBeQuick",
     "CanImitate",
     "Case",
     "ClinicalGoal",

@@ -42,7 +42,7 @@ from appliance.execution.rules import Rules
 from appliance.execution.sparing import RESERVE, SPARING_ROUNDS, spare
 from appliance.execution.steering.episode import PlanningEpisode, Scorer
 from appliance.execution.telling import Teller
-from appliance.execution.watch import TPS_FAILURES
+from appliance.execution.watch import TPS_FAILURES, reason_of
 from appliance.execution.watched import WatchedTps
 
 EXPLORING_FROM, IMPROVING_FROM = 0.15, 0.25
@@ -135,7 +135,7 @@ class AnytimePlanner:
         except TPS_FAILURES as error:
             if self.best is None:
                 raise
-            said = f"the planning system failed ({error.fields['reason']})"
+            said = f"the planning system failed ({reason_of(error)})"
         self.notes.append(f"Planning ended early: {said}. The best plan made by then is kept")
         return said
 
@@ -145,7 +145,8 @@ class AnytimePlanner:
         rules = rules_of(self.operator, self.way.guide)
         imitate_first(self.tps, self.way.guide)
         fluence = self.tps.optimise_fluence(rules.first)
-        state = self.tps.sequence(rules.first)
+        # A plan that is meant to stay is not made in haste.
+        state = (self.tps.sequence if self.way.is_template else self.tps.sequence_quickly)(rules.first)
         if (factor := self.operator.factor(state)) != 1.0:
             self.tps.normalise(factor)
         self.operator.judge()
@@ -164,17 +165,16 @@ class AnytimePlanner:
             rules, begun = rules_of(self.operator, self.way.guide, found.objectives), None
         onwards, self.stage = part_of(self.progress, IMPROVING_FROM, 1.0), "fluence"
         rules, objectives, _ = push_fluence(self.operator, rules, onwards, begun=begun)
-        is_same = self.met is not None and objectives == self.met.objectives and self.preliminary is not None
-        start = self.preliminary.candidate if is_same and self.preliminary is not None else None
         self.stage = "apertures"
-        met = make_deliverable(self.operator, rules, objectives, onwards, begun=start)
-        self.met, self.stage = met, "sparing"
+        self.met = met = make_deliverable(self.operator, rules, objectives, onwards)
+        self.stage = "sparing"
         last = spare(self.operator, met, self.way.sparing_rounds, part_of(onwards, SPARING_FROM, 1.0))
         return ending(self.operator, met, last.state)
 
     def _explore(self) -> Found:
         if self.way.exploring is None:
             return Found((), 0)
+        self.tps.watch.check_time()
         self.progress("planner: exploring", EXPLORING_FROM)
         found = explore(self.way.exploring, self.goal_set, self.deadline.left_s, self._told)
         self.calls = found.calls

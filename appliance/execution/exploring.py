@@ -12,7 +12,7 @@ from appliance.execution.guide import Foreseen
 from appliance.execution.steering.changes import objectives_at
 from appliance.execution.steering.episode import PlanningEpisode, Scorer, Terms
 from appliance.execution.steering.policy import Policy
-from appliance.execution.watch import TPS_FAILURES, Explain, Watch, failed
+from appliance.execution.watch import TPS_FAILURES, Explain, Watch, failed, reason_of
 from appliance.execution.watched import WatchedSteerableTps
 
 SHARE = 0.25
@@ -69,7 +69,7 @@ def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) 
     except TimeUp:
         why = f"its share of the time budget, {deadline.budget_s:.0f} s, was used"
     except TPS_FAILURES as error:
-        why = str(error.fields["reason"])
+        why = reason_of(error)
     finally:
         watch.close()
     if episode is None or not episode.steps:

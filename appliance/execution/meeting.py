@@ -40,11 +40,9 @@ class Met:
     why: str
 
 
-def meet(
-    operator: Operator, rules: Rules, objectives: Objectives, progress: Progress, *, begun: Candidate | None = None
-) -> Met:
-    """From the first apertures on; begun: those with their true dose, where it is known."""
-    best = operator.judge() if begun is None else operator.true(begun)
+def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
+    """From the first apertures on."""
+    best = operator.judge()
     state, idle, why = best.state, 0, f"{ROUNDS} rounds used"
     for number in range(ROUNDS):
         if operator.satisfied(best.state, 0.0, besides=rules.given_up):

@@ -22,7 +22,7 @@ from appliance.contracts.progress import Progress, silent
 from appliance.execution.concede import goal_to_give_up
 from appliance.execution.guide import Guide
 from appliance.execution.meeting import EARLY, Met, meet
-from appliance.execution.operator import Candidate, Operator
+from appliance.execution.operator import Operator
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import SPARING_ROUNDS, spare
 
@@ -64,15 +64,11 @@ def plan_case(
     return operator.result(best)
 
 
-def make_deliverable(
-    operator: Operator, rules: Rules, objectives: Objectives, progress: Progress, *, begun: Candidate | None = None
-) -> Met:
-    """From the fluence to a deliverable plan that meets the goals, as far as it can. begun: one that was sequenced from
-    this fluence for these objectives already."""
+def make_deliverable(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
+    """From the fluence to a deliverable plan that meets the goals, as far as it can."""
     progress("planner: apertures", APERTURES_FROM)
-    if begun is None:
-        operator.tps.sequence(objectives)
-    return meet(operator, rules, objectives, part_of(progress, APERTURES_FROM, SPARING_FROM), begun=begun)
+    operator.tps.sequence(objectives)
+    return meet(operator, rules, objectives, part_of(progress, APERTURES_FROM, SPARING_FROM))
 
 
 def ending(operator: Operator, met: Met, state: PlanningState) -> str:

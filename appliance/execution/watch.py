@@ -43,6 +43,12 @@ def failed(error: Exception) -> CouchsideError:
     return PlanningSystemFailed(f"{type(error).__name__}: {error}"[:MOST_TOLD])
 
 
+def reason_of(error: CouchsideError) -> str:
+    """Why a planning system was given up, as a part of a sentence, and what is to be done about one that hangs."""
+    remedy = "; restart the service before the next session" if isinstance(error, PlanningSystemHung) else ""
+    return f"{error.fields['reason']}{remedy}"
+
+
 class Watch:
     """progress: told from that thread; what it raises ends the call and reaches the caller. deadline: a call is ended
     at its next sign of life after it, while `may_stop`. explain: errors of the TPS that are not of our tree. hang_s:

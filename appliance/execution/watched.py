@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from appliance.contracts import (
     CalculatedDose,
+    CanBeQuick,
     CanImitate,
     GoalConflict,
     Objectives,
@@ -42,6 +43,12 @@ class WatchedTps:
 
     def sequence(self, objectives: Objectives) -> PlanningState:
         return self._work("sequencing", lambda: self._tps.sequence(objectives))
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """Implements contracts.CanBeQuick: the usual way where the planning system has no quick one."""
+        tps = self._tps
+        quickly = tps.sequence_quickly if isinstance(tps, CanBeQuick) else tps.sequence
+        return self._work("sequencing quickly", lambda: quickly(objectives))
 
     def refine(self, objectives: Objectives) -> PlanningState:
         return self._work("refining the apertures", lambda: self._tps.refine(objectives))

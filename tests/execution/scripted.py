@@ -86,6 +86,11 @@ class TimedTps:
         self.round += 1
         return self._state()
 
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        self._called("quick", self.call_s)
+        self.round += 1
+        return self._state()
+
     def refine(self, objectives: Objectives) -> PlanningState:
         self._called("refine", self.call_s)
         self.round += 1

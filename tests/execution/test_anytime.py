@@ -69,15 +69,15 @@ def stages(made: Planned) -> list[str]:
 def test_it_begins_with_a_preliminary_plan_and_a_true_dose():
     tps = TimedTps((GOOD,))
     made = plan(tps)
-    assert tps.calls[:3] == ["fluence", "sequence", "judge"]
+    assert tps.calls[:3] == ["fluence", "quick", "judge"]
     assert stages(made)[0] == "preliminary"
     assert stages(made)[-1] == "final"
 
 
-def test_where_the_preliminary_fluence_is_enough_nothing_is_done_twice():
+def test_a_preliminary_fluence_that_is_enough_is_not_optimised_again():
     tps = TimedTps((GOOD,))
     plan(tps, way(sparing_rounds=0))
-    assert tps.calls == ["fluence", "sequence", "judge"]
+    assert tps.calls == ["fluence", "quick", "judge", "sequence", "judge"]
 
 
 def test_the_full_plan_is_made_from_what_was_found():
@@ -93,7 +93,7 @@ def test_the_full_plan_is_made_from_what_was_found():
 def test_where_exploring_finds_nothing_better_the_preliminary_fluence_is_gone_on_from():
     tps = TimedTps((GOOD,))
     plan(tps, way(exploring=exploring(Tightening(0)), sparing_rounds=0))
-    assert tps.calls == ["fluence", "sequence", "judge"]
+    assert tps.calls == ["fluence", "quick", "judge", "sequence", "judge"]
 
 
 @pytest.mark.parametrize("worse", [COLD, HOT], ids=["a goal lost", "too hot"])
@@ -125,6 +125,12 @@ def test_whatever_the_budget_there_is_a_plan_with_its_dose(budget_s):
     assert made.facts.budget_s == budget_s
     # At the earliest after the preliminary plan (6 s); past its budget by no more than one call and one dose.
     assert clock.now_s - 100.0 <= max(budget_s, 6.0) + 5.0
+
+
+def test_without_time_left_nothing_is_explored():
+    small = SmallTps()
+    made = plan(TimedTps((GOOD,)), way(exploring=exploring(small=small)), budget_s=0.001)
+    assert (small.calls, made.facts.calls, made.facts.kept) == (0, 0, "preliminary")
 
 
 def test_when_time_is_up_the_best_so_far_is_kept_and_it_is_said():
@@ -192,6 +198,7 @@ def test_a_tps_that_hangs_later_is_left_behind():
     release = threading.Event()
     made = plan(TimedTps((COLD, COLD, GOOD), trouble=_hangs_at(5, release)), hang_s=0.2)
     assert "no sign of life" in made.facts.ended
+    assert any("restart the service" in note for note in made.notes)
     assert made.dose.plan_digest == made.plan.digest
     release.set()
 

@@ -50,10 +50,12 @@ axes = {axes}
 shape = {shape}
 """
 LEVERS, CHANGES = 5, 6
+NEVER_OPENED = -7.0
+"""Logits that make networks of their own: one that was opened is not read again."""
 
 
 def config(**changes: object) -> Config:
-    small = {"segments_per_beam": 3, "dose_grid_mm": 5.0, "algorithm": "pencil_beam", "beams": 5, "sparing_rounds": 1}
+    small = {"segments_per_beam": 3, "dose_grid_mm": 6.0, "algorithm": "pencil_beam", "beams": 3, "sparing_rounds": 1}
     return Config(planning=PlanningConfig.model_validate(small | changes))
 
 
@@ -124,7 +126,7 @@ def registry_of(folder: Path, *, stop: float = -1.0, widest: float = 1e6) -> Reg
 
 @pytest.fixture(scope="module")
 def case():
-    return replace(cylinder_case(), prescription=())
+    return cylinder_case(6.0)
 
 
 def deliverable(made: Planned) -> bool:
@@ -201,7 +203,7 @@ def _unregistered(folder: Path) -> None:
     ],
 )
 def test_a_policy_that_is_not_usable_is_named_and_the_rules_plan(tmp_path, harm, said):
-    registry_of(tmp_path)
+    registry_of(tmp_path, stop=NEVER_OPENED)
     harm(tmp_path)
     steering = steering_of(config(), load_registry(tmp_path / "registry.toml"))
     assert steering.sha256 == ""
@@ -209,7 +211,7 @@ def test_a_policy_that_is_not_usable_is_named_and_the_rules_plan(tmp_path, harm,
 
 
 def test_with_an_unusable_policy_there_is_a_plan_with_the_reason(case, tmp_path):
-    registry_of(tmp_path)
+    registry_of(tmp_path, stop=NEVER_OPENED - 1)
     _altered(tmp_path)
     made = plan(case, load_registry(tmp_path / "registry.toml"))
     assert deliverable(made)
@@ -218,19 +220,18 @@ def test_with_an_unusable_policy_there_is_a_plan_with_the_reason(case, tmp_path)
     assert made.story.fallback == made.facts.fallback
 
 
-@pytest.mark.parametrize("budget_s", [0.01, 2.0, 6.0])
+@pytest.mark.parametrize("budget_s", [0.01, 3.0])
 def test_a_real_budget_however_small_gives_a_deliverable_plan(case, tmp_path, budget_s):
     made = plan(case, registry_of(tmp_path), budget_s=budget_s)
     assert deliverable(made)
     assert made.facts.budget_s == budget_s
 
 
-@pytest.mark.parametrize("technique", ["sliding_window", "vmat"])
-def test_moving_leaves_are_planned_in_the_same_way(case, tmp_path, technique):
-    made = plan(case, registry_of(tmp_path, stop=1.0), technique=technique, beams=0 if technique == "vmat" else 3,
-                sparing_rounds=0, budget_s=0.01)  # fmt: skip
+def test_moving_leaves_are_planned_in_the_same_way(case, tmp_path):
+    registry = registry_of(tmp_path, stop=1.0)
+    made = plan(case, registry, technique="sliding_window", sparing_rounds=0, budget_s=0.01)
     assert deliverable(made)
-    assert made.plan.technique == technique.upper() if hasattr(made.plan, "technique") else True
+    assert made.facts.kept == "preliminary"
 
 
 def test_the_template_alone(case):

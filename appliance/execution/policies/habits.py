@@ -1,8 +1,8 @@
 """What a planner wants next, from what is to be seen: changes of objectives, the most wanted first.
 
 1. Coverage and the hot spot first, and then goals in the order of their priority: what is less important waits while
-   something more important is missed (prioritised planning: Wilkens et al., Phys Med Biol 52:1675, 2007; Jee, McShan and
-   Fraass, Phys Med Biol 52:1845, 2007).
+   something more important is missed (prioritised planning: Wilkens et al., Phys Med Biol 52:1675, 2007; Jee, McShan
+   and Fraass, Phys Med Biol 52:1845, 2007).
 2. What is missed is pushed: its weight is raised, or, for a small miss, a little more is asked than the goal wants
    (the loop of trial and correction that rule-based planners automate: Huang et al., J Appl Clin Med Phys 21(5):13,
    2020; human rules as demonstrations: Shen et al., Med Phys 48:1909, 2021).
@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
-from appliance.contracts import ClinicalGoal, ObjectiveKind
+from appliance.contracts import ClinicalGoal
 from appliance.execution.rules import hot_shortfall, shortfall
-from appliance.execution.score import PRIORITY_POINTS, is_organ
+from appliance.execution.score import is_organ
 from appliance.execution.steering.changes import Change, Lever, Position, is_legal
 from appliance.execution.steering.policy import View
 
@@ -29,19 +30,35 @@ NEAR = 0.003
 PUSHED = 8.0
 """Weights are raised to this multiple at most (chosen: further the merit becomes stiff and every goal worse)."""
 ENOUGH = 0.25
-"""Room that nobody gains from exceeding: the scorecard gives an organ nothing for more than a quarter below its limit."""
-PULL = 0.02
-"""An organ whose dose is this share of the limit above what is asked of it is being pulled at."""
+"""Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
+limit."""
+PULL, FOLLOWED = 0.005, 0.03
+"""An organ that lies this share of its limit above what is asked of it is being pulled at; one that lies more than
+FOLLOWED above it does not follow."""
+
+
+class Kind(IntEnum):
+    """Why a change is wanted, the most urgent first."""
+
+    MISSED = 0
+    SPARING = 1
+    GIVING_WAY = 2
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One change that is wanted. lever: its number. worth: points of the goal for each percent that it could gain, the
-    order in which wishes are tried."""
+    """One change that is wanted. lever: its number. kind, priority: of one pair wishes may be tried together. gain:
+    within them the more, the sooner."""
 
     lever: int
     change: Change
-    worth: float
+    kind: Kind
+    priority: int
+    gain: float
+
+    @property
+    def together(self) -> tuple[Kind, int]:
+        return self.kind, self.priority
 
 
 @dataclass(frozen=True)
@@ -80,66 +97,55 @@ def pushes(seen: Seen) -> list[Wish]:
     wanted = []
     for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
         if lever.first.hot_spot and seen.hot > 0:
-            wanted.append(Wish(number, Change.RAISE, 100 * seen.hot))
+            wanted.append(Wish(number, Change.RAISE, Kind.MISSED, 0, seen.hot))
         if lever.of_target and seen.is_there(lever) and seen.missed[lever.goal] > 0:
-            change = _push(lever, position, seen.missed[lever.goal])
-            wanted.append(Wish(number, change, 100 * seen.missed[lever.goal] * _points(seen.goal(lever))))
+            missed = seen.missed[lever.goal]
+            wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, 0, missed))
     return _possible(seen.view, wanted)
 
 
 def trials(seen: Seen) -> list[Wish]:
-    """What is worth trying of organs: missed goals of the priority that is missed first; where none is, less dose."""
+    """What is worth trying of organs. Missed goals are pushed and met ones asked for less, both only while nothing of a
+    higher priority is missed; what pulls below the priority that is missed gives way."""
     wanted = []
     for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
         if not seen.is_there(lever) or lever.of_target:
             continue
-        goal, missed = seen.goal(lever), seen.missed[lever.goal]
-        if missed > 0 and goal.priority <= seen.first_missed:
-            wanted.append(Wish(number, _push(lever, position, missed), _points(goal)))
-        elif -ENOUGH < missed <= 0 and seen.first_missed > goal.priority:
-            wanted.append(Wish(number, _spare(lever, position, seen), 0.1 * _points(goal) * (1 + missed)))
-    return _possible(seen.view, wanted)
-
-
-def concessions(seen: Seen) -> list[Wish]:
-    """What may give way to the most important goal that is missed: organs' objectives of lower priority that pull, the
-    least important first."""
-    wanted = []
-    for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
-        if not seen.is_there(lever) or lever.of_target or _pull(lever, position, seen) < PULL:
-            continue
-        if (goal := seen.goal(lever)).priority > seen.first_missed:
+        priority, missed = seen.goal(lever).priority, seen.missed[lever.goal]
+        if missed > 0 and priority <= seen.first_missed:
+            wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, priority, missed))
+        elif -ENOUGH < missed <= 0 and priority < seen.first_missed:
+            wanted.append(Wish(number, _spare(lever, position, seen), Kind.SPARING, priority, missed))
+        elif priority > seen.first_missed and (pull := _pull(lever, position, seen)) > PULL:
             change = Change.RELAX if position.ask < 1 else Change.LOWER
-            wanted.append(Wish(number, change, 1 / _points(goal)))
+            wanted.append(Wish(number, change, Kind.GIVING_WAY, -priority, pull))
     return _possible(seen.view, wanted)
 
 
 def _push(lever: Lever, position: Position, missed: float) -> Change:
-    small = missed <= NEAR or position.weight >= PUSHED
-    return Change.TIGHTEN if small and is_legal(lever, position, Change.TIGHTEN) else Change.RAISE
+    """KEEP where all that may be is done."""
+    if position.weight < PUSHED and (missed > NEAR or not is_legal(lever, position, Change.TIGHTEN)):
+        return Change.RAISE
+    return Change.TIGHTEN if is_legal(lever, position, Change.TIGHTEN) else Change.KEEP
 
 
 def _spare(lever: Lever, position: Position, seen: Seen) -> Change:
     """Asks for less; raises the weight where less is asked already and not followed."""
-    followed = _pull(lever, position, seen) < 2 * PULL
-    return Change.TIGHTEN if followed and is_legal(lever, position, Change.TIGHTEN) else Change.RAISE
+    if _pull(lever, position, seen) < FOLLOWED and is_legal(lever, position, Change.TIGHTEN):
+        return Change.TIGHTEN
+    return Change.RAISE if position.weight < PUSHED else Change.KEEP
 
 
 def _pull(lever: Lever, position: Position, seen: Seen) -> float:
-    """How far what an organ has lies above what is asked of it, as a share of its limit."""
-    goal, value = seen.goal(lever), seen.view.state.goal_values[lever.goal]
-    if lever.by_volume:
-        return (value - lever.first.volume_percent * position.ask) / max(abs(goal.limit), 1e-6)
-    asked = lever.first.dose_gy * position.ask
-    limit = goal.limit if goal.unit == "Gy" else lever.first.dose_gy
-    reached = value if goal.unit == "Gy" else asked
-    return (reached - asked) / max(limit, 1e-6)
-
-
-def _points(goal: ClinicalGoal) -> float:
-    return PRIORITY_POINTS.get(goal.priority, PRIORITY_POINTS[3])
+    """How far what an organ has lies above what is asked of it, as a share of its limit; what is first asked is nearly
+    the limit."""
+    return seen.missed[lever.goal] + 1 - position.ask
 
 
 def _possible(view: View, wanted: list[Wish]) -> list[Wish]:
-    legal = [w for w in wanted if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
-    return sorted(legal, key=lambda wish: (-wish.worth, wish.lever))
+    legal = [
+        wish
+        for wish in wanted
+        if wish.change is not Change.KEEP and is_legal(view.levers[wish.lever], view.setting[wish.lever], wish.change)
+    ]
+    return sorted(legal, key=lambda wish: (*wish.together, -wish.gain, wish.lever))
