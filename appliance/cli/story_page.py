@@ -6,17 +6,14 @@ from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from appliance.audit import AuditLog
 from appliance.cli.output import table
 from appliance.cli.question_page import write_answer
+from appliance.cli.reviewed import session_files
 from appliance.config import Config
 from appliance.contracts import STORY_FILE, PlanningStory, StoryStep
-from appliance.errors import RefusedObject, SessionError
+from appliance.errors import RefusedObject
 from appliance.export.report_html import duration
 from appliance.export.report_story import STAGES, gain_of, missed, opening, story_section, value_of
-from appliance.session import next_state
-from appliance.session_artefacts import Artefacts
-from appliance.session_record import replay
 
 NONE = "How this plan came about was not recorded; plans made by this release are."
 
@@ -24,10 +21,12 @@ NONE = "How this plan came about was not recorded; plans made by this release ar
 def story_of(asked: str, config: Config) -> PlanningStory | None:
     """Of a session of the store, or of the folder of a replan or demo; None where none was recorded. Raises
     SessionError, ArtefactAltered, RefusedObject."""
-    return story_of_folder(Path(asked)) if Path(asked).is_dir() else _of_session(asked, config.node.store)
+    if Path(asked).is_dir():
+        return _of_folder(Path(asked))
+    return session_files(asked, config.node.store)[1].story()
 
 
-def story_of_folder(folder: Path) -> PlanningStory | None:
+def _of_folder(folder: Path) -> PlanningStory | None:
     path = folder / STORY_FILE
     if not path.is_file():
         return None
@@ -36,13 +35,6 @@ def story_of_folder(folder: Path) -> PlanningStory | None:
     except ValueError as error:
         remedy = "Take the folder as replan or demo wrote it"
         raise RefusedObject("it is not a planning story", what=str(path), remedy=remedy, rule="story") from error
-
-
-def _of_session(session: str, store: Path) -> PlanningStory | None:
-    standing = replay(AuditLog.read_only(store / "audit.sqlite").rows(), next_state).get(session)
-    if standing is None:
-        raise SessionError(f"There is no session '{session}', and no folder of that name")
-    return Artefacts(store / "sessions" / session, store, lambda: standing.artefacts).story()
 
 
 def write_story(out: Path, story: PlanningStory) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from appliance.contracts import PlanningStory, StoryGoal, StoryStep
-from appliance.export.report_html import Styles, beside_limit, duration, section, table, text
+from appliance.export.report_html import Styles, beside_limit, duration, section, symbols, table, text
 from appliance.export.report_story_strip import curves_strip
 from appliance.export.report_story_timeline import timeline
 
@@ -29,8 +29,8 @@ STAGES = {
 NOTE = (
     "Scores are percent of the most that the scorecard gives. Exploring, fluence, apertures and sparing are judged on "
     "the planner's own samples, which guide it; only preliminary and final plan are of the full dose. A gain is "
-    "told only between steps whose dose was made in the same way. A step is the best so far where the hot spot, too, "
-    "is no worse than its score buys. What else changed with a step may have had its part in the gain."
+    "told only between steps whose dose was made in the same way. The best so far is judged with its hot spot. "
+    "What else changed with a step may have had its part in the gain."
 )
 
 
@@ -43,7 +43,7 @@ def story_section(story: PlanningStory | None, styles: Styles | None = None) -> 
     body = (
         f"<p>{text(opening(story))}</p>{_fallback(story)}{timeline(story.steps, story.hot_limit_gy)}{_lessons(story)}"
     )
-    body += curves_strip(story.steps, milestones(story), chosen) + _table(story)
+    body += curves_strip(milestones(story), chosen) + _table(story)
     return section("How this plan came about", f'{body}<p class="note">{NOTE}</p>', anchor="story")
 
 
@@ -58,12 +58,8 @@ def opening(story: PlanningStory) -> str:
     return " ".join(told)
 
 
-def best_steps(story: PlanningStory) -> tuple[StoryStep, ...]:
+def best_steps(steps: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
     """Those that made the best plan so far by a change, in the order of their gain."""
-    return _most(story.steps)
-
-
-def _most(steps: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
     gained = [step for step in steps if step.gained > 0 and step.kept and step.changed]
     return tuple(sorted(gained, key=lambda step: -step.gained)[:BEST])
 
@@ -79,7 +75,7 @@ def milestones(story: PlanningStory) -> tuple[StoryStep, ...]:
     drawn = [step for step in story.steps if step.curves]
     if len(drawn) < 2:
         return tuple(drawn)
-    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*_most(drawn), *costliest(story)))}
+    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*best_steps(drawn), *costliest(story)))}
     return tuple(step for step in drawn if step.number in chosen)
 
 
@@ -131,7 +127,9 @@ def _fallback(story: PlanningStory) -> str:
 
 
 def _lessons(story: PlanningStory) -> str:
-    items = [f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story)]
+    items = [
+        f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story.steps)
+    ]
     worst = costliest(story)
     items += [f"<li><b>{gain_of(one)}</b> (step {one.number}, what cost most): {text(one.told)}</li>" for one in worst]
     return f"<h3>What gained and what cost most</h3><ul>{''.join(items)}</ul>" if items else ""
@@ -148,7 +146,7 @@ def _table(story: PlanningStory) -> str:
 
 def turning_points(story: PlanningStory) -> tuple[StoryStep, ...]:
     """The first and the last step of each stage, and those that gained and cost most; in order."""
-    chosen = {step.number for step in (*best_steps(story), *costliest(story))}
+    chosen = {step.number for step in (*best_steps(story.steps), *costliest(story))}
     for stage in STAGES:
         numbers = [step.number for step in story.steps if step.stage == stage]
         chosen |= {*numbers[:1], *numbers[-1:]}
@@ -189,8 +187,8 @@ def _saw(step: StoryStep) -> str:
     found = missed(step.saw)
     if not found:
         return "all goals met"
-    said = "; ".join(f"{text(_symbols(goal.text))}: {value_of(goal)}" for goal in found[:NAMED])
-    listed = "".join(f"<li>{text(_symbols(goal.text))}: {value_of(goal)}, {_standing(goal)}</li>" for goal in step.saw)
+    said = "; ".join(f"{text(symbols(goal.text))}: {value_of(goal)}" for goal in found[:NAMED])
+    listed = "".join(f"<li>{text(symbols(goal.text))}: {value_of(goal)}, {_standing(goal)}</li>" for goal in step.saw)
     return (
         f"{len(found)} missed: {said}<details><summary>all {len(step.saw)} goals</summary><ul>{listed}</ul></details>"
     )
@@ -219,9 +217,5 @@ def _goals_moved(step: StoryStep) -> str:
         ("lost", [now for was, now in pairs if was.met and not now.met]),
     ):
         if moved:
-            parts.append(f"{words}: {', '.join(text(_symbols(goal.text)) for goal in moved)}")
+            parts.append(f"{words}: {', '.join(text(symbols(goal.text)) for goal in moved)}")
     return f'<br><span class="note">{"; ".join(parts)}</span>' if parts else ""
-
-
-def _symbols(goal: str) -> str:
-    return goal.replace(">=", "≥").replace("<=", "≤")

@@ -13,11 +13,10 @@ TARGETS, ORGANS = 3, 4
 """So many targets, and organs that changed most, are drawn: more lines would not be told apart so small."""
 
 
-def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles: Styles) -> str:
-    """shown: the steps to draw, of `steps`. '' where fewer than two have curves to compare."""
-    if len(shown) < 2:
+def curves_strip(shown: Sequence[StoryStep], styles: Styles) -> str:
+    """'' where there are no two steps with curves of the same structures to compare."""
+    if len(shown) < 2 or not (names := _chosen(shown)):
         return ""
-    names = _chosen(shown)
     styled = {curve.structure: _style(styles, curve, place) for place, curve in enumerate(names)}
     end_gy = max(max(curve.dose_gy) for step in shown for curve in step.curves if curve.structure in styled) * 1.03
     panels = "".join(_panel(step, shown[0], styled, max(end_gy, 1e-6)) for step in shown)

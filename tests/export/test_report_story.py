@@ -126,7 +126,7 @@ def test_a_plan_without_exploring_is_told_too() -> None:
 
 
 def test_what_gained_and_what_cost_most_is_found() -> None:
-    assert best_steps(STORY) == (BETTER,)
+    assert best_steps(STORY.steps) == (BETTER,)
     assert costliest(STORY) == (WORSE,)
     assert milestones(STORY) == (FIRST, BETTER, WORSE, FINAL)
     told = words(story_section(STORY))
