@@ -32,6 +32,9 @@ PUSHED = 8.0
 ENOUGH = 0.25
 """Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
 limit."""
+HOPELESS, LEAST = 0.10, 0.2
+"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to a quarter
+where something more important is missed, and is not raised again."""
 HOT = -1
 """The hot-spot limit among the numbers of goals."""
 PULL, FOLLOWED = 0.005, 0.03
@@ -101,7 +104,8 @@ class Seen:
 
 
 def pushes(seen: Seen) -> list[Wish]:
-    """What is done at once: coverage of targets and the hot-spot limit."""
+    """What is done at once: coverage of targets and the hot-spot limit are pushed, and organs' goals far out of reach
+    give way to what is missed above them."""
     wanted = []
     for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
         if lever.first.hot_spot and seen.hot > 0:
@@ -109,6 +113,10 @@ def pushes(seen: Seen) -> list[Wish]:
         if lever.of_target and seen.is_there(lever) and seen.missed[lever.goal] > 0:
             missed = seen.missed[lever.goal]
             wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, 0, missed))
+        if seen.is_there(lever) and not lever.of_target and seen.missed[lever.goal] > HOPELESS:
+            priority = seen.goal(lever).priority
+            if priority > seen.first_missed and position.weight > LEAST:
+                wanted.append(Wish(number, Change.LOWER, Kind.GIVING_WAY, -priority, 0.0))
     return _possible(seen.view, wanted)
 
 
@@ -120,6 +128,8 @@ def trials(seen: Seen) -> list[Wish]:
         if not seen.is_there(lever) or lever.of_target:
             continue
         priority, missed = seen.goal(lever).priority, seen.missed[lever.goal]
+        if missed > HOPELESS and position.weight < 1:
+            continue
         if missed > 0 and priority <= seen.first_missed:
             wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, priority, missed))
         elif -ENOUGH < missed <= 0 and priority < seen.first_missed:

@@ -19,8 +19,9 @@ AT_ONCE = 4
 """Changes of one trial (chosen: what is lost can still be put down to them)."""
 PATIENCE = 2
 """Calls that a trial has to pay (chosen: a call follows a change by about half)."""
-COOL = 2
-"""Calls before the same lever's weight is raised again, because the last raise still works."""
+COOL, FAR = 2, 0.015
+"""Calls before the same lever's weight is raised again, because the last raise still works; where a goal is missed by
+more than FAR it is raised at every call."""
 GAIN, IDLE = 0.1, 8
 """Stops after so many calls without so many points more: what a call costs is not made up for."""
 OPPOSITE = {
@@ -123,7 +124,8 @@ class RulesPolicy:
         return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
-        return [wish for wish in wanted if wish.change is not Change.RAISE or not self._memory.raised.get(wish.lever)]
+        raised = self._memory.raised
+        return [w for w in wanted if w.change is not Change.RAISE or w.gain > FAR or not raised.get(w.lever)]
 
     def _action(self, view: View, wanted: list[Wish]) -> Action:
         changes = [Change.KEEP] * len(view.levers)
