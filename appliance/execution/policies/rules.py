@@ -19,7 +19,7 @@ AT_ONCE = 4
 """Changes of one trial (chosen: what is lost can still be put down to them)."""
 PATIENCE = 2
 """Calls that a trial has to pay (chosen: a call follows a change by about half)."""
-COOL, FAR = 2, 0.015
+COOL, FAR = 1, 0.015
 """Calls before the same lever's weight is raised again, because the last raise still works; where a goal is missed by
 more than FAR it is raised at every call."""
 GAIN, IDLE = 0.1, 8
@@ -98,26 +98,27 @@ class RulesPolicy:
                 return [*self._undo(seen), *urgent]
             else:
                 return urgent
-        if pushed:
-            return urgent
         wanted = [wish for wish in trials(seen) if _key(wish) not in memory.failed]
-        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted), 0, points, seen.held
-        return list(memory.trial) if wanted else None
+        if pushed:
+            wanted = [wish for wish in wanted if wish.kind is Kind.SPARING]
+        most = self._terms.changes - len(urgent) if self._terms.changes else AT_ONCE
+        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted, most), 0, points, seen.held
+        return [*urgent, *memory.trial] if wanted or pushed else None
 
-    def _chosen(self, wanted: list[Wish]) -> tuple[Wish, ...]:
+    def _chosen(self, wanted: list[Wish], most: int) -> tuple[Wish, ...]:
         """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
         those that failed together. None where all have to wait."""
-        ready = self._cool(wanted)
+        ready = self._cool(wanted) if most > 0 else []
         group = [wish for wish in ready if wish.together == ready[0].together]
         fresh = [wish for wish in group if _key(wish) not in self._memory.suspect]
-        return tuple(fresh[: self._terms.changes or AT_ONCE] or group[:1])
+        return tuple(fresh[:most] or group[:1])
 
     def _undo(self, seen: Seen) -> list[Wish]:
         """Remembers what each missed goal cost that was pushed."""
         memory, view = self._memory, seen.view
         (memory.suspect if len(memory.trial) > 1 else memory.failed).update(_key(wish) for wish in memory.trial)
         for wish in memory.trial:
-            if wish.kind is Kind.MISSED:
+            if wish.kind in (Kind.MISSED, Kind.OUT_OF_REACH):
                 memory.cost.setdefault(view.levers[wish.lever].goal, set()).update(memory.held - seen.held)
         undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in memory.trial]
         memory.trial = ()
