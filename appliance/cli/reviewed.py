@@ -49,7 +49,7 @@ def _of_session(session: str, store: Path) -> Reviewed:
     files.load("goals.toml")
     case = assemble(files.received())
     goal_set = goals_for_case(load_goal_set(files.folder / "goals.toml"), case)
-    return Reviewed(prescribed(case, goal_set), goal_set, files.plan(), files.dose())
+    return Reviewed(prescribed(case, goal_set), goal_set, files.plan(), files.dose(), story=files.story())
 
 
 def _of_folder(out: Path, folder: Path | None) -> Reviewed:

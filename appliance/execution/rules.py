@@ -131,7 +131,9 @@ def _push(objective: Objective, first: Objective, goal: ClinicalGoal, need: floa
     if objective.kind is not ObjectiveKind.MEAN_DOSE:
         return _weigh(objective, first, need)
     shift = goal.limit * min(max(need, -LARGEST_SHIFT), LARGEST_SHIFT)
-    dose_gy = min(max(objective.dose_gy - shift, goal.limit * LOWEST_MEAN), goal.limit)
+    # What exploring found to ask of it, tighter or less tight than its goal, stays within reach.
+    lowest, highest = min(goal.limit * LOWEST_MEAN, first.dose_gy), max(goal.limit, first.dose_gy)
+    dose_gy = min(max(objective.dose_gy - shift, lowest), highest)
     grown = min(objective.weight * MEAN_PUSH, first.weight * MEAN_HEAVIEST) if need > 0 else objective.weight
     return replace(objective, dose_gy=dose_gy, weight=grown)
 
