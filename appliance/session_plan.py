@@ -83,7 +83,7 @@ def _exploring(
 
 
 def _with_static_beams(planning: PlanningConfig, goal_set: GoalSet) -> PlanningConfig:
-    """An arc is explored with as many evenly spaced directions as the goal set has static beams: `beams` counts arcs."""
+    """As many evenly spaced directions as the goal set has static beams stand for arcs, which `beams` counts there."""
     return planning.model_copy(update={"beams": goal_set.beams}) if planning.technique == "vmat" else planning
 
 

@@ -6,9 +6,9 @@
 Ways: 'single' is the planner by rules without a preliminary plan (`plan_case`); 'rules' the session's planner without
 exploring; 'template' its preliminary plan alone; 'learned' and 'explored' explore first, with the network of the
 registry or with the rules as a policy. Printed of each plan: goals met, the scorecard's score in percent, hottest
-0.1 cc, monitor units, calls of exploring, what was kept, CPU seconds of it all and of the preliminary plan; and the
-sums. --coarse plans on wider samples, with wider beamlets and fewer apertures, for a tenth of the time: to compare ways,
-not to judge plans. Exit code 1 where another way meets fewer goals of a patient than the template.
+0.1 cc, monitor units, calls of exploring, what was kept and CPU seconds; then the sums. --json keeps each step too.
+--coarse plans on wider samples, with wider beamlets and fewer apertures: quicker, to compare ways and not to judge
+plans. Exit code 1 where another way meets fewer goals of a patient than the template.
 """
 
 from __future__ import annotations
