@@ -17,7 +17,7 @@ usage: ./build.sh VERB [arguments]
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
-COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and run the training tests of the networks.
+COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and Gymnasium, and run the tests of training.
 TEXT
 }
 
@@ -255,10 +255,7 @@ want_training() {
     say "there already"
     return 0
   fi
-  mapfile -t wanted < <("$venv/bin/python" -c '
-import tomllib
-extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
-print(*(one for one in extra if one.startswith("torch")), sep="\n")')
+  mapfile -t wanted < <(of_training torch)
   # Its authors keep an index of CPU builds; a machine that does not reach it finds out within seconds.
   local index=${COUCHSIDE_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
   if install_without_cuda --retries 0 --timeout 5 --index-url "$index" "${wanted[@]}" >"$said" 2>&1 </dev/null ||
@@ -267,6 +264,28 @@ print(*(one for one in extra if one.startswith("torch")), sep="\n")')
   else
     say "no CPU build is to be had ($((SECONDS - start)) s; see $said). Training tests are skipped."
   fi
+}
+
+# The planner's environment, where COUCHSIDE_EXTRAS asks for it; what cannot be had skips its tests.
+want_gymnasium() {
+  case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
+  local wanted=()
+  printf '  %-44s' "Gymnasium for the planner's environment"
+  if "$venv/bin/python" -c 'import gymnasium' 2>/dev/null; then
+    say "there already"
+    return 0
+  fi
+  mapfile -t wanted < <(of_training gymnasium)
+  if pip_install "${wanted[@]}" >"$logs/gymnasium.log" 2>&1 </dev/null; then say "installed"; else
+    say "not to be had; see $logs/gymnasium.log. Its tests are skipped."
+  fi
+}
+
+of_training() { # of_training NAME: what the extra 'train' asks of the package
+  "$venv/bin/python" -c '
+import sys, tomllib
+extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
+print(*(one for one in extra if one.startswith(sys.argv[1])), sep="\n")' "$1"
 }
 
 install_without_cuda() { # asks first what would be installed: a CUDA build names its packages there
@@ -334,6 +353,7 @@ run_tests() {
   setup dev
   want_peers
   want_training
+  want_gymnasium
   local failed=() name start
   check() {
     name=$1

@@ -28,11 +28,11 @@ class Coarseness:
     lattice. beamlet_mm: along the leaves; pixel_mm: of the fluence raster; reach_mm: dose further from a field's edge
     is left out. first: evaluations of the first call, which begins from open fields; further: of each later one."""
 
-    thin: int = 8
-    grid_mm: float = 8.0
+    thin: int = 4
+    grid_mm: float = 10.0
     beamlet_mm: float = 5.0
     pixel_mm: float = 5.0
-    reach_mm: float = 60.0
+    reach_mm: float = 40.0
     first: int = 40
     further: int = 12
 

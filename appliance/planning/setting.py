@@ -1,4 +1,4 @@
-"""What stays the same while one case is planned: patient, goals, machine, beam, and what the radiation passes through."""
+"""What stays the same while one case is planned: patient, goals, machine, beam, and what the radiation crosses."""
 
 from __future__ import annotations
 

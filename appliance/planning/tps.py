@@ -40,8 +40,9 @@ under 5 % of an evaluation)."""
 
 
 class PhotonTps:
-    """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps by its
-    fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see `delivery.Delivery`).
+    """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps with
+    the fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see
+    `delivery.Delivery`).
 
     thin: organs and targets keep one in so many of their samples, for questions that need no plan.
     Raises PlanningError for a case without a target, ModelError for unusable models."""

@@ -19,8 +19,8 @@ SAMPLE_MM = 0.5
 
 INTERLEAVE = 4
 TOGETHER = 1 << 17
-"""Map values that are transformed in one call (chosen: half a megabyte stays in the second-level cache; one call for each
-beam of a small raster takes longer than its transforms)."""
+"""Map values that are transformed in one call (chosen: half a megabyte stays in the second-level cache; one call for
+each beam of a small raster takes longer than its transforms)."""
 
 
 def _threads() -> int:

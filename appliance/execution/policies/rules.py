@@ -1,16 +1,17 @@
 """The planner by rules: pushes what is missed, tries for more where that is met, goes back where a trial lost.
 
-`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once. Everything
-else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is undone and not
-tried again. Remembers what it saw, not what it did, so that it also goes on from a state that somebody else steered to.
+`habits` says what a planner wants; here is how it is gone about. Coverage and the hot spot are pushed at once.
+Everything else is a trial of a few changes: the TPS gets a second call to follow it, and what has not paid then is
+undone. What failed together is tried again one by one; what failed alone is not tried again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
-from appliance.execution.policies.habits import Seen, Wish, concessions, pushes, trials
-from appliance.execution.steering.changes import Change, Setting, is_legal
+from appliance.execution.policies.habits import HOT, Kind, Seen, Wish, pushes, trials
+from appliance.execution.steering.changes import Change, is_legal
 from appliance.execution.steering.episode import Terms
 from appliance.execution.steering.policy import STOP, Action, View
 
@@ -18,9 +19,10 @@ AT_ONCE = 4
 """Changes of one trial (chosen: what is lost can still be put down to them)."""
 PATIENCE = 2
 """Calls that a trial has to pay (chosen: a call follows a change by about half)."""
-COOL = 2
-"""Calls before the same lever's weight is raised again, because the last raise still works."""
-GAIN, IDLE = 0.1, 5
+COOL, FAR = 1, 0.015
+"""Calls before the same lever's weight is raised again, because the last raise still works; where a goal is missed by
+more than FAR it is raised at every call."""
+GAIN, IDLE = 0.1, 8
 """Stops after so many calls without so many points more: what a call costs is not made up for."""
 OPPOSITE = {
     Change.RAISE: Change.LOWER,
@@ -33,8 +35,10 @@ OPPOSITE = {
 
 @dataclass
 class Memory:
-    """Of one episode. best: highest merit seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
-    the merit `before` them. failed: changes that did not pay. raised: by lever, calls left until it may be raised."""
+    """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
+    the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by
+    lever, calls left until it may be raised. held: goals met before the trial; cost: by missed goal, what pushing it
+    lost."""
 
     calls_left: int
     best: float = -float("inf")
@@ -42,8 +46,11 @@ class Memory:
     trial: tuple[Wish, ...] = ()
     age: int = 0
     before: float = 0.0
+    suspect: set[tuple[int, Change]] = field(default_factory=set)
     failed: set[tuple[int, Change]] = field(default_factory=set)
     raised: dict[int, int] = field(default_factory=dict)
+    held: frozenset[int] = frozenset()
+    cost: dict[int, set[int]] = field(default_factory=dict)
 
 
 class RulesPolicy:
@@ -61,48 +68,65 @@ class RulesPolicy:
         if view.calls_left >= self._memory.calls_left:
             self._memory, self.why = Memory(view.calls_left + 1), ""
         seen, memory = Seen.of(view), self._memory
-        merit = view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0)
+        points = self._points(seen)
         memory.calls_left = view.calls_left
-        memory.idle = 0 if merit > memory.best + GAIN else memory.idle + 1
-        memory.best = max(memory.best, merit)
+        memory.idle = 0 if points > memory.best + GAIN else memory.idle + 1
+        memory.best = max(memory.best, points)
         if memory.idle >= IDLE:
             return self._stop(seen)
-        wanted = self._wanted(seen, merit)
+        wanted = self._wanted(seen, points)
         if wanted is None:
             return self._stop(seen)
         return self._action(view, wanted)
 
-    def _wanted(self, seen: Seen, merit: float) -> list[Wish] | None:
+    def _points(self, seen: Seen) -> float:
+        """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
+        pairs = zip(seen.missed, seen.view.state.goal_values, strict=True)
+        there = [by for by, value in pairs if not math.isnan(value)]
+        met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
+        return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
+
+    def _wanted(self, seen: Seen, points: float) -> list[Wish] | None:
         """None where nothing is left to do."""
-        memory, urgent = self._memory, self._cool(pushes(seen))
+        memory, pushed = self._memory, pushes(seen)
+        urgent = self._cool(pushed)
         if memory.trial:
             memory.age += 1
-            if merit >= memory.before:
+            if points >= memory.before:
                 memory.trial = ()
             elif memory.age >= PATIENCE:
-                return [*urgent, *self._undo(seen.view.setting, seen.view)]
+                return [*self._undo(seen), *urgent]
             else:
                 return urgent
-        if urgent:
-            return urgent
-        fresh = self._untried(trials(seen)) or self._untried(concessions(seen))
-        if not fresh:
-            return None
-        memory.trial, memory.age, memory.before = tuple(fresh[: self._terms.changes or AT_ONCE]), 0, merit
-        return list(memory.trial)
+        wanted = [wish for wish in trials(seen) if _key(wish) not in memory.failed]
+        if pushed:
+            wanted = [wish for wish in wanted if wish.kind is Kind.SPARING]
+        most = self._terms.changes - len(urgent) if self._terms.changes else AT_ONCE
+        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted, most), 0, points, seen.held
+        return [*urgent, *memory.trial] if wanted or pushed else None
 
-    def _undo(self, setting: Setting, view: View) -> list[Wish]:
-        memory = self._memory
-        memory.failed |= {(wish.lever, wish.change) for wish in memory.trial}
-        undone = [Wish(wish.lever, OPPOSITE[wish.change], 0.0) for wish in memory.trial]
+    def _chosen(self, wanted: list[Wish], most: int) -> tuple[Wish, ...]:
+        """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
+        those that failed together. None where all have to wait."""
+        ready = self._cool(wanted) if most > 0 else []
+        group = [wish for wish in ready if wish.together == ready[0].together]
+        fresh = [wish for wish in group if _key(wish) not in self._memory.suspect]
+        return tuple(fresh[:most] or group[:1])
+
+    def _undo(self, seen: Seen) -> list[Wish]:
+        """Remembers what each missed goal cost that was pushed."""
+        memory, view = self._memory, seen.view
+        (memory.suspect if len(memory.trial) > 1 else memory.failed).update(_key(wish) for wish in memory.trial)
+        for wish in memory.trial:
+            if wish.kind in (Kind.MISSED, Kind.OUT_OF_REACH):
+                memory.cost.setdefault(view.levers[wish.lever].goal, set()).update(memory.held - seen.held)
+        undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in memory.trial]
         memory.trial = ()
-        return [w for w in undone if is_legal(view.levers[w.lever], setting[w.lever], w.change)]
-
-    def _untried(self, wanted: list[Wish]) -> list[Wish]:
-        return [wish for wish in self._cool(wanted) if (wish.lever, wish.change) not in self._memory.failed]
+        return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
 
     def _cool(self, wanted: list[Wish]) -> list[Wish]:
-        return [wish for wish in wanted if wish.change is not Change.RAISE or not self._memory.raised.get(wish.lever)]
+        raised = self._memory.raised
+        return [w for w in wanted if w.change is not Change.RAISE or w.gain > FAR or not raised.get(w.lever)]
 
     def _action(self, view: View, wanted: list[Wish]) -> Action:
         changes = [Change.KEEP] * len(view.levers)
@@ -116,12 +140,18 @@ class RulesPolicy:
         return Action(tuple(changes))
 
     def _stop(self, seen: Seen) -> Action:
-        goals = zip(seen.view.goal_set.goals, seen.missed, strict=True)
-        missed = [str(goal) for goal, by in goals if by > 0]
-        if seen.hot > 0:
-            missed.append("the hot-spot limit")
-        if missed:
-            self.why = f"{', '.join(missed)}: missed, and nothing that was tried gains any more beside the other goals"
-        else:
-            self.why = "all goals are met and nothing that was tried gains any more"
+        goals = seen.view.goal_set.goals
+        told = {number: str(goal) for number, goal in enumerate(goals)} | {HOT: "the hot-spot limit"}
+        sentences = []
+        for number in sorted(told.keys() - seen.held):
+            lost = [told[other] for other in sorted(self._memory.cost.get(number, set()))]
+            others = [told[other] for other in sorted(told.keys() - seen.held - {number})]
+            against = f"pushing it loses {', '.join(lost)}" if lost else f"beside {', '.join(others) or 'the others'}"
+            sentences.append(f"{told[number]} is missed: {against}")
+        met = "all goals are met and nothing that was tried gains any more"
+        self.why = "; ".join(sentences) or met
         return STOP
+
+
+def _key(wish: Wish) -> tuple[int, Change]:
+    return wish.lever, wish.change
