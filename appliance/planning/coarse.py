@@ -26,7 +26,8 @@ from appliance.planning.template import initial_objectives
 class Coarseness:
     """thin: organs and targets keep one in so many of the most samples. grid_mm: tissue is sampled as from this
     lattice. beamlet_mm: along the leaves; pixel_mm: of the fluence raster; reach_mm: dose further from a field's edge
-    is left out. first: evaluations of the first call, which begins from open fields; further: of each later one."""
+    is left out. first: evaluations of the first call, which begins from open fields; further: of each later one.
+    resume: later calls begin with the curvature that the one before saw."""
 
     thin: int = 4
     grid_mm: float = 8.0
@@ -35,6 +36,7 @@ class Coarseness:
     reach_mm: float = 40.0
     first: int = 40
     further: int = 12
+    resume: bool = True
 
 
 class CoarseTps:
@@ -74,9 +76,11 @@ class CoarseTps:
             tuple(sorted(objectives, key=_order)), stage.dose_model, self._none, goal_set=self.goal_set,
             regions=self._regions, samples=self.samples, external=self.case.external.tg263,
         )  # fmt: skip
-        is_first = stage.values is None
-        start = stage.start(self.goal_set, self._regions) if stage.values is None else stage.values
-        outcome = stage.optimise(aim, start, silent, budget=size.first if is_first else size.further)
+        if stage.values is None:
+            start, budget = stage.start(self.goal_set, self._regions), size.first
+        else:
+            start, budget = stage.values, size.further
+        outcome = stage.optimise(aim, start, silent, budget=budget, resume=size.resume)
         self._dose = aim.dose_gy
         return aim.state(outcome.value, outcome.evaluations, "fluence")
 

@@ -38,6 +38,17 @@ def test_a_call_costs_what_it_may_and_the_next_begins_where_it_ended(tps):
     assert first.stage == "fluence" and np.isnan(first.mu)
 
 
+def test_what_a_call_learned_of_the_curvature_serves_the_next(case):
+    """Of the same objectives again: a lower merit for the same evaluations than from the same point anew."""
+    merits = {}
+    for resume in (True, False):
+        tps = CoarseTps(case, SMALL_GOALS, CONFIG, Coarseness(first=10, further=5, resume=resume))
+        objectives = tps.initial_objectives()
+        merits[resume] = [tps.optimise_fluence(objectives).merit for _ in range(3)]
+    assert merits[True][0] == merits[False][0]
+    assert merits[True][2] < merits[False][2]
+
+
 def test_after_forgetting_it_begins_anew(case, tps):
     objectives = tps.initial_objectives()
     tps.forget()
@@ -60,7 +71,7 @@ def test_it_sees_what_the_full_one_sees(case, tps):
     np.testing.assert_allclose(found.goal_values, wanted.goal_values, atol=0.6)
     for name in ("PTV", "Core"):
         np.testing.assert_allclose(near.doses_at(name, VOLUMES), full.doses_at(name, VOLUMES), atol=0.9)
-    assert near.modulation() == pytest.approx(full.modulation(), rel=0.2)
+    assert near.modulation() == pytest.approx(full.modulation(), rel=0.3)  # of wider beamlets
 
 
 def test_doses_are_of_the_last_fluence_and_fall_with_volume(tps):
