@@ -5,8 +5,8 @@
 Four OpenKBP patients with nine beams, where they are at hand, and the built-in TG-119 C-shape. Legal changes are drawn
 by lot under a seed, one episode a case. Prints of each case what setting it up took, and of its steps wall and CPU
 seconds, median and 95th percentile, the least CPU seconds, and the evaluations of the merit. Bar: a median of 0.15 s on
-two cores, of wall or of CPU time: with other jobs on the machine wall time says nothing, and one free core takes at most
-the CPU time. Exit code 1 above it.
+two cores, of wall or of CPU time, because with other jobs on the machine wall time says nothing; CPU time is the more,
+and busy neighbours make it longer too. Exit code 1 above the bar.
 
 OMP_NUM_THREADS=1 gives what a rollout worker has. --against also steps the full planning system's fluence stage with
 its own samples and 80 evaluations, the peer that a coarse step is to be cheaper than.

@@ -26,8 +26,7 @@ from appliance.planning.template import initial_objectives
 class Coarseness:
     """thin: organs and targets keep one in so many of the most samples. grid_mm: tissue is sampled as from this
     lattice. beamlet_mm: along the leaves; pixel_mm: of the fluence raster; reach_mm: dose further from a field's edge
-    is left out. first: evaluations of the first call, which begins from open fields; further: of each later one.
-    resume: later calls begin with the curvature that the one before saw."""
+    is left out. first: evaluations of the first call, which begins from open fields; further: of each later one."""
 
     thin: int = 4
     grid_mm: float = 8.0
@@ -36,7 +35,6 @@ class Coarseness:
     reach_mm: float = 40.0
     first: int = 40
     further: int = 12
-    resume: bool = True
 
 
 class CoarseTps:
@@ -80,7 +78,7 @@ class CoarseTps:
             start, budget = stage.start(self.goal_set, self._regions), size.first
         else:
             start, budget = stage.values, size.further
-        outcome = stage.optimise(aim, start, silent, budget=budget, resume=size.resume)
+        outcome = stage.optimise(aim, start, silent, budget=budget)
         self._dose = aim.dose_gy
         return aim.state(outcome.value, outcome.evaluations, "fluence")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,15 +26,6 @@ FLUENCE_TOLERANCE = 3e-3
 CGY_PER_GY = 100.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the last call ended with. values: outcome.x in units of `unit` MU."""
-
-    values: NDArray[np.float64]
-    unit: float
-    outcome: Outcome
-
-
 class FluenceStage:
     """gy_per_unit: Gy of the course for one unit of the engine, which scales the smoothness term."""
 
@@ -44,7 +33,6 @@ class FluenceStage:
         self.dose_model, self.beamlets = dose_model, beamlets
         self._leakage, self._gy = leakage, gy_per_unit
         self.values: NDArray[np.float64] | None = None
-        self._seen: _Seen | None = None
 
     def fluence(self) -> NDArray[np.float32]:
         """(directions, nv, nu) of the present values with their leakage. Raises PlanningError before `optimise`."""
@@ -81,18 +69,10 @@ class FluenceStage:
         return ones * (dose_gy / float(np.average(dose[found[0]], weights=found[1])))
 
     def optimise(
-        self,
-        aim: Aim,
-        start: NDArray[np.float64],
-        progress: Progress,
-        *,
-        budget: int = FLUENCE_BUDGET,
-        resume: bool = False,
+        self, aim: Aim, start: NDArray[np.float64], progress: Progress, *, budget: int = FLUENCE_BUDGET
     ) -> Outcome:
-        """Values from `start` (MU), non-negative; warm-startable. resume: with the curvature that the last call saw
-        too, where it ended at `start`: for short calls with objectives that changed little."""
-        seen = self._seen if resume and self._seen is not None and self._seen.values is start else None
-        unit = float(start.mean()) if seen is None else seen.unit
+        """Values from `start` (MU), non-negative; warm-startable."""
+        unit = float(start.mean())
         smooth = SMOOTHNESS * self._gy**2 / len(self.beamlets.neighbours)
         first, second = self.beamlets.neighbours.T
 
@@ -108,10 +88,9 @@ class FluenceStage:
             return value, gradient * unit
 
         outcome = minimise(
-            evaluate, start / unit if seen is None else seen.outcome, tolerance=FLUENCE_TOLERANCE, scale=MERIT_SCALE,
-            budget=budget, on_iteration=lambda i, _: progress("fluence", min(1.0, i / budget)),
+            evaluate, start / unit, tolerance=FLUENCE_TOLERANCE, scale=MERIT_SCALE, budget=budget,
+            on_iteration=lambda i, _: progress("fluence", min(1.0, i / budget)),
         )  # fmt: skip
         self.values = outcome.x * unit
-        self._seen = _Seen(self.values, unit, outcome)
         aim.dose_gy = aim.dose_of(self.fluence())
         return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,6 @@ from engines.errors import EngineError
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector], tuple[float, Vector]]
-Pair = tuple[Vector, Vector, float]
-"""A step, how the gradient turned on it, and one over their product."""
 
 MEMORY = 12
 """Pairs kept (chosen: 5 to 20 are usual; 12 was as good as 20 on the built-in cases)."""
@@ -32,7 +30,7 @@ STALL_WINDOW = 8
 @dataclass(frozen=True)
 class Outcome:
     """x: the best point. values: merit after each iteration, never rising. reason: why it stopped, in words;
-    `converged` says whether that was a criterion of optimality rather than the budget. pairs: the curvature it saw."""
+    `converged` says whether that was a criterion of optimality rather than the budget."""
 
     x: Vector
     value: float
@@ -40,12 +38,11 @@ class Outcome:
     evaluations: int
     reason: str
     converged: bool
-    pairs: tuple[Pair, ...] = field(default=(), repr=False, compare=False)
 
 
 def minimise(
     function: Function,
-    start: NDArray[np.floating] | Outcome,
+    start: NDArray[np.floating],
     *,
     lower: NDArray[np.floating] | float = 0.0,
     upper: NDArray[np.floating] | float = np.inf,
@@ -54,31 +51,25 @@ def minimise(
     budget: int = 200,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> Outcome:
-    """Minimises within bounds from `start`, which is projected first: a point, or the outcome of a function much like
-    this one, whose curvature is used too.
+    """Minimises within bounds from `start`, which is projected first.
 
     Stops when the value fell by less than `tolerance` (relative to itself, or to `scale` where that is larger, so that
     a merit near zero need not be polished) over STALL_WINDOW iterations, when no descent is left, or when `budget`
     evaluations are used; `Outcome.reason` says which. Raises EngineError if the function or its
     gradient is not finite at the start; later points where it is not are not taken.
     """
-    begin, known = (start.x, start.pairs) if isinstance(start, Outcome) else (start, ())
-    low = np.broadcast_to(np.asarray(lower, np.float64), np.shape(begin))
-    high = np.broadcast_to(np.asarray(upper, np.float64), np.shape(begin))
-    x: Vector = np.clip(np.asarray(begin, np.float64), low, high)
+    low = np.broadcast_to(np.asarray(lower, np.float64), np.shape(start))
+    high = np.broadcast_to(np.asarray(upper, np.float64), np.shape(start))
+    x: Vector = np.clip(np.asarray(start, np.float64), low, high)
     value, gradient = function(x)
     if not _finite(value, gradient):
         raise EngineError("the merit or its gradient is not finite at the starting point")
     evaluations, values = 1, [value]
-    pairs: deque[Pair] = deque(known, maxlen=MEMORY)
-
-    def ended(reason: str, *, converged: bool) -> Outcome:
-        return Outcome(x, value, tuple(values), evaluations, reason, converged, tuple(pairs))
-
+    pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
     while True:
         free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
         if not free.any() or float(np.abs(gradient[free]).max()) == 0.0:
-            return ended("no descent left within the bounds", converged=True)
+            return Outcome(x, value, tuple(values), evaluations, "no descent left within the bounds", True)
         direction = _direction(gradient, free, pairs)
         left = budget - evaluations
         step, used = _line_search(
@@ -87,11 +78,11 @@ def minimise(
         evaluations += used
         if step is None:
             if evaluations >= budget:
-                return ended(f"budget of {budget} evaluations used", converged=False)
+                return Outcome(x, value, tuple(values), evaluations, f"budget of {budget} evaluations used", False)
             if pairs:  # a stale curvature model: begin again from the plain gradient before giving up
                 pairs.clear()
                 continue
-            return ended("no further decrease along the gradient", converged=True)
+            return Outcome(x, value, tuple(values), evaluations, "no further decrease along the gradient", True)
         moved, turned = step.x - x, step.gradient - gradient
         curvature = float(moved @ turned)
         if curvature > 1e-12 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
@@ -104,12 +95,12 @@ def minimise(
             abs(values[-1 - STALL_WINDOW]), scale
         ):
             reason = f"merit fell by less than {tolerance:g} (relative) over {STALL_WINDOW} iterations"
-            return ended(reason, converged=True)
+            return Outcome(x, value, tuple(values), evaluations, reason, True)
         if evaluations >= budget:
-            return ended(f"budget of {budget} evaluations used", converged=False)
+            return Outcome(x, value, tuple(values), evaluations, f"budget of {budget} evaluations used", False)
 
 
-def _direction(gradient: Vector, free: NDArray[np.bool_], pairs: deque[Pair]) -> Vector:
+def _direction(gradient: Vector, free: NDArray[np.bool_], pairs: deque[tuple[Vector, Vector, float]]) -> Vector:
     """Two-loop recursion restricted to the free variables; steepest descent where it would not descend."""
     q = np.where(free, gradient, 0.0)
     plain = -q

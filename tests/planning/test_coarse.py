@@ -38,17 +38,6 @@ def test_a_call_costs_what_it_may_and_the_next_begins_where_it_ended(tps):
     assert first.stage == "fluence" and np.isnan(first.mu)
 
 
-def test_what_a_call_learned_of_the_curvature_serves_the_next(case):
-    """Of the same objectives again: a lower merit for the same evaluations than from the same point anew."""
-    merits = {}
-    for resume in (True, False):
-        tps = CoarseTps(case, SMALL_GOALS, CONFIG, Coarseness(first=10, further=5, resume=resume))
-        objectives = tps.initial_objectives()
-        merits[resume] = [tps.optimise_fluence(objectives).merit for _ in range(3)]
-    assert merits[True][0] == merits[False][0]
-    assert merits[True][2] < merits[False][2]
-
-
 def test_after_forgetting_it_begins_anew(case, tps):
     objectives = tps.initial_objectives()
     tps.forget()

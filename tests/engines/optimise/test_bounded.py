@@ -167,24 +167,3 @@ def test_every_iteration_is_told():
         rosenbrock, np.array([-1.2, 1.0]), lower=-5.0, tolerance=1e-8, on_iteration=lambda i, v: told.append((i, v))
     )
     assert told == list(enumerate(outcome.values))[1:]
-
-
-def test_an_outcome_goes_on_as_if_it_had_not_stopped():
-    """In two parts with what was learned of the curvature, the way is that of one part, evaluation for evaluation."""
-    function = quadratic(np.diag(np.arange(1.0, 31.0)), np.linspace(-5.0, 40.0, 30))
-    whole = minimise(function, np.ones(30), tolerance=0.0, budget=24)
-    first = minimise(function, np.ones(30), tolerance=0.0, budget=12)
-    second = minimise(function, first, tolerance=0.0, budget=13)  # its first evaluation is the last one again
-    np.testing.assert_array_equal(second.x, whole.x)
-    assert second.value < minimise(function, first.x, tolerance=0.0, budget=13).value
-
-
-def test_curvature_of_a_like_function_helps_and_of_an_unlike_one_does_no_harm():
-    linear, size = np.linspace(-5.0, 40.0, 30), np.arange(1.0, 31.0)
-    known = minimise(quadratic(np.diag(size), linear), np.ones(30), tolerance=0.0, budget=20)
-    like = quadratic(np.diag(1.1 * size), linear)
-    assert minimise(like, known, budget=6).value < minimise(like, known.x, budget=6).value
-    unlike = quadratic(np.diag(size[::-1]), linear)
-    outcome = minimise(unlike, known, tolerance=1e-12, budget=500)
-    assert_monotone(outcome)
-    np.testing.assert_allclose(outcome.x, np.maximum(linear / size[::-1], 0), atol=1e-4)
