@@ -37,8 +37,6 @@ HOPELESS, LEAST = 0.10, 0.2
 where something more important is missed, and is raised again only when there is nothing else to do."""
 SLIGHT = 0.01
 """Organs are spared while coverage and the hot spot, missed by less than this, are still being pushed."""
-HOT = -1
-"""The hot-spot limit among the numbers of goals."""
 PULL, FOLLOWED = 0.005, 0.03
 """An organ that lies this share of its limit above what is asked of it is being pulled at; one that lies more than
 FOLLOWED above it does not follow."""
@@ -93,10 +91,13 @@ class Seen:
         return lever.goal >= 0 and not math.isnan(self.view.state.goal_values[lever.goal])
 
     @property
-    def held(self) -> frozenset[int]:
-        """Numbers of the goals that are met or absent, HOT among them where the hot-spot limit is kept."""
-        met = {number for number, by in enumerate(self.missed) if by <= 0}
-        return frozenset(met | {HOT} if self.hot <= 0 else met)
+    def told(self) -> tuple[str, ...]:
+        """The goals in words, the hot-spot limit last."""
+        return (*(str(goal) for goal in self.view.goal_set.goals), "the hot-spot limit")
+
+    @property
+    def all_missed(self) -> tuple[float, ...]:
+        return (*self.missed, self.hot)
 
     def first_missed(self, slight: float = 0.0) -> int:
         """Priority of the most important goal that is missed; of coverage and the hot spot 0, where they are missed by
