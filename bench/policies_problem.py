@@ -19,7 +19,7 @@ from appliance.contracts.progress import silent
 from appliance.evaluation import evaluate, goal_set_for_site, goals_for_case, plan_scorer
 from appliance.execution.meeting import meet
 from appliance.execution.operator import Operator
-from appliance.execution.policies.random import RandomPolicy
+from appliance.execution.policies.random import FEW, RandomPolicy
 from appliance.execution.policies.rules import RulesPolicy
 from appliance.execution.policies.template import TemplatePolicy
 from appliance.execution.rules import Rules, hot_shortfall
@@ -45,7 +45,7 @@ def known(learned: Path | None) -> dict[str, Plans]:
     """By name. learned: the ONNX file of a policy network."""
     ways: dict[str, Plans] = {
         "template": lambda episode, _: run_policy(episode, TemplatePolicy()),
-        "random": lambda episode, terms: run_policy(episode, RandomPolicy(1, terms.changes or 3)),
+        "random": lambda episode, terms: run_policy(episode, RandomPolicy(1, terms.changes or FEW)),
         "rules": lambda episode, terms: run_policy(episode, RulesPolicy(terms)),
         "pushes": lambda episode, _: pushes(episode),
         "bayes": lambda episode, _: bayes(episode),

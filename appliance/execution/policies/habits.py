@@ -7,10 +7,14 @@
    (the loop of trial and correction that rule-based planners automate: Huang et al., J Appl Clin Med Phys 21(5):13,
    2020; human rules as demonstrations: Shen et al., Med Phys 48:1909, 2021).
 3. What is met with room is asked for less, first of all where something more important is missed: it gives way.
-4. Once goals are met an organ is asked for less than it has, for as long as nothing is lost (the second phase of
-   Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes nothing.
+4. Once goals are met an organ is asked for less than it has, one priority after the other, for as long as nothing is
+   lost (the second phase of Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes
+   nothing.
+5. A goal of an organ so far out of reach that nothing is earned by coming nearer gives way at once to what is missed
+   above it.
 
-The order within a priority, and all numbers, are our own (chosen on training patients of OpenKBP: docs/planner.md).
+The order within a priority, rule 5 and all numbers are our own (chosen on ten training patients of OpenKBP). What is
+only offered, rings and organs outside the targets, is never added: docs/planner.md says why.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ ENOUGH = 0.25
 """Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
 limit."""
 HOPELESS, LEAST = 0.10, 0.2
-"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to a quarter
+"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to an eighth
 where something more important is missed, and is raised again only when there is nothing else to do."""
 SLIGHT = 0.01
 """Organs are spared while coverage and the hot spot, missed by less than this, are still being pushed."""
