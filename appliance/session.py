@@ -27,7 +27,7 @@ from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_steps import Steps
-from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
+from appliance.session_work import Facts, Saved, Workplace, goal_facts, planned_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -125,10 +125,9 @@ class Session(Steps):
 
     def _plan(self) -> None:
         made = self.stages.plan(*self.case(), self.files.predicted(), timer := self._timer())
-        facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest}
-        facts["plan_notes"] = list(made.notes)
         saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
-        self._fire(Event.PLAN, saved, facts, steps=timer.seconds())
+        saved |= self.files.save_story(made.story)
+        self._fire(Event.PLAN, saved, planned_facts(made), steps=timer.seconds())
 
     def _evaluate(self) -> None:
         timer, (case, goal_set) = self._timer(), self.case()
@@ -242,7 +241,7 @@ class Session(Steps):
 
     def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
         path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
-        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose())
+        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose(), story=self.files.story())
         prediction = remembered(self.files.predicted(), self.standing.facts)
         self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
         return self.files.record("report.html")

@@ -8,6 +8,7 @@ scorecard.json, timeline.json, report.html              for other programs and f
 second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
 trade-offs.json  which goal gave way for which in planning
+story.json       how the plan came about, step by step, where the planner told it
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
 from appliance.contracts import (
+    STORY_FILE,
     Approval,
     Attachments,
     CalculatedDose,
     Evaluation,
     ExportSet,
     Plan,
+    PlanningStory,
     PredictedDose,
     Prediction,
     PriorStated,
@@ -147,6 +150,13 @@ class Artefacts:
         """What planning said of goals against goals; empty where all are met."""
         name = "trade-offs.json"
         return _TRADE_OFFS.validate_json(self.load(name)) if self.has(name) else ()
+
+    def save_story(self, story: PlanningStory | None) -> dict[str, str]:
+        return {} if story is None else self.save(STORY_FILE, story.to_json())
+
+    def story(self) -> PlanningStory | None:
+        """None where none was told: a plan of an earlier release, or of a planner that tells nothing."""
+        return PlanningStory.from_json(self.load(STORY_FILE)) if self.has(STORY_FILE) else None
 
     def plan(self) -> Plan:
         return Plan.from_json(self.load("plan.json"))

@@ -14,7 +14,7 @@ from appliance.errors import AuditError
 OPENED, TRANSITION, ARTEFACTS, NOTE = "session.opened", "session.transition", "session.artefacts", "session.note"
 
 PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "report.html", "approval.json",
-              "second-dose.npz")  # fmt: skip
+              "second-dose.npz", "story.json")  # fmt: skip
 """Made anew with every plan; so are the files under export/ and those of the scheduled plan."""
 
 ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq")

@@ -23,10 +23,11 @@ from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
-from appliance.contracts.planned import Planned
+from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
+    STORY_FILE,
     PlanningStory,
     StoryChange,
     StoryCurve,
@@ -34,17 +35,26 @@ from appliance.contracts.story import (
     StoryStage,
     StoryStep,
 )
-from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
+from appliance.contracts.tps import (
+    CanBeQuick,
+    CanImitate,
+    GoalConflict,
+    PlanningState,
+    SteerableTps,
+    TreatmentPlanningSystem,
+)
 from appliance.contracts.trade_off import Opponent, TradeOff
 
 __all__ = [
     "RECORD_FILES",
     "SECOND_DOSE_FILE",
+    "STORY_FILE",
     "Approval",
     "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanBeQuick",
     "CanImitate",
     "Case",
     "ClinicalGoal",
@@ -79,6 +89,7 @@ __all__ = [
     "PlanFacts",
     "PlanScore",
     "Planned",
+    "PlanningFacts",
     "PlanningState",
     "PlanningStory",
     "PredictedBand",

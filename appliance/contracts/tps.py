@@ -51,6 +51,15 @@ class CanImitate(Protocol):
         ...
 
 
+@runtime_checkable
+class CanBeQuick(Protocol):
+    """What a planning system may offer beyond what it must."""
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """As `sequence`, in a part of its time and not as good: deliverable all the same."""
+        ...
+
+
 class SteerableTps(Protocol):
     """What a policy needs of a TPS: objectives in, a re-optimised dose out. Ours implements it on a coarse grid for
     exploring and on the full one; an outside TPS behind it is steered in the same way. One instance plans one case."""

@@ -29,7 +29,7 @@ class Coarseness:
     is left out. first: evaluations of the first call, which begins from open fields; further: of each later one."""
 
     thin: int = 4
-    grid_mm: float = 10.0
+    grid_mm: float = 8.0
     beamlet_mm: float = 5.0
     pixel_mm: float = 5.0
     reach_mm: float = 40.0

@@ -31,6 +31,7 @@ from appliance.planning.sampling import sample_case
 from appliance.planning.setting import setting_of
 from appliance.planning.techniques import technique_of
 from appliance.planning.template import initial_objectives
+from engines.optimise import Outcome
 
 WATCHED_SHARE, MOST_WATCHED = 0.97, 2000
 """Unsampled voxels above this share of the hot-spot limit become samples, and those of a target below its goal's dose
@@ -124,13 +125,20 @@ class PhotonTps:
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
     def sequence(self, objectives: Objectives) -> PlanningState:
+        return self._sequence(objectives, self._delivery.develop)
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """See contracts.CanBeQuick: a fifth of the evaluations of `sequence`, at a price in the plan."""
+        return self._sequence(objectives, self._delivery.settle)
+
+    def _sequence(self, objectives: Objectives, develop: Callable[[Aim, Progress], Outcome]) -> PlanningState:
         if self._fluence.values is None:
             raise PlanningError("fluence must be optimised before it can be sequenced")
         self._delivery.start(self._fluence.beamlets, self._fluence.values, self._progress)
         self._sequenced = True
         self._correction = np.zeros_like(self._correction)
         aim = self._aim(objectives)
-        outcome = self._delivery.develop(aim, self._progress)
+        outcome = develop(aim, self._progress)
         self._dose, self._final = aim.dose_gy, None
         return self._state(outcome.value, outcome.evaluations, "apertures")
 
