@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from policies_search_problem import bayes, pushes
 
 from appliance.builtin import CASES, import_openkbp, write_study
@@ -58,17 +60,18 @@ def known(learned: Path | None) -> dict[str, Plans]:
 def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:
     """On one thread of ONNX Runtime, as the rollouts of its training."""
     import onnxruntime
+
     from appliance.execution.policies.learned import LearnedPolicy
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
-    policy = LearnedPolicy(
-        lambda *given: tuple(session.run(["logits", "stop", "value"], dict(zip(names, given, strict=True)))),
-        changes=terms.changes,
-    )
-    return run_policy(episode, policy)
+    inputs, outputs = ("tokens", "present", "context", "legal"), ["logits", "stop", "value"]
+
+    def run(*given: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return tuple(session.run(outputs, dict(zip(inputs, given, strict=True))))
+
+    return run_policy(episode, LearnedPolicy(run, changes=terms.changes))
 
 
 class Subject:
