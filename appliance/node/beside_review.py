@@ -58,5 +58,3 @@ class BesideReview:
         except CouchsideError as error:
             _log.warning("no trade-offs around a plan", session=session.id, reason=error.key)
             self._failed.add((session.id, digest))
-        finally:
-            session.forget_images()

@@ -74,7 +74,7 @@ def told_of_answer(
         else f"{wish} cannot be had: {value} is as far as the plans around it go"
     ]
     if not reachable and held_by and further is not None:
-        lost_then = _and([f"{name} ({value:.1f})" for name, value in held_by])
+        lost_then = _and([f"{name} ({value:.2f})" for name, value in held_by])
         told.append(f"beyond that {lost_then} would be lost; then {further:.1f} {wish.unit} would be reached")
     others = [one for one in forecasts if (one.structure, one.metric) != (wish.structure, str(wish.metric))]
     lost = [one for one in others if one.met_now and not one.met_then]

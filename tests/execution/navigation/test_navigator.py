@@ -98,7 +98,7 @@ def test_a_wish_outside_is_refused_with_how_far_it_goes_and_what_holds_it():
     assert [name for name, _ in answer.held_by] == ["Right Mean <= 10 Gy"]
     assert answer.held_by[0][1] > 10
     assert answer.further == pytest.approx(6.0, abs=0.05)
-    assert "cannot be had" in answer.sentence and "Right Mean <= 10 Gy (11.0) would be lost" in answer.sentence
+    assert "cannot be had" in answer.sentence and "Right Mean <= 10 Gy (11.00) would be lost" in answer.sentence
 
 
 def test_what_is_allowed_to_be_lost_is_lost_and_said():
