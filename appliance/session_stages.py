@@ -87,9 +87,9 @@ class Stages:
     node itself is at fault. `plan` may be guided by it; `beside_prediction` adds to an evaluation what it says of the
     same goals.
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
-    that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before each
-    whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's,
-    with its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
+    that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before
+    each whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's, with
+    its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
     `on_image` brings a dose to today's image grid. `deepen` adds to an evaluation what is judged beyond the goals.
     `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
     the evaluation for the record beside a written set, and names in the set what of it shall be sent."""

@@ -20,12 +20,15 @@ Known = Annotated[float, BeforeValidator(lambda value: math.nan if value is None
 
 @dataclass(frozen=True)
 class StoryGoal:
-    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent."""
+    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent.
+    comparator, limit: what is wanted, so that a rounded value can be shown without contradicting `met`."""
 
     text: str
     value: Known
     unit: str
     met: bool
+    comparator: str = ""
+    limit: Known = math.nan
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,19 @@ class StoryStep:
 @dataclass(frozen=True)
 class PlanningStory:
     """policy: which one planned ('learned', 'rules', …); fallback: why another than the configured one did, '' where
-    none. ended: why planning stopped."""
+    none. ended: why planning stopped. hot_limit_gy: what the hottest 0.1 cc may have; NaN where that was not told."""
 
     policy: str
     steps: tuple[StoryStep, ...] = ()
     fallback: str = ""
     ended: str = ""
+    hot_limit_gy: Known = math.nan
 
     def to_json(self) -> bytes:
         """The content of story.json (docs/interfaces.md)."""
         head = {"schema": SCHEMA, "not_for_clinical_use": True}
         document = head | json.loads(_STORY.dump_json(self))
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        return json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
     @staticmethod
     def from_json(data: bytes) -> PlanningStory:
