@@ -25,15 +25,11 @@ from appliance.planning import PhotonTps, device_errors
 from appliance.planning.merit import FullGrid
 from appliance.session import Session, State
 from appliance.session_artefacts import as_json
+from appliance.session_questions import COARSE_GRID_MM, FIELDS_FOR_ARC, THIN
 from appliance.session_stages import Reviewed
 from engines.errors import EngineError
 
 NAVIGATION_FILE, NAVIGATION_JSON = "navigation.npz", "navigation.json"
-COARSE_GRID_MM, THIN = 6.0, 4
-"""Tissue lattice and share of samples of the plans that are only navigated between. Beamlets are those of the plan, so
-that a combination is a fluence of the full planning system as it stands."""
-FIELDS_FOR_ARC = 18
-"""Static fields that stand for arcs, 20 degrees apart (chosen: as in the explanations)."""
 _GOAL_SET, _ANCHORS = TypeAdapter(GoalSet), TypeAdapter(tuple[Anchor, ...])
 
 
@@ -79,6 +75,8 @@ def is_arc(reviewed: Reviewed, planning: PlanningConfig) -> bool:
 
 
 def _coarse(reviewed: Reviewed, planning: PlanningConfig) -> PlanningConfig:
+    """Samples of the re-optimiser that explains, but the plan's own beamlets, so that a combination is a fluence of the
+    full planning system as it stands."""
     update: dict[str, object] = {"dose_grid_mm": max(planning.dose_grid_mm, COARSE_GRID_MM)}
     if is_arc(reviewed, planning):
         update |= {"technique": "step_and_shoot", "beams": FIELDS_FOR_ARC}

@@ -17,6 +17,7 @@ from appliance.execution.navigation import Navigator, parse_wish
 from appliance.execution.navigation.favouring import HOT, Favouring, worth_favouring
 from appliance.execution.rules import shortfall
 from appliance.planning import PhotonTps
+from appliance.session_questions import COARSE_GRID_MM, THIN
 from appliance.session_stages import Reviewed
 
 from ...planning.cases import goal, goal_set
@@ -60,8 +61,8 @@ def test_each_plan_betters_what_it_favours_and_keeps_coverage(planned):
 
 def test_a_combination_of_fluences_has_the_combination_of_their_doses(planned):
     """Up to what leaks through closed leaves, which is less for the combination: its estimate is convex."""
-    config = CONFIG.model_copy(update={"dose_grid_mm": session_navigation.COARSE_GRID_MM})
-    tps = PhotonTps(planned.case, GOALS, config, thin=session_navigation.THIN)
+    config = CONFIG.model_copy(update={"dose_grid_mm": COARSE_GRID_MM})
+    tps = PhotonTps(planned.case, GOALS, config, thin=THIN)
     doses, fluences = [], planned.known.fluence[:2].astype(np.float64)
     for fluence in (*fluences, fluences.mean(axis=0)):
         tps.take_fluence(fluence)
