@@ -16,6 +16,21 @@ from appliance.contracts.case import (
 from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedBand, PredictedDose, Prediction
+from appliance.contracts.edit import (
+    ChangeGoal,
+    ChangePriority,
+    Edit,
+    EditMade,
+    HotRegion,
+    Isodose,
+    ProtectMore,
+    PushCoverage,
+    Refusal,
+    RemoveHotSpot,
+    Revision,
+    Sphere,
+    Undo,
+)
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
@@ -34,8 +49,9 @@ from appliance.contracts.story import (
     StoryStage,
     StoryStep,
 )
-from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
+from appliance.contracts.tps import CanImitate, CanResume, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
 from appliance.contracts.trade_off import Opponent, TradeOff
+from appliance.contracts.working import Working
 
 __all__ = [
     "RECORD_FILES",
@@ -46,7 +62,10 @@ __all__ = [
     "BeamPoint",
     "CalculatedDose",
     "CanImitate",
+    "CanResume",
     "Case",
+    "ChangeGoal",
+    "ChangePriority",
     "ClinicalGoal",
     "Command",
     "Comparator",
@@ -56,6 +75,8 @@ __all__ = [
     "DensityOverride",
     "DvhCurve",
     "DvhDifference",
+    "Edit",
+    "EditMade",
     "Evaluation",
     "ExportSet",
     "Finding",
@@ -65,8 +86,10 @@ __all__ = [
     "GoalSet",
     "Grade",
     "GuidelineSource",
+    "HotRegion",
     "Identity",
     "Image",
+    "Isodose",
     "Jaws",
     "Metric",
     "MetricKind",
@@ -87,11 +110,17 @@ __all__ = [
     "Prediction",
     "PrescribedTarget",
     "PriorStated",
+    "ProtectMore",
+    "PushCoverage",
     "Received",
+    "Refusal",
+    "RemoveHotSpot",
+    "Revision",
     "SecondCheck",
     "Severity",
     "Shown",
     "SourceObject",
+    "Sphere",
     "Standing",
     "SteerableTps",
     "StoryChange",
@@ -105,4 +134,6 @@ __all__ = [
     "TargetIndices",
     "TradeOff",
     "TreatmentPlanningSystem",
+    "Undo",
+    "Working",
 ]

@@ -60,14 +60,14 @@ def plan_case(
     met = meet(operator, rules, objectives, _part(progress, APERTURES_FROM, SPARING_FROM))
     best = spare(operator, met, sparing_rounds, _part(progress, SPARING_FROM, 1.0))
     if not operator.satisfied(best.state, 0.0):
-        for item in _traded(operator, met, best.state):
+        for item in traded(operator, met, best.state):
             note(item.sentence)
             trade_off(item)
     progress(f"planner: {'all goals met' if operator.satisfied(best.state, 0.0) else met.why}", 1.0)
     return operator.result(best)
 
 
-def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff]:
+def traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff]:
     """What each missed goal gives way to. A goal given up is asked for in full again here: what little is asked of it
     in planning would pull at nothing. Where no gradient opposes it now, it is named without opponents."""
     rules, goals = met.rules, operator.goal_set.goals
