@@ -51,6 +51,7 @@ from appliance.session_guide import guide_for
 from appliance.session_guidelines import guideline_store
 from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
+from appliance.session_replan import revised_plan
 from appliance.session_second import second_check
 from appliance.session_stages import Reviewed, Stages
 from engines.errors import EngineError
@@ -80,6 +81,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         goals_for_case=_goals_for_case,
         predict=partial(predict_case, config),
         plan=partial(_planned, planning),
+        revise=partial(revised_plan, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         beside_prediction=beside_prediction,
@@ -146,7 +148,7 @@ def _planned(
                 note=notes.append,
                 trade_off=trade_offs.append,
             )
-        return Planned(made, dose, tuple(notes), tuple(trade_offs))
+        return Planned(made, dose, tuple(notes), tuple(trade_offs), working=tps.working())
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
 

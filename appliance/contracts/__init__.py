@@ -49,7 +49,14 @@ from appliance.contracts.story import (
     StoryStage,
     StoryStep,
 )
-from appliance.contracts.tps import CanImitate, CanResume, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
+from appliance.contracts.tps import (
+    CanImitate,
+    CanResume,
+    GoalConflict,
+    PlanningState,
+    SteerableTps,
+    TreatmentPlanningSystem,
+)
 from appliance.contracts.trade_off import Opponent, TradeOff
 from appliance.contracts.working import Working
 

@@ -12,6 +12,7 @@ from appliance.errors import RefusedGoals
 from appliance.evaluation.goal_schema import GoalFile
 from appliance.evaluation.tables import read_table
 
+
 def load_goal_set(path: Path) -> GoalSet:
     """Reads one goal-set file. Raises RefusedGoals naming the file, the key and what is wrong with it."""
     try:

@@ -209,7 +209,9 @@ def _protected(present: Present, revision: Revision, edit: ProtectMore) -> list[
             raise RefusedEdit(f"'{goal}' is in {goal.unit} and cannot be lowered by Gy; say by how many percent")
         limit = value - edit.by if edit.unit == "Gy" else value * (1 - edit.by / 100)
         if not value > (LEAST_DOSE_GY if goal.unit == "Gy" else 0.0) or limit <= 0:
-            raise RefusedEdit(f"{edit.structure} {goal.metric} is {value:.1f} {goal.unit} already; less cannot be asked")
+            raise RefusedEdit(
+                f"{edit.structure} {goal.metric} is {value:.1f} {goal.unit} already; less cannot be asked"
+            )
         wishes.append(_wish(replace(goal, limit=round(limit, 2))))
     return wishes
 

@@ -90,9 +90,7 @@ def revise_plan(
     return operator.result(best)
 
 
-def carried(
-    goal_set: GoalSet, template: Objectives, working: Working, revision: Revision
-) -> tuple[Rules, Objectives]:
+def carried(goal_set: GoalSet, template: Objectives, working: Working, revision: Revision) -> tuple[Rules, Objectives]:
     """Rules and objectives to begin with: the template of the goals as they are now, with the weights that planning had
     come to, and what a planner had added. What the edits are about begins afresh, heavier or lighter."""
     then, now = _numbered(working.goals), _numbered(tuple(goal.key for goal in goal_set.goals))
@@ -101,9 +99,7 @@ def carried(
     first = tuple(o.scaled(factor.get(o.goal, 1.0)) for o in template)
     there = {_identity(objective, now) for objective in first}
     added = tuple(o for identity, o in known.items() if identity not in there and o.goal < 0)
-    begun = tuple(
-        o if o.goal in factor else replace(o, weight=known.get(_identity(o, now), o).weight) for o in first
-    )
+    begun = tuple(o if o.goal in factor else replace(o, weight=known.get(_identity(o, now), o).weight) for o in first)
     return Rules(goal_set, (*first, *added)), (*begun, *added)
 
 
@@ -124,9 +120,12 @@ def held(rules: Rules, objectives: Objectives, state: PlanningState, free: Seque
     goals, kept = rules.goal_set.goals, []
     for objective, first in zip(adjusted, rules.first, strict=True):
         value = state.goal_values[objective.goal] if objective.goal >= 0 else math.nan
-        if math.isnan(value) or objective.goal in free or not is_organ(rules.goal_set, goals[objective.goal]):
-            kept.append(objective)
-        elif shortfall(goals[objective.goal], value) > 0:
+        if (
+            math.isnan(value)
+            or objective.goal in free
+            or not is_organ(rules.goal_set, goals[objective.goal])
+            or shortfall(goals[objective.goal], value) > 0
+        ):
             kept.append(objective)
         else:
             kept.append(_at(first, value, goals[objective.goal]))

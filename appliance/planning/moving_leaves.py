@@ -23,8 +23,8 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
-from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
 from appliance.planning.moving_arrays import arrays_of, from_arrays
+from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
 from appliance.planning.moving_vector import FieldPath, MovingVector
 from appliance.planning.timing import SECONDS_PER_MINUTE
 from appliance.planning.turned import as_delivered
