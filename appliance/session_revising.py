@@ -16,6 +16,7 @@ from pydantic import JsonValue, TypeAdapter
 from appliance.contracts import Case, Edit, EditMade, Evaluation, GoalSet, Planned, Revision, TradeOff, Undo, Working
 from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError, RefusedEdit
+from appliance.session_artefacts import Artefacts
 from appliance.session_edits import present_plan, revised
 from appliance.session_record import EDITED
 from appliance.session_stages import Stages
@@ -35,6 +36,11 @@ _FACTS = TypeAdapter(dict[str, JsonValue])
 def version_folder(number: int) -> str:
     """Where the version before revision `number` is kept, in the session's folder."""
     return f"revisions/{number}"
+
+
+def revised_goals(files: Artefacts) -> GoalSet | None:
+    """The goals as they were revised last; None where those of the goal file hold."""
+    return Revision.from_json(files.load(REVISION)).goal_set if files.has(REVISION) else None
 
 
 class Revising(Steps):
@@ -113,9 +119,7 @@ class Revising(Steps):
 
     def _goals_of(self, case: Case) -> GoalSet:
         """The goals as they were revised last, or those of the goal file."""
-        if self.files.has(REVISION):
-            return Revision.from_json(self.files.load(REVISION)).goal_set
-        return self.stages.goals_for_case(self.files.folder / "goals.toml", case)
+        return revised_goals(self.files) or self.stages.goals_for_case(self.files.folder / "goals.toml", case)
 
     def _plan_for(self, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
         """From the goals, or where the plan is being revised from the version before. A revision that cannot be planned

@@ -64,8 +64,8 @@ def revise_plan(
 ) -> tuple[Plan, CalculatedDose]:
     """The revised plan and its dose, of the full calculation. tps: of `planning_case` and `planning_set`. working,
     final: where planning stood, and the plan in review with its dose. A goal of a higher priority than what was asked
-    for, coverage and the limit on hot spots are never lost; for wishes no goal is. note: what was asked and reached, what it
-    cost, in sentences. Raises PlanningError where the state kept does not fit."""
+    for, coverage and the limit on hot spots are never lost; for wishes no goal is. note: what was asked and reached,
+    what it cost, in sentences. Raises PlanningError where the state kept does not fit."""
     if not isinstance(tps, CanResume):
         raise PlanningError("this planning system cannot go on from a plan that it made before")
     goal_set = planning_set(revision)
