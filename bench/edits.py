@@ -4,14 +4,14 @@
 
 Plans the patient as a session does without a prediction (nine beams, step and shoot, default configuration; final dose
 by the configured algorithm unless another is named), then applies each kind of edit to that plan: a stricter goal, a
-higher priority for a missed goal, an organ protected more, coverage pushed, a hot spot removed from an isodose's region.
+higher priority for a missed goal, an organ protected more, coverage pushed, a hot spot removed where an isodose is.
 The clock runs from the edit as a typed value to plan and dose: what is asked for is worked out, the planning system is
 built anew and its kept state read, as after a restart. The judgement that follows in a session (second check,
 evaluation, report) is not counted.
 
 Printed of each: wall clock (a busy machine shows), CPU seconds, true doses and refinements, what was asked before and
-after, goals met before and after, goals lost. Floor in the same run: one refinement and one true dose. --keep: the first
-plan is kept there and taken from there. Exit code 1 where an edit takes CPU_BAR_S or more, which two cores do in
+after, goals met before and after, goals lost. Floor in the same run: one refinement and one true dose. --keep: the
+first plan is kept there and taken from there. Exit code 1 where an edit takes CPU_BAR_S or more, which two cores do in
 BAR_S: kernels use both for all but a tenth of the work.
 """
 
@@ -23,6 +23,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from prediction_use import Patient
 
 from appliance.config import PlanningConfig
 from appliance.contracts import (
@@ -49,7 +51,6 @@ from appliance.execution.revising import revise_plan
 from appliance.planning import PhotonTps, check_plan
 from appliance.session_artefacts import Artefacts
 from appliance.session_edits import present_plan, revised
-from bench.prediction_use import Patient
 
 BAR_S, CPU_BAR_S = 20.0, 36.0
 STRICTER, COOLER_GY = 0.94, 1.0

@@ -16,7 +16,6 @@ from appliance.contracts import (
     ClinicalGoal,
     GoalSet,
     Objective,
-    ObjectiveKind,
     Objectives,
     Plan,
     PlanningState,
@@ -34,6 +33,7 @@ from appliance.execution.operator import Candidate, Operator
 from appliance.execution.planner import traded
 from appliance.execution.rules import Rules, hot_shortfall, shortfall
 from appliance.execution.score import is_organ
+from appliance.execution.sparing import lowered
 
 ROUNDS, HELD_ROUNDS = 4, 2
 """Refinements at most, and those in which organs are held at what they have (chosen: what four do not win, more hardly
@@ -128,16 +128,8 @@ def held(rules: Rules, objectives: Objectives, state: PlanningState, free: Seque
         ):
             kept.append(objective)
         else:
-            kept.append(_at(first, value, goals[objective.goal]))
+            kept.append(lowered(first, value, goals[objective.goal], 0.0))
     return tuple(kept)
-
-
-def _at(first: Objective, value: float, goal: ClinicalGoal) -> Objective:
-    if goal.unit == "Gy":
-        return replace(first, dose_gy=min(first.dose_gy, value))
-    if first.kind is ObjectiveKind.DVH_MAX and goal.unit == "%":
-        return replace(first, volume_percent=min(first.volume_percent, value))
-    return first
 
 
 @dataclass(frozen=True, eq=False)
