@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,5 +52,5 @@ class Working:
                 raise PlanningError(f"its kept state is of another release ({head['schema']})")
             objectives = _OBJECTIVES.validate_python(head["objectives"])
             return Working(str(head["technique"]), tuple(str(goal) for goal in head["goals"]), objectives, arrays)
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, ValidationError) as error:
             raise PlanningError(f"the kept state of planning cannot be read ({type(error).__name__})") from error

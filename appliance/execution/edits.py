@@ -66,15 +66,17 @@ def apply_edits(present: Present, before: Revision, edits: Sequence[Edit], who: 
         raise RefusedEdit("nothing was asked for")
     number = before.number + 1
     revision = replace(before, number=number, parent=number, restores=0, made=(), asked=(), relaxed=())
-    touched: list[str] = []
+    goals: set[str] = set()
+    wishes: set[str] = set()
     for edit in edits:
         revision, words, keys = _applied(present, revision, edit, who)
         revision = replace(revision, made=(*revision.made, EditMade(edit, who, *words)))
-        touched += keys
-    weaker = {goal.key for goal in revision.goal_set.goals if _is_weaker(goal, before.goal_set)}
-    numbers = [i for i, goal in enumerate(revision.planning_goals) if goal.key in touched]
-    relaxed = tuple(i for i in numbers if i < len(revision.goal_set.goals) and revision.planning_goals[i].key in weaker)
-    asked = tuple(i for i in numbers if i not in relaxed)
+        (goals if isinstance(edit, ChangeGoal | ChangePriority) else wishes).update(keys)
+    touched = [i for i, goal in enumerate(revision.goal_set.goals) if goal.key in goals]
+    relaxed = tuple(i for i in touched if _is_weaker(revision.goal_set.goals[i], before.goal_set))
+    first = len(revision.goal_set.goals)
+    asked = tuple(i for i in touched if i not in relaxed)
+    asked += tuple(first + i for i, wish in enumerate(revision.wishes) if wish.key in wishes)
     notes = tuple(
         f"Revision {revision.number}: {made.who} changed '{made.old}' to '{made.new}', in place of the goal file's"
         for made in revision.made
