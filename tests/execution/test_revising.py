@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from appliance.config import PlanningConfig
 from appliance.contracts import (
@@ -85,9 +86,21 @@ def stood() -> Stood:
     return Stood(case, GOALS, plan, dose, tps.working())
 
 
+def hottest_outside(stood: Stood) -> Sphere:
+    """About the hottest voxel further than 12 mm from the target, which the sphere so does not touch."""
+    target = stood.case.structure("PTV")
+    assert target is not None
+    grid = stood.case.image.grid
+    far = distance_transform_edt(~target.voxels.mask(grid.shape, 0.01), sampling=grid.spacing_mm[::-1]) > 12.0
+    hottest = np.where(far, stood.dose.dose_gy, 0.0).reshape(-1).argmax()
+    x, y, z = (float(v) for v in grid.centres_mm(np.asarray([hottest]))[0])
+    return Sphere((x, y, z), 8.0)
+
+
 def kept(stood: Stood) -> bool:
-    values = [stood.present.value_of(one) for one in stood.goal_set.goals if one.priority == 1]
-    met = all(g.met_by(v) for g, v in zip([g for g in stood.goal_set.goals if g.priority == 1], values, strict=True))
+    """Coverage and hot spots of the target as before, and a plan that can be delivered with the dose that is its."""
+    own = [one for one in stood.goal_set.goals if one.structure == "PTV"]
+    met = all(one.met_by(stood.present.value_of(one)) for one in own)
     return met and check_plan(stood.plan).deliverable and stood.dose.plan_digest == stood.plan.digest
 
 
@@ -97,9 +110,8 @@ def test_a_stricter_goal_is_met(stood):
     after, told = stood.revised(revision)
     assert after.value("Core", "Mean") <= limit
     assert kept(after)
-    assert any(
-        sentence.startswith(f"Asked for Core Mean <= {limit:g} Gy") and "reached" in sentence for sentence in told
-    )
+    assert told[0].startswith(f"Asked for Core Mean <= {limit:g} Gy")
+    assert told[0].endswith("now, reached")
     assert revision.goal_set.digest != GOALS.digest
     assert any("Dr Test changed 'Core Mean <= 14 Gy'" in note for note in revision.goal_set.notes)
 
@@ -119,9 +131,7 @@ def test_pushed_coverage_rises(stood):
 
 
 def test_a_hot_spot_about_a_point_gets_cooler(stood):
-    flat = np.nan_to_num(stood.dose.dose_gy.reshape(-1))
-    x, y, z = (float(v) for v in stood.case.image.grid.centres_mm(np.asarray([flat.argmax()]))[0])
-    revision = stood.asked(RemoveHotSpot(Sphere((x, y, z), 8.0)))
+    revision = stood.asked(RemoveHotSpot(hottest_outside(stood)))
     (region,), (wish,) = revision.regions, revision.wishes
     before = HOT_METRIC.of(stood.case, stood.dose.dose_gy, region.index)
     after, told = stood.revised(revision)
@@ -144,11 +154,9 @@ def test_what_cannot_be_had_is_told_and_costs_nothing(stood):
         st.one_of(
             st.builds(ProtectMore, st.just("Core"), st.floats(2, 60)),
             st.builds(PushCoverage, st.just("PTV"), st.floats(0.5, 5)),
-            st.builds(
-                ChangeGoal, st.just("Core"), st.just(MEAN), st.just(Comparator.AT_MOST), st.floats(2, 16), st.just("Gy")
-            ),
+            st.floats(2, 16).map(lambda gy: ChangeGoal("Core", MEAN, Comparator.AT_MOST, gy, "Gy")),
             st.builds(ChangePriority, st.just("Core"), st.integers(1, 5)),
-            st.builds(RemoveHotSpot, st.builds(Isodose, st.floats(20.5, 23))),
+            st.builds(RemoveHotSpot, st.just("Core"), st.floats(8, 20)),
         ),
         min_size=1,
         max_size=2,
@@ -178,8 +186,7 @@ def test_what_gives_way_is_not_what_is_asked(stood):
 
 
 def test_a_revision_survives_its_own_json(stood):
-    hot = float(stood.dose.dose_gy.max())
-    revision = stood.asked(RemoveHotSpot(Isodose(round(hot - 0.5, 1))), ProtectMore("Core"))
+    revision = stood.asked(RemoveHotSpot(hottest_outside(stood)), ProtectMore("Core"))
     assert Revision.from_json(revision.to_json()) == revision
 
 
@@ -191,7 +198,7 @@ def test_a_revision_survives_its_own_json(stood):
         (ProtectMore("Core", 120.0), "cannot be asked for 120 % less"),
         (ProtectMore("Core", 50.0, "Gy"), "less cannot be asked"),
         (PushCoverage("Core"), "no prescribed target"),
-        (PushCoverage("PTV", 10.0), "above the limit on hot spots"),
+        (PushCoverage("PTV", 20.0), "up to 10 %"),
         (RemoveHotSpot("PTV", 10.0), "cannot be asked below 20.4 Gy"),
         (RemoveHotSpot(Sphere((500.0, 0.0, 0.0))), "nothing of the patient"),
         (RemoveHotSpot(Isodose(99.0)), "nothing of the patient"),

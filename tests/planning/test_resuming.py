@@ -59,9 +59,8 @@ def test_the_dose_that_is_known_is_not_calculated_again(monkeypatch):
 def test_what_does_not_fit_is_refused(monkeypatch):
     live, config = planned("step_and_shoot", monkeypatch)
     kept = live.working()
-    other = PhotonTps(
-        cylinder_case(8.0), SMALL_GOALS, config.model_copy(update={"technique": "sliding_window"}), thin=2
-    )
+    sliding = config.model_copy(update={"technique": "sliding_window"})
+    other = PhotonTps(cylinder_case(8.0), SMALL_GOALS, sliding, thin=2)
     with pytest.raises(PlanningError, match="does not fit"):
         other.resume(kept)
     with pytest.raises(PlanningError, match="does not fit"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from appliance.contracts import (
@@ -22,7 +25,7 @@ from appliance.contracts import (
 from appliance.session_edits import edit_of
 from engines.grid import Grid
 
-from ..planning.cases import case_of, goal, goal_set, np, structure
+from ..planning.cases import case_of, goal, goal_set, structure
 
 GRID = Grid((0, 0, 0), (5, 5, 5), (4, 4, 8))
 
@@ -49,8 +52,6 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def goals() -> GoalSet:
-    from dataclasses import replace
-
     made = goal_set(
         goal("PTV_7000", "D99%", ">=", 66.5),
         goal("Parotid_L", "Mean", "<=", 26.0, priority=3),
