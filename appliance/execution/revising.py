@@ -74,6 +74,7 @@ def revise_plan(
     before = operator.judge()
     task = _Task(operator, revision, goal_set, before)
     rules, objectives = carried(goal_set, tps.initial_objectives(), working, revision)
+    rules = task.settled(rules)
     best, objectives = task.refined(rules, objectives, progress)
     best, objectives = task.anew(rules, objectives, best, progress)
     progress("revision: final dose", 0.8)
@@ -114,8 +115,8 @@ def _identity(objective: Objective, names: list[tuple[str, int]]) -> tuple[objec
 
 
 def held(rules: Rules, objectives: Objectives, state: PlanningState, free: Sequence[int]) -> Objectives:
-    """The planner's habits for what is missed or was edited; organs whose goals are met are asked for what they
-    have."""
+    """The planner's habits for what is missed or was edited; organs whose goals are met or were given up are asked for
+    what they have."""
     adjusted = rules.adjust(objectives, state.goal_values, state.hottest_gy, room=RESERVE)
     goals, kept = rules.goal_set.goals, []
     for objective, first in zip(adjusted, rules.first, strict=True):
@@ -124,7 +125,7 @@ def held(rules: Rules, objectives: Objectives, state: PlanningState, free: Seque
             math.isnan(value)
             or objective.goal in free
             or not is_organ(rules.goal_set, goals[objective.goal])
-            or shortfall(goals[objective.goal], value) > 0
+            or (shortfall(goals[objective.goal], value) > 0 and objective.goal not in rules.given_up)
         ):
             kept.append(objective)
         else:
@@ -155,6 +156,16 @@ class _Task:
             return True
         lost = [i for i in self.lost(state, room) if i < judged and i not in self.revision.relaxed]
         return any(goals[i].priority < most or not goals[i].caps_dose for i in lost)
+
+    def settled(self, rules: Rules) -> Rules:
+        """What the plan in review misses was fought for when it was planned; fought for again it would cost what is
+        good. Where something was relaxed, it is: there may be more to be had now."""
+        if self.revision.relaxed:
+            return rules
+        for i, (goal, value) in enumerate(zip(self.goal_set.goals, self.before.state.goal_values, strict=True)):
+            if goal.caps_dose and i not in self.revision.asked and shortfall(goal, value) > 0:
+                rules = rules.giving_up(i, value)
+        return rules
 
     def reached(self, state: PlanningState, room: float = 0.0) -> bool:
         return all(shortfall(self.goal_set.goals[i], state.goal_values[i]) + room <= 0 for i in self.revision.asked)

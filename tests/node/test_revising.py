@@ -1,5 +1,5 @@
-"""A running node revises the plan in review when somebody on this machine asks, and the command shows what it did; where
-no node runs, the command does it."""
+"""A running node revises the plan in review when somebody on this machine asks, and the command shows what it did;
+where no node runs, the command does it."""
 
 from __future__ import annotations
 
