@@ -17,7 +17,8 @@ usage: ./build.sh VERB [arguments]
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
-COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and run the training tests of the networks.
+COUCHSIDE_EXTRAS=train lets 'test' also install what trains networks (CPU build of PyTorch, Gymnasium, TensorBoard,
+Ray) and run its tests.
 TEXT
 }
 
@@ -255,10 +256,7 @@ want_training() {
     say "there already"
     return 0
   fi
-  mapfile -t wanted < <("$venv/bin/python" -c '
-import tomllib
-extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
-print(*(one for one in extra if one.startswith("torch")), sep="\n")')
+  mapfile -t wanted < <(of_training torch)
   # Its authors keep an index of CPU builds; a machine that does not reach it finds out within seconds.
   local index=${COUCHSIDE_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
   if install_without_cuda --retries 0 --timeout 5 --index-url "$index" "${wanted[@]}" >"$said" 2>&1 </dev/null ||
@@ -266,6 +264,26 @@ print(*(one for one in extra if one.startswith("torch")), sep="\n")')
     say "installed ($((SECONDS - start)) s)"
   else
     say "no CPU build is to be had ($((SECONDS - start)) s; see $said). Training tests are skipped."
+  fi
+}
+
+# Gymnasium, TensorBoard and Ray for the tests of training the policy (90 MB). What cannot be had skips tests.
+want_rollouts() {
+  case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
+  local start=$SECONDS wanted=()
+  printf '  %-44s' "Gymnasium, TensorBoard, Ray for the tests"
+  if "$venv/bin/python" -c 'import gymnasium, ray, tensorboard' 2>/dev/null; then
+    say "there already"
+    return 0
+  fi
+  mapfile -t wanted < <("$venv/bin/python" -c '
+import tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(one for one in extras["train"] + extras["ray"] if one.startswith(("gymnasium", "tensorboard", "ray"))), sep="\n")')
+  if pip_install "${wanted[@]}" >"$logs/rollouts.log" 2>&1 </dev/null; then
+    say "installed ($((SECONDS - start)) s)"
+  else
+    say "not to be had ($((SECONDS - start)) s; see $logs/rollouts.log). Their tests are skipped."
   fi
 }
 
@@ -334,6 +352,7 @@ run_tests() {
   setup dev
   want_peers
   want_training
+  want_rollouts
   local failed=() name start
   check() {
     name=$1
@@ -356,7 +375,7 @@ run_tests() {
   # which the kernels of everything else take more than twice the time.
   local training=()
   if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    mapfile -t training < <(grep -rlE 'importorskip\("torch"' tests --include='test_*.py')
+    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
     check "training tests" "$venv/bin/python" -m pytest "${training[@]}"
   fi
   check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"

@@ -27,7 +27,7 @@ from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_revising import Revising
 from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
-from appliance.session_work import Facts, Saved, Workplace, goal_facts, prescribed, stage_seconds
+from appliance.session_work import Facts, Saved, Workplace, goal_facts, planned_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -126,8 +126,7 @@ class Session(Revising):
 
     def _plan(self) -> None:
         made = self._plan_for(*self.case(), timer := self._timer())
-        facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest, "plan_notes": [*made.notes]}
-        self._fire(Event.PLAN, self.files.save_planned(made), facts, steps=timer.seconds())
+        self._fire(Event.PLAN, self.files.save_planned(made), planned_facts(made), steps=timer.seconds())
 
     def _evaluate(self) -> None:
         if self._judgement_restored():
@@ -242,7 +241,7 @@ class Session(Revising):
 
     def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
         path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
-        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose())
+        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose(), story=self.files.story())
         prediction = remembered(self.files.predicted(), self.standing.facts)
         self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
         return self.files.record("report.html")

@@ -8,6 +8,7 @@ scorecard.json, timeline.json, report.html              for other programs and f
 second-dose.npz  the dose the plan's was compared with  approval.json, export.json, export/*.dcm
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
 trade-offs.json  which goal gave way for which in planning
+story.json       how the plan came about, step by step, where the planner told it
 working.npz      where planning stood, for a revision to go on from
 revision.json    the revision that is planned for (pending-revision.json: that was asked for)
 revisions/N/     the version in review before revision N
@@ -29,6 +30,7 @@ import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
 from appliance.contracts import (
+    STORY_FILE,
     Approval,
     Attachments,
     CalculatedDose,
@@ -36,6 +38,7 @@ from appliance.contracts import (
     ExportSet,
     Plan,
     Planned,
+    PlanningStory,
     PredictedDose,
     Prediction,
     PriorStated,
@@ -154,8 +157,9 @@ class Artefacts:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
 
     def save_planned(self, made: Planned) -> dict[str, str]:
-        """Plan, dose, what gave way for what, and where a planner may go on."""
+        """Plan, dose, what gave way for what, how it came about, and where a planner may go on."""
         saved = self.save_plan(made.plan, made.dose) | self.save_trade_offs(made.trade_offs)
+        saved |= self.save_story(made.story)
         return saved if made.working is None else saved | self.save("working.npz", made.working.to_bytes())
 
     def save_second_dose(self, dose: CalculatedDose) -> dict[str, str]:
@@ -173,6 +177,13 @@ class Artefacts:
         """What planning said of goals against goals; empty where all are met."""
         name = "trade-offs.json"
         return _TRADE_OFFS.validate_json(self.load(name)) if self.has(name) else ()
+
+    def save_story(self, story: PlanningStory | None) -> dict[str, str]:
+        return {} if story is None else self.save(STORY_FILE, story.to_json())
+
+    def story(self) -> PlanningStory | None:
+        """None where none was told: a plan of an earlier release, or of a planner that tells nothing."""
+        return PlanningStory.from_json(self.load(STORY_FILE)) if self.has(STORY_FILE) else None
 
     def plan(self) -> Plan:
         return Plan.from_json(self.load("plan.json"))

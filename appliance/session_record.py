@@ -15,7 +15,7 @@ OPENED, TRANSITION, ARTEFACTS, NOTE = "session.opened", "session.transition", "s
 EDITED = "session.edit"
 
 PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "report.html", "approval.json",
-              "second-dose.npz", "working.npz")  # fmt: skip
+              "second-dose.npz", "story.json", "working.npz")  # fmt: skip
 """Made anew with every plan; so are the files under export/ and those of the scheduled plan."""
 
 ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq", "revisions")

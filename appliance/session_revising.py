@@ -27,7 +27,7 @@ from appliance.session_work import Facts, Saved
 REVISION, PENDING, WORKING = "revision.json", "pending-revision.json", "working.npz"
 JUDGEMENT_FILES = ("evaluation.json", "scorecard.json", "second-dose.npz", "scheduled-evaluation.json",
                    "scheduled-scorecard.json")  # fmt: skip
-VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "report.html", WORKING, *JUDGEMENT_FILES)
+VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", "report.html", WORKING, *JUDGEMENT_FILES)
 JUDGED_FACTS = ("evaluation_digest", "goals_met", "goals_total", "second_check_agrees", "second_check",
                 "to_acknowledge")  # fmt: skip
 _FACTS = TypeAdapter(dict[str, JsonValue])
@@ -145,7 +145,7 @@ class Revising(Steps):
         told = tuple(str(note) for note in notes) if isinstance(notes, list) else ()
         kept = Working.from_bytes(version.load(WORKING)) if version.has(WORKING) else None
         trade_offs: tuple[TradeOff, ...] = version.trade_offs()
-        return Planned(version.plan(), version.dose(), told, trade_offs, working=kept)
+        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), working=kept)
 
     def _judgement_restored(self) -> bool:
         """An undone revision leads to what was judged already: the same evaluation, byte for byte, in a new report."""

@@ -7,7 +7,7 @@ The real ones are bound in `session_wiring`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from appliance.contracts import (
     Plan,
     PlanFacts,
     Planned,
+    PlanningStory,
     PredictedDose,
     Prediction,
     Received,
@@ -38,12 +39,14 @@ from appliance.contracts.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """What a question about a plan is about. dose: of the plan, on today's image."""
+    """What a question about a plan is about. dose: of the plan, on today's image. story: how the plan came about, where
+    the planner told it."""
 
     case: Case
     goal_set: GoalSet
     plan: Plan
     dose: CalculatedDose
+    story: PlanningStory | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypedDict, Unpack
 
+import structlog
+
 from appliance.errors import (
     CouchsideError,
     ExportError,
@@ -50,6 +52,10 @@ class Steps:
 
         Raises NodeError and AuditError (disk, store, log): the state is then as before, and `run` may be called again.
         """
+        with structlog.contextvars.bound_contextvars(session=self.id):
+            self._run()
+
+    def _run(self) -> None:
         while True:
             try:
                 self._give_up_if_asked()

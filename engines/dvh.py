@@ -173,6 +173,18 @@ def dose_metric(kind: str, argument: float, volume: DoseVolume, *, unit: str = "
     return 100.0 * found / volume.total if unit == "%" else found
 
 
+def doses_at_percents(dose_gy: Samples, weight: Samples, percents: Samples) -> NDArray[np.float64]:
+    """D_x% in Gy at many volumes of 0..100 % by one sort: for small structures in less time than their bins take."""
+    dose, part = _checked(dose_gy, weight)
+    wanted = np.asarray(percents, np.float64)
+    if not ((wanted >= 0.0) & (wanted <= 100.0)).all():
+        raise EngineError(f"D_x% needs x between 0 and 100, got {wanted}")
+    order = np.lexsort((-part, -dose))
+    volume = part[order].astype(np.float64)
+    reached = np.cumsum(volume)
+    return np.interp(wanted / 100.0 * reached[-1], reached - volume / 2.0, dose[order].astype(np.float64))
+
+
 def cumulative_dvh(
     dose_gy: Samples, weight: Samples, bin_gy: float = 0.1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,7 @@ from appliance.cli import (
     segment,
     serve,
     sessions,
+    train,
     why,
 )
 from appliance.dicomio.files import software_version
@@ -96,3 +97,4 @@ app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
 app.add_typer(preference.app, name="preference")
+app.add_typer(train.app, name="train")

@@ -13,7 +13,7 @@ from rich.console import Group
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.cli.attach import DaysSince, Notes, Prior, PriorFractions, attached
-from appliance.cli.options import AsJson, ConfigFile, Device, StoreFolder, settings, with_device
+from appliance.cli.options import AsJson, Budget, ConfigFile, Device, StoreFolder, settings, with_budget, with_device
 from appliance.cli.output import progress, result
 from appliance.cli.results import BESIDE, copy_results, findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.config import Config
@@ -38,13 +38,14 @@ def replan(
     prior: Prior = None,
     prior_fractions: PriorFractions = 0,
     days_since: DaysSince = None,
+    budget_s: Budget = None,
     device: Device = None,
     config: ConfigFile = None,
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
-    chosen = with_device(with_goals(settings(config, store), goals, site), device)
+    chosen = with_budget(with_device(with_goals(settings(config, store), goals, site), device), budget_s)
     with ExitStack() as stack:
         staging = stack.enter_context(staged(out))
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))

@@ -38,10 +38,11 @@ from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
-from appliance.contracts.planned import Planned
+from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
+    STORY_FILE,
     PlanningStory,
     StoryChange,
     StoryCurve,
@@ -50,6 +51,7 @@ from appliance.contracts.story import (
     StoryStep,
 )
 from appliance.contracts.tps import (
+    CanBeQuick,
     CanImitate,
     CanResume,
     GoalConflict,
@@ -63,11 +65,13 @@ from appliance.contracts.working import Working
 __all__ = [
     "RECORD_FILES",
     "SECOND_DOSE_FILE",
+    "STORY_FILE",
     "Approval",
     "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanBeQuick",
     "CanImitate",
     "CanResume",
     "Case",
@@ -109,6 +113,7 @@ __all__ = [
     "PlanFacts",
     "PlanScore",
     "Planned",
+    "PlanningFacts",
     "PlanningState",
     "PlanningStory",
     "PredictedBand",

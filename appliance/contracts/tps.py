@@ -53,6 +53,15 @@ class CanImitate(Protocol):
 
 
 @runtime_checkable
+class CanBeQuick(Protocol):
+    """What a planning system may offer beyond what it must."""
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """As `sequence`, in a part of its time and not as good: deliverable all the same."""
+        ...
+
+
+@runtime_checkable
 class CanResume(Protocol):
     """What a planning system may offer, so that a plan is revised from where it stands, also after a restart."""
 

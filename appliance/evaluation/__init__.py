@@ -6,6 +6,7 @@ from appliance.evaluation.goal_evaluator import GoalEvaluator, GoalJudgement
 from appliance.evaluation.goal_files import load_goal_set
 from appliance.evaluation.goal_reduction import goals_for_case
 from appliance.evaluation.guidelines.shipped import list_goal_sets
+from appliance.evaluation.plan_scorer import plan_scorer
 from appliance.evaluation.predicted import judge_predicted
 from appliance.evaluation.scorecard import scorecard
 
@@ -20,5 +21,6 @@ __all__ = [
     "judge_predicted",
     "list_goal_sets",
     "load_goal_set",
+    "plan_scorer",
     "scorecard",
 ]

@@ -100,6 +100,15 @@ class Beamlets:
         cells = self.cells[beam]
         return np.where(cells >= 0, np.asarray(values, np.float64)[np.maximum(cells, 0)], 0.0)
 
+    def side_by_side(self) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
+        """Where each variable lies in maps (beams, rows, columns) of all beams, laid out flat and cut to the rows and
+        columns that any beam uses, and the maps' shape."""
+        cells = np.stack(self.cells)
+        rows, columns = (np.flatnonzero((cells >= 0).any(axis=axes)) for axes in ((0, 2), (0, 1)))
+        cells = cells[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        place = np.flatnonzero(cells >= 0)
+        return place[np.argsort(cells.reshape(-1)[place])], cells.shape
+
     def rows_of(self, beam: int) -> NDArray[np.bool_]:
         """(rows,) true for the rows that face a target of one beam."""
         return np.asarray((self.cells[beam] >= 0).any(axis=1))

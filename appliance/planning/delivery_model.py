@@ -20,6 +20,8 @@ MERIT_SCALE = 5.0
 """Tolerances are relative to at least this merit: a goal missed by 0.2 Gy at its first weight (chosen)."""
 REFINE_BUDGET = 80
 """Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
+SETTLE_BUDGET = 50
+"""Evaluations of a short first optimisation (chosen: a fifth of what `develop` takes)."""
 MU_ROOM = 1.05
 """Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
 
@@ -47,6 +49,10 @@ class Delivery(Protocol):
 
     def develop(self, aim: Aim, progress: Progress) -> Outcome:
         """The first optimisation after `start`, with whatever the technique adds meanwhile."""
+        ...
+
+    def settle(self, aim: Aim, progress: Progress) -> Outcome:
+        """In its place where a plan is wanted soon: short, and nothing is added."""
         ...
 
     def refine(self, aim: Aim, progress: Progress) -> Outcome:

@@ -55,9 +55,11 @@ def planning_raster(
     *,
     beamlet_mm: float,
     pitch_mm: float = OPTIMISER_PITCH_MM,
+    reach_mm: float = OPTIMISER_REACH_MM,
 ) -> Raster:
-    """The optimiser's fluence raster: beamlets are whole numbers of its pixels, which are at most pitch_mm wide."""
+    """The optimiser's fluence raster: beamlets are whole numbers of its pixels, which are at most pitch_mm wide; dose
+    further than reach_mm from a field's edge is left out."""
     pitch = beamlet_mm / max(1, int(np.ceil(beamlet_mm / pitch_mm)))
     return raster_for(
-        projected_extent(frames, points_mm), projected_extent(frames, targets_mm), pitch, reach_mm=OPTIMISER_REACH_MM
+        projected_extent(frames, points_mm), projected_extent(frames, targets_mm), pitch, reach_mm=reach_mm
     )

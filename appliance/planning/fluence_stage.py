@@ -15,6 +15,7 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.leakage import Leakage
 from appliance.planning.merit import Regions
 from engines.optimise import Outcome, minimise
+from engines.sequencing import monitor_units
 
 SMOOTHNESS = 0.02
 """Weight of the mean squared dose-like step between neighbouring beamlets (chosen: halves the sequencing loss on the
@@ -22,6 +23,7 @@ built-in cases at no visible cost in the fluence optimum)."""
 FLUENCE_BUDGET = 80
 """Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
 FLUENCE_TOLERANCE = 3e-3
+CGY_PER_GY = 100.0
 
 
 class FluenceStage:
@@ -41,6 +43,15 @@ class FluenceStage:
     def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
         """A gradient in the present fluence as one in the beamlets."""
         return self._leakage.collect(by_fluence)
+
+    def modulation(self, goal_set: GoalSet) -> float:
+        """Monitor units of a fraction that the present fluence needs at least, for each cGy of the highest
+        prescription; NaN before `optimise`."""
+        if self.values is None:
+            return float("nan")
+        maps = (self.beamlets.map_of(beam, self.values) for beam in range(len(self.beamlets.cells)))
+        highest_gy = max(dose for _, dose in goal_set.prescription)
+        return sum(monitor_units(each)[0] for each in maps) / (highest_gy / goal_set.fractions * CGY_PER_GY)
 
     def start(self, goal_set: GoalSet, regions: Regions) -> NDArray[np.float64]:
         """Open fields that give the highest prescribed dose to its target on average. Raises PlanningError if no

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.machine import Machine
-from engines.sequencing import monitor_units
+from engines.sequencing import monitor_units_of
 
 SEQUENCED_SHARE = 0.9
 """Refined apertures need this share of the estimated MU (measured on an OpenKBP patient: 0.88 to 0.95)."""
@@ -26,26 +26,25 @@ class Leakage:
         share = TRACKED_SHARE if machine.jaws.tracking else 1.0
         fields = np.stack([_field(beamlets, beam) for beam in range(len(beamlets.cells))])
         self._leak = fields * np.float32(transmission * share * SEQUENCED_SHARE)
-        self._slopes: list[NDArray[np.float64]] = []
+        self._place, self._box = beamlets.side_by_side()
+        self._beam = self._place // (self._box[1] * self._box[2])
+        self._slopes = np.zeros(beamlets.variables)
 
     def draw(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Fluence (beams, nv, nu) of beamlet values, leakage included."""
-        units, slopes = [], []
-        for beam, cells in enumerate(self._beamlets.cells):
-            mu, slope = monitor_units(self._beamlets.map_of(beam, values))
-            units.append(mu)
-            slopes.append(slope[cells >= 0])
-        self._slopes = slopes
-        leak = self._leak * np.array(units, np.float32)[:, None, None]
-        return self._beamlets.draw(values) * self._open + leak
+        maps = np.zeros(self._box)
+        maps.reshape(-1)[self._place] = values
+        units, slopes = monitor_units_of(maps)
+        self._slopes = slopes.reshape(-1)[self._place]
+        fluence = self._beamlets.draw(values)
+        fluence *= self._open
+        fluence += self._leak * units.astype(np.float32)[:, None, None]
+        return fluence
 
     def collect(self, gradient: NDArray[np.float32]) -> NDArray[np.float64]:
         """Gradient in the values last drawn, from the gradient (beams, nv, nu) in their fluence."""
-        by_value = self._beamlets.collect(gradient) * float(self._open)
-        by_mu = np.einsum("bvu,bvu->b", self._leak, gradient)
-        for cells, slope, weight in zip(self._beamlets.cells, self._slopes, by_mu, strict=True):
-            by_value[cells[cells >= 0]] += float(weight) * slope
-        return by_value
+        by_mu = np.einsum("bvu,bvu->b", self._leak, gradient).astype(np.float64)
+        return self._beamlets.collect(gradient) * float(self._open) + by_mu[self._beam] * self._slopes
 
 
 def _field(beamlets: Beamlets, beam: int) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from appliance.contracts.goals import ClinicalGoal
 from appliance.errors import PlanningError
 from appliance.planning.regions import region
 from appliance.planning.sampling import Samples
-from engines.dvh import DoseVolume, dose_metric
+from engines.dvh import DoseVolume, dose_metric, doses_at_percents
 from engines.objectives import (
     DvhMax,
     DvhMin,
@@ -173,3 +173,15 @@ def goal_values(
             float("nan") if dose is None else dose_metric(goal.metric.kind, goal.metric.argument, dose, unit=goal.unit)
         )
     return tuple(values)
+
+
+def doses_at(
+    regions: RegionSource, dose_gy: NDArray[np.float32], structure: str, volumes_percent: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Gy that the hottest so many percent of a region get at least, on the samples; NaN where nothing of it is there.
+    Dose below zero counts as zero (see `goal_values`)."""
+    found = regions.get(structure)
+    if found is None:
+        return tuple(float("nan") for _ in volumes_percent)
+    dose = np.maximum(dose_gy[found[0]], np.float32(0))
+    return tuple(doses_at_percents(dose, found[1], np.asarray(volumes_percent)).tolist())

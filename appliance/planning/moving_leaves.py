@@ -18,7 +18,7 @@ from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_moving import build_moving_plan
 from appliance.planning.build_plan import PlanHead
-from appliance.planning.delivery_model import MERIT_SCALE, MU_WEIGHT, REFINE_TOLERANCE
+from appliance.planning.delivery_model import MERIT_SCALE, MU_WEIGHT, REFINE_TOLERANCE, SETTLE_BUDGET
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
@@ -93,6 +93,9 @@ class MovingLeaves:
             if aim.enough():
                 break
         return outcome
+
+    def settle(self, aim: Aim, progress: Progress) -> Outcome:
+        return self._optimise(aim, progress, budget=SETTLE_BUDGET)
 
     def refine(self, aim: Aim, progress: Progress) -> Outcome:
         return self._optimise(aim, progress, budget=MOVING_BUDGET)

@@ -44,6 +44,10 @@ class Resuming:
         goals = tuple(goal.key for goal in self.goal_set.goals)
         return Working(self._delivery.plan().technique, goals, self._objectives, arrays)
 
+    def stands_at(self, plan: Plan) -> bool:
+        """Whether `working` is that of this plan; not where the system failed or was given up before it went back."""
+        return self._sequenced and self._delivery.plan().digest == plan.digest
+
     def resume(self, working: Working, final: tuple[Plan, CalculatedDose] | None = None) -> PlanningState:
         """Stands where the system that `working` is of stood. final: its plan and dose, which are not calculated again.
         Raises PlanningError for the state of another case, beam arrangement, machine or technique."""

@@ -16,7 +16,14 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead, build_plan
-from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, MU_WEIGHT, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import (
+    MERIT_SCALE,
+    MU_ROOM,
+    MU_WEIGHT,
+    REFINE_BUDGET,
+    REFINE_TOLERANCE,
+    SETTLE_BUDGET,
+)
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
@@ -103,9 +110,16 @@ class StepAndShoot:
         self._prune(self._machine.dose_rate.minimum_segment_mu)
         return self.refine(aim, progress)
 
+    def settle(self, aim: Aim, progress: Progress) -> Outcome:
+        self._prune(self._machine.dose_rate.minimum_segment_mu)
+        return self._optimise(aim, progress, minimum_mu=self._least_mu, budget=SETTLE_BUDGET)
+
     def refine(self, aim: Aim, progress: Progress) -> Outcome:
-        minimum_mu = self._machine.dose_rate.minimum_segment_mu * MU_ROOM
-        return self._optimise(aim, progress, minimum_mu=minimum_mu, budget=REFINE_BUDGET)
+        return self._optimise(aim, progress, minimum_mu=self._least_mu, budget=REFINE_BUDGET)
+
+    @property
+    def _least_mu(self) -> float:
+        return self._machine.dose_rate.minimum_segment_mu * MU_ROOM
 
     def fluence(self) -> NDArray[np.float32]:
         return self._drawn(self._segments)

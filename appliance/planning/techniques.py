@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.config import PlanningConfig
-from appliance.contracts import Case, GoalSet
 from appliance.contracts.progress import Progress
 from appliance.planning.arc_start import ArcStarter, arc_fields
 from appliance.planning.arcs import arc_sectors, plan_arcs
-from appliance.planning.beamlets import Beamlets
-from appliance.planning.build_plan import PlanHead
 from appliance.planning.coarse_arc import CoarseArcs
 from appliance.planning.delivery_model import Delivery
 from appliance.planning.dose_model import DoseModel, planning_raster
 from appliance.planning.fluence_stage import FluenceStage
 from appliance.planning.geometry import Arrangement, arrange, target_points_mm
-from appliance.planning.leakage import Leakage
-from appliance.planning.machine import Machine
 from appliance.planning.moving_field import MovingField
 from appliance.planning.moving_leaves import MovingLeaves, Rough, Starter
+from appliance.planning.setting import Setting
 from appliance.planning.sliding_start import SlidingStarter, sliding_fields
 from appliance.planning.step_and_shoot import StepAndShoot
-from engines.photon.beam_model import BeamModel
-from engines.photon.dose import Medium
-from engines.photon.frame import BeamFrame
-from engines.photon.raster import Raster
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What stays the same while one case is planned. scale: Gy of the course for one unit of the engine."""
-
-    case: Case
-    goal_set: GoalSet
-    config: PlanningConfig
-    machine: Machine
-    model: BeamModel
-    space: Medium
-    scale: float
-
-    def dose_model(self, frames: tuple[BeamFrame, ...], points_mm: NDArray[np.float32], raster: Raster) -> DoseModel:
-        return DoseModel(self.model, self.space, frames, points_mm, raster=raster, scale=self.scale)
-
-    @property
-    def head(self) -> PlanHead:
-        technique = self.config.technique.upper()
-        return PlanHead("ADAPTED", self.goal_set.fractions, self.case.patient_position, technique)
-
 
 Technique = tuple[Arrangement, FluenceStage, Delivery]
 
@@ -62,20 +29,12 @@ def technique_of(setting: Setting, points_mm: NDArray[np.float32], progress: Pro
     return _static(setting, points_mm, progress)
 
 
-def _stage(setting: Setting, arrangement: Arrangement, dose_model: DoseModel) -> FluenceStage:
-    targets = target_points_mm(setting.case)
-    beamlets = Beamlets(arrangement, setting.machine, dose_model.raster, targets, setting.config.beamlet_mm)
-    behind_all = setting.model.collimation.leaf_transmission ** len(beamlets.layers.counts)
-    leakage = Leakage(beamlets, setting.machine, behind_all)
-    return FluenceStage(dose_model, beamlets, leakage, setting.scale)
-
-
 def _static(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) -> Technique:
     arrangement = arrange(setting.case, setting.goal_set, setting.machine, setting.config)
     targets = target_points_mm(setting.case)
     raster = planning_raster(arrangement.frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
     dose_model = setting.dose_model(arrangement.frames, points_mm, raster)
-    stage = _stage(setting, arrangement, dose_model)
+    stage = setting.fluence_stage(arrangement, dose_model, setting.config.beamlet_mm)
     if setting.config.technique == "sliding_window":
         fields = sliding_fields(arrangement, stage.beamlets, setting.machine)
         return arrangement, stage, _moving(setting, fields, dose_model, SlidingStarter(fields, setting.machine))
@@ -93,7 +52,8 @@ def _vmat(setting: Setting, points_mm: NDArray[np.float32], progress: Progress) 
     targets = target_points_mm(setting.case)
     frames = tuple(frame for arc in arcs for frame in arc.frames)
     raster = planning_raster(frames, points_mm, targets, beamlet_mm=setting.config.beamlet_mm)
-    stage = _stage(setting, arrangement, setting.dose_model(arrangement.frames, points_mm, raster))
+    ideal = setting.dose_model(arrangement.frames, points_mm, raster)
+    stage = setting.fluence_stage(arrangement, ideal, setting.config.beamlet_mm)
     progress("geometry", 0.2)
     dose_model = setting.dose_model(frames, points_mm, raster)
     fields = arc_fields(arcs, sectors, arrangement, stage.beamlets, setting.machine)

@@ -17,24 +17,22 @@ from appliance.contracts import (
     Objectives,
     Plan,
     PlanningState,
-    StructureKind,
 )
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, corrected, hot_limit_gy, hottest_gy
-from appliance.planning.beam_models import load_calibrated
 from appliance.planning.conflicts import Pull, conflicts, told
-from appliance.planning.density import load_density, medium, overrides_of
 from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
-from appliance.planning.merit import FullGrid, Merit, Regions, goal_values
-from appliance.planning.plannable import check_plannable
+from appliance.planning.merit import FullGrid, Merit, Regions, doses_at, goal_values
+from appliance.planning.offered import offered_objectives
 from appliance.planning.resuming import Resuming
 from appliance.planning.sampling import sample_case
-from appliance.planning.techniques import Setting, technique_of
+from appliance.planning.setting import setting_of
+from appliance.planning.techniques import technique_of
 from appliance.planning.template import initial_objectives
-from appliance.planning.turned import as_planned
+from engines.optimise import Outcome
 
 WATCHED_SHARE, MOST_WATCHED = 0.97, 2000
 """Unsampled voxels above this share of the hot-spot limit become samples, and those of a target below its goal's dose
@@ -43,8 +41,9 @@ under 5 % of an evaluation)."""
 
 
 class PhotonTps(Resuming):
-    """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine; the technique of the
-    configuration says what the variables of a deliverable plan are (see `delivery.Delivery`).
+    """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps with
+    the fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see
+    `delivery.Delivery`).
 
     thin: organs and targets keep one in so many of their samples, for questions that need no plan.
     Raises PlanningError for a case without a target, ModelError for unusable models."""
@@ -55,23 +54,11 @@ class PhotonTps(Resuming):
         self.case, self.goal_set, self.config, self._progress = case, goal_set, config, progress
         progress("geometry", 0.0)
         self.machine = load_machine(config.machine)
-        self.model, gy_per_mu = load_calibrated(config.beam_model)
-        check_plannable(self.machine, config.technique, self.model)
+        setting = setting_of(case, goal_set, config, self.machine)
+        self.model = setting.model
         self.samples = sample_case(case, config.dose_grid_mm, thin=thin)
         self._regions, self._full = Regions(case, self.samples), FullGrid(case)
-        supports = tuple(s.voxels for s in case.structures if s.kind is StructureKind.SUPPORT)
-        overrides = overrides_of(case.structures, config.density_overrides)
-        table = load_density(config.density)
         self._final_dose = FinalDose(case.image, case.external.voxels, **dose_options(config, case.structures))
-        setting = Setting(
-            case=case,
-            goal_set=goal_set,
-            config=config,
-            machine=as_planned(self.machine),
-            model=self.model,
-            space=medium(case.image, case.external.voxels, table, supports, overrides=overrides),
-            scale=gy_per_mu * goal_set.fractions,
-        )
         self.arrangement, self._fluence, self._delivery = technique_of(setting, self.samples.points_mm, progress)
         self._dose = np.zeros(len(self.samples.index), np.float32)
         self._correction = np.zeros_like(self._dose)
@@ -81,6 +68,16 @@ class PhotonTps(Resuming):
 
     def initial_objectives(self) -> Objectives:
         return initial_objectives(self.case, self.goal_set)
+
+    def offered_objectives(self) -> Objectives:
+        return offered_objectives(self.case, self.goal_set)
+
+    def doses_at(self, structure: str, volumes_percent: tuple[float, ...]) -> tuple[float, ...]:
+        """See contracts.SteerableTps; of the dose that was optimised or judged last."""
+        return doses_at(self._regions, self._dose, structure, volumes_percent)
+
+    def modulation(self) -> float:
+        return self._fluence.modulation(self.goal_set)
 
     def aim_at(self, goal_set: GoalSet) -> None:
         """Goals with other limits from now on; anatomy, beams and the fluence so far stay. Raises PlanningError for
@@ -130,13 +127,20 @@ class PhotonTps(Resuming):
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
     def sequence(self, objectives: Objectives) -> PlanningState:
+        return self._sequence(objectives, self._delivery.develop)
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """See contracts.CanBeQuick: a fifth of the evaluations of `sequence`, at a price in the plan."""
+        return self._sequence(objectives, self._delivery.settle)
+
+    def _sequence(self, objectives: Objectives, develop: Callable[[Aim, Progress], Outcome]) -> PlanningState:
         if self._fluence.values is None:
             raise PlanningError("fluence must be optimised before it can be sequenced")
         self._delivery.start(self._fluence.beamlets, self._fluence.values, self._progress)
         self._sequenced = True
         self._correction = np.zeros_like(self._correction)
         aim = self._aim(objectives)
-        outcome = self._delivery.develop(aim, self._progress)
+        outcome = develop(aim, self._progress)
         self._dose, self._final = aim.dose_gy, None
         return self._state(outcome.value, outcome.evaluations, "apertures")
 

@@ -19,16 +19,22 @@ def monitor_units(fluence: Array) -> tuple[float, Array]:
     of a sliding window and the least any sequence of openings can do (Stein et al., Radiother Oncol 32:162, 1994;
     Ahuja and Hamacher, Networks 45:36, 2005). The maximum over rows is a p-norm here, the rise a smooth max(0, step).
     """
-    peak = float(fluence.max(initial=0.0))
-    if peak <= 0:
-        return 0.0, np.zeros_like(fluence)
-    step = np.diff(np.pad(fluence, ((0, 0), (1, 1))), axis=1)
-    rounding = ROUNDING * peak
+    units, slopes = monitor_units_of(fluence[None])
+    return float(units[0]), slopes[0]
+
+
+def monitor_units_of(fluences: Array) -> tuple[Array, Array]:
+    """(MU (maps,), gradient like fluences) of several maps (maps, rows, columns) at once; see `monitor_units`."""
+    rounding = ROUNDING * fluences.max(axis=(1, 2), initial=0.0)[:, None, None]
+    step = np.zeros((*fluences.shape[:2], fluences.shape[2] + 1))
+    step[:, :, :-1] = fluences
+    step[:, :, 1:] -= fluences
     root = np.sqrt(step * step + rounding * rounding)
-    rows = (0.5 * (step + root - rounding)).clip(min=0.0).sum(axis=1)
-    top = float(rows.max())
-    if top <= 0:
-        return 0.0, np.zeros_like(fluence)
-    units = top * float(((rows / top) ** POWER).sum()) ** (1.0 / POWER)
-    rises = 0.5 * (1.0 + step / root) * ((rows / units) ** (POWER - 1.0))[:, None]
-    return units, rises[:, :-1] - rises[:, 1:]
+    rows = (0.5 * (step + root - rounding)).clip(min=0.0).sum(axis=2)
+    top = rows.max(axis=1, initial=0.0)
+    dark = top <= 0
+    top[dark] = 1.0
+    units = top * ((rows / top[:, None]) ** POWER).sum(axis=1) ** (1.0 / POWER)
+    share = rows / np.where(dark, 1.0, units)[:, None]
+    rises = 0.5 * (1.0 + step / np.where(root > 0, root, 1.0)) * (share ** (POWER - 1.0))[:, :, None]
+    return units, rises[:, :, :-1] - rises[:, :, 1:]

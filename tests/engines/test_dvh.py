@@ -14,6 +14,7 @@ from engines.dvh import (
     dose_at_percent,
     dose_at_volume,
     dose_metric,
+    doses_at_percents,
     mean_dose,
     volume_at_dose,
 )
@@ -246,3 +247,16 @@ def test_cold_volume_by_hand() -> None:
 def test_cold_and_hot_volume_are_the_whole(sample: tuple[Array, Array], level_gy: float) -> None:
     volume = DoseVolume.of(*sample)
     assert volume.volume_at_dose(level_gy) + volume.volume_below_dose(level_gy) == pytest.approx(volume.total)
+
+
+@given(samples, st.lists(percents, min_size=1, max_size=6))
+def test_many_volumes_at_once_are_each_alone(sample: tuple[Array, Array], wanted: list[float]) -> None:
+    volume = DoseVolume.of(*sample)
+    each = [volume.dose_at_percent(percent) for percent in wanted]
+    np.testing.assert_allclose(doses_at_percents(*sample, np.asarray(wanted)), each, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan")])
+def test_many_volumes_out_of_range_are_refused(percent: float) -> None:
+    with pytest.raises(EngineError, match="between 0 and 100"):
+        doses_at_percents(np.ones(2), np.ones(2), np.asarray([50.0, percent]))

@@ -31,6 +31,8 @@ ORGAN_STEP, TARGET_STEP, VOLUME_STEP = 0.04, 0.005, 0.10
 what a round of optimisation can follow)."""
 ORGAN_ASK, TARGET_ASK, VOLUME_ASK = (0.4, 1.2), (0.97, 1.05), (0.2, 2.0)
 """Least and most of what is asked, as shares of the first."""
+NEARLY = 1e-3
+"""Relative tolerance at the ends of the ranges, for steps that add up in floating point."""
 FLOORS = (ObjectiveKind.SQUARED_UNDERDOSE, ObjectiveKind.DVH_MIN)
 WEIGHT_ONLY = (ObjectiveKind.FALLOFF, ObjectiveKind.SQUARED_DEVIATION, ObjectiveKind.SQUARED_DIFFERENCE)
 
@@ -74,7 +76,7 @@ def objective_at(lever: Lever, position: Position) -> Objective:
     first = lever.first
     moved = replace(first, weight=first.weight * position.weight)
     if lever.by_volume:
-        return replace(moved, volume_percent=min(first.volume_percent * position.ask, 100.0))
+        return replace(moved, volume_percent=first.volume_percent * position.ask)
     return replace(moved, dose_gy=first.dose_gy * position.ask)
 
 
@@ -84,16 +86,36 @@ def objectives_at(levers: tuple[Lever, ...], setting: Setting) -> Objectives:
 
 
 def ask_range(lever: Lever) -> tuple[float, float]:
-    """Least and most of what may be asked, as shares of the first; (1, 1) where only its weight may change."""
-    if lever.first.kind in WEIGHT_ONLY or lever.first.hot_spot:
+    """Least and most of what may be asked, as shares of the first; (1, 1) where only its weight may change: of what is
+    no number of Gy, of the hot-spot helper, and of nothing at all."""
+    first = lever.first
+    scaled = first.volume_percent if lever.by_volume else first.dose_gy
+    if first.kind in WEIGHT_ONLY or first.hot_spot or scaled <= 0:
         return 1.0, 1.0
     if lever.by_volume:
-        return VOLUME_ASK
+        return VOLUME_ASK[0], min(VOLUME_ASK[1], max(100.0 / first.volume_percent, 1.0))
     return TARGET_ASK if lever.of_target else ORGAN_ASK
 
 
 def weight_range(lever: Lever) -> tuple[float, float]:
     return LIGHTEST_HOT if lever.first.hot_spot else LIGHTEST, HEAVIEST
+
+
+def check_setting(levers: tuple[Lever, ...], setting: Setting) -> None:
+    """Raises PlanningError for a setting that no changes could lead to or between: of other levers, beyond a range, or
+    without an objective that the template has."""
+    if len(setting) != len(levers):
+        raise PlanningError(f"{len(setting)} positions were given for {len(levers)} objectives")
+    for lever, position in zip(levers, setting, strict=True):
+        ranges = (weight_range(lever), ask_range(lever))
+        for value, (low, high) in zip((position.weight, position.ask), ranges, strict=True):
+            if not low * (1 - NEARLY) <= value <= high * (1 + NEARLY):
+                raise PlanningError(
+                    f"the objective on {lever.structure} was set to {value:g} of its first where {low:g} to {high:g} "
+                    "may be"
+                )
+        if not (position.active or lever.offered):
+            raise PlanningError(f"the objective on {lever.structure} cannot be taken out of the list")
 
 
 def moved(lever: Lever, position: Position, change: Change) -> Position:
@@ -125,6 +147,7 @@ def is_legal(lever: Lever, position: Position, change: Change) -> bool:
     if change in (Change.RAISE, Change.LOWER):
         low, high = weight_range(lever)
         wanted = position.weight * (WEIGHT_STEP if change is Change.RAISE else 1 / WEIGHT_STEP)
-        return low * 0.999 <= wanted <= high * 1.001
-    low, high = ask_range(lever)
-    return low - 1e-9 <= position.ask + ask_step(lever, change) <= high + 1e-9
+    else:
+        low, high = ask_range(lever)
+        wanted = position.ask + ask_step(lever, change)
+    return low * (1 - NEARLY) <= wanted <= high * (1 + NEARLY)

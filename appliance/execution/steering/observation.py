@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from appliance.contracts import ClinicalGoal, Comparator, MetricKind, ObjectiveKind
 from appliance.execution.guide import Foreseen
 from appliance.execution.rules import hot_shortfall, shortfall
-from appliance.execution.steering.changes import Change, Lever, Position, is_legal
+from appliance.execution.steering.changes import Change, Lever, Position, is_legal, objective_at
 from appliance.execution.steering.policy import Observation
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ KINDS = tuple(ObjectiveKind)
 WIDEST = 0.5
 """Shortfalls are cut at this share of the limit, and enlarged so that one percent shows."""
 SCALE = 10.0
+LARGEST = 100.0
+"""Nothing is larger in a token (chosen: volumes of many litres are the only ones that could be)."""
 
 TOKEN_FEATURES = (
     *(f"dose at {volume:g} %" for volume in VOLUMES_PERCENT),
@@ -49,7 +51,8 @@ def observe(episode: PlanningEpisode) -> Observation:
         [is_legal(lever, position, change) for change in Change]
         for lever, position in zip(episode.levers, setting, strict=True)
     ]
-    return Observation(np.asarray(rows, np.float32), _context(episode), np.asarray(legal, np.bool_))
+    tokens = np.clip(np.asarray(rows, np.float32), -LARGEST, LARGEST)
+    return Observation(tokens, _context(episode), np.asarray(legal, np.bool_))
 
 
 def _row(episode: PlanningEpisode, number: int) -> list[float]:
@@ -58,9 +61,10 @@ def _row(episode: PlanningEpisode, number: int) -> list[float]:
     curve = [0.0 if math.isnan(dose) else dose / highest_gy for dose in last.curves[lever.structure]]
     kinds = [float(lever.first.kind is kind) for kind in KINDS]
     flags = [lever.of_target, lever.first.hot_spot, lever.offered, position.active, lever.by_volume]
-    asked = lever.first.dose_gy * (1.0 if lever.by_volume else position.ask) / highest_gy
-    volume = lever.first.volume_percent * (position.ask if lever.by_volume else 1.0) / 100
-    stands = [math.log2(position.weight) / 4, (position.ask - 1) * SCALE, asked, volume]
+    now = objective_at(lever, position)
+    stands = [
+        math.log2(position.weight) / 4, (position.ask - 1) * SCALE, now.dose_gy / highest_gy, now.volume_percent / 100,
+    ]  # fmt: skip
     return [*curve, *kinds, *map(float, flags), *stands, *_goal(episode, lever), *_past(episode, number)]
 
 

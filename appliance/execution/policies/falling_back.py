@@ -1,0 +1,43 @@
+"""A policy that hands over to another, for good, when it is shown what it does not know or gives no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.errors import ModelError, PlanningError
+from appliance.execution.steering.policy import STOP, Action, Policy, View
+from engines.errors import EngineError
+
+
+class FallingBack:
+    """check: '' or why `first` must not be asked about what is seen; asked before each of its answers."""
+
+    def __init__(self, first: Policy, then: Policy, check: Callable[[View], str]) -> None:
+        self._first, self._then, self._check = first, then, check
+        self.reason = ""
+
+    @property
+    def name(self) -> str:
+        """Of the one that acts now."""
+        return self._then.name if self.reason else self._first.name
+
+    def act(self, view: View) -> Action:
+        if not self.reason:
+            self.reason = self._check(view)
+        if not self.reason:
+            try:
+                return self._first.act(view)
+            except (PlanningError, ModelError) as error:
+                self.reason = str(error.fields["reason"])
+            except EngineError as error:
+                self.reason = str(error)
+        return self._then.act(view)
+
+
+class LeaveToRules:
+    """Explores no further: the rules push goals on the full planning system and need nothing found before."""
+
+    name = "rules"
+
+    def act(self, view: View) -> Action:
+        return STOP
