@@ -167,8 +167,8 @@ class _Task:
                 rules = rules.giving_up(i, value)
         return rules
 
-    def reached(self, state: PlanningState, room: float = 0.0) -> bool:
-        return all(shortfall(self.goal_set.goals[i], state.goal_values[i]) + room <= 0 for i in self.revision.asked)
+    def reached(self, state: PlanningState) -> bool:
+        return all(shortfall(self.goal_set.goals[i], state.goal_values[i]) <= 0 for i in self.revision.asked)
 
     def enough(self, state: PlanningState) -> bool:
         """What was relaxed is there for others: then all goals are wanted, not only what was asked for."""

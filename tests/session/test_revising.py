@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.audit import verify
+from appliance.config import Config, PlanningConfig
 from appliance.contracts import (
     CalculatedDose,
     Case,
@@ -27,6 +28,7 @@ from appliance.errors import ApprovalError, DiskFull, IllegalTransition, Plannin
 from appliance.session import Session, State
 from appliance.session_record import EDITED
 from appliance.session_revising import version_folder
+from appliance.session_wiring import real_stages
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
 
@@ -235,3 +237,20 @@ def test_a_plan_without_a_kept_state_is_not_revised_silently(desk: Desk) -> None
     session.run()
     assert session.files.plan().digest == plan
     assert any("no state of planning was kept" in note for note in session.files.evaluation().notes)
+
+
+def test_the_real_planner_goes_on_from_what_it_kept(desk: Desk) -> None:
+    planning = PlanningConfig(goals=desk.small.goals, algorithm="pencil_beam", policy="template", segments_per_beam=4)
+    real = real_stages(Config(planning=planning), desk.identities)
+    session = desk.session(replace(desk.stages, plan=real.plan, revise=real.revise))
+    session.run()
+    before = session.files.evaluation()
+    core = next(goal for goal in before.goals if goal.structure == "Core")
+    session.revise(PHYSICIAN, [ProtectMore("Core", 5.0)])
+    session = desk.reopen(replace(desk.stages, plan=real.plan, revise=real.revise))
+    session.run()
+    after = session.files.evaluation()
+    assert session.state is State.IN_REVIEW
+    assert after.goals_met >= before.goals_met
+    assert next(goal for goal in after.goals if goal.structure == "Core").value < core.value
+    assert any(note.startswith("Asked for Core Mean <=") for note in after.notes)
