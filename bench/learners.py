@@ -1,6 +1,6 @@
 """How many calls of a planning system does our learner need, and how many Stable-Baselines3's?
 
-    ./build.sh bench learners [--steps 6000] [--seeds 2]
+    ./build.sh bench learners [--steps 6000] [--seeds 2] [--only NAME]
 
 The toy problem of models/policy/toy.py, a new one each episode, whose best plan is known: two organs, three levers, at
 most five decisions. After the same number of decisions each learner plays, without drawing, 40 problems that it never
@@ -155,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", default="", help="learners whose name has this in it")
     asked = parser.parse_args()
     if importlib.util.find_spec("torch") is None:
         sys.exit("learners: PyTorch is not installed (extra 'train'); nothing is measured")
@@ -168,13 +169,13 @@ def main() -> None:
         learners["MaskablePPO"] = peer
     judge = judge_of()
     print(f"rules alone: {judge(ToyRules()):.2f} of what can be earned in {TERMS.calls - 1} decisions")
-    print("decisions: " + "  ".join(f"{mark:5d}" for mark in _marks(asked.steps)))
-    for name, learn in learners.items():
+    print("decisions: " + "  ".join(f"{mark:5d}" for mark in _marks(asked.steps)), flush=True)
+    for name, learn in ((name, learn) for name, learn in learners.items() if asked.only in name):
         for seed in range(asked.seeds):
             start = time.process_time()
             shares = learn(judge, asked.steps, seed)
-            spent = time.process_time() - start
-            print(f"{name}, seed {seed}: " + "  ".join(f"{share:5.2f}" for share in shares) + f"  ({spent:.0f} CPU s)")
+            told, spent = "  ".join(f"{share:5.2f}" for share in shares), time.process_time() - start
+            print(f"{name}, seed {seed}: {told}  ({spent:.0f} CPU s)", flush=True)
 
 
 if __name__ == "__main__":
