@@ -31,6 +31,7 @@ from appliance.cli import (
     preference,
     reirradiate,
     replan,
+    revise,
     robustness,
     segment,
     serve,
@@ -83,6 +84,7 @@ app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("attach")(attach.attach)
+app.command("revise")(revise.revise)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)

@@ -29,6 +29,7 @@ from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, doses_at, goal_values
 from appliance.planning.offered import offered_objectives
+from appliance.planning.resuming import Resuming
 from appliance.planning.sampling import sample_case
 from appliance.planning.setting import setting_of
 from appliance.planning.techniques import technique_of
@@ -41,7 +42,7 @@ over this share; at most so many at a time (chosen: 3 % is what later rounds mov
 under 5 % of an evaluation)."""
 
 
-class PhotonTps:
+class PhotonTps(Resuming):
     """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps with
     the fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see
     `delivery.Delivery`).
@@ -64,7 +65,7 @@ class PhotonTps:
         self._dose = np.zeros(len(self.samples.index), np.float32)
         self._correction = np.zeros_like(self._dose)
         self._final: tuple[Plan, CalculatedDose] | None = None
-        self._sequenced = False
+        self._sequenced, self._objectives = False, ()
         progress("geometry", 1.0)
 
     def initial_objectives(self) -> Objectives:
@@ -96,6 +97,7 @@ class PhotonTps:
     def _aim(
         self, objectives: Objectives, *, fluence: bool = False, reference_gy: NDArray[np.float32] | None = None
     ) -> Aim:
+        self._objectives = self._objectives if reference_gy is not None else objectives
         return Aim(
             objectives,
             self._fluence.dose_model if fluence else self._delivery.dose_model,
@@ -231,9 +233,7 @@ class PhotonTps:
         whole = within[own] & (sign * full_gy[own] <= (sign * full_gy[new]).max())
         points_mm = self.case.image.grid.centres_mm(new)
         self.samples, order = self.samples.added(new, whole)
-        self._delivery.dose_model.add(points_mm, order)
-        if self._fluence.dose_model is not self._delivery.dose_model:
-            self._fluence.dose_model.add(points_mm, order)
+        self._add_points(points_mm, order)
         self._regions = Regions(self.case, self.samples)
 
     def finish(self) -> tuple[Plan, CalculatedDose]:
@@ -246,11 +246,11 @@ class PhotonTps:
         return self._final
 
     def remember(self) -> Callable[[], PlanningState]:
-        leaves, final = self._delivery.remember(), self._final
+        leaves, final, sequenced = self._delivery.remember(), self._final, self._sequenced
 
         def back() -> PlanningState:
             leaves()
-            self._final = final
+            self._final, self._sequenced = final, sequenced
             self._dose = corrected(self._delivery.dose_model, self._delivery.fluence(), self._correction)
             return self._state(float("nan"), 0, "remembered")
 
