@@ -17,7 +17,8 @@ usage: ./build.sh VERB [arguments]
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
-COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch, TensorBoard and Ray, and run the training tests.
+COUCHSIDE_EXTRAS=train lets 'test' also install what trains networks (CPU build of PyTorch, Gymnasium, TensorBoard,
+Ray) and run its tests.
 TEXT
 }
 
@@ -255,10 +256,7 @@ want_training() {
     say "there already"
     return 0
   fi
-  mapfile -t wanted < <("$venv/bin/python" -c '
-import tomllib
-extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
-print(*(one for one in extra if one.startswith("torch")), sep="\n")')
+  mapfile -t wanted < <(of_training torch)
   # Its authors keep an index of CPU builds; a machine that does not reach it finds out within seconds.
   local index=${COUCHSIDE_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
   if install_without_cuda --retries 0 --timeout 5 --index-url "$index" "${wanted[@]}" >"$said" 2>&1 </dev/null ||
@@ -269,19 +267,19 @@ print(*(one for one in extra if one.startswith("torch")), sep="\n")')
   fi
 }
 
-# TensorBoard and Ray for the tests of training the policy (90 MB). What cannot be had skips tests.
+# Gymnasium, TensorBoard and Ray for the tests of training the policy (90 MB). What cannot be had skips tests.
 want_rollouts() {
   case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
   local start=$SECONDS wanted=()
-  printf '  %-44s' "TensorBoard and Ray for the training tests"
-  if "$venv/bin/python" -c 'import ray, tensorboard' 2>/dev/null; then
+  printf '  %-44s' "Gymnasium, TensorBoard, Ray for the tests"
+  if "$venv/bin/python" -c 'import gymnasium, ray, tensorboard' 2>/dev/null; then
     say "there already"
     return 0
   fi
   mapfile -t wanted < <("$venv/bin/python" -c '
 import tomllib
 extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
-print(*(one for one in extras["train"] + extras["ray"] if one.startswith(("tensorboard", "ray"))), sep="\n")')
+print(*(one for one in extras["train"] + extras["ray"] if one.startswith(("gymnasium", "tensorboard", "ray"))), sep="\n")')
   if pip_install "${wanted[@]}" >"$logs/rollouts.log" 2>&1 </dev/null; then
     say "installed ($((SECONDS - start)) s)"
   else

@@ -17,7 +17,8 @@ class _Section(BaseModel):
 
 
 class NodeConfig(_Section):
-    """The DICOM node. `bind` is the address listened on; only `allowed_calling_ae` may connect (empty: any)."""
+    """The DICOM node. `bind` is the address listened on; only `allowed_calling_ae` may connect (empty: any).
+    navigation: whether it makes the plans that trade-offs are read from while a plan is in review."""
 
     ae_title: str = Field(default="COUCHSIDE", min_length=1, max_length=16)
     bind: str = "127.0.0.1"
@@ -29,6 +30,7 @@ class NodeConfig(_Section):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     settle_s: float = Field(default=2.0, ge=0)
     minimum_free_mb: int = Field(default=512, ge=0)
+    navigation: bool = True
 
 
 class PeerConfig(_Section):
@@ -47,7 +49,10 @@ class PlanningConfig(_Section):
     there. density_overrides: mass density relative to water by structure name (as received or TG-263), for metal,
     couch, contrast medium; above what a structure set assigns. beams: static fields, or with VMAT the number of arcs
     (0: the goal set's, or the adapted plan's). sparing_rounds: rounds after the goals are met that lower organ doses
-    and monitor units (0: none). device: 'auto' takes a working GPU, else the CPU."""
+    and monitor units (0: none). device: 'auto' takes a working GPU, else the CPU. policy: what steers: 'learned' (a
+    network; the rules where it cannot be used), 'rules', or 'template' (the template's objectives and nothing more).
+    budget_s: seconds of planning after which the best plan so far is taken (0: as long as it takes). hang_s: seconds
+    without a sign of life after which the planning system counts as hung."""
 
     machine: str = "millennium120"
     beam_model: str = "couchside_6mv"
@@ -64,6 +69,9 @@ class PlanningConfig(_Section):
     segments_per_beam: int = Field(default=15, ge=1, le=40)
     sparing_rounds: int = Field(default=4, ge=0, le=20)
     per_beam_dose: bool = False
+    policy: Literal["learned", "rules", "template"] = "learned"
+    budget_s: float = Field(default=180.0, ge=0, le=86400)
+    hang_s: float = Field(default=120.0, ge=1, le=3600)
 
 
 class EvaluationConfig(_Section):

@@ -9,11 +9,14 @@
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
     │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
     │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── RefusedEdit               a change of the plan that cannot be made as it was asked for
     │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
-    │   └── UnsupportedPlan           a plan uses what this release cannot compute
+    │   ├── UnsupportedPlan           a plan uses what this release cannot compute
+    │   └── PlanningSystemFailed      the planning system gave an error before there was a plan
+    │       └── PlanningSystemHung    it gave no sign of life any more
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
     ├── ModelError                    a beam model, machine or network file is missing, altered or out of its range
     │   └── NotPredicted              the dose network knows no patient like this one, or cannot run here
@@ -116,6 +119,16 @@ class ContradictoryGoals(RefusedGoals):
     template = "The clinical goals contradict each other: {reason}"
 
 
+class RefusedEdit(RefusedInput):
+    """A change of the plan in review. Fields: reason, choices (what would be understood, one string)."""
+
+    key = "refused.edit"
+    template = "The plan was not changed: {reason}{choices}"
+
+    def __init__(self, reason: str, choices: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, choices=f" (choose from {', '.join(choices)})" if choices else "")
+
+
 class RefusedPackage(RefusedInput):
     """A guideline package. Fields: what (its name, or the folder's), reason, remedy."""
 
@@ -152,6 +165,22 @@ class UnsupportedPlan(PlanningError):
     template = (
         "This plan cannot be computed by this release: {reason}. It computes photon beams, static or arcs, with "
         "collimator and couch at rest, shaped by jaws, a multileaf collimator or both"
+    )
+
+
+class PlanningSystemFailed(PlanningError):
+    key = "planning.system_failed"
+    template = (
+        "No deliverable plan could be made: the planning system failed ({reason}). Try the session again; where it "
+        "fails again, send the case to support"
+    )
+
+
+class PlanningSystemHung(PlanningSystemFailed):
+    key = "planning.system_hung"
+    template = (
+        "No deliverable plan could be made: the planning system does not answer ({reason}). Restart the service, then "
+        "try the session again"
     )
 
 

@@ -1,4 +1,5 @@
-"""What the doctor checks of evaluation and prediction: guidelines, preference, the dose and a segmentation network.
+"""What the doctor checks of evaluation, prediction and planning: guidelines, preference, and the networks of dose,
+planning and segmentation.
 
 Stages do not know the health checks and these do not know the stages; here they meet.
 """
@@ -16,6 +17,7 @@ from appliance.prediction import Predictor
 from appliance.session_decisions import decided_since, verify_preference
 from appliance.session_guidelines import guideline_store, lost_decisions
 from appliance.session_judgement import network_of
+from appliance.session_policy import steering_of
 
 WATCH_AFTER = 20
 """Decisions after which the active preference model wants to be held against them again. Chosen: a change of mind is
@@ -83,10 +85,22 @@ def _prediction(config: Config) -> Finding:
     return Finding(Status.OK, "The dose network has its range, calibration and bands.", {"network": sha256})
 
 
+def _policy(config: Config) -> Finding:
+    """Degraded at worst: the rules plan as well. The network is opened as planning opens it, with its range."""
+    if config.planning.policy != "learned":
+        said = f"No learned policy is asked for; planning.policy is '{config.planning.policy}'."
+        return Finding(Status.OK, said, {"network": ""})
+    steering = steering_of(config)
+    if not steering.sha256:
+        return Finding(Status.DEGRADED, f"Plans are steered by the rules: {steering.fallback()}.", {"network": ""})
+    return Finding(Status.OK, "The policy network can be opened and has its range.", {"network": steering.sha256})
+
+
 EVALUATION_CHECKS = (
     Check("guidelines", "Guideline packages", _guidelines, timeout_s=30.0),
     Check("preference", "Preference model", _preference, timeout_s=60.0),
     Check("prediction", "Dose prediction", _prediction, timeout_s=30.0),
+    Check("policy", "Planning policy", _policy, timeout_s=30.0),
     Check("network", "Segmentation network", _network, timeout_s=30.0),
 )
 """Time limits chosen as those of the other checks; the audit log is read for two of them."""

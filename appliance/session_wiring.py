@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.config import Config, PlanningConfig
+from appliance.config import Config
 from appliance.contracts import (
     Approval,
     Attachments,
@@ -21,10 +21,7 @@ from appliance.contracts import (
     ExportSet,
     GoalSet,
     Plan,
-    Planned,
-    PredictedDose,
     Prediction,
-    TradeOff,
 )
 from appliance.contracts.passage import PassageAnswer
 from appliance.contracts.progress import Progress
@@ -40,20 +37,20 @@ from appliance.evaluation import (
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
-from appliance.execution import Guide, plan_case
 from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
 from appliance.export.record import write_record
 from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
-from appliance.planning import PhotonTps, calculate_dose, check_plan, device_errors, dose_options, select_device
+from appliance.planning import calculate_dose, check_plan, dose_options, select_device
 from appliance.session_deepen import deepened
-from appliance.session_guide import guide_for
 from appliance.session_guidelines import guideline_store
+from appliance.session_navigation import trade_offs_around
+from appliance.session_plan import planned
 from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
+from appliance.session_replan import revised_plan
 from appliance.session_second import second_check
 from appliance.session_stages import Reviewed, Stages
-from engines.errors import EngineError
 
 NOTE_UNSIGNED = (
     "The goals are from a file that was named by hand (--goals or planning.goals), not from a signed guideline package"
@@ -79,7 +76,8 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         choose_goals=partial(_goal_file, config, guidelines),
         goals_for_case=_goals_for_case,
         predict=partial(predict_case, config),
-        plan=partial(_planned, planning),
+        plan=partial(planned, config),
+        revise=partial(revised_plan, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         beside_prediction=beside_prediction,
@@ -98,6 +96,9 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         ),
         write_record=partial(_recorded, config.peer.send_record),
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
+        trade_offs=lambda reviewed, traded, progress, enough: trade_offs_around(
+            reviewed, planning, traded, progress=progress, enough=enough
+        ),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
 
@@ -110,7 +111,7 @@ def _reported(
     scheduled: Evaluation | None,
     prediction: Prediction,
 ) -> None:
-    beside = Beside(scheduled, _why(reviewed.goal_set), prediction)
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 
@@ -124,39 +125,6 @@ def _recorded(
     documents = {document.path: document.sha256 for document in files.documents}
     sent = replace(written, documents=tuple(documents), document_sha256=tuple(documents.values()))
     return sent, files.paths
-
-
-def _planned(
-    planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, progress: Progress
-) -> Planned:
-    """Raises PlanningError, also for what the dose engine cannot compute. A prediction that cannot guide is left aside,
-    and it is said."""
-    notes: list[str] = []
-    trade_offs: list[TradeOff] = []
-    try:
-        with device_errors():
-            tps = PhotonTps(case, goal_set, planning, progress)
-            guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
-            made, dose = plan_case(
-                tps,
-                goal_set,
-                progress,
-                sparing_rounds=planning.sparing_rounds,
-                guide=guide,
-                note=notes.append,
-                trade_off=trade_offs.append,
-            )
-        return Planned(made, dose, tuple(notes), tuple(trade_offs))
-    except EngineError as error:
-        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
-
-
-def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:
-    try:
-        return guide_for(case, goal_set, predicted)
-    except PlanningError as error:
-        notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
-        return None
 
 
 def _why(goal_set: GoalSet) -> tuple[tuple[str, PassageAnswer], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import structlog
 from pydantic import JsonValue
 
 from appliance.audit import AuditLog
-from appliance.contracts import Case, GoalSet, PrescribedTarget
-from appliance.contracts.progress import Progress, silent
+from appliance.contracts import Case, GoalSet, Planned, PrescribedTarget
+from appliance.contracts.progress import Progress, silent, step_name
 from appliance.errors import NodeError
 from appliance.session_artefacts import Artefacts, as_json
 from appliance.session_record import Standing, seconds_between
@@ -54,8 +54,8 @@ class Workplace:
 
 
 class StepTimer:
-    """A Progress that adds up the seconds of each step, passes the call on, and first gives `check` the chance to end
-    the stage by raising."""
+    """A Progress that adds up the seconds of each step (whatever its detail says), passes the call on, and first gives
+    `check` the chance to end the stage by raising."""
 
     def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
         self._progress, self._check = progress, check
@@ -65,7 +65,7 @@ class StepTimer:
     def __call__(self, step: str, fraction: float, /) -> None:
         self._check()
         self._book()
-        self._step = step
+        self._step = step_name(step)
         self._progress(step, fraction)
 
     def _book(self) -> None:
@@ -91,6 +91,14 @@ def goal_facts(goal_set: GoalSet) -> Facts:
     facts: Facts = {"goal_set": goal_set.name}
     if (source := goal_set.guideline) is not None:
         facts["guideline"] = {"name": source.name, "version": source.version, "digest": source.digest}
+    return facts
+
+
+def planned_facts(made: Planned) -> Facts:
+    """Digests of plan and dose, the planner's notes, and how it planned."""
+    facts: Facts = {"plan_digest": made.plan.digest, "dose_digest": made.dose.digest, "plan_notes": list(made.notes)}
+    if made.facts is not None:
+        facts["planning"] = asdict(made.facts)
     return facts
 
 

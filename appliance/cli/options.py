@@ -30,6 +30,10 @@ Device = Annotated[
     DeviceChoice | None,
     typer.Option("--device", metavar="DEVICE", help="Where dose is computed: auto, cpu or cuda (a GPU)."),
 ]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget-s", metavar="S", min=0, help="Seconds of planning at most; 0: as long as it takes."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="As 'couchside sessions' lists it.")]
 Reason = Annotated[
@@ -65,3 +69,10 @@ def with_device(config: Config, device: DeviceChoice | None) -> Config:
     if device is None:
         return config
     return config.model_copy(update={"planning": config.planning.model_copy(update={"device": device.value})})
+
+
+def with_budget(config: Config, budget_s: float | None) -> Config:
+    """The configuration with `--budget-s` in the place of its own, where it is given."""
+    if budget_s is None:
+        return config
+    return config.model_copy(update={"planning": config.planning.model_copy(update={"budget_s": budget_s})})

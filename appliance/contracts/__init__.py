@@ -16,6 +16,21 @@ from appliance.contracts.case import (
 from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedBand, PredictedDose, Prediction
+from appliance.contracts.edit import (
+    ChangeGoal,
+    ChangePriority,
+    Edit,
+    EditMade,
+    HotRegion,
+    Isodose,
+    ProtectMore,
+    PushCoverage,
+    Refusal,
+    RemoveHotSpot,
+    Revision,
+    Sphere,
+    Undo,
+)
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
@@ -23,10 +38,11 @@ from appliance.contracts.goal_result import GoalResult
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Grade, GuidelineSource, Metric, MetricKind
 from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
-from appliance.contracts.planned import Planned
+from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
+    STORY_FILE,
     PlanningStory,
     StoryChange,
     StoryCurve,
@@ -34,19 +50,33 @@ from appliance.contracts.story import (
     StoryStage,
     StoryStep,
 )
-from appliance.contracts.tps import CanImitate, GoalConflict, PlanningState, SteerableTps, TreatmentPlanningSystem
+from appliance.contracts.tps import (
+    CanBeQuick,
+    CanImitate,
+    CanResume,
+    GoalConflict,
+    PlanningState,
+    SteerableTps,
+    TreatmentPlanningSystem,
+)
 from appliance.contracts.trade_off import Opponent, TradeOff
+from appliance.contracts.working import Working
 
 __all__ = [
     "RECORD_FILES",
     "SECOND_DOSE_FILE",
+    "STORY_FILE",
     "Approval",
     "Attachments",
     "Beam",
     "BeamPoint",
     "CalculatedDose",
+    "CanBeQuick",
     "CanImitate",
+    "CanResume",
     "Case",
+    "ChangeGoal",
+    "ChangePriority",
     "ClinicalGoal",
     "Command",
     "Comparator",
@@ -56,6 +86,8 @@ __all__ = [
     "DensityOverride",
     "DvhCurve",
     "DvhDifference",
+    "Edit",
+    "EditMade",
     "Evaluation",
     "ExportSet",
     "Finding",
@@ -65,8 +97,10 @@ __all__ = [
     "GoalSet",
     "Grade",
     "GuidelineSource",
+    "HotRegion",
     "Identity",
     "Image",
+    "Isodose",
     "Jaws",
     "Metric",
     "MetricKind",
@@ -79,6 +113,7 @@ __all__ = [
     "PlanFacts",
     "PlanScore",
     "Planned",
+    "PlanningFacts",
     "PlanningState",
     "PlanningStory",
     "PredictedBand",
@@ -87,11 +122,17 @@ __all__ = [
     "Prediction",
     "PrescribedTarget",
     "PriorStated",
+    "ProtectMore",
+    "PushCoverage",
     "Received",
+    "Refusal",
+    "RemoveHotSpot",
+    "Revision",
     "SecondCheck",
     "Severity",
     "Shown",
     "SourceObject",
+    "Sphere",
     "Standing",
     "SteerableTps",
     "StoryChange",
@@ -105,4 +146,6 @@ __all__ = [
     "TargetIndices",
     "TradeOff",
     "TreatmentPlanningSystem",
+    "Undo",
+    "Working",
 ]

@@ -17,3 +17,16 @@ class Progress(Protocol):
 
 def silent(step: str, fraction: float, /) -> None:
     """For callers who do not care."""
+
+
+DETAIL = " · "
+
+
+def detailed(step: str, detail: str) -> str:
+    """A step with how it stands, for people. The step is still the same one when the detail changes."""
+    return f"{step}{DETAIL}{detail}"
+
+
+def step_name(step: str) -> str:
+    """Without its detail: what seconds are booked under."""
+    return step.partition(DETAIL)[0]

@@ -13,6 +13,7 @@ from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.objectives import Objectives
 from appliance.contracts.plan import Plan
 from appliance.contracts.trade_off import Opponent
+from appliance.contracts.working import Working
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,26 @@ class CanImitate(Protocol):
     def imitate(self, dose_gy: NDArray[np.float32]) -> PlanningState:
         """Fluence whose dose is roughly the given one, (z, y, x) in Gy on the image grid: where `optimise_fluence`
         begins next, in the place of open fields."""
+        ...
+
+
+@runtime_checkable
+class CanBeQuick(Protocol):
+    """What a planning system may offer beyond what it must."""
+
+    def sequence_quickly(self, objectives: Objectives) -> PlanningState:
+        """As `sequence`, in a part of its time and not as good: deliverable all the same."""
+        ...
+
+
+@runtime_checkable
+class CanResume(Protocol):
+    """What a planning system may offer, so that a plan is revised from where it stands, also after a restart."""
+
+    def working(self) -> Working: ...
+
+    def resume(self, working: Working, final: tuple[Plan, CalculatedDose] | None = None) -> PlanningState:
+        """Stands where the system stood that gave `working`. final: the plan it stood at with its dose."""
         ...
 
 

@@ -91,7 +91,7 @@ class Guide:
 
     def begin(self, first: Objectives) -> Objectives:
         """The planner's first objectives with tight goals heavier, and what organs with room may be asked for."""
-        return (*(self._weighed(objective) for objective in first), *self._spared())
+        return (*(self._weighed(objective) for objective in first), *self.spared())
 
     def _weighed(self, objective: Objective) -> Objective:
         if objective.goal < 0:
@@ -100,7 +100,7 @@ class Guide:
         known = not math.isnan(self.foreseen[objective.goal].value)
         return objective.scaled(PRESS) if known and abs(missed) < TIGHT else objective
 
-    def _spared(self) -> Objectives:
+    def spared(self) -> Objectives:
         """Of each organ with room: its mean or points of its DVH, as helpers."""
         organs: dict[str, bool] = {}
         for goal, foreseen in zip(self.goal_set.goals, self.foreseen, strict=True):

@@ -40,11 +40,21 @@ class Candidate:
 
 
 class Operator:
-    """One case's TPS and its goals. `true_doses` counts full calculations."""
+    """One case's TPS and its goals. `true_doses` counts full calculations. judged: told each candidate with a true dose
+    while the TPS stands at it. seen: told what was asked for and what came of it after each round. `pending`: the best
+    that has none yet, of those since the last full calculation."""
 
-    def __init__(self, tps: TreatmentPlanningSystem, goal_set: GoalSet) -> None:
-        self.tps, self.goal_set = tps, goal_set
+    def __init__(
+        self,
+        tps: TreatmentPlanningSystem,
+        goal_set: GoalSet,
+        judged: Callable[[Candidate], None] = lambda _: None,
+        seen: Callable[[Objectives, PlanningState], None] = lambda asked, state: None,
+    ) -> None:
+        self.tps, self.goal_set, self.seen = tps, goal_set, seen
         self.true_doses = 0
+        self.pending: Candidate | None = None
+        self._on_judged = judged
         self._judged: PlanningState | None = None
         self._sampled: PlanningState | None = None
 
@@ -53,12 +63,16 @@ class Operator:
         judged = self.tps.judge()
         self.true_doses += 1
         self._judged, self._sampled = judged, self.tps.normalise(1.0)
-        return Candidate(judged, self.tps.remember(), judged=True)
+        candidate, self.pending = Candidate(judged, self.tps.remember(), judged=True), None
+        self._on_judged(candidate)
+        return candidate
 
     def refine(self, objectives: Objectives) -> PlanningState:
         """One more round of optimisation; the state is an estimate. Objectives speak of true doses, so what the TPS is
         asked is moved by what its figures are off."""
-        return self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
+        state = self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
+        self.seen(objectives, state)
+        return state
 
     def _as_seen(self, objective: Objective) -> Objective:
         """Mean doses are left as they are: the rules move those by what the estimate shows."""
@@ -86,13 +100,15 @@ class Operator:
     def kept(self, state: PlanningState, factor: float = 1.0) -> Candidate:
         """The plan as it stands, of which `state` is the estimate, with its monitor units times a factor. The TPS goes
         on from the plan without it: the objectives were balanced for that one."""
-        if factor == 1.0:
-            return Candidate(state, self.tps.remember(), judged=False)
-        plain = self.tps.remember()
-        self.tps.normalise(factor)
-        back = self.tps.remember()
-        plain()
-        return Candidate(scaled(self.goal_set, state, factor), back, judged=False)
+        plain = back = self.tps.remember()
+        if factor != 1.0:
+            self.tps.normalise(factor)
+            back = self.tps.remember()
+            plain()
+        candidate = Candidate(scaled(self.goal_set, state, factor), back, judged=False)
+        if self.pending is None or self.score(candidate.state) > self.score(self.pending.state):
+            self.pending = candidate
+        return candidate
 
     def true(self, candidate: Candidate) -> Candidate:
         """The same plan, judged by a true dose if it was not yet; the TPS stands there afterwards."""

@@ -55,21 +55,31 @@ def plan_case(
     kept."""
     operator = Operator(tps, goal_set)
     rules, objectives, _ = plan_fluence(operator, guide, progress)
-    progress("planner: apertures", APERTURES_FROM)
-    tps.sequence(objectives)
-    met = meet(operator, rules, objectives, _part(progress, APERTURES_FROM, SPARING_FROM))
-    best = spare(operator, met, sparing_rounds, _part(progress, SPARING_FROM, 1.0))
-    if not operator.satisfied(best.state, 0.0):
-        for item in _traded(operator, met, best.state):
-            note(item.sentence)
-            trade_off(item)
-    progress(f"planner: {'all goals met' if operator.satisfied(best.state, 0.0) else met.why}", 1.0)
+    met = make_deliverable(operator, rules, objectives, progress)
+    best = spare(operator, met, sparing_rounds, part_of(progress, SPARING_FROM, 1.0))
+    for item in traded(operator, met, best.state):
+        note(item.sentence)
+        trade_off(item)
+    progress(f"planner: {ending(operator, met, best.state)}", 1.0)
     return operator.result(best)
 
 
-def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff]:
+def make_deliverable(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
+    """From the fluence to a deliverable plan that meets the goals, as far as it can."""
+    progress("planner: apertures", APERTURES_FROM)
+    operator.tps.sequence(objectives)
+    return meet(operator, rules, objectives, part_of(progress, APERTURES_FROM, SPARING_FROM))
+
+
+def ending(operator: Operator, met: Met, state: PlanningState) -> str:
+    return "all goals met" if operator.satisfied(state, 0.0) else met.why
+
+
+def traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff]:
     """What each missed goal gives way to. A goal given up is asked for in full again here: what little is asked of it
     in planning would pull at nothing. Where no gradient opposes it now, it is named without opponents."""
+    if operator.satisfied(state, 0.0):
+        return []
     rules, goals = met.rules, operator.goal_set.goals
     lost = {number for number in rules.given_up if not goals[number].met_by(state.goal_values[number])}
     asked = tuple(
@@ -77,7 +87,7 @@ def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff
         for objective, first in zip(met.objectives, rules.first, strict=True)
     )
     found = {conflict.goal: conflict for conflict in operator.tps.conflicts(asked)}
-    traded = []
+    items = []
     for number in sorted(lost | found.keys()):
         foreseen = ", as a predicted dose had foreseen" if number in rules.foreseen else ""
         said = [f"{goals[number]} was given up in favour of other goals{foreseen}"] if number in lost else []
@@ -86,18 +96,27 @@ def _traded(operator: Operator, met: Met, state: PlanningState) -> list[TradeOff
             told = found[number].sentence
             said.append(told.partition(" is missed: ")[2] or told if number in lost else told)
             against = found[number].opponents
-        traded.append(TradeOff.of(goals[number], against, "; ".join(said), given_up=number in lost))
-    return traded
+        items.append(TradeOff.of(goals[number], against, "; ".join(said), given_up=number in lost))
+    return items
 
 
-def _rules(operator: Operator, guide: Guide | None) -> Rules:
-    first = operator.tps.initial_objectives()
+def rules_of(operator: Operator, guide: Guide | None, found: Objectives = ()) -> Rules:
+    """found: objectives that were found by exploring: weights are bounded against those, and what a prediction would
+    have pressed is theirs to say; what it knows of organs with room is added. Without them the template's."""
+    first = found or operator.tps.initial_objectives()
     if guide is None:
         return Rules(operator.goal_set, first)
-    return Rules(operator.goal_set, guide.begin(first), foreseen=guide.out_of_reach, easy=guide.easy)
+    begun = (*first, *guide.spared()) if found else guide.begin(first)
+    return Rules(operator.goal_set, begun, foreseen=guide.out_of_reach, easy=guide.easy)
 
 
-def _part(progress: Progress, start: float, end: float) -> Progress:
+def imitate_first(tps: TreatmentPlanningSystem, guide: Guide | None) -> None:
+    """Begins from a fluence that imitates the predicted dose, where there is one and the TPS can."""
+    if guide is not None and guide.dose_gy is not None and isinstance(tps, CanImitate):
+        tps.imitate(guide.dose_gy)
+
+
+def part_of(progress: Progress, start: float, end: float) -> Progress:
     return lambda step, part: progress(step, start + (end - start) * part)
 
 
@@ -105,14 +124,21 @@ def plan_fluence(
     operator: Operator, guide: Guide | None = None, progress: Progress = silent
 ) -> tuple[Rules, Objectives, PlanningState]:
     """Rules and objectives under which the fluence meets the goals with room, as far as it can, and how far it came."""
-    rules, tps = _rules(operator, guide), operator.tps
-    if guide is not None and guide.dose_gy is not None and isinstance(tps, CanImitate):
-        tps.imitate(guide.dose_gy)
+    imitate_first(operator.tps, guide)
+    return push_fluence(operator, rules_of(operator, guide), progress)
+
+
+def push_fluence(
+    operator: Operator, rules: Rules, progress: Progress = silent, *, begun: PlanningState | None = None
+) -> tuple[Rules, Objectives, PlanningState]:
+    """The same from where the fluence stands. begun: of a fluence that was optimised for `rules.first` just now."""
+    tps = operator.tps
     objectives = rules.first
     rounds = FLUENCE_ROUNDS + CONCESSIONS
     for number in range(rounds):
         progress("planner: fluence", APERTURES_FROM * number / rounds)
-        state = tps.optimise_fluence(objectives)
+        state = begun if begun is not None and number == 0 else tps.optimise_fluence(objectives)
+        operator.seen(objectives, state)
         if operator.satisfied(state, FLUENCE_ROOM, besides=rules.given_up) or number == rounds - 1:
             break
         is_pushed = number >= FLUENCE_ROUNDS - 1

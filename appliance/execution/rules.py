@@ -41,10 +41,14 @@ def shortfall(goal: ClinicalGoal, value: float) -> float:
     return difference / scale
 
 
+def hot_limit_gy(goal_set: GoalSet) -> float:
+    """What the goal set lets the hottest 0.1 cc have."""
+    return max(dose for _, dose in goal_set.prescription) * goal_set.hot_spot_percent / 100
+
+
 def hot_shortfall(goal_set: GoalSet, hottest_gy: float) -> float:
     """Relative excess of the hottest 0.1 cc over the goal set's limit; negative where it is kept."""
-    highest_gy = max(dose for _, dose in goal_set.prescription)
-    return hottest_gy / (highest_gy * goal_set.hot_spot_percent / 100) - 1
+    return hottest_gy / hot_limit_gy(goal_set) - 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,9 @@ def _push(objective: Objective, first: Objective, goal: ClinicalGoal, need: floa
     if objective.kind is not ObjectiveKind.MEAN_DOSE:
         return _weigh(objective, first, need)
     shift = goal.limit * min(max(need, -LARGEST_SHIFT), LARGEST_SHIFT)
-    dose_gy = min(max(objective.dose_gy - shift, goal.limit * LOWEST_MEAN), goal.limit)
+    # What exploring found to ask of it, tighter or less tight than its goal, stays within reach.
+    lowest, highest = min(goal.limit * LOWEST_MEAN, first.dose_gy), max(goal.limit, first.dose_gy)
+    dose_gy = min(max(objective.dose_gy - shift, lowest), highest)
     grown = min(objective.weight * MEAN_PUSH, first.weight * MEAN_HEAVIEST) if need > 0 else objective.weight
     return replace(objective, dose_gy=dose_gy, weight=grown)
 

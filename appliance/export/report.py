@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan, Prediction
+from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan, PlanningStory, Prediction
 from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
@@ -21,11 +21,12 @@ from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
 from appliance.export.report_further import further_sections
 from appliance.export.report_goals import goals_section, head, tiles
-from appliance.export.report_html import duration, section, short, text
+from appliance.export.report_html import Styles, duration, section, short, text
 from appliance.export.report_passages import passages_section
 from appliance.export.report_prediction import prediction_section
 from appliance.export.report_second import second_section
 from appliance.export.report_slices import slices_section
+from appliance.export.report_story import story_section
 from appliance.export.report_style import STYLE
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -37,11 +38,13 @@ NOTICE = "Research software. Not for clinical use."
 @dataclass(frozen=True)
 class Beside:
     """What the report shows beside the plan. scheduled: the received plan judged on today's anatomy. why: the passages
-    that the goals rest on. prediction: what came of asking a network; None where none was asked."""
+    that the goals rest on. prediction: what came of asking a network; None where none was asked. story: how the plan
+    came about; None where nobody told it."""
 
     scheduled: Evaluation | None = None
     why: Sequence[tuple[str, PassageAnswer]] = ()
     prediction: Prediction | None = None
+    story: PlanningStory | None = None
 
     @property
     def warned(self) -> bool:
@@ -82,6 +85,7 @@ def write_report(
         f"{dvh_section(case, evaluation, others.scheduled, warned=others.warned)}"
         f"{slices_section(case, plan, dose, evaluation)}"
         f"{prediction_section(case, plan, dose, evaluation, others.prediction)}"
+        f"{story_section(others.story, Styles.of(case))}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"
         f"<footer>Couchside {text(software_version())}, {generated}. {NOTICE}</footer>"

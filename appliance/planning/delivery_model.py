@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ MERIT_SCALE = 5.0
 """Tolerances are relative to at least this merit: a goal missed by 0.2 Gy at its first weight (chosen)."""
 REFINE_BUDGET = 80
 """Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
+SETTLE_BUDGET = 50
+"""Evaluations of a short first optimisation (chosen: a fifth of what `develop` takes)."""
 MU_ROOM = 1.05
 """Metersets stay this factor above the machine's smallest, so that scaling the plan down a little keeps them legal."""
 
@@ -49,6 +51,10 @@ class Delivery(Protocol):
         """The first optimisation after `start`, with whatever the technique adds meanwhile."""
         ...
 
+    def settle(self, aim: Aim, progress: Progress) -> Outcome:
+        """In its place where a plan is wanted soon: short, and nothing is added."""
+        ...
+
     def refine(self, aim: Aim, progress: Progress) -> Outcome:
         """Goes on from where it stands."""
         ...
@@ -70,6 +76,14 @@ class Delivery(Protocol):
 
     def remember(self) -> Callable[[], None]:
         """A way back to the present state."""
+        ...
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The present state by names of its own, for `restore`."""
+        ...
+
+    def restore(self, beamlets: Beamlets, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """The state that `arrays` gave, exactly. Raises KeyError or ValueError for arrays of something else."""
         ...
 
     def plan(self) -> Plan:

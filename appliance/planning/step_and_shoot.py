@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,28 @@ from appliance.errors import PlanningError
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.build_plan import PlanHead, build_plan
-from appliance.planning.delivery_model import MERIT_SCALE, MU_ROOM, MU_WEIGHT, REFINE_BUDGET, REFINE_TOLERANCE
+from appliance.planning.delivery_model import (
+    MERIT_SCALE,
+    MU_ROOM,
+    MU_WEIGHT,
+    REFINE_BUDGET,
+    REFINE_TOLERANCE,
+    SETTLE_BUDGET,
+)
 from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
-from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
+from appliance.planning.segments import (
+    BeamSegments,
+    SegmentVector,
+    arrays_of,
+    from_arrays,
+    priced,
+    prune,
+    scaled,
+    sequence_beam,
+)
 from appliance.planning.turned import as_delivered
 from engines.optimise import Outcome, minimise
 from engines.photon.aperture import ApertureFluence
@@ -73,7 +90,10 @@ class StepAndShoot:
             progress("sequencing", beam / len(self._arrangement.frames))
             first = max(1, round(self._most(beamlets, beam) * SEQUENCED_SHARE))
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
-        self._segments, self._beamlets = tuple(beams), beamlets
+        self._take(tuple(beams), beamlets)
+
+    def _take(self, beams: tuple[BeamSegments, ...], beamlets: Beamlets) -> None:
+        self._segments, self._beamlets = beams, beamlets
         most = max(self._most(beamlets, beam) for beam in range(len(beams)))
         self._effort = 1.0 + MORE_EVALUATIONS * (most / self._config.segments_per_beam - 1.0)
 
@@ -90,9 +110,16 @@ class StepAndShoot:
         self._prune(self._machine.dose_rate.minimum_segment_mu)
         return self.refine(aim, progress)
 
+    def settle(self, aim: Aim, progress: Progress) -> Outcome:
+        self._prune(self._machine.dose_rate.minimum_segment_mu)
+        return self._optimise(aim, progress, minimum_mu=self._least_mu, budget=SETTLE_BUDGET)
+
     def refine(self, aim: Aim, progress: Progress) -> Outcome:
-        minimum_mu = self._machine.dose_rate.minimum_segment_mu * MU_ROOM
-        return self._optimise(aim, progress, minimum_mu=minimum_mu, budget=REFINE_BUDGET)
+        return self._optimise(aim, progress, minimum_mu=self._least_mu, budget=REFINE_BUDGET)
+
+    @property
+    def _least_mu(self) -> float:
+        return self._machine.dose_rate.minimum_segment_mu * MU_ROOM
 
     def fluence(self) -> NDArray[np.float32]:
         return self._drawn(self._segments)
@@ -119,6 +146,15 @@ class StepAndShoot:
 
     def scale(self, factor: float) -> None:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return arrays_of(self._segments)
+
+    def restore(self, beamlets: Beamlets, arrays: Mapping[str, NDArray[Any]]) -> None:
+        beams = from_arrays(arrays)
+        if len(beams) != len(self._arrangement.frames) or beams[0].apertures.left_mm.shape[1] != self._layers.pairs:
+            raise ValueError("apertures of other beams or another collimator")
+        self._take(beams, beamlets)
 
     def plan(self) -> Plan:
         plan = build_plan(self._arrangement, self._segments, self._machine, head=self._head)

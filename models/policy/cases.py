@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,31 +72,36 @@ def builtin_case(name: str) -> Case:
     return bare_case(case.digest, case.image, bare, None)
 
 
-def prepare(openkbp: Path | None, numbers: Sequence[int], cache: Path) -> tuple[str, ...]:
-    """Names of the cases that can be trained on: the built-in ones, and the patients of these numbers in the folder
-    `openkbp`. Those that are not in the cache yet are read and kept there. Left out: patients without a CT or with
-    contours that no plan can be made on. Raises RefusedInput for a held-out or absent patient."""
+def builtin_cases(cache: Path) -> tuple[str, ...]:
+    """Names of the built-in cases; those that are not in the cache yet are drawn and kept there."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for builtin in CASES:
+        path = file_of(cache, BUILTIN.format(builtin))
+        if not path.is_file():
+            save_case(builtin_case(builtin), path)
+    return tuple(BUILTIN.format(builtin) for builtin in CASES)
+
+
+def openkbp_cases(folder: Path, numbers: Iterable[int], cache: Path) -> tuple[str, ...]:
+    """Names of the patients of these numbers; those that are not in the cache yet are read from `folder` and kept.
+    Left out: patients without a CT, or with contours that no plan can be made on. Raises RefusedInput for a held-out or
+    absent patient."""
     cache.mkdir(parents=True, exist_ok=True)
     names = []
-    for builtin in CASES:
-        names.append(BUILTIN.format(builtin))
-        if not file_of(cache, names[-1]).is_file():
-            save_case(builtin_case(builtin), file_of(cache, names[-1]))
-    for number in numbers if openkbp is not None else ():
+    for number in numbers:
         name = OPENKBP.format(number)
         patient_number(name)
-        if not file_of(cache, name).is_file() and not _kept(openkbp, number, cache):
-            continue
-        names.append(name)
+        if file_of(cache, name).is_file() or _kept(folder, number, cache):
+            names.append(name)
     return tuple(names)
 
 
-def _kept(openkbp: Path | None, number: int, cache: Path) -> bool:
+def _kept(folder: Path, number: int, cache: Path) -> bool:
     """Whether the patient is in the cache now; one that cannot be planned is marked there and not read again."""
     refused = cache / f"{OPENKBP.format(number)}.refused"
-    if openkbp is None or refused.is_file():
+    if refused.is_file():
         return False
-    packed = openkbp / f"pt_{number}.npz"
+    packed = folder / f"pt_{number}.npz"
     if not packed.is_file():
         raise RefusedInput(f"{packed} is not there; name the folder of the OpenKBP training patients")
     try:

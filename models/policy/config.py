@@ -132,6 +132,7 @@ class TrainConfig(_Section):
         """What the numbers of a run depend on; the rest may change when it goes on."""
         told = self.model_dump(mode="json", exclude={"out", "updates", "rollouts", "evaluation", "checkpoints"})
         del told["cases"]["cache"]
+        told["cases"]["openkbp"] = bool(self.cases.openkbp)
         return {**told, "episodes": self.rollouts.episodes}
 
 

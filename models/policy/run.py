@@ -6,7 +6,7 @@ checkpoint gives the numbers of one that was never interrupted."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +41,8 @@ class TrainingRun:
     crew: Crew
     tasks: Sequence[Task]
     held_out: Sequence[Task]
-    tell: Tell
-    say: Callable[[str], None]
+    tell: Tell = lambda update, figures: None
+    say: Callable[[str], None] = lambda line: None
     progress: Progress = field(default_factory=Progress)
 
     def resume(self) -> bool:
@@ -144,8 +144,9 @@ class TrainingRun:
         return {tasks[one.number].case: one.merit for one in self._play(jobs, asked)}
 
 
-def mean(values: object) -> float:
-    found = np.asarray(list(values), np.float64)  # type: ignore[call-overload]
+def mean(values: Iterable[float]) -> float:
+    """NaN of nothing."""
+    found = np.asarray(list(values), np.float64)
     return float(found.mean()) if found.size else float("nan")
 
 

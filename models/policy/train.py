@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from appliance.errors import ConfigError, CouchsideError
-from models.policy.cases import OPENKBP, prepare
+from models.policy.cases import builtin_cases, openkbp_cases
 from models.policy.config import RolloutsConfig, TrainConfig, read_table
 from models.policy.experience import Learner
 from models.policy.making import make_tasks, plain_tasks
@@ -93,20 +93,19 @@ class Asked:
 
 
 def prepared(config: TrainConfig, crew: Crew, say: Callable[[str], None]) -> TrainingRun:
-    """Raises ConfigError, RefusedInput."""
-    cases, folder = config.cases, Path(config.cases.openkbp) if config.cases.openkbp else None
+    """The run as it stands: at its beginning, or where it was ended. Raises ConfigError, RefusedInput."""
     say("Preparing cases")
-    names = prepare(folder, range(cases.first, cases.last + 1), cases.cache)
-    wanted = {OPENKBP.format(number) for number in config.evaluation.patients}
-    held_out = [n for n in prepare(folder, config.evaluation.patients, cases.cache) if n in wanted]
+    cases, names, held_out = config.cases, builtin_cases(config.cases.cache), tuple[str, ...]()
+    if cases.openkbp:
+        folder = Path(cases.openkbp)
+        names += openkbp_cases(folder, range(cases.first, cases.last + 1), cases.cache)
+        held_out = openkbp_cases(folder, config.evaluation.patients, cases.cache)
     tasks = make_tasks(
         names, cases.cache, count=config.tasks.count, seed=config.seed, variation=config.tasks.variation,
         foreseen=config.tasks.foreseen,
     )  # fmt: skip
     say(f"{len(names)} cases, {len(tasks)} tasks, {len(held_out)} cases to be judged on")
-    run = TrainingRun(
-        config, learner_of(config), crew, tasks, plain_tasks(held_out, cases.cache), lambda update, figures: None, say
-    )
+    run = TrainingRun(config, learner_of(config), crew, tasks, plain_tasks(held_out, cases.cache), say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if run.resume():
         say(f"Going on after update {run.progress.update}")
@@ -131,10 +130,11 @@ def train(config: TrainConfig, console: Console, asked: Callable[[], bool]) -> N
                 for teller in tellers:
                     teller(update, figures)
                 shown = (f"{name} {figures[name]:.2f}" for name in TOLD if name in figures)
-                console.print(f"{run.learner.phase:8} {update:5d}  " + "  ".join(shown))
+                phase = "improve" if run.progress.improving else "clone"
+                console.print(f"{phase:8} {update:5d}  " + "  ".join(shown))
                 bar.update(line, completed=update)
 
-            run.tell, run.say = tell, console.print
+            run.tell = tell
             run.run(asked)
     finally:
         crew.close()

@@ -12,7 +12,6 @@ import numpy as np
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, MetricKind
 from appliance.errors import RefusedGoals
 from appliance.evaluation import goals_for_case, list_goal_sets
-from appliance.evaluation.goal_files import with_digest
 from appliance.evaluation.goal_reduction import present_structures
 from appliance.session_work import prescribed
 
@@ -85,7 +84,7 @@ def _drawn(shipped: GoalSet, case: Case, variation: Variation, random: np.random
         notes=(), left_out=(), guideline=None,
     )  # fmt: skip
     check_usable(goal_set)
-    return with_digest(goals_for_case(goal_set, prescribed(case, goal_set)))
+    return goals_for_case(goal_set, prescribed(case, goal_set))
 
 
 def check_usable(goal_set: GoalSet) -> None:

@@ -145,7 +145,7 @@ def test_doctor_reports_every_check(run: Run, tmp_path: Path) -> None:
     document = json.loads(ran.out)
     assert ran.code == (1 if document["status"] == "failed" else 0)
     keys = {check["key"] for check in document["checks"]}
-    judging = {"retrieval", "guidelines", "preference", "network"}
+    judging = {"retrieval", "guidelines", "preference", "network", "policy"}
     stages = {"hardware", "backends", "models", "networks", "prediction", "disk", "clock", "store", "peers"}
     assert stages | judging == keys
 

@@ -11,6 +11,8 @@ from appliance.contracts import Objective, ObjectiveKind, PlanningState, Predict
 from appliance.errors import PlanningError
 from appliance.execution import plan_case
 from appliance.execution.guide import PRESS, Foreseen, Guide, guide_of
+from appliance.execution.operator import Operator
+from appliance.execution.planner import rules_of
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import wishes
 
@@ -166,3 +168,12 @@ def test_a_planning_system_that_can_begins_from_the_predicted_dose():
     assert tps.calls[:2] == ["imitate (1, 2, 3)", "fluence"]
     plan_case(tps := Imitating((GOOD,)), GOALS, guide=guide_of(GOALS, wanted))
     assert tps.calls[0] == "fluence"
+
+
+def test_what_was_found_by_exploring_is_not_pressed_and_gets_what_organs_with_room_may_be_asked_for():
+    known = guide(Foreseen(15.2, 14.5, 16), Foreseen(4, 3, 5), bands=(band("Parotid", 8.0, 4.0, 2.0, 1.0, 0.5),))
+    found = (Objective("SpinalCord", ObjectiveKind.DVH_MAX, 14.0, 80.0, volume_percent=1.0, goal=1),)
+    rules = rules_of(Operator(ScriptedTps((GOOD,)), SET), known, found)
+    assert rules.first[0] == found[0]
+    assert {one.structure for one in rules.first[1:]} == {"Parotid"}
+    assert rules_of(Operator(ScriptedTps((GOOD,)), SET), None, found).first == found

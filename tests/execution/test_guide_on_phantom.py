@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance import session_wiring
+from appliance import session_plan
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, PlanningState, PredictedBand, PredictedDose
 from appliance.errors import PlanningError
@@ -80,9 +80,9 @@ def test_what_is_of_another_prescription_or_place_is_refused(case):
 def test_a_session_plans_without_it_and_says_so(case):
     notes: list[str] = []
     wrong = replace(right := predicted(case, 20.4, 8.0), dose_gy=0 * right.dose_gy)
-    assert session_wiring._guide(case, GOALS, wrong, notes) is None
+    assert session_plan._guide(case, GOALS, wrong, notes) is None
     assert [note.startswith("Planned without the predicted dose: ") for note in notes] == [True]
-    assert session_wiring._guide(case, GOALS, right, notes) is not None
+    assert session_plan._guide(case, GOALS, right, notes) is not None
     assert len(notes) == 1
 
 

@@ -149,6 +149,17 @@ def test_a_missed_goal_is_pushed_and_only_that_one(index, values):
             assert after[other].weight <= FIRST[other].weight
 
 
+@pytest.mark.parametrize("found_gy", [6.0, 11.5])
+def test_what_exploring_found_to_ask_of_a_mean_stays_within_reach(found_gy):
+    """Tighter than 97 % of the limit or looser than the limit: it is where pushing and releasing begin and end."""
+    first = tuple(replace(one, dose_gy=found_gy) if one.kind is K.MEAN_DOSE else one for one in FIRST)
+    rules, objectives = Rules(GOALS, first), first
+    for mean in (12.0, 12.0, 12.0, 5.0, 5.0, 5.0, 5.0):
+        objectives = rules.adjust(objectives, (20.1, 21.9, mean, 29.0), 22.0, room=0.0)
+        asked = objectives[2].dose_gy
+        assert min(found_gy, 9.7) <= asked <= max(found_gy, 10.0)
+
+
 def test_a_missed_mean_is_asked_for_less_and_weighs_no_less():
     after = adjusted((20.1, 21.9, 10.5, 29.0))[2]
     assert after.dose_gy < FIRST[2].dose_gy

@@ -86,9 +86,10 @@ def test_shellcheck_finds_nothing(script):
 
 
 PIP = """#!/usr/bin/env bash
-# Stands for the environment's Python: no torch is there; pip answers with a plan and writes down what it was asked.
+# Stands for the environment's Python, without torch and gymnasium; pip answers with a plan and writes down what it was
+# asked.
 case "$*" in
-  "-c import torch") exit 1 ;;
+  "-c import torch" | "-c import gymnasium") exit 1 ;;
   "-m pip"*) printf '%s\\n' "$*" >>"{folder}/asked"
     while [ $# -gt 0 ]; do if [ "$1" = --report ]; then cp "{folder}/plan.json" "$2"; fi; shift; done ;;
   *) exec "{python}" "$@" ;;
@@ -96,7 +97,9 @@ esac
 """
 
 
-def pytorch_for(extras: str, packages: list[str], copied: Path, tmp_path: Path) -> tuple[str, list[str]]:
+def pytorch_for(
+    extras: str, packages: list[str], copied: Path, tmp_path: Path, *, want: str = "want_training"
+) -> tuple[str, list[str]]:
     """(what build.sh says, what it asked of pip), where installing torch would bring `packages`."""
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "pyproject.toml", copied.parent)
@@ -104,7 +107,7 @@ def pytorch_for(extras: str, packages: list[str], copied: Path, tmp_path: Path) 
     (tmp_path / "plan.json").write_text(json.dumps(plan), "utf-8")
     (tmp_path / "bin" / "python").write_text(PIP.format(folder=tmp_path, python=sys.executable), "utf-8")
     (tmp_path / "bin" / "python").chmod(0o755)
-    words = 'source "$1" help >/dev/null; venv=$2; logs=$2; want_training'
+    words = f'source "$1" help >/dev/null; venv=$2; logs=$2; {want}'
     answer = subprocess.run(
         ["bash", "-c", words, "bash", str(copied), str(tmp_path)],
         env={**BARE, "COUCHSIDE_EXTRAS": extras}, capture_output=True, text=True, timeout=60, check=False,
@@ -129,3 +132,13 @@ def test_a_cuda_build_of_pytorch_is_left_out_and_tests_are_skipped(copied, tmp_p
     said, asked = pytorch_for("train", ["torch", "nvidia-cublas", "triton"], copied, tmp_path)
     assert "no CPU build is to be had" in said and "Training tests are skipped" in said
     assert ["--dry-run" in line for line in asked] == [True, True]
+
+
+def test_gymnasium_is_installed_where_training_is_asked_for(copied, tmp_path):
+    said, asked = pytorch_for("train", [], copied, tmp_path, want="want_gymnasium")
+    assert "installed" in said
+    assert [line.split()[-1].startswith("gymnasium>=") for line in asked] == [True]
+
+
+def test_gymnasium_is_not_installed_unasked(copied, tmp_path):
+    assert pytorch_for("", [], copied, tmp_path, want="want_gymnasium") == ("", [])

@@ -32,7 +32,7 @@ def here(told):
     return InProcess().play(jobs(5), told)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes():
     crew = Processes(2, timeout_s=60.0)
     yield crew

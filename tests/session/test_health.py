@@ -9,17 +9,20 @@ import pytest
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
-from appliance.config import Config, EvaluationConfig, NodeConfig, PredictionConfig
+from appliance.config import Config, EvaluationConfig, NodeConfig, PlanningConfig, PredictionConfig
 from appliance.errors import ModelError
 from appliance.evaluation.preference import fit_model
 from appliance.evaluation.preference.store import PreferenceStore
 from appliance.health import CheckResult, Status, run_checks
 from appliance.prediction import Predictor
 from appliance.session_health import EVALUATION_CHECKS, WATCH_AFTER
+from appliance.session_policy import steering_of
 from appliance.session_record import TRANSITION
 
 from ..evaluation.preference.simulated import SITES, clinic, draw_plan
 
+NETWORKS = ("prediction", "policy")
+"""What a release may be without: told as degraded then, which other tests look at."""
 PASSPHRASE = "a long enough passphrase"
 
 
@@ -46,7 +49,7 @@ def store(tmp_path: Path) -> Path:
 
 def test_an_empty_store_has_what_ships_and_predicts_nothing(tmp_path: Path) -> None:
     found = checked(tmp_path / "store")
-    assert {check.status for key, check in found.items() if key != "prediction"} == {Status.OK}
+    assert {check.status for key, check in found.items() if key not in NETWORKS} == {Status.OK}
     assert "quantec 1.0.0" in found["guidelines"].sentence
     assert found["preference"].detail == {"active": ""}
     assert not (tmp_path / "store").exists()
@@ -67,6 +70,21 @@ def test_a_prediction_that_is_switched_off_is_no_fault(tmp_path: Path) -> None:
     (found,) = run_checks(config, checks=[check for check in EVALUATION_CHECKS if check.key == "prediction"])
     assert found.status is Status.OK
     assert "switched off" in found.sentence
+
+
+def test_a_policy_that_cannot_be_used_is_told_with_its_reason(tmp_path: Path) -> None:
+    steering = steering_of(Config())
+    found = checked(tmp_path)["policy"]
+    assert found.status is (Status.OK if steering.sha256 else Status.DEGRADED)
+    assert steering.sha256 or steering.fallback() in found.sentence
+
+
+@pytest.mark.parametrize("policy", ["rules", "template"])
+def test_a_policy_that_nobody_asked_for_is_no_fault(tmp_path: Path, policy: str) -> None:
+    config = Config(node=NodeConfig(store=tmp_path), planning=PlanningConfig.model_validate({"policy": policy}))
+    (found,) = run_checks(config, checks=[check for check in EVALUATION_CHECKS if check.key == "policy"])
+    assert found.status is Status.OK
+    assert f"'{policy}'" in found.sentence
 
 
 def test_a_check_is_due_after_enough_decisions(store: Path) -> None:

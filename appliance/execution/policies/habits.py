@@ -7,10 +7,14 @@
    (the loop of trial and correction that rule-based planners automate: Huang et al., J Appl Clin Med Phys 21(5):13,
    2020; human rules as demonstrations: Shen et al., Med Phys 48:1909, 2021).
 3. What is met with room is asked for less, first of all where something more important is missed: it gives way.
-4. Once goals are met an organ is asked for less than it has, for as long as nothing is lost (the second phase of
-   Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes nothing.
+4. Once goals are met an organ is asked for less than it has, one priority after the other, for as long as nothing is
+   lost (the second phase of Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes
+   nothing.
+5. A goal of an organ so far out of reach that nothing is earned by coming nearer gives way at once to what is missed
+   above it.
 
-The order within a priority, and all numbers, are our own (chosen on training patients of OpenKBP: docs/planner.md).
+The order within a priority, rule 5 and all numbers are our own (chosen on ten training patients of OpenKBP). What is
+only offered, rings and organs outside the targets, is never added: docs/planner.md says why.
 """
 
 from __future__ import annotations
@@ -32,8 +36,11 @@ PUSHED = 8.0
 ENOUGH = 0.25
 """Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
 limit."""
-HOT = -1
-"""The hot-spot limit among the numbers of goals."""
+HOPELESS, LEAST = 0.10, 0.2
+"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to an eighth
+where something more important is missed, and is raised again only when there is nothing else to do."""
+SLIGHT = 0.01
+"""Organs are spared while coverage and the hot spot, missed by less than this, are still being pushed."""
 PULL, FOLLOWED = 0.005, 0.03
 """An organ that lies this share of its limit above what is asked of it is being pulled at; one that lies more than
 FOLLOWED above it does not follow."""
@@ -44,7 +51,8 @@ class Kind(IntEnum):
 
     MISSED = 0
     SPARING = 1
-    GIVING_WAY = 2
+    OUT_OF_REACH = 2
+    GIVING_WAY = 3
 
 
 @dataclass(frozen=True)
@@ -87,21 +95,26 @@ class Seen:
         return lever.goal >= 0 and not math.isnan(self.view.state.goal_values[lever.goal])
 
     @property
-    def held(self) -> frozenset[int]:
-        """Numbers of the goals that are met or absent, HOT among them where the hot-spot limit is kept."""
-        met = {number for number, by in enumerate(self.missed) if by <= 0}
-        return frozenset(met | {HOT} if self.hot <= 0 else met)
+    def told(self) -> tuple[str, ...]:
+        """The goals in words, the hot-spot limit last."""
+        return (*(str(goal) for goal in self.view.goal_set.goals), "the hot-spot limit")
 
     @property
-    def first_missed(self) -> int:
-        """Priority of the most important goal that is missed; of coverage and the hot spot 0; 99 where none is."""
-        goals = zip(self.view.goal_set.goals, self.missed, strict=True)
-        found = [0 if not is_organ(self.view.goal_set, goal) else goal.priority for goal, by in goals if by > 0]
-        return min([*found, 0 if self.hot > 0 else 99])
+    def all_missed(self) -> tuple[float, ...]:
+        return (*self.missed, self.hot)
+
+    def first_missed(self, slight: float = 0.0) -> int:
+        """Priority of the most important goal that is missed; of coverage and the hot spot 0, where they are missed by
+        more than `slight`; 99 where none is."""
+        goals = list(zip(self.view.goal_set.goals, self.missed, strict=True))
+        organs = [goal.priority for goal, by in goals if by > 0 and is_organ(self.view.goal_set, goal)]
+        targets = [by for goal, by in goals if not is_organ(self.view.goal_set, goal)]
+        return 0 if max([*targets, self.hot]) > slight else min([*organs, 99])
 
 
 def pushes(seen: Seen) -> list[Wish]:
-    """What is done at once: coverage of targets and the hot-spot limit."""
+    """What is done at once: coverage of targets and the hot-spot limit are pushed, and organs' goals far out of reach
+    give way to what is missed above them."""
     wanted = []
     for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
         if lever.first.hot_spot and seen.hot > 0:
@@ -109,22 +122,27 @@ def pushes(seen: Seen) -> list[Wish]:
         if lever.of_target and seen.is_there(lever) and seen.missed[lever.goal] > 0:
             missed = seen.missed[lever.goal]
             wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, 0, missed))
+        if seen.is_there(lever) and not lever.of_target and seen.missed[lever.goal] > HOPELESS:
+            priority = seen.goal(lever).priority
+            if priority > seen.first_missed() and position.weight > LEAST:
+                wanted.append(Wish(number, Change.LOWER, Kind.GIVING_WAY, -priority, 0.0))
     return _possible(seen.view, wanted)
 
 
 def trials(seen: Seen) -> list[Wish]:
     """What is worth trying of organs. Missed goals are pushed and met ones asked for less, both only while nothing of a
     higher priority is missed; what pulls below the priority that is missed gives way."""
-    wanted = []
+    wanted, first, pressing = [], seen.first_missed(), seen.first_missed(SLIGHT)
     for number, (lever, position) in enumerate(zip(seen.view.levers, seen.view.setting, strict=True)):
         if not seen.is_there(lever) or lever.of_target:
             continue
         priority, missed = seen.goal(lever).priority, seen.missed[lever.goal]
-        if missed > 0 and priority <= seen.first_missed:
-            wanted.append(Wish(number, _push(lever, position, missed), Kind.MISSED, priority, missed))
-        elif -ENOUGH < missed <= 0 and priority < seen.first_missed:
+        if missed > 0 and priority <= first:
+            kind = Kind.OUT_OF_REACH if missed > HOPELESS and position.weight < 1 else Kind.MISSED
+            wanted.append(Wish(number, _push(lever, position, missed), kind, priority, missed))
+        elif -ENOUGH < missed <= 0 and priority < pressing:
             wanted.append(Wish(number, _spare(lever, position, seen), Kind.SPARING, priority, missed))
-        elif priority > seen.first_missed and (pull := _pull(lever, position, seen)) > PULL:
+        elif priority > first and (pull := _pull(lever, position, seen)) > PULL:
             change = Change.RELAX if position.ask < 1 else Change.LOWER
             wanted.append(Wish(number, change, Kind.GIVING_WAY, -priority, pull))
     return _possible(seen.view, wanted)

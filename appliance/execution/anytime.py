@@ -1,0 +1,244 @@
+"""The virtual planner of a session: a deliverable plan at once, then better ones until it is satisfied or time is up.
+
+Preliminary: the fluence under the template's objectives, sequenced, with a true dose. Exploring: a policy looks for
+better objectives on a small planning system. Then the full one optimises, sequences, meets goals and spares organs from
+what was found. Whenever time is up or the planning system fails, the best plan with a true dose is what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from appliance.contracts import (
+    CalculatedDose,
+    GoalSet,
+    Objectives,
+    Planned,
+    PlanningFacts,
+    PlanningState,
+    StoryStage,
+    TradeOff,
+)
+from appliance.contracts.progress import Progress, silent
+from appliance.errors import PlanningError
+from appliance.execution.best_plan import Deliverable, rank
+from appliance.execution.deadline import TimeUp
+from appliance.execution.exploring import Exploring, Found, explore
+from appliance.execution.guide import Guide
+from appliance.execution.meeting import GAIN, Met
+from appliance.execution.operator import Candidate, Operator
+from appliance.execution.planner import (
+    SPARING_FROM,
+    ending,
+    imitate_first,
+    make_deliverable,
+    part_of,
+    push_fluence,
+    rules_of,
+    traded,
+)
+from appliance.execution.rules import Rules
+from appliance.execution.sparing import RESERVE, SPARING_ROUNDS, spare
+from appliance.execution.steering.episode import PlanningEpisode, Scorer
+from appliance.execution.telling import Teller
+from appliance.execution.watch import TPS_FAILURES, reason_of
+from appliance.execution.watched import WatchedTps
+
+EXPLORING_FROM, IMPROVING_FROM = 0.15, 0.25
+"""Progress at which exploring and the stages on the full planning system begin."""
+TEMPLATE, RULES = "template", "rules"
+HOPEFUL = 0.8
+"""A plan without a true dose gets one when time is up if at least this share of what one took is left (chosen: it was
+kept back for that)."""
+
+Curves = Callable[[CalculatedDose], Mapping[str, tuple[float, ...]]]
+"""DVHs of a true dose by structure, Gy at `observation.VOLUMES_PERCENT`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How a case is planned. scorer: of the scorecard, percent. exploring: None: the rules push goals on the full
+    planning system alone. is_template: nothing but the preliminary plan. fallback: asked at the end: why another policy
+    than the configured one planned. policy_sha256: of its network. curves: for the story. notes: what there is to say
+    before it begins."""
+
+    scorer: Scorer
+    exploring: Exploring | None = None
+    guide: Guide | None = None
+    sparing_rounds: int = SPARING_ROUNDS
+    is_template: bool = False
+    fallback: Callable[[], str] = lambda: ""
+    policy_sha256: str = ""
+    curves: Curves = lambda _: {}
+    notes: tuple[str, ...] = ()
+
+
+def plan_anytime(tps: WatchedTps, goal_set: GoalSet, way: Way, progress: Progress = silent) -> Planned:
+    """Time is counted by the deadline of the watch. Raises what the planning system fails with before there is a
+    deliverable plan, and whatever `progress` raises."""
+    return AnytimePlanner(tps, goal_set, way, progress).plan()
+
+
+@dataclass(eq=False)
+class AnytimePlanner:
+    """One case, planned once. began, met: what was asked for, and given up, of the preliminary plan and of the last."""
+
+    tps: WatchedTps
+    goal_set: GoalSet
+    way: Way
+    progress: Progress
+    best: Deliverable | None = None
+    preliminary: Deliverable | None = None
+    calls: int = 0
+    began: Met | None = None
+    met: Met | None = None
+    stage: StoryStage = "preliminary"
+
+    def __post_init__(self) -> None:
+        self.deadline, self.notes = self.tps.watch.deadline, list(self.way.notes)
+        self.operator = Operator(self.tps, self.goal_set, self._offer, self._seen)
+        self.teller = Teller(self.goal_set, self.way.scorer, clock=self.deadline.clock)
+
+    def plan(self) -> Planned:
+        ended = self._until_done()
+        self.tps.watch.may_stop = False
+        best = self.best
+        if best is None:
+            raise PlanningError("the planning system made no plan that could be judged")
+        items = self._traded(best)
+        notes = (*self.notes, *_instead(self.way.fallback()), *(item.sentence for item in items))
+        self._tell("final", best.state, curves=self.way.curves(best.dose))
+        self.progress(f"planner: {ended}", 1.0)
+        story = self.teller.story(self.by, ended=ended, fallback=self.way.fallback())
+        kept = "preliminary" if best is self.preliminary else "improved"
+        facts = PlanningFacts(
+            self.by, self.way.policy_sha256, story.fallback, self.calls, kept, self.deadline.budget_s,
+            round(self.deadline.seconds, 3), ended,
+        )  # fmt: skip
+        return Planned(best.plan, best.dose, notes, tuple(items), story, facts)
+
+    @property
+    def by(self) -> str:
+        if self.way.exploring is not None:
+            return self.way.exploring.policy.name
+        return TEMPLATE if self.way.is_template else RULES
+
+    def _until_done(self) -> str:
+        """Why it ended."""
+        try:
+            rules, state = self._preliminary()
+            self.tps.watch.may_stop = True
+            return "the template's plan is wanted" if self.way.is_template else self._improve(rules, state)
+        except TimeUp:
+            said = f"the time budget of {self.deadline.budget_s:g} s was used"
+            self._prove_the_last()
+        except TPS_FAILURES as error:
+            if self.best is None:
+                raise
+            said = f"the planning system failed ({reason_of(error)})"
+        self.notes.append(f"Planning ended early: {said}. The best plan made by then is kept")
+        return said
+
+    def _preliminary(self) -> tuple[Rules, PlanningState]:
+        """Rules and fluence that it was made from."""
+        self.progress("planner: preliminary", 0.0)
+        rules = rules_of(self.operator, self.way.guide)
+        imitate_first(self.tps, self.way.guide)
+        fluence = self.tps.optimise_fluence(rules.first)
+        # A plan that is meant to stay is not made in haste.
+        state = (self.tps.sequence if self.way.is_template else self.tps.sequence_quickly)(rules.first)
+        if (factor := self.operator.factor(state)) != 1.0:
+            self.tps.normalise(factor)
+        self.operator.judge()
+        self.preliminary = self.best
+        if self.best is not None:
+            self.began = self.met = Met(self.best.candidate, rules.first, rules, "preliminary")
+            told = "a deliverable plan under the template's objectives"
+            curves = self.way.curves(self.best.dose)
+            self._tell("preliminary", self.best.state, rules.first, by=TEMPLATE, curves=curves, told=told)
+        return rules, fluence
+
+    def _improve(self, rules: Rules, fluence: PlanningState) -> str:
+        found = self._explore()
+        begun: PlanningState | None = fluence
+        if found.objectives:
+            rules, begun = rules_of(self.operator, self.way.guide, found.objectives), None
+        onwards, self.stage = part_of(self.progress, IMPROVING_FROM, 1.0), "fluence"
+        rules, objectives, _ = push_fluence(self.operator, rules, onwards, begun=begun)
+        self.stage = "apertures"
+        self.met = met = make_deliverable(self.operator, rules, objectives, onwards)
+        self.stage = "sparing"
+        last = spare(self.operator, met, self.way.sparing_rounds, part_of(onwards, SPARING_FROM, 1.0))
+        return ending(self.operator, met, last.state)
+
+    def _explore(self) -> Found:
+        if self.way.exploring is None:
+            return Found((), 0)
+        self.tps.watch.check_time()
+        self.progress("planner: exploring", EXPLORING_FROM)
+        found = explore(self.way.exploring, self.goal_set, self.deadline.left_s, self._told)
+        self.calls = found.calls
+        if found.why:
+            self.notes.append(f"The policy did not explore to its end: {found.why}")
+        return found
+
+    def _told(self, episode: PlanningEpisode, by: str) -> None:
+        self.teller.explored(episode, by)
+        share = len(episode.steps) / max(episode.terms.calls, 1)
+        part = EXPLORING_FROM + (IMPROVING_FROM - EXPLORING_FROM) * min(share, 1.0)
+        self.progress(self.teller.line(episode.terms.calls), part)
+
+    def _seen(self, objectives: Objectives, state: PlanningState) -> None:
+        self._tell(self.stage, state, objectives, by=RULES)
+
+    def _offer(self, candidate: Candidate) -> None:
+        """Keeps a plan with a true dose that is better than the best so far."""
+        if self.stage != "preliminary":
+            self._tell(self.stage, candidate.state, by=RULES, told="the plan as it stands, by its full dose")
+        plan, dose = self.tps.finish()
+        new = Deliverable(candidate, plan, dose)
+        if self.best is None or self._rank(candidate.state) > self._rank(self.best.state):
+            self.best = new
+
+    def _rank(self, state: PlanningState) -> tuple[bool, int, float]:
+        return rank(self.goal_set, self.way.scorer, state)
+
+    def _prove_the_last(self) -> None:
+        """A true dose for a plan that looks better than the best, where time was kept back for it."""
+        self.tps.watch.may_stop = False
+        last, deadline = self.operator.pending, self.deadline
+        if last is None or self.best is None:
+            return
+        is_better = self.operator.score(last.state, room=RESERVE) > self.operator.score(self.best.state) + GAIN
+        if not is_better or deadline.left_s + deadline.reserve_s < HOPEFUL * deadline.reserve_s:
+            return
+        with suppress(*TPS_FAILURES):  # the best so far is whole already
+            self.operator.true(last)
+
+    def _traded(self, best: Deliverable) -> list[TradeOff]:
+        """What stands against the missed goals of the plan that is kept, where the planning system can still say."""
+        met = self.began if best is self.preliminary else self.met
+        if met is None:
+            return []
+        try:
+            best.candidate.back()
+            return traded(self.operator, met, best.state)
+        except TPS_FAILURES:
+            return []  # it failed before, and that is said
+
+    def _tell(
+        self,
+        stage: StoryStage,
+        state: PlanningState,
+        objectives: Objectives = (),
+        *,
+        by: str = "",
+        curves: Mapping[str, tuple[float, ...]] | None = None,
+        told: str = "",
+    ) -> None:
+        self.teller.stage(stage, by or self.by, state, objectives, curves=curves, told=told)
+
+
+def _instead(fallback: str) -> tuple[str, ...]:
+    return (f"Planned by the rules: {fallback}",) if fallback else ()

@@ -1,0 +1,111 @@
+"""The planning stage of a session: planning system, scorer, policy and prediction meet in the virtual planner here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from appliance.config import Config, PlanningConfig
+from appliance.contracts import CalculatedDose, Case, GoalSet, Planned, PredictedDose
+from appliance.contracts.progress import Progress
+from appliance.errors import CouchsideError, DeviceUnavailable, EvaluationError, PlanningError
+from appliance.evaluation.dose_on_image import dose_on_image
+from appliance.evaluation.judged import Judged, Regions
+from appliance.evaluation.plan_scorer import plan_scorer
+from appliance.execution import Guide
+from appliance.execution.anytime import Way, plan_anytime
+from appliance.execution.deadline import Deadline
+from appliance.execution.exploring import Exploring
+from appliance.execution.steering.observation import VOLUMES_PERCENT
+from appliance.execution.watch import Watch, failed
+from appliance.execution.watched import watched
+from appliance.planning import PhotonTps
+from appliance.planning.coarse import CoarseTps
+from appliance.session_guide import guide_for
+from appliance.session_policy import Steering, steering_of
+from engines.errors import DeviceError, EngineError
+
+
+def planned(
+    config: Config,
+    case: Case,
+    goal_set: GoalSet,
+    predicted: PredictedDose | None,
+    progress: Progress,
+    *,
+    steering: Steering | None = None,
+) -> Planned:
+    """steering: in the place of the configured policy. Raises PlanningError, also for what the dose engine cannot
+    compute. What cannot guide or steer is left aside, and it is said."""
+    planning = config.planning
+    notes: list[str] = []
+    watch = Watch(progress, Deadline(planning.budget_s), explain=explained, hang_s=planning.hang_s)
+    try:
+        tps = watch("preparing the case", lambda: PhotonTps(case, goal_set, planning, watch.progress))
+        guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
+        chosen = steering_of(config) if steering is None else steering
+        way = Way(
+            scorer=plan_scorer(goal_set),
+            exploring=_exploring(config, case, goal_set, guide, chosen),
+            guide=guide,
+            sparing_rounds=planning.sparing_rounds,
+            is_template=planning.policy == "template",
+            fallback=chosen.fallback,
+            policy_sha256=chosen.sha256,
+            curves=partial(_curves, Regions(case), goal_set),
+            notes=tuple(notes),
+        )
+        made = plan_anytime(watched(tps, watch), goal_set, way, progress)
+        return replace(made, working=tps.working() if tps.stands_at(made.plan) else None)
+    finally:
+        watch.close()
+
+
+def explained(error: Exception) -> CouchsideError:
+    """What a device or the dose engine fails with, for a person."""
+    if isinstance(error, DeviceError):
+        return DeviceUnavailable(str(error))
+    if isinstance(error, EngineError):
+        return PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support")
+    return failed(error)
+
+
+def _exploring(
+    config: Config, case: Case, goal_set: GoalSet, guide: Guide | None, steering: Steering
+) -> Exploring | None:
+    if steering.policy is None:
+        return None
+    return Exploring(
+        steering.policy,
+        lambda: CoarseTps(case, goal_set, _with_static_beams(config.planning, goal_set)),
+        plan_scorer(goal_set),
+        foreseen=() if guide is None else guide.foreseen,
+        explain=explained,
+    )
+
+
+def _with_static_beams(planning: PlanningConfig, goal_set: GoalSet) -> PlanningConfig:
+    """As many evenly spaced directions as the goal set has static beams stand for arcs, which `beams` counts there."""
+    return planning.model_copy(update={"beams": goal_set.beams}) if planning.technique == "vmat" else planning
+
+
+def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:
+    try:
+        return guide_for(case, goal_set, predicted)
+    except PlanningError as error:
+        notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
+        return None
+
+
+def _curves(regions: Regions, goal_set: GoalSet, dose: CalculatedDose) -> dict[str, tuple[float, ...]]:
+    """Of prescribed targets and of the structures of goals, for the story; of unions of structures none."""
+    judged = Judged(regions, dose_on_image(dose, regions.case.image.grid)[0])
+    names = dict.fromkeys([*(name for name, _ in goal_set.prescription), *(goal.structure for goal in goal_set.goals)])
+    curves = {}
+    for name in names:
+        try:
+            volume = judged.volume(name)
+        except EvaluationError:  # absent today
+            continue
+        curves[name] = tuple(float(volume.dose_at_percent(percent)) for percent in VOLUMES_PERCENT)
+    return curves
