@@ -17,7 +17,8 @@ usage: ./build.sh VERB [arguments]
   clean           remove what setup and test made (.venv, build, caches, compiled kernels)
 
 COUCHSIDE_PYTHON names the Python to use (default: the first of python3, python3.13 ... python3.11 that fits).
-COUCHSIDE_EXTRAS=train lets 'test' also install the CPU build of PyTorch and Gymnasium, and run the tests of training.
+COUCHSIDE_EXTRAS=train lets 'test' also install what trains networks (CPU build of PyTorch, Gymnasium, TensorBoard,
+Ray) and run its tests.
 TEXT
 }
 
@@ -266,26 +267,24 @@ want_training() {
   fi
 }
 
-# The planner's environment, where COUCHSIDE_EXTRAS asks for it; what cannot be had skips its tests.
-want_gymnasium() {
+# Gymnasium, TensorBoard and Ray for the tests of training the policy (90 MB). What cannot be had skips tests.
+want_rollouts() {
   case " ${COUCHSIDE_EXTRAS:-} " in *" train "*) ;; *) return 0 ;; esac
-  local wanted=()
-  printf '  %-44s' "Gymnasium for the planner's environment"
-  if "$venv/bin/python" -c 'import gymnasium' 2>/dev/null; then
+  local start=$SECONDS wanted=()
+  printf '  %-44s' "Gymnasium, TensorBoard, Ray for the tests"
+  if "$venv/bin/python" -c 'import gymnasium, ray, tensorboard' 2>/dev/null; then
     say "there already"
     return 0
   fi
-  mapfile -t wanted < <(of_training gymnasium)
-  if pip_install "${wanted[@]}" >"$logs/gymnasium.log" 2>&1 </dev/null; then say "installed"; else
-    say "not to be had; see $logs/gymnasium.log. Its tests are skipped."
+  mapfile -t wanted < <("$venv/bin/python" -c '
+import tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(one for one in extras["train"] + extras["ray"] if one.startswith(("gymnasium", "tensorboard", "ray"))), sep="\n")')
+  if pip_install "${wanted[@]}" >"$logs/rollouts.log" 2>&1 </dev/null; then
+    say "installed ($((SECONDS - start)) s)"
+  else
+    say "not to be had ($((SECONDS - start)) s; see $logs/rollouts.log). Their tests are skipped."
   fi
-}
-
-of_training() { # of_training NAME: what the extra 'train' asks of the package
-  "$venv/bin/python" -c '
-import sys, tomllib
-extra = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["train"]
-print(*(one for one in extra if one.startswith(sys.argv[1])), sep="\n")' "$1"
 }
 
 install_without_cuda() { # asks first what would be installed: a CUDA build names its packages there
@@ -353,7 +352,7 @@ run_tests() {
   setup dev
   want_peers
   want_training
-  want_gymnasium
+  want_rollouts
   local failed=() name start
   check() {
     name=$1
@@ -376,7 +375,7 @@ run_tests() {
   # which the kernels of everything else take more than twice the time.
   local training=()
   if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    mapfile -t training < <(grep -rlE 'importorskip\("torch"' tests --include='test_*.py')
+    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
     check "training tests" "$venv/bin/python" -m pytest "${training[@]}"
   fi
   check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"

@@ -25,15 +25,18 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    navigate,
     notes,
     predict,
     preference,
     reirradiate,
     replan,
+    revise,
     robustness,
     segment,
     serve,
     sessions,
+    train,
     why,
 )
 from appliance.dicomio.files import software_version
@@ -72,6 +75,7 @@ app.command("dose")(dose.dose)
 app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
+app.command("navigate")(navigate.navigate)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
@@ -80,6 +84,7 @@ app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("attach")(attach.attach)
+app.command("revise")(revise.revise)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)
@@ -94,3 +99,4 @@ app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
 app.add_typer(preference.app, name="preference")
+app.add_typer(train.app, name="train")

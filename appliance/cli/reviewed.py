@@ -18,6 +18,7 @@ from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
 from appliance.session_headless import read_case
 from appliance.session_record import replay
+from appliance.session_revising import revised_goals
 from appliance.session_stages import Reviewed
 from appliance.session_work import prescribed
 
@@ -38,17 +39,21 @@ def reviewed(asked: str, folder: Path | None, config: Config) -> Reviewed:
     return _of_folder(Path(asked), folder) if Path(asked).is_dir() else _of_session(asked, config.node.store)
 
 
-def _of_session(session: str, store: Path) -> Reviewed:
-    rows = AuditLog.read_only(store / "audit.sqlite").rows()
-    standing = replay(rows, next_state).get(session)
+def session_files(session: str, store: Path) -> tuple[str, Artefacts]:
+    """A session's state and what it left. Raises SessionError where there is none of that name, AuditError."""
+    standing = replay(AuditLog.read_only(store / "audit.sqlite").rows(), next_state).get(session)
     if standing is None:
         raise SessionError(f"There is no session '{session}', and no folder of that name")
-    files = Artefacts(store / "sessions" / session, store, lambda: standing.artefacts)
+    return standing.state, Artefacts(store / "sessions" / session, store, lambda: standing.artefacts)
+
+
+def _of_session(session: str, store: Path) -> Reviewed:
+    state, files = session_files(session, store)
     if not (files.has("plan.json") and files.has("dose.npz")):
-        raise SessionError(f"The session '{session}' has no plan; it is '{standing.state}'")
+        raise SessionError(f"The session '{session}' has no plan; it is '{state}'")
     files.load("goals.toml")
     case = assemble(files.received())
-    goal_set = goals_for_case(load_goal_set(files.folder / "goals.toml"), case)
+    goal_set = revised_goals(files) or goals_for_case(load_goal_set(files.folder / "goals.toml"), case)
     return Reviewed(prescribed(case, goal_set), goal_set, files.plan(), files.dose(), story=files.story())
 
 

@@ -20,12 +20,15 @@ Known = Annotated[float, BeforeValidator(lambda value: math.nan if value is None
 
 @dataclass(frozen=True)
 class StoryGoal:
-    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent."""
+    """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent.
+    comparator, limit: what is wanted, so that a rounded value can be shown without contradicting `met`."""
 
     text: str
     value: Known
     unit: str
     met: bool
+    comparator: str = ""
+    limit: Known = math.nan
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ class StoryStep:
     since: the earlier step that this one is compared with, of which the dose was made in the same way (samples and
     algorithm), -1 where there is none. saw: goals there. gained: what the score rose by since; 0 where there is none.
     Gains of steps that follow each other so add up to the difference of their scores; a score of coarse samples is
-    never set against one of the full dose. reached: goals after the step; values on the planner's own samples unless
-    the stage is 'preliminary' or 'final', whose dose is of the full calculation.
+    never set against one of the full dose. reached: goals after the step; values on the planner's own samples, in
+    'apertures' and 'sparing' estimates of the full dose or that dose itself (`told` says so), in 'preliminary' and
+    'final' of the full dose.
 
     changed: the one whose goal moved most first. told: the same in one line, grouped where there are many. kept: the
     best so far of its kind, a hot spot above its limit taken into account. seconds: from the beginning of planning to
@@ -85,18 +89,19 @@ class StoryStep:
 @dataclass(frozen=True)
 class PlanningStory:
     """policy: which one planned ('learned', 'rules', …); fallback: why another than the configured one did, '' where
-    none. ended: why planning stopped."""
+    none. ended: why planning stopped. hot_limit_gy: what the hottest 0.1 cc may have; NaN where that was not told."""
 
     policy: str
     steps: tuple[StoryStep, ...] = ()
     fallback: str = ""
     ended: str = ""
+    hot_limit_gy: Known = math.nan
 
     def to_json(self) -> bytes:
         """The content of story.json (docs/interfaces.md)."""
         head = {"schema": SCHEMA, "not_for_clinical_use": True}
         document = head | json.loads(_STORY.dump_json(self))
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        return json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
     @staticmethod
     def from_json(data: bytes) -> PlanningStory:

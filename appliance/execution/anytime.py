@@ -93,10 +93,11 @@ class AnytimePlanner:
     calls: int = 0
     began: Met | None = None
     met: Met | None = None
+    stage: StoryStage = "preliminary"
 
     def __post_init__(self) -> None:
         self.deadline, self.notes = self.tps.watch.deadline, list(self.way.notes)
-        self.operator = Operator(self.tps, self.goal_set, self._offer)
+        self.operator = Operator(self.tps, self.goal_set, self._offer, self._seen)
         self.teller = Teller(self.goal_set, self.way.scorer, clock=self.deadline.clock)
 
     def plan(self) -> Planned:
@@ -163,13 +164,12 @@ class AnytimePlanner:
         begun: PlanningState | None = fluence
         if found.objectives:
             rules, begun = rules_of(self.operator, self.way.guide, found.objectives), None
-        onwards = part_of(self.progress, IMPROVING_FROM, 1.0)
-        rules, objectives, state = push_fluence(self.operator, rules, onwards, begun=begun)
-        self._tell("fluence", state, objectives)
+        onwards, self.stage = part_of(self.progress, IMPROVING_FROM, 1.0), "fluence"
+        rules, objectives, _ = push_fluence(self.operator, rules, onwards, begun=begun)
+        self.stage = "apertures"
         self.met = met = make_deliverable(self.operator, rules, objectives, onwards)
-        self._tell("apertures", met.best.state, met.objectives)
+        self.stage = "sparing"
         last = spare(self.operator, met, self.way.sparing_rounds, part_of(onwards, SPARING_FROM, 1.0))
-        self._tell("sparing", last.state)
         return ending(self.operator, met, last.state)
 
     def _explore(self) -> Found:
@@ -189,8 +189,13 @@ class AnytimePlanner:
         part = EXPLORING_FROM + (IMPROVING_FROM - EXPLORING_FROM) * min(share, 1.0)
         self.progress(self.teller.line(episode.terms.calls), part)
 
+    def _seen(self, objectives: Objectives, state: PlanningState) -> None:
+        self._tell(self.stage, state, objectives, by=RULES)
+
     def _offer(self, candidate: Candidate) -> None:
         """Keeps a plan with a true dose that is better than the best so far."""
+        if self.stage != "preliminary":
+            self._tell(self.stage, candidate.state, by=RULES, told="the plan as it stands, by its full dose")
         plan, dose = self.tps.finish()
         new = Deliverable(candidate, plan, dose)
         if self.best is None or self._rank(candidate.state) > self._rank(self.best.state):

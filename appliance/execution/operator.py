@@ -41,12 +41,17 @@ class Candidate:
 
 class Operator:
     """One case's TPS and its goals. `true_doses` counts full calculations. judged: told each candidate with a true dose
-    while the TPS stands at it. `pending`: the best that has none yet, of those since the last full calculation."""
+    while the TPS stands at it. seen: told what was asked for and what came of it after each round. `pending`: the best
+    that has none yet, of those since the last full calculation."""
 
     def __init__(
-        self, tps: TreatmentPlanningSystem, goal_set: GoalSet, judged: Callable[[Candidate], None] = lambda _: None
+        self,
+        tps: TreatmentPlanningSystem,
+        goal_set: GoalSet,
+        judged: Callable[[Candidate], None] = lambda _: None,
+        seen: Callable[[Objectives, PlanningState], None] = lambda asked, state: None,
     ) -> None:
-        self.tps, self.goal_set = tps, goal_set
+        self.tps, self.goal_set, self.seen = tps, goal_set, seen
         self.true_doses = 0
         self.pending: Candidate | None = None
         self._on_judged = judged
@@ -65,7 +70,9 @@ class Operator:
     def refine(self, objectives: Objectives) -> PlanningState:
         """One more round of optimisation; the state is an estimate. Objectives speak of true doses, so what the TPS is
         asked is moved by what its figures are off."""
-        return self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
+        state = self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
+        self.seen(objectives, state)
+        return state
 
     def _as_seen(self, objective: Objective) -> Objective:
         """Mean doses are left as they are: the rules move those by what the estimate shows."""

@@ -138,6 +138,7 @@ def push_fluence(
     for number in range(rounds):
         progress("planner: fluence", APERTURES_FROM * number / rounds)
         state = begun if begun is not None and number == 0 else tps.optimise_fluence(objectives)
+        operator.seen(objectives, state)
         if operator.satisfied(state, FLUENCE_ROOM, besides=rules.given_up) or number == rounds - 1:
             break
         is_pushed = number >= FLUENCE_ROUNDS - 1

@@ -41,10 +41,14 @@ def shortfall(goal: ClinicalGoal, value: float) -> float:
     return difference / scale
 
 
+def hot_limit_gy(goal_set: GoalSet) -> float:
+    """What the goal set lets the hottest 0.1 cc have."""
+    return max(dose for _, dose in goal_set.prescription) * goal_set.hot_spot_percent / 100
+
+
 def hot_shortfall(goal_set: GoalSet, hottest_gy: float) -> float:
     """Relative excess of the hottest 0.1 cc over the goal set's limit; negative where it is kept."""
-    highest_gy = max(dose for _, dose in goal_set.prescription)
-    return hottest_gy / (highest_gy * goal_set.hot_spot_percent / 100) - 1
+    return hottest_gy / hot_limit_gy(goal_set) - 1
 
 
 @dataclass(frozen=True)

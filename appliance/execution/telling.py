@@ -34,7 +34,7 @@ from appliance.contracts import (
     StoryStep,
 )
 from appliance.contracts.progress import detailed
-from appliance.execution.rules import hot_shortfall, shortfall
+from appliance.execution.rules import hot_limit_gy, hot_shortfall, shortfall
 from appliance.execution.steering.changes import Setting, objective_at
 from appliance.execution.steering.episode import PlanningEpisode, Scorer
 from appliance.execution.steering.observation import VOLUMES_PERCENT
@@ -158,7 +158,7 @@ class Teller:
         return detailed(f"planner: {step.stage}", said)
 
     def story(self, policy: str, *, ended: str, fallback: str = "") -> PlanningStory:
-        return PlanningStory(policy, self.steps, fallback, ended)
+        return PlanningStory(policy, self.steps, fallback, ended, hot_limit_gy(self.goal_set))
 
     def _last(self, kind: str) -> _Told | None:
         return next(iter(reversed(self._of(kind))), None)
@@ -228,7 +228,8 @@ def _pairs(episode: PlanningEpisode, before: Setting, after: Setting) -> tuple[P
 
 
 def _goal(goal: ClinicalGoal, value: float) -> StoryGoal:
-    return StoryGoal(str(goal), value, goal.unit, not math.isnan(value) and goal.met_by(value))
+    met = not math.isnan(value) and goal.met_by(value)
+    return StoryGoal(str(goal), value, goal.unit, met, goal.comparator.value, goal.limit)
 
 
 def _curves(goal_set: GoalSet, given: Mapping[str, tuple[float, ...]]) -> tuple[StoryCurve, ...]:

@@ -18,8 +18,8 @@ TIMES = {2.0: "doubled", 4.0: "quadrupled", 0.5: "halved", 0.25: "quartered"}
 GROUPS = {
     "raise": "more weight on",
     "lower": "less weight on",
-    "tighten": "asked more of",
-    "relax": "asked less of",
+    "tighten": "tighter limits on",
+    "relax": "looser limits on",
     "add": "added",
     "remove": "taken out",
 }
@@ -94,9 +94,8 @@ def changes_of(goal_set: GoalSet, pair: Pair) -> tuple[StoryChange, ...]:
         return (_change(before, "remove", f"{name} taken out", name),)
     found = []
     if _differ(after.weight, before.weight):
-        factor = after.weight / before.weight
-        what = "raise" if factor > 1 else "lower"
-        found.append(_change(before, what, f"{name}: weight {_times(factor)}", name))
+        what = "raise" if after.weight > before.weight else "lower"
+        found.append(_change(before, what, f"{name}: weight {_times(before.weight, after.weight)}", name))
     for asked, then, of, unit in (
         (after.dose_gy, before.dose_gy, "dose", "Gy"),
         (after.volume_percent, before.volume_percent, "volume", "%"),
@@ -138,7 +137,10 @@ def _differ(one: float, other: float) -> bool:
     return abs(one - other) > SAME * max(abs(one), abs(other))
 
 
-def _times(factor: float) -> str:
+def _times(before: float, after: float) -> str:
+    if before <= 0:
+        return f"put to {after:.3g}"
+    factor = after / before
     for known, word in TIMES.items():
         if abs(factor / known - 1) < SAME:
             return word

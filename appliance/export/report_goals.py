@@ -8,7 +8,7 @@ from appliance.contracts import Case, Evaluation, GoalResult, GoalSet, Plan
 from appliance.contracts.robustness import Robustness
 from appliance.export.report_attention import counted, for_the_record
 from appliance.export.report_comparison import compared, findings, trade_offs
-from appliance.export.report_html import duration, section, table, text, value_beside_limit
+from appliance.export.report_html import duration, section, symbols, table, text, value_beside_limit
 from appliance.export.report_scores import COMPARATORS, grade_tag, score_bar, wanted
 
 
@@ -113,7 +113,7 @@ def goals_section(goal_set: GoalSet, evaluation: Evaluation, scheduled: Evaluati
     notes = [note for note in told if not note.startswith(traded)]  # said above, with their shares
     if notes:
         body += (
-            '<h3>Notes</h3><ul class="note">' + "".join(f"<li>{text(_symbols(note))}</li>" for note in notes) + "</ul>"
+            '<h3>Notes</h3><ul class="note">' + "".join(f"<li>{text(symbols(note))}</li>" for note in notes) + "</ul>"
         )
     return section("Clinical goals", body, anchor="goals")
 
@@ -168,7 +168,3 @@ def _targets(evaluation: Evaluation, scheduled: Evaluation | None) -> str:
         "is ideal."
     )
     return "<h3>Targets</h3>" + table(caption, columns, rows)
-
-
-def _symbols(note: str) -> str:
-    return note.replace(">=", "≥").replace("<=", "≤")

@@ -56,6 +56,11 @@ def beside_limit(value: float, limit: float, unit: str, comparator: str, *, met:
     return f"{value!r}"
 
 
+def symbols(words: str) -> str:
+    """Comparators as a reader writes them."""
+    return words.replace(">=", "≥").replace("<=", "≤")
+
+
 def duration(seconds: float) -> str:
     """'8.3 s', '2 min 05 s'."""
     if seconds < 60:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from appliance.contracts import PlanningStory, StoryGoal, StoryStep
-from appliance.export.report_html import Styles, duration, section, table, text
+from appliance.export.report_html import Styles, beside_limit, duration, section, symbols, table, text
 from appliance.export.report_story_strip import curves_strip
 from appliance.export.report_story_timeline import timeline
 
@@ -13,6 +14,10 @@ NAMED = 2
 """So many missed goals are named in a row of the table; all of them stand in its details."""
 BEST = 3
 """So many steps are told as those that gained most."""
+LONG = 12
+"""Of longer stories the table shows the turning points first."""
+COSTLY = -1.0
+"""Points: a step that lost more is told, because that teaches as much."""
 STAGES = {
     "preliminary": "preliminary plan",
     "exploring": "exploring",
@@ -22,10 +27,11 @@ STAGES = {
     "final": "final plan",
 }
 NOTE = (
-    "Scores are percent of the most that the scorecard gives. Exploring, fluence, apertures and sparing are judged on "
-    "the planner's own samples, which guide it; only preliminary and final plan are of the full dose. A gain is "
-    "told only between steps whose dose was made in the same way. What else changed with a step may have had its part "
-    "in the gain."
+    "Scores are percent of the most that the scorecard gives. Exploring and fluence are judged on the planner's own "
+    "samples, apertures and sparing by estimates of the full dose where a step does not say that it was calculated; "
+    "preliminary and final plan are of the full dose. A gain is told only between steps whose dose was made in the "
+    "same way. The best so far is judged with its hot spot. What else changed with a step may have had its part in "
+    "the gain."
 )
 
 
@@ -35,8 +41,10 @@ def story_section(story: PlanningStory | None, styles: Styles | None = None) -> 
     if story is None or not story.steps:
         return ""
     chosen = Styles() if styles is None else styles
-    body = f"<p>{text(opening(story))}</p>{_fallback(story)}{timeline(story.steps)}{_best(story)}"
-    body += curves_strip(story.steps, milestones(story), chosen) + _table(story)
+    body = (
+        f"<p>{text(opening(story))}</p>{_fallback(story)}{timeline(story.steps, story.hot_limit_gy)}{_lessons(story)}"
+    )
+    body += curves_strip(milestones(story), chosen) + _table(story)
     return section("How this plan came about", f'{body}<p class="note">{NOTE}</p>', anchor="story")
 
 
@@ -51,23 +59,33 @@ def opening(story: PlanningStory) -> str:
     return " ".join(told)
 
 
-def best_steps(story: PlanningStory) -> tuple[StoryStep, ...]:
-    """Those that gained most by a change, in the order of their gain."""
-    gained = [step for step in story.steps if step.gained > 0 and step.changed]
+def best_steps(steps: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
+    """Those that made the best plan so far by a change, in the order of their gain."""
+    gained = [step for step in steps if step.gained > 0 and step.kept and step.changed]
     return tuple(sorted(gained, key=lambda step: -step.gained)[:BEST])
 
 
+def costliest(story: PlanningStory) -> tuple[StoryStep, ...]:
+    """The step whose change lost most, where that is more than a little."""
+    worst = min(story.steps, key=lambda step: step.gained)
+    return (worst,) if worst.gained < COSTLY and worst.changed else ()
+
+
 def milestones(story: PlanningStory) -> tuple[StoryStep, ...]:
-    """The first and the last step with curves, and between them those that gained most; in order."""
+    """The first and the last step with curves, and between them those that gained and cost most; in order."""
     drawn = [step for step in story.steps if step.curves]
     if len(drawn) < 2:
         return tuple(drawn)
-    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in best_steps(story))}
+    chosen = {drawn[0].number, drawn[-1].number, *(step.number for step in (*best_steps(drawn), *costliest(story)))}
     return tuple(step for step in drawn if step.number in chosen)
 
 
 def value_of(goal: StoryGoal) -> str:
-    return "absent" if math.isnan(goal.value) else f"{goal.value:.2f} {goal.unit}"
+    if math.isnan(goal.value):
+        return "absent"
+    if not goal.comparator:
+        return f"{goal.value:.2f} {goal.unit}"
+    return f"{beside_limit(goal.value, goal.limit, goal.unit, goal.comparator, met=goal.met)} {goal.unit}"
 
 
 def missed(goals: tuple[StoryGoal, ...]) -> tuple[StoryGoal, ...]:
@@ -92,6 +110,8 @@ def _way(story: PlanningStory, stage: str) -> str:
         return ""
     first = next((s for s in story.steps if s.number == steps[-1].since), steps[0]) if stage == "final" else steps[0]
     last = max(steps, key=lambda step: step.number if stage == "final" else (step.kept, step.number))
+    if first is last:
+        return f"Exploring found nothing better than where it began, {first.score:.1f} % and {_goals(first)}."
     what = "The deliverable plan" if stage == "final" else "Exploring"
     begin = f"{first.score:.1f} % of the score and {_goals(first)}"
     return f"{what} came from {begin} to {last.score:.1f} % and {_goals(last)}."
@@ -107,30 +127,59 @@ def _fallback(story: PlanningStory) -> str:
     return f'<p><span class="tag">another policy planned</span> {text(story.fallback)}</p>'
 
 
-def _best(story: PlanningStory) -> str:
-    items = "".join(
-        f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story)
-    )
-    return f"<h3>What gained most</h3><ul>{items}</ul>" if items else ""
+def _lessons(story: PlanningStory) -> str:
+    items = [
+        f"<li><b>{gain_of(step)}</b> (step {step.number}): {text(step.told)}</li>" for step in best_steps(story.steps)
+    ]
+    worst = costliest(story)
+    items += [f"<li><b>{gain_of(one)}</b> (step {one.number}, what cost most): {text(one.told)}</li>" for one in worst]
+    return f"<h3>What gained and what cost most</h3><ul>{''.join(items)}</ul>" if items else ""
 
 
 def _table(story: PlanningStory) -> str:
-    columns = ["#Step", "Stage", "Saw", "Changed", "#Gained", "#Score", "#Goals met", "#Hottest 0.1 cc", "#After"]
+    """Of a long story the steps that mattered, and all of them to be opened."""
+    if len(story.steps) <= LONG:
+        return "<h3>Step by step</h3>" + _rows(story, story.steps, "What was seen, changed and gained.")
+    key = _rows(story, turning_points(story), "First and last of each stage, and what gained and cost most.")
+    whole = _rows(story, story.steps, "What was seen, changed and gained.")
+    return f"<h3>Step by step</h3>{key}<details><summary>All {len(story.steps)} steps</summary>{whole}</details>"
+
+
+def turning_points(story: PlanningStory) -> tuple[StoryStep, ...]:
+    """The first and the last step of each stage, and those that gained and cost most; in order."""
+    chosen = {step.number for step in (*best_steps(story.steps), *costliest(story))}
+    for stage in STAGES:
+        numbers = [step.number for step in story.steps if step.stage == stage]
+        chosen |= {*numbers[:1], *numbers[-1:]}
+    return tuple(step for step in story.steps if step.number in chosen)
+
+
+def _rows(story: PlanningStory, steps: Sequence[StoryStep], caption: str) -> str:
+    columns = ["#Step", "Stage", "Saw", "Changed", "#Gained", "#Score", "Goals met", "Hottest 0.1 cc", "#After"]
     rows = [
         [
             str(step.number),
-            f"{text(STAGES[step.stage])}<br><span class='note'>by {text(step.by)}</span>",
+            f'{text(STAGES[step.stage])}<br><span class="note">by {text(step.by)}</span>',
             _saw(step),
             _changed(step),
             gain_of(step),
-            f"{step.score:.1f} %" + (' <span class="tag good">kept</span>' if step.kept else ""),
-            f"{step.goals_met} of {step.goals_total}" + _goals_moved(step),
-            "–" if math.isnan(step.hottest_gy) else f"{step.hottest_gy:.1f} Gy",
+            f"{step.score:.1f} %" + ('<br><span class="tag good">best so far</span>' if step.kept else ""),
+            f"{_goals(step)}{_goals_moved(step)}",
+            _hottest(step, story.hot_limit_gy),
             duration(step.seconds),
         ]
-        for step in story.steps
+        for step in steps
     ]
-    return "<h3>Step by step</h3>" + table("What was seen, changed and gained.", columns, rows, kind="story")
+    return table(caption, columns, rows, kind="story")
+
+
+def _hottest(step: StoryStep, limit_gy: float) -> str:
+    if math.isnan(step.hottest_gy):
+        return "–"
+    if step.hottest_gy <= limit_gy or math.isnan(limit_gy):
+        return f"{step.hottest_gy:.1f} Gy"
+    shown = beside_limit(step.hottest_gy, limit_gy, "Gy", "<=", met=False)
+    return f'{shown} Gy<br><span class="tag bad">above {limit_gy:g} Gy</span>'
 
 
 def _saw(step: StoryStep) -> str:
@@ -139,8 +188,8 @@ def _saw(step: StoryStep) -> str:
     found = missed(step.saw)
     if not found:
         return "all goals met"
-    said = "; ".join(f"{text(_symbols(goal.text))}: {value_of(goal)}" for goal in found[:NAMED])
-    listed = "".join(f"<li>{text(_symbols(goal.text))}: {value_of(goal)}, {_standing(goal)}</li>" for goal in step.saw)
+    said = "; ".join(f"{text(symbols(goal.text))}: {value_of(goal)}" for goal in found[:NAMED])
+    listed = "".join(f"<li>{text(symbols(goal.text))}: {value_of(goal)}, {_standing(goal)}</li>" for goal in step.saw)
     return (
         f"{len(found)} missed: {said}<details><summary>all {len(step.saw)} goals</summary><ul>{listed}</ul></details>"
     )
@@ -169,9 +218,5 @@ def _goals_moved(step: StoryStep) -> str:
         ("lost", [now for was, now in pairs if was.met and not now.met]),
     ):
         if moved:
-            parts.append(f"{words}: {', '.join(text(_symbols(goal.text)) for goal in moved)}")
+            parts.append(f"{words}: {', '.join(text(symbols(goal.text)) for goal in moved)}")
     return f'<br><span class="note">{"; ".join(parts)}</span>' if parts else ""
-
-
-def _symbols(goal: str) -> str:
-    return goal.replace(">=", "≥").replace("<=", "≤")

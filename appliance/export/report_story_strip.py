@@ -13,18 +13,18 @@ TARGETS, ORGANS = 3, 4
 """So many targets, and organs that changed most, are drawn: more lines would not be told apart so small."""
 
 
-def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles: Styles) -> str:
-    """shown: the steps to draw, of `steps`. '' where fewer than two have curves to compare."""
-    if len(shown) < 2:
+def curves_strip(shown: Sequence[StoryStep], styles: Styles) -> str:
+    """'' where there are no two steps with curves of the same structures to compare."""
+    if len(shown) < 2 or not (names := _chosen(shown)):
         return ""
-    names = _chosen(shown[0], shown[-1])
     styled = {curve.structure: _style(styles, curve, place) for place, curve in enumerate(names)}
     end_gy = max(max(curve.dose_gy) for step in shown for curve in step.curves if curve.structure in styled) * 1.03
     panels = "".join(_panel(step, shown[0], styled, max(end_gy, 1e-6)) for step in shown)
     key = "".join(f"<li>{swatch(style)}{text(name)}</li>" for name, style in styled.items())
     note = (
         "Cumulative histograms through eleven volumes from 1 % to 99 %: dose of the course (Gy) to the right, volume "
-        "(%) upwards. Targets solid, the organs that changed most dashed; thin behind: the first panel's."
+        "(%) upwards. Targets solid, the organs that changed most dashed; thin behind: the first panel's. "
+        "Those of exploring are of coarse samples."
     )
     return (
         f"<h3>Histograms on the way</h3><figure class='strip'><div class='panels'>{panels}</div>"
@@ -32,14 +32,15 @@ def curves_strip(steps: Sequence[StoryStep], shown: Sequence[StoryStep], styles:
     )
 
 
-def _chosen(first: StoryStep, last: StoryStep) -> list[StoryCurve]:
-    """Targets, then organs by how far their dose moved at any volume between both steps."""
-    before = {curve.structure: curve for curve in first.curves}
-    both = [curve for curve in last.curves if curve.structure in before]
+def _chosen(shown: Sequence[StoryStep]) -> list[StoryCurve]:
+    """Targets, then organs by how far their dose moved at any volume from the first of the steps."""
+    before = {curve.structure: curve for curve in shown[0].curves}
+    both = [curve for curve in shown[-1].curves if curve.structure in before]
 
     def moved_gy(curve: StoryCurve) -> float:
-        pairs = zip(curve.dose_gy, before[curve.structure].dose_gy, strict=False)
-        return max((abs(now - then) for now, then in pairs), default=0.0)
+        later = [one for step in shown[1:] for one in step.curves if one.structure == curve.structure]
+        pairs = [zip(one.dose_gy, before[curve.structure].dose_gy, strict=True) for one in later]
+        return max(abs(now - then) for pair in pairs for now, then in pair)
 
     organs = sorted((curve for curve in both if not curve.is_target), key=lambda curve: -moved_gy(curve))
     return [*[curve for curve in both if curve.is_target][:TARGETS], *organs[:ORGANS]]

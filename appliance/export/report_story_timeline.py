@@ -10,7 +10,7 @@ from appliance.contracts import StoryStep
 from appliance.export.report_html import text
 
 WIDTH, HEIGHT, LEFT, RIGHT = 1180, 320, 58, 18
-TOP, SCORE_END, GOALS_TOP, GOALS_END = 44, 196, 222, 284
+TOP, SCORE_END, GOALS_TOP, GOALS_END = 44, 196, 228, 284
 """The score's panel, and below it the goals'; in the SVG's own units, the page scales it."""
 LABELLED = 24
 """With more steps only every so-manyth has its number, as many as fit."""
@@ -45,12 +45,15 @@ class _Plane:
         return round(min(self._pitch * 0.6, 26), 1)
 
 
-def timeline(steps: Sequence[StoryStep]) -> str:
+def timeline(steps: Sequence[StoryStep], hot_limit_gy: float) -> str:
     plane = _Plane(steps)
     parts = [_frame(plane), _stages(plane, steps), _lines(plane, steps)]
     every = math.ceil(len(steps) / LABELLED)
     for place, step in enumerate(steps):
-        parts.append(_mark(plane, place, step) + _bar(plane, place, step, numbered=place % every == 0))
+        parts.append(
+            _mark(plane, place, step, is_hot=step.hottest_gy > hot_limit_gy)
+            + _bar(plane, place, step, numbered=place % every == 0)
+        )
     first, last = steps[0], steps[-1]
     label = (
         f"Score and goals met over {len(steps)} steps, from {first.score:.1f} % and {first.goals_met} of "
@@ -60,8 +63,8 @@ def timeline(steps: Sequence[StoryStep]) -> str:
     return (
         f'<figure><svg class="dvh storyline" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(label)}">'
         f"{''.join(parts)}</svg><figcaption>Above: score after each step, a filled mark where it was the best so far "
-        "of its kind, joined where the dose was made in the same way. Below: share of the goals met. Hover a mark for "
-        "what was done.</figcaption></figure>"
+        "of its kind, joined where the dose was made in the same way; ! where the hot spot was above its limit. "
+        "Below: share of the goals met. Hover a mark for what was done.</figcaption></figure>"
     )
 
 
@@ -114,23 +117,27 @@ def _lines(plane: _Plane, steps: Sequence[StoryStep]) -> str:
     return "".join(parts)
 
 
-def _mark(plane: _Plane, place: int, step: StoryStep) -> str:
+def _mark(plane: _Plane, place: int, step: StoryStep, *, is_hot: bool) -> str:
     x, y = plane.x(place), plane.y(step.score)
-    kind = "mark kept" if step.kept else "mark"
+    kind = "mark" + " kept" * step.kept + " hot" * is_hot
+    sign = f'<text class="warn" x="{x}" y="{y - 11}" font-size="13" text-anchor="middle">!</text>' if is_hot else ""
     done = f": {step.told}" if step.told else ""
     title = f"<title>{text(f'Step {step.number}, {step.stage}, score {step.score:.1f} %{done}')}</title>"
     if step.stage == "exploring":
-        return f'<circle class="{kind}" cx="{x}" cy="{y}" r="6">{title}</circle>'
+        return f'<circle class="{kind}" cx="{x}" cy="{y}" r="6">{title}</circle>{sign}'
     sides = SIDES[step.stage]
     turns = (2 * math.pi * corner / sides - math.pi / 2 for corner in range(sides))
     points = " ".join(f"{x + 8 * math.cos(turn):.1f},{y + 8 * math.sin(turn):.1f}" for turn in turns)
-    return f'<polygon class="{kind}" points="{points}">{title}</polygon>'
+    return f'<polygon class="{kind}" points="{points}">{title}</polygon>{sign}'
 
 
 def _bar(plane: _Plane, place: int, step: StoryStep, *, numbered: bool) -> str:
     share = step.goals_met / step.goals_total if step.goals_total else 0.0
     x, y, width = plane.x(place), plane.bar(share), plane.bar_width
     number = f'<text x="{x}" y="{GOALS_END + 17}" font-size="12" text-anchor="middle">{step.number}</text>'
+    number += (
+        f'<text x="{x}" y="{y - 3}" font-size="11" text-anchor="middle">{step.goals_met}/{step.goals_total}</text>'
+    )
     return (
         f'<rect class="met" x="{x - width / 2:.1f}" y="{y}" width="{width}" height="{GOALS_END - y:.1f}">'
         f"<title>Step {step.number}: {step.goals_met} of {step.goals_total} goals met</title></rect>"

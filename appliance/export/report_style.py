@@ -96,6 +96,15 @@ background:#1d242b;color:#e6ebf0;border-radius:6px}
 .apertures .axis{stroke:var(--bad);stroke-width:1}
 .timing rect{fill:var(--accent)}.timing .track{fill:var(--panel)}
 .timing{display:block;width:100%;height:auto;color:var(--ink)}
+.storyline .way{stroke:var(--accent);stroke-width:1.6}
+.storyline .mark{fill:var(--paper);stroke:var(--accent);stroke-width:1.8}.storyline .kept{fill:var(--accent)}
+.storyline .hot{stroke:var(--bad)}.storyline .warn{fill:var(--bad);font-weight:700}
+.storyline .met{fill:var(--accent);fill-opacity:.55}
+.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,290px));gap:14px}
+.panels div{break-inside:avoid}.panels p{margin:2px 0 0}.strip .curve{stroke-width:1.6}.strip .target{stroke-width:2.2}
+.legend{display:flex;flex-wrap:wrap;gap:4px 20px;margin:10px 0 6px;padding:0;list-style:none;font-size:13px}
+table.story ul{margin:2px 0;padding-left:18px}table.story td{min-width:64px}
+details summary{cursor:pointer;color:var(--accent);font-size:13px}
 footer{max-width:1240px;margin:0 auto;padding:12px 28px 40px;color:var(--quiet);font-size:13px}
 @media screen and (max-width:900px){.views,.tiles{grid-template-columns:1fr 1fr}}
 @media screen and (max-width:560px){.views,.tiles{grid-template-columns:1fr}}
@@ -104,6 +113,9 @@ main,header.top,footer{max-width:none;padding:0}section{margin:18px 0}tr,figure,
 h1{font-size:20px}h2{font-size:15px}h2,h3{break-after:avoid}.tiles{gap:8px}.tiles li{padding:8px 10px}
 .tiles b{font-size:16px}.tiles span,caption,figcaption,p.note,ul.note,ol.note,thead th,.tag,.key{font-size:10px}
 th,td{padding:3px 8px 3px 4px}.views{gap:8px}dl.facts{grid-template-columns:repeat(3,1fr)}.apertures{gap:4px 5px}
+.panels{grid-template-columns:repeat(5,1fr);gap:6px}.legend{font-size:10px}
+table.story{font-size:9px}table.story th,table.story td{padding:2px 5px 2px 0;min-width:0}
+table.story .note,table.story .tag,details summary{font-size:9px}
 .apertures svg{width:48px;height:48px}.apertures li{font-size:8px}code{font-size:10px}}
 """
 )

@@ -34,8 +34,11 @@ def region(case: Case, expression: str) -> VoxelSet | None:
 def grown(voxels: VoxelSet, grid: Grid, by_mm: float) -> VoxelSet:
     """Whole voxels whose centres lie within so many mm of a centre of `voxels` that is mostly inside; may reach out of
     the patient, where there are no samples."""
+    inner = voxels.index[voxels.fraction >= 0.5]
+    if not inner.size:
+        return VoxelSet(inner, np.zeros(0, np.float32))
     spacing = np.asarray(grid.spacing_mm[::-1])
-    place = np.stack(np.unravel_index(voxels.index[voxels.fraction >= 0.5], grid.shape))
+    place = np.stack(np.unravel_index(inner, grid.shape))
     reach = np.ceil(by_mm / spacing).astype(int)
     low = np.maximum(place.min(axis=1) - reach, 0)
     high = np.minimum(place.max(axis=1) + reach + 1, grid.shape)

@@ -42,7 +42,7 @@ class _Choice:
 
 
 def record(episode: PlanningEpisode, behaviour: Behaviour) -> Trajectory:
-    """Plays one episode from its beginning. Raises what the episode raises, ValueError where it allows one call only."""
+    """Plays one episode from its beginning. Raises what the episode raises; ValueError where it allows one call."""
     view, views, choices_made, rewards = episode.reset(), [], [], []
     while not episode.done:
         choice = _choose(view, behaviour)

@@ -4,6 +4,7 @@ No torch here: rollout workers, which run the planning system, write these."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -101,23 +102,34 @@ def _padded(values: NDArray[Any], most: int, filling: int = 0) -> NDArray[Any]:
     return np.pad(values, beyond, constant_values=filling)
 
 
-def save_trajectories(trajectories: Sequence[Trajectory], path: Path) -> None:
-    """One npz file, bit for bit; written beside and then put in place."""
+def to_bytes(trajectories: Sequence[Trajectory]) -> bytes:
+    """One npz file, lossless."""
     arrays = {f"{i:06d}.{name}": getattr(one, name) for i, one in enumerate(trajectories) for name in FIELDS}
+    written = io.BytesIO()
+    np.savez_compressed(written, **arrays)
+    return written.getvalue()
+
+
+def from_bytes(content: bytes) -> list[Trajectory]:
+    """In the order they were given. Raises ValueError for what is no file of such episodes."""
+    try:
+        with np.load(io.BytesIO(content)) as file:
+            numbers = sorted({name.split(".")[0] for name in file.files})
+            return [Trajectory(*(file[f"{number}.{name}"] for name in FIELDS)) for number in numbers]
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"these are no episodes as this release writes them: {error}") from error
+
+
+def save_trajectories(trajectories: Sequence[Trajectory], path: Path) -> None:
+    """Written beside and then put in place."""
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    part.write_bytes(to_bytes(trajectories))
     part.replace(path)
 
 
 def load_trajectories(path: Path) -> list[Trajectory]:
-    """In the order they were saved. Raises ValueError for a file that is not of such episodes."""
-    try:
-        with np.load(path) as file:
-            numbers = sorted({name.split(".")[0] for name in file.files})
-            return [Trajectory(*(file[f"{number}.{name}"] for name in FIELDS)) for number in numbers]
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} is no file of episodes of this release: {error}") from error
+    """Raises ValueError for another file."""
+    return from_bytes(path.read_bytes())
 
 
 class Learner(Protocol):

@@ -53,6 +53,7 @@ def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[st
         "RS.dcm",
         "scorecard.json",
         "timeline.json",
+        "story.json",
         "report.html",
         "goals.toml",
         *RECORD_FILES,
@@ -215,6 +216,26 @@ def test_explain_a_replanned_folder(
     assert failed["reasons"]
     assert failed["change"] is None
     assert failed["no_change"]
+
+
+def test_the_story_of_a_replanned_folder_is_that_of_its_session(
+    replanned: tuple[Path, dict[str, object]], small: SmallCase
+) -> None:
+    """It needs no image. The last step is the plan that was handed on, judged as the scorecard judged it."""
+    out, document = replanned
+    session = document["session"]["session"]  # type: ignore[index]
+    by_folder = couchside("explain", out, "--only", "story", "--json")
+    by_session = couchside("explain", session, "--only", "story", "--json", "--store", small.folder.with_name("store"))
+    assert by_folder.returncode == 0, by_folder.stderr
+    story = json.loads(by_folder.stdout)["story"]
+    assert story == json.loads(by_session.stdout)["story"]
+    last, card = story["steps"][-1], document["scorecard"]
+    assert last["stage"] == "final"
+    assert last["goals_met"] == card["goals_met"]  # type: ignore[index]
+    assert last["score"] == pytest.approx(100 * card["score"] / card["max_score"], abs=0.05)  # type: ignore[index]
+    chains = [step for step in story["steps"] if step["since"] >= 0]
+    for step in chains:
+        assert step["gained"] == pytest.approx(step["score"] - story["steps"][step["since"]]["score"], abs=1e-9)
 
 
 def _impossible(goals: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from appliance.contracts import Objective, ObjectiveKind, Objectives, PlanningState, PlanningStory
@@ -14,7 +17,7 @@ from appliance.contracts.progress import step_name
 from appliance.execution.steering.changes import Change, Position
 from appliance.execution.steering.episode import PlanningEpisode
 from appliance.execution.steering.policy import Action
-from appliance.execution.telling import Teller
+from appliance.execution.telling import KINDS, Teller
 from appliance.execution.telling_words import Pair, changes_of, paired, summary
 
 from ..planning.cases import goal, goal_set
@@ -78,6 +81,7 @@ def act(*changes: Change) -> Action:
 @pytest.fixture
 def told():
     """A three-step episode: the template, one round of two changes, one that adds a ring."""
+    structlog.reset_defaults()  # a command run in this process may have turned lines of this level off
     seconds = iter((100.0, 101.0, 102.5, 104.0, 110.0, 120.0, 130.0))
     teller = Teller(GOALS, score_of, clock=lambda: next(seconds))
     episode = PlanningEpisode(ScriptedTps(), GOALS, score_of)
@@ -204,6 +208,13 @@ def test_helpers_have_names_that_tell_them_apart():
     ]
 
 
+def test_every_kind_of_objective_has_a_name_and_a_weight_of_nothing_divides_nothing():
+    for kind in ObjectiveKind:
+        before = Objective("Cord", kind, 10.0, 0.0, volume_percent=5.0)
+        (change,) = changes_of(GOALS, Pair(before, replace(before, weight=2.0)))
+        assert change.sentence.endswith(": weight put to 2") and len(change.objective) > 3
+
+
 def test_a_volume_goal_is_asked_for_less_volume_and_a_free_search_for_both():
     teller = Teller(GOALS, score_of)
     episode = PlanningEpisode(ScriptedTps(), GOALS, score_of)
@@ -248,3 +259,21 @@ def test_the_line_for_whoever_waits_is_booked_under_one_name(told):
     line = told[0].line(15)
     assert line == "planner: exploring · 3/15: score 84.5, 2 of 2 goals"
     assert step_name(line) == "planner: exploring"
+
+
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from(sorted(KINDS)), st.floats(10.0, 25.0), st.floats(0.0, 20.0), st.floats(15.0, 30.0)),
+        max_size=12,
+    )
+)
+def test_in_whatever_order_gains_of_one_kind_of_dose_add_up_to_the_difference_of_its_scores(told):
+    teller = Teller(GOALS, score_of)
+    for stage, d95, mean, hottest in told:
+        teller.stage(stage, "rules", PlanningState((d95, mean, NAN), 1.0, hottest, 1, ""))
+    for kind in set(KINDS.values()):
+        chain = [step for step in teller.steps if KINDS[step.stage] == kind]
+        if chain:
+            assert sum(step.gained for step in chain) == pytest.approx(chain[-1].score - chain[0].score, abs=1e-9)
+            assert [step.since for step in chain] == [-1, *(step.number for step in chain[:-1])]
+            assert chain[0].kept

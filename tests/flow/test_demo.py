@@ -32,6 +32,7 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
         "scorecard.json",
         "scheduled-scorecard.json",
         "timeline.json",
+        "story.json",
         "report.html",
         "goals.toml",
         "audit.jsonl",

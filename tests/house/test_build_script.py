@@ -86,7 +86,8 @@ def test_shellcheck_finds_nothing(script):
 
 
 PIP = """#!/usr/bin/env bash
-# Stands for the environment's Python: neither torch nor gymnasium is there; pip answers with a plan and writes down what it was asked.
+# Stands for the environment's Python, without torch and gymnasium; pip answers with a plan and writes down what it was
+# asked.
 case "$*" in
   "-c import torch" | "-c import gymnasium") exit 1 ;;
   "-m pip"*) printf '%s\\n' "$*" >>"{folder}/asked"

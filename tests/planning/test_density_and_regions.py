@@ -213,3 +213,76 @@ def test_expressions_by_hand(case, expression, expected):
 @pytest.mark.parametrize("expression", ["Nothing", "Empty", "A!A", "Nothing!A", "Nothing+Empty", "B!A+Empty!B"])
 def test_a_region_of_nothing_is_none(case, expression):
     assert region(case, expression) is None
+
+
+# --- grown regions ---------------------------------------------------------------------------------------------------
+
+
+def point_case(spacing_mm: tuple[float, float, float] = (2.0, 2.0, 5.0)):
+    """9 x 9 x 5 voxels (x, y, z); A is the middle one, B its neighbour towards +x, Edge the first of all."""
+    grid = Grid((0.0, 0.0, 0.0), spacing_mm, (5, 9, 9))
+    shares = {}
+    for name, at in {"A": (2, 4, 4), "B": (2, 4, 5), "Edge": (0, 0, 0)}.items():
+        shares[name] = np.zeros(grid.shape)
+        shares[name][at] = 1
+    body = structure(1, "External", StructureKind.EXTERNAL, np.ones(grid.shape))
+    organs = (structure(2 + i, name, StructureKind.ORGAN, share) for i, (name, share) in enumerate(shares.items()))
+    return case_of(grid, np.zeros(grid.shape, np.int16), (body, *organs))
+
+
+def places(case, expression: str) -> set[tuple[int, int, int]]:
+    """(x, y, z) of each voxel, in voxels from A."""
+    found = region(case, expression)
+    assert found is not None and (found.fraction == 1).all()
+    z, y, x = np.unravel_index(found.index, case.image.grid.shape)
+    return set(zip((x - 4).tolist(), (y - 4).tolist(), (z - 2).tolist(), strict=True))
+
+
+CROSS = {(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)}
+CORNERS = {(1, 1, 0), (1, -1, 0), (-1, 1, 0), (-1, -1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("A^1", {(0, 0, 0)}),
+        ("A^2", CROSS),  # 2 mm: the next voxels in the plane, and not the next plane, which is 5 mm off
+        ("A^2.9", CROSS | CORNERS),  # their corners are 2.83 mm off
+        ("A^2!A", CROSS - {(0, 0, 0)}),
+        ("A^2!A^1", CROSS - {(0, 0, 0)}),
+        ("A^2.9!A^2", CORNERS),
+        ("A+B^1", {(0, 0, 0), (1, 0, 0)}),
+        ("Nothing^5+A", {(0, 0, 0)}),
+    ],
+)
+def test_a_grown_region_by_hand(expression, expected):
+    assert places(point_case(), expression) == expected
+
+
+def test_growing_reaches_the_next_plane_at_its_distance():
+    case = point_case()
+    assert {z for _, _, z in places(case, "A^4.9")} == {0}
+    assert places(case, "A^5") & {(0, 0, 1), (0, 0, -1)} == {(0, 0, 1), (0, 0, -1)}
+    assert (1, 0, 1) not in places(case, "A^5")
+
+
+def test_growing_ends_with_the_image():
+    case = point_case()
+    grown = places(case, "Edge^2")
+    assert grown == {(-4, -4, -2), (-3, -4, -2), (-4, -3, -2)}
+
+
+def test_a_voxel_that_is_mostly_outside_is_not_grown_from():
+    case = point_case()
+    thin = np.zeros(case.image.grid.shape)
+    thin[2, 4, 4], thin[2, 4, 5] = 1, 0.4
+    case = replace(case, structures=(*case.structures, structure(9, "Thin", StructureKind.ORGAN, thin)))
+    assert places(case, "Thin^2") == CROSS
+
+
+def test_what_is_mostly_outside_everywhere_cannot_be_grown():
+    case = point_case()
+    thin = np.zeros(case.image.grid.shape)
+    thin[2, 4, 4] = 0.4
+    case = replace(case, structures=(*case.structures, structure(9, "Thin", StructureKind.ORGAN, thin)))
+    assert region(case, "Thin^2") is None

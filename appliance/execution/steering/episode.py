@@ -59,9 +59,7 @@ class Reward:
         return self.gain - self.price + self.hot + self.bonus
 
     def __add__(self, other: Reward) -> Reward:
-        return Reward(
-            self.gain + other.gain, self.price + other.price, self.hot + other.hot, self.bonus + other.bonus
-        )
+        return Reward(self.gain + other.gain, self.price + other.price, self.hot + other.hot, self.bonus + other.bonus)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,9 @@ class PlanningEpisode:
         foreseen: tuple[Foreseen, ...] = (),
     ) -> None:
         if not goal_set.prescription or not goal_set.goals:
-            raise PlanningError(f"{goal_set.name} prescribes no dose to a target or has no goals; choose another goal set")
+            raise PlanningError(
+                f"{goal_set.name} prescribes no dose to a target or has no goals; choose another goal set"
+            )
         if foreseen and len(foreseen) != len(goal_set.goals):
             raise PlanningError(f"{len(foreseen)} values are foreseen for {len(goal_set.goals)} goals")
         self.tps, self.goal_set, self.scorer = tps, goal_set, scorer
