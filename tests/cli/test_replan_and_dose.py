@@ -66,9 +66,10 @@ def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[st
 def test_how_it_was_planned_stands_in_the_log(replanned: tuple[Path, dict[str, object]], small: SmallCase) -> None:
     done = couchside("audit", "export", "--store", small.folder.with_name("store"), "--out", replanned[0] / "log.jsonl")
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in (replanned[0] / "log.jsonl").read_text("utf-8").splitlines()]
+    lines = map(json.loads, (replanned[0] / "log.jsonl").read_text("utf-8").splitlines())
     (replanned[0] / "log.jsonl").unlink()
-    (planning,) = [row["data"]["facts"]["planning"] for row in rows if "planning" in row["data"].get("facts", {})]
+    facts = [line["data"].get("facts", {}) for line in lines if line["kind"] == "row"]
+    (planning,) = [one["planning"] for one in facts if "planning" in one]
     assert planning["budget_s"] == 180.0
     assert planning["policy"] in ("learned", "rules")
     assert bool(planning["fallback"]) == (planning["policy"] == "rules")
