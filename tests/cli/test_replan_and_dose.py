@@ -63,6 +63,29 @@ def test_replan_leaves_the_same_files_as_the_demo(replanned: tuple[Path, dict[st
     assert document["scorecard"]["plan"]["deliverable"] is True  # type: ignore[index]
 
 
+def test_how_it_was_planned_stands_in_the_log(replanned: tuple[Path, dict[str, object]], small: SmallCase) -> None:
+    done = couchside("audit", "export", "--store", small.folder.with_name("store"), "--out", replanned[0] / "log.jsonl")
+    assert done.returncode == 0, done.stderr
+    lines = map(json.loads, (replanned[0] / "log.jsonl").read_text("utf-8").splitlines())
+    (replanned[0] / "log.jsonl").unlink()
+    facts = [line["data"].get("facts", {}) for line in lines if line["kind"] == "row"]
+    (planning,) = [one["planning"] for one in facts if "planning" in one]
+    assert planning["budget_s"] == 180.0
+    assert planning["policy"] in ("learned", "rules")
+    assert bool(planning["fallback"]) == (planning["policy"] == "rules")
+
+
+def test_a_budget_that_is_too_small_still_gives_a_deliverable_plan(
+    small: SmallCase, config: Path, tmp_path: Path
+) -> None:
+    given = (small.folder, "--out", tmp_path / "out", "--goals", small.goals, "--config", config)
+    done = couchside("replan", *given, "--budget-s", "0.01", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["scorecard"]["plan"]["deliverable"] is True
+    assert any("the time budget of 0.01 s was used" in note for note in document["scorecard"]["notes"])
+
+
 def test_what_was_replanned_is_judged_the_same_as_somebody_elses_plan(
     replanned: tuple[Path, dict[str, object]], small: SmallCase, config: Path, tmp_path: Path
 ) -> None:
