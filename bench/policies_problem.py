@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from policies_search_problem import bayes, pushes
 
 from appliance.builtin import CASES, import_openkbp, write_study
@@ -19,7 +21,7 @@ from appliance.contracts.progress import silent
 from appliance.evaluation import evaluate, goal_set_for_site, goals_for_case, plan_scorer
 from appliance.execution.meeting import meet
 from appliance.execution.operator import Operator
-from appliance.execution.policies.random import RandomPolicy
+from appliance.execution.policies.random import FEW, RandomPolicy
 from appliance.execution.policies.rules import RulesPolicy
 from appliance.execution.policies.template import TemplatePolicy
 from appliance.execution.rules import Rules, hot_shortfall
@@ -45,7 +47,7 @@ def known(learned: Path | None) -> dict[str, Plans]:
     """By name. learned: the ONNX file of a policy network."""
     ways: dict[str, Plans] = {
         "template": lambda episode, _: run_policy(episode, TemplatePolicy()),
-        "random": lambda episode, terms: run_policy(episode, RandomPolicy(1, terms.changes or 3)),
+        "random": lambda episode, terms: run_policy(episode, RandomPolicy(1, terms.changes or FEW)),
         "rules": lambda episode, terms: run_policy(episode, RulesPolicy(terms)),
         "pushes": lambda episode, _: pushes(episode),
         "bayes": lambda episode, _: bayes(episode),
@@ -64,12 +66,12 @@ def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
-    policy = LearnedPolicy(
-        lambda *given: tuple(session.run(["logits", "stop", "value"], dict(zip(names, given, strict=True)))),
-        changes=terms.changes,
-    )
-    return run_policy(episode, policy)
+    inputs, outputs = ("tokens", "present", "context", "legal"), ["logits", "stop", "value"]
+
+    def run(*given: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return tuple(session.run(outputs, dict(zip(inputs, given, strict=True))))
+
+    return run_policy(episode, LearnedPolicy(run, changes=terms.changes))
 
 
 class Subject:

@@ -25,6 +25,7 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    navigate,
     notes,
     predict,
     preference,
@@ -74,6 +75,7 @@ app.command("dose")(dose.dose)
 app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
+app.command("navigate")(navigate.navigate)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)

@@ -19,10 +19,12 @@ from appliance.contracts import (
     PlanningState,
 )
 from appliance.contracts.progress import Progress, silent
+from appliance.contracts.sampled import Sampled
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, corrected, hot_limit_gy, hottest_gy
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.final_dose import FinalDose, dose_options
+from appliance.planning.fluence_stage import FLUENCE_BUDGET
 from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, doses_at, goal_values
@@ -108,23 +110,53 @@ class PhotonTps(Resuming):
         )
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
+        return self.approach(objectives, FLUENCE_BUDGET)
+
+    def approach(self, objectives: Objectives, evaluations: int) -> PlanningState:
+        """`optimise_fluence` with at most so many evaluations of the merit."""
         aim, stage = self._aim(objectives, fluence=True), self._fluence
         start = stage.start(self.goal_set, self._regions) if stage.values is None else stage.values
-        outcome = stage.optimise(aim, start, self._progress)
+        outcome = stage.optimise(aim, start, self._progress, budget=evaluations)
         self._dose, self._sequenced = aim.dose_gy, False
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
     def imitate(self, dose_gy: NDArray[np.float32]) -> PlanningState:
         """The fluence after a few evaluations towards a dose (z, y, x) on the image grid, Gy, from open fields. Raises
         PlanningError for a dose on another grid."""
-        if dose_gy.shape != self.case.image.grid.shape:
-            raise PlanningError(f"a dose of shape {dose_gy.shape} cannot be imitated on {self.case.image.grid.shape}")
         wanted = imitation(self.case, self.goal_set)
-        aim = self._aim(wanted, fluence=True, reference_gy=dose_gy.reshape(-1)[self.samples.index])
+        aim = self._aim(wanted, fluence=True, reference_gy=self.at_samples(dose_gy))
         start = self._fluence.start(self.goal_set, self._regions)
         outcome = self._fluence.optimise(aim, start, self._progress, budget=IMITATION_BUDGET)
         self._dose, self._sequenced = aim.dose_gy, False
         return self._state(outcome.value, outcome.evaluations, "fluence")
+
+    def fluence_values(self) -> NDArray[np.float64]:
+        """Value of each beamlet (variables,), MU, to go on from another time. Raises PlanningError before there is a
+        fluence."""
+        if self._fluence.values is None:
+            raise PlanningError("there is no fluence yet")
+        return self._fluence.values.copy()
+
+    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
+        """Stands at a fluence of the same beams and beamlets from now on: what is optimised next begins there, what is
+        sequenced next is made of it. Raises PlanningError for one that cannot be of these beamlets."""
+        self._fluence.take(values)
+        aim = self._aim(self.initial_objectives(), fluence=True)
+        self._dose, self._sequenced = aim.dose_of(self._fluence.fluence()), False
+        return self._state(float("nan"), 0, "fluence")
+
+    def sampled(self) -> Sampled:
+        """The dose that stands, of fluence or apertures, and the regions of the goals among its samples."""
+        external = self.case.external.tg263
+        names = dict.fromkeys([*(goal.structure for goal in self.goal_set.goals), external])
+        found = {name: self._regions.get(name) for name in names}
+        return Sampled(self._dose, {name: one for name, one in found.items() if one is not None}, external)
+
+    def at_samples(self, dose_gy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of a dose (z, y, x) on the image grid what lies at the samples. Raises PlanningError for another grid."""
+        if dose_gy.shape != self.case.image.grid.shape:
+            raise PlanningError(f"a dose of shape {dose_gy.shape} does not lie on {self.case.image.grid.shape}")
+        return np.asarray(dose_gy.reshape(-1)[self.samples.index], np.float32)
 
     def sequence(self, objectives: Objectives) -> PlanningState:
         return self._sequence(objectives, self._delivery.develop)

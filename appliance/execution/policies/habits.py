@@ -7,10 +7,14 @@
    (the loop of trial and correction that rule-based planners automate: Huang et al., J Appl Clin Med Phys 21(5):13,
    2020; human rules as demonstrations: Shen et al., Med Phys 48:1909, 2021).
 3. What is met with room is asked for less, first of all where something more important is missed: it gives way.
-4. Once goals are met an organ is asked for less than it has, for as long as nothing is lost (the second phase of
-   Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes nothing.
+4. Once goals are met an organ is asked for less than it has, one priority after the other, for as long as nothing is
+   lost (the second phase of Breedveld et al., Phys Med Biol 52:6339, 2007): asking for what is reached already changes
+   nothing.
+5. A goal of an organ so far out of reach that nothing is earned by coming nearer gives way at once to what is missed
+   above it.
 
-The order within a priority, and all numbers, are our own (chosen on training patients of OpenKBP: docs/planner.md).
+The order within a priority, rule 5 and all numbers are our own (chosen on ten training patients of OpenKBP). What is
+only offered, rings and organs outside the targets, is never added: docs/planner.md says why.
 """
 
 from __future__ import annotations
@@ -33,12 +37,10 @@ ENOUGH = 0.25
 """Room that nobody gains from exceeding: the scorecard gives an organ nothing for lying more than a quarter below its
 limit."""
 HOPELESS, LEAST = 0.10, 0.2
-"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to a quarter
+"""An organ's goal missed by more than a tenth earns nothing on the scorecard. Its weight then goes down to an eighth
 where something more important is missed, and is raised again only when there is nothing else to do."""
 SLIGHT = 0.01
 """Organs are spared while coverage and the hot spot, missed by less than this, are still being pushed."""
-HOT = -1
-"""The hot-spot limit among the numbers of goals."""
 PULL, FOLLOWED = 0.005, 0.03
 """An organ that lies this share of its limit above what is asked of it is being pulled at; one that lies more than
 FOLLOWED above it does not follow."""
@@ -93,10 +95,13 @@ class Seen:
         return lever.goal >= 0 and not math.isnan(self.view.state.goal_values[lever.goal])
 
     @property
-    def held(self) -> frozenset[int]:
-        """Numbers of the goals that are met or absent, HOT among them where the hot-spot limit is kept."""
-        met = {number for number, by in enumerate(self.missed) if by <= 0}
-        return frozenset(met | {HOT} if self.hot <= 0 else met)
+    def told(self) -> tuple[str, ...]:
+        """The goals in words, the hot-spot limit last."""
+        return (*(str(goal) for goal in self.view.goal_set.goals), "the hot-spot limit")
+
+    @property
+    def all_missed(self) -> tuple[float, ...]:
+        return (*self.missed, self.hot)
 
     def first_missed(self, slight: float = 0.0) -> int:
         """Priority of the most important goal that is missed; of coverage and the hot spot 0, where they are missed by

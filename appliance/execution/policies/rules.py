@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from appliance.execution.policies.habits import HOT, Kind, Seen, Wish, pushes, trials
+from appliance.execution.policies.habits import Kind, Seen, Wish, pushes, trials
 from appliance.execution.steering.changes import Change, is_legal
 from appliance.execution.steering.episode import Terms
 from appliance.execution.steering.policy import STOP, Action, View
@@ -24,6 +24,8 @@ COOL, FAR = 1, 0.015
 more than FAR it is raised at every call."""
 GAIN, IDLE = 0.1, 8
 """Stops after so many calls without so many points more: what a call costs is not made up for."""
+WORSE = 0.002
+"""A goal that moves by less (relative) while another is pushed does not stand against it."""
 OPPOSITE = {
     Change.RAISE: Change.LOWER,
     Change.LOWER: Change.RAISE,
@@ -37,8 +39,8 @@ OPPOSITE = {
 class Memory:
     """Of one episode. best: most points seen, with `idle` calls since. trial: changes on trial, `age` calls old, and
     the points `before` them. suspect: changes that did not pay together; failed: that did not pay alone. raised: by
-    lever, calls left until it may be raised. held: goals met before the trial; cost: by missed goal, what pushing it
-    lost."""
+    lever, calls left until it may be raised. missed: of every goal before the trial; cost: by missed goal, what became
+    worse when it was pushed."""
 
     calls_left: int
     best: float = -float("inf")
@@ -49,8 +51,8 @@ class Memory:
     suspect: set[tuple[int, Change]] = field(default_factory=set)
     failed: set[tuple[int, Change]] = field(default_factory=set)
     raised: dict[int, int] = field(default_factory=dict)
-    held: frozenset[int] = frozenset()
-    cost: dict[int, set[int]] = field(default_factory=dict)
+    missed: tuple[float, ...] = ()
+    cost: dict[int, set[str]] = field(default_factory=dict)
 
 
 class RulesPolicy:
@@ -102,7 +104,7 @@ class RulesPolicy:
         if pushed:
             wanted = [wish for wish in wanted if wish.kind is Kind.SPARING]
         most = self._terms.changes - len(urgent) if self._terms.changes else AT_ONCE
-        memory.trial, memory.age, memory.before, memory.held = self._chosen(wanted, most), 0, points, seen.held
+        memory.trial, memory.age, memory.before, memory.missed = self._chosen(wanted, most), 0, points, seen.all_missed
         return [*urgent, *memory.trial] if wanted or pushed else None
 
     def _chosen(self, wanted: list[Wish], most: int) -> tuple[Wish, ...]:
@@ -119,7 +121,9 @@ class RulesPolicy:
         (memory.suspect if len(memory.trial) > 1 else memory.failed).update(_key(wish) for wish in memory.trial)
         for wish in memory.trial:
             if wish.kind in (Kind.MISSED, Kind.OUT_OF_REACH):
-                memory.cost.setdefault(view.levers[wish.lever].goal, set()).update(memory.held - seen.held)
+                worse = zip(seen.told, memory.missed, seen.all_missed, strict=True)
+                cost = memory.cost.setdefault(view.levers[wish.lever].goal, set())
+                cost.update(told for told, before, now in worse if now > before + WORSE)
         undone = [replace(wish, change=OPPOSITE[wish.change]) for wish in memory.trial]
         memory.trial = ()
         return [w for w in undone if is_legal(view.levers[w.lever], view.setting[w.lever], w.change)]
@@ -140,14 +144,15 @@ class RulesPolicy:
         return Action(tuple(changes))
 
     def _stop(self, seen: Seen) -> Action:
-        goals = seen.view.goal_set.goals
-        told = {number: str(goal) for number, goal in enumerate(goals)} | {HOT: "the hot-spot limit"}
         sentences = []
-        for number in sorted(told.keys() - seen.held):
-            lost = [told[other] for other in sorted(self._memory.cost.get(number, set()))]
-            others = [told[other] for other in sorted(told.keys() - seen.held - {number})]
-            against = f"pushing it loses {', '.join(lost)}" if lost else f"beside {', '.join(others) or 'the others'}"
-            sentences.append(f"{told[number]} is missed: {against}")
+        missed = {number: told for number, told in enumerate(seen.told) if seen.all_missed[number] > 0}
+        for number, told in missed.items():
+            others = sorted(self._memory.cost.get(number, set()) - {told})
+            beside = [other for other in missed.values() if other != told]
+            against = (
+                f"pushing it costs {', '.join(others)}" if others else f"beside {', '.join(beside) or 'the others'}"
+            )
+            sentences.append(f"{told} is missed: {against}")
         met = "all goals are met and nothing that was tried gains any more"
         self.why = "; ".join(sentences) or met
         return STOP
