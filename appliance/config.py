@@ -17,7 +17,8 @@ class _Section(BaseModel):
 
 
 class NodeConfig(_Section):
-    """The DICOM node. `bind` is the address listened on; only `allowed_calling_ae` may connect (empty: any)."""
+    """The DICOM node. `bind` is the address listened on; only `allowed_calling_ae` may connect (empty: any).
+    navigation: whether it makes the plans that trade-offs are read from while a plan is in review."""
 
     ae_title: str = Field(default="COUCHSIDE", min_length=1, max_length=16)
     bind: str = "127.0.0.1"
@@ -29,6 +30,7 @@ class NodeConfig(_Section):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     settle_s: float = Field(default=2.0, ge=0)
     minimum_free_mb: int = Field(default=512, ge=0)
+    navigation: bool = True
 
 
 class PeerConfig(_Section):

@@ -9,6 +9,7 @@
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
     │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
     │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── RefusedEdit               a change of the plan that cannot be made as it was asked for
     │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
@@ -116,6 +117,16 @@ class UncoveredFractionation(RefusedGoals):
 class ContradictoryGoals(RefusedGoals):
     key = "refused.contradictory_goals"
     template = "The clinical goals contradict each other: {reason}"
+
+
+class RefusedEdit(RefusedInput):
+    """A change of the plan in review. Fields: reason, choices (what would be understood, one string)."""
+
+    key = "refused.edit"
+    template = "The plan was not changed: {reason}{choices}"
+
+    def __init__(self, reason: str, choices: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, choices=f" (choose from {', '.join(choices)})" if choices else "")
 
 
 class RefusedPackage(RefusedInput):

@@ -24,9 +24,9 @@ from appliance.errors import (
 )
 from appliance.session_predicted import prediction_facts, remembered, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
+from appliance.session_revising import Revising
 from appliance.session_stages import Reviewed, Stages, Subject
 from appliance.session_states import Event, State
-from appliance.session_steps import Steps
 from appliance.session_work import Facts, Saved, Workplace, goal_facts, planned_facts, prescribed, stage_seconds
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
@@ -71,7 +71,7 @@ def next_state(state: str, event: str) -> State:
     raise IllegalTransition(state=str(state), event=str(event))
 
 
-class Session(Steps):
+class Session(Revising):
     """Runs its stages in `run`, on one thread; `approve` and the other decisions may come from another. How a step is
     recorded, and what becomes of an error, is in `Steps`."""
 
@@ -84,6 +84,7 @@ class Session(Steps):
             State.PREDICTING: self._predict,
             State.PLANNING: self._plan,
             State.EVALUATING: self._evaluate,
+            State.REVISING: self._finish_revision,
             State.APPROVED: lambda: self._fire(Event.START_EXPORT),
             State.EXPORTING: self._export,
         }
@@ -124,12 +125,12 @@ class Session(Steps):
         self._fire(Event.PREDICT, saved, prediction_facts(prediction), steps=timer.seconds())
 
     def _plan(self) -> None:
-        made = self.stages.plan(*self.case(), self.files.predicted(), timer := self._timer())
-        saved = self.files.save_plan(made.plan, made.dose) | self.files.save_trade_offs(made.trade_offs)
-        saved |= self.files.save_story(made.story)
-        self._fire(Event.PLAN, saved, planned_facts(made), steps=timer.seconds())
+        made = self._plan_for(*self.case(), timer := self._timer())
+        self._fire(Event.PLAN, self.files.save_planned(made), planned_facts(made), steps=timer.seconds())
 
     def _evaluate(self) -> None:
+        if self._judgement_restored():
+            return
         timer, (case, goal_set) = self._timer(), self.case()
         plan, dose = self.files.plan(), self.files.dose()
         facts_of_plan = self.stages.check_plan(plan)
@@ -232,8 +233,7 @@ class Session(Steps):
         return self._case
 
     def _prescribe(self, case: Case) -> tuple[Case, GoalSet]:
-        goal_set = self.stages.goals_for_case(self.files.folder / "goals.toml", case)
-        self._case = prescribed(case, goal_set), goal_set
+        self._case = prescribed(case, goal_set := self._goals_of(case)), goal_set
         return self._case
 
     def forget_images(self) -> None:

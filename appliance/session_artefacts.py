@@ -9,6 +9,9 @@ second-dose.npz  the dose the plan's was compared with  approval.json, export.js
 scheduled-evaluation.json, scheduled-scorecard.json     the scheduled plan on today's anatomy
 trade-offs.json  which goal gave way for which in planning
 story.json       how the plan came about, step by step, where the planner told it
+working.npz      where planning stood, for a revision to go on from
+revision.json    the revision that is planned for (pending-revision.json: that was asked for)
+revisions/N/     the version in review before revision N
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from appliance.contracts import (
     Evaluation,
     ExportSet,
     Plan,
+    Planned,
     PlanningStory,
     PredictedDose,
     Prediction,
@@ -41,7 +45,7 @@ from appliance.contracts import (
     Received,
     TradeOff,
 )
-from appliance.dicomio.files import write_durable
+from appliance.dicomio.files import link_durable, write_durable
 from appliance.errors import ArtefactAltered, DiskFull, SessionError, WriteFailed
 from appliance.session_predicted import PREDICTED_FILE, prediction_bytes, prediction_from_bytes
 from engines.grid import Grid
@@ -80,6 +84,23 @@ class Artefacts:
     def record_path(self, path: Path) -> dict[str, str]:
         """The same, by the file's place."""
         return self.record(str(path.relative_to(self.folder)))
+
+    def link(self, name: str, to: str) -> dict[str, str]:
+        """The same bytes under another name: files are replaced whole and never written in place, so either name may
+        get others later. Raises ArtefactAltered."""
+        data = self.load(name)
+        if not link_durable(self.folder / name, self.folder / to):
+            return self.save(to, data)
+        return {to: self._known()[name]}
+
+    def within(self, folder: str) -> Artefacts:
+        """Those under a folder, by their names in it."""
+        start = f"{folder}/"
+        return Artefacts(
+            self.folder / folder,
+            self._store,
+            lambda: {n[len(start) :]: sha for n, sha in self._known().items() if n.startswith(start)},
+        )
 
     def load(self, name: str) -> bytes:
         try:
@@ -134,6 +155,12 @@ class Artefacts:
 
     def save_plan(self, plan: Plan, dose: CalculatedDose) -> dict[str, str]:
         return self.save("plan.json", plan.to_json()) | self.save("dose.npz", _dose_bytes(dose))
+
+    def save_planned(self, made: Planned) -> dict[str, str]:
+        """Plan, dose, what gave way for what, how it came about, and where a planner may go on."""
+        saved = self.save_plan(made.plan, made.dose) | self.save_trade_offs(made.trade_offs)
+        saved |= self.save_story(made.story)
+        return saved if made.working is None else saved | self.save("working.npz", made.working.to_bytes())
 
     def save_second_dose(self, dose: CalculatedDose) -> dict[str, str]:
         return self.save("second-dose.npz", _dose_bytes(dose))

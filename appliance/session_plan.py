@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from appliance.config import Config, PlanningConfig
@@ -54,7 +55,8 @@ def planned(
             curves=partial(_curves, Regions(case), goal_set),
             notes=tuple(notes),
         )
-        return plan_anytime(watched(tps, watch), goal_set, way, progress)
+        made = plan_anytime(watched(tps, watch), goal_set, way, progress)
+        return replace(made, working=tps.working() if tps.stands_at(made.plan) else None)
     finally:
         watch.close()
 

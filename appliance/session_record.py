@@ -12,16 +12,18 @@ from appliance.audit import AuditRow
 from appliance.errors import AuditError
 
 OPENED, TRANSITION, ARTEFACTS, NOTE = "session.opened", "session.transition", "session.artefacts", "session.note"
+EDITED = "session.edit"
 
 PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "report.html", "approval.json",
-              "second-dose.npz", "story.json")  # fmt: skip
-"""Made anew with every plan; so are the files under export/ and those of the scheduled plan."""
+              "second-dose.npz", "story.json", "working.npz")  # fmt: skip
+"""Made anew with every plan; so are the files under export/, those of the scheduled plan, and what could be traded
+around it."""
 
-ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq")
+ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq", "revisions")
 """Facts that hold as long as the session is about the same objects.
 
 set_digest: SHA-256 over the objects' hashes. seen_seq: the audit row of the newest object of the patient that was
-looked at; a later one opens another session."""
+looked at; a later one opens another session. revisions: how many there were, whose numbers are not used again."""
 
 Follow = Callable[[str, str], str]
 """(state, event) -> next state; raises IllegalTransition."""
@@ -119,7 +121,8 @@ class Standing:
             self.facts = {name: value for name, value in self.facts.items() if name in ABOUT_THE_SET}
             self.notes.clear()
         elif state == "planning":
-            stale = {name for name in self.artefacts if name in PLAN_FILES or name.startswith(("export", "scheduled"))}
+            made = ("export", "scheduled", "navigation")
+            stale = {name for name in self.artefacts if name in PLAN_FILES or name.startswith(made)}
             self.artefacts = {name: sha for name, sha in self.artefacts.items() if name not in stale}
         if event != "fail":
             self.facts.pop("why", None)

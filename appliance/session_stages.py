@@ -30,9 +30,12 @@ from appliance.contracts import (
     PredictedDose,
     Prediction,
     Received,
+    Revision,
     SecondCheck,
     Shown,
+    TradeOff,
 )
+from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.progress import Progress
 
 
@@ -58,6 +61,12 @@ class Subject(Reviewed):
     attached: Attachments
 
 
+class TradeOffs(Protocol):
+    def __call__(
+        self, reviewed: Reviewed, traded: tuple[TradeOff, ...], progress: Progress, enough: Callable[[], bool], /
+    ) -> TradeOffSet: ...
+
+
 class WriteReport(Protocol):
     def __call__(
         self,
@@ -76,11 +85,12 @@ class Stages:
     """In the order of the flow. `attachments` gives what people laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
-    node itself is at fault. `plan` may be guided by it; `beside_prediction` adds to an evaluation what it says of the
-    same goals.
+    node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for;
+    `beside_prediction` adds to an evaluation what it says of the same goals.
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
-    that dose beside the export set. `scheduled` judges the plan that was made for the reference anatomy on today's,
-    with its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
+    that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before
+    each whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's, with
+    its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
     `on_image` brings a dose to today's image grid. `deepen` adds to an evaluation what is judged beyond the goals.
     `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
     the evaluation for the record beside a written set, and names in the set what of it shall be sent."""
@@ -91,6 +101,7 @@ class Stages:
     goals_for_case: Callable[[Path, Case], GoalSet]
     predict: Callable[[Case, GoalSet, Progress], Prediction]
     plan: Callable[[Case, GoalSet, PredictedDose | None, Progress], Planned]
+    revise: Callable[[Case, Revision, Planned, Progress], Planned]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
     beside_prediction: Callable[[Case, GoalSet, PredictedDose | None, Evaluation], Evaluation]
@@ -108,3 +119,4 @@ class Stages:
     write_record: Callable[[Case, Plan, Evaluation, Approval | None, ExportSet], tuple[ExportSet, tuple[Path, ...]]]
     write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
     send: Callable[[ExportSet, Progress], None]
+    trade_offs: TradeOffs

@@ -21,7 +21,7 @@ from appliance.errors import (
     ReadBackMismatch,
     SessionStopped,
 )
-from appliance.session_record import NOTE, TRANSITION, Follow, Standing
+from appliance.session_record import ARTEFACTS, NOTE, TRANSITION, Follow, Standing
 from appliance.session_work import Facts, Saved, StepTimer, Workplace
 
 
@@ -98,6 +98,18 @@ class Steps:
                 self._stop = (actor, reason)
             else:
                 self._fire("stop", facts={"why": reason}, actor=actor)
+
+    def lay_beside(self, state: str, fact: tuple[str, str], files: Mapping[str, bytes]) -> bool:
+        """Further artefacts of a session that still is in `state`, with a fact that still holds; False, and nothing
+        written, where it has moved on meanwhile. Raises DiskFull, WriteFailed, AuditError."""
+        with self._lock:
+            if self.standing.state != state or self.standing.facts.get(fact[0]) != fact[1]:
+                return False
+            saved: Saved = {}
+            for name, data in files.items():
+                saved |= self.files.save(name, data)
+            self._append(ARTEFACTS, {"artefacts": dict(saved)})
+        return True
 
     def forget_images(self) -> None:
         """Gives back memory that can be filled again from disk."""

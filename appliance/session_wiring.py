@@ -44,9 +44,11 @@ from appliance.inbound import AttachmentShelf
 from appliance.planning import calculate_dose, check_plan, dose_options, select_device
 from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
+from appliance.session_navigation import trade_offs_around
 from appliance.session_plan import planned
 from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
+from appliance.session_replan import revised_plan
 from appliance.session_second import second_check
 from appliance.session_stages import Reviewed, Stages
 
@@ -75,6 +77,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         goals_for_case=_goals_for_case,
         predict=partial(predict_case, config),
         plan=partial(planned, config),
+        revise=partial(revised_plan, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         beside_prediction=beside_prediction,
@@ -93,6 +96,9 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         ),
         write_record=partial(_recorded, config.peer.send_record),
         write_second_dose=lambda case, second, written: write_second_dose(case, second, written, read_dose=read_dose),
+        trade_offs=lambda reviewed, traded, progress, enough: trade_offs_around(
+            reviewed, planning, traded, progress=progress, enough=enough
+        ),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
 

@@ -5,12 +5,15 @@
 Plays the same N random tasks (built-in cases, and OpenKBP training patients 1 to 8 where they are at hand) with each
 backend and each number of workers: recorded episodes of the network of --weights (models/policy/policy.onnx), or the
 rules where there is none. Printed of each: wall seconds, episodes and calls of the planning system an hour, CPU seconds
-an episode, and the scaling efficiency: episodes an hour for each worker, of those with one worker of the same backend.
-Starting the workers and their first episode each, which reads a case and imports, are not counted.
+an episode, the share of the wall time in which a worker computed, and the scaling efficiency: episodes an hour for each
+worker, of those with one worker of the same backend. Starting the workers and their first episode each, which reads a
+case and imports, are not counted. On a machine that does other things too the last two say what was left of it, not
+what the workers can do: with one worker it computed all the time where the machine is free.
 
-The projection at the end is arithmetic, not a measurement: 10,000 episodes at the CPU seconds that one cost here, on 16
-and 64 cores that do nothing else, at the efficiency of two workers (which would fall further with more). Results of all
-runs must be equal, or the exit code is 1. Left out, and said: Ray where it is not installed.
+The projection at the end is arithmetic, not a measurement: 10,000 episodes on 16 and 64 cores that do nothing else, at
+the CPU seconds that an episode cost with the most workers, as if they never waited; and again at the efficiency seen
+here. Both leave out what is not played: the learner's updates, and memory that many cores share. Results of all runs
+must be equal, or the exit code is 1. Left out, and said: Ray where it is not installed.
 """
 
 from __future__ import annotations
@@ -81,11 +84,15 @@ def measured(backend: str, workers: int, jobs: Sequence[Job], orders: Orders) ->
     return Measured(backend, workers, len(played), calls, wall_s, cpu_s), played
 
 
+def scaling(one: Measured, single: Measured) -> float:
+    return one.episodes_per_hour / one.workers / (single.episodes_per_hour / single.workers)
+
+
 def shown(one: Measured, single: Measured) -> str:
-    efficiency = one.episodes_per_hour / one.workers / (single.episodes_per_hour / single.workers)
+    efficiency = scaling(one, single)
     return (
         f"{one.backend:10} {one.workers:7d} {one.wall_s:8.1f} {one.episodes_per_hour:11.0f} {one.calls_per_hour:9.0f}"
-        f" {one.cpu_s / one.episodes:13.2f} {efficiency:10.2f}"
+        f" {one.cpu_s / one.episodes:13.2f} {one.cpu_s / one.wall_s / one.workers:9.2f} {efficiency:10.2f}"
     )
 
 
@@ -94,12 +101,12 @@ def projection(results: Sequence[Measured]) -> list[str]:
     for backend in dict.fromkeys(one.backend for one in results):
         own = [one for one in results if one.backend == backend]
         single, most = min(own, key=lambda one: one.workers), max(own, key=lambda one: one.workers)
-        efficiency = min(most.episodes_per_hour / most.workers / (single.episodes_per_hour / single.workers), 1.0)
+        efficiency = min(scaling(most, single), 1.0)
         for cores in PROJECTED_CORES:
-            hours = PROJECTED_EPISODES * single.cpu_s / single.episodes / cores / efficiency / 3600
+            hours = PROJECTED_EPISODES * most.cpu_s / most.episodes / cores / 3600
             lines.append(
                 f"projection, not measured: {PROJECTED_EPISODES} episodes on {cores} cores with {backend}: "
-                f"{hours:.1f} h (efficiency {efficiency:.2f})"
+                f"{hours:.2f} h without waiting, {hours / efficiency:.2f} h at efficiency {efficiency:.2f}"
             )
     return lines
 
@@ -124,7 +131,7 @@ def main() -> None:
     player: Player = "behaviour" if weights else "rules"
     jobs = [Job(place, task, (1, place), player) for place, task in enumerate(tasks)]
     print(f"{len(jobs)} episodes of up to {Terms().calls} calls by {'the network' if weights else 'the rules'}")
-    print("backend    workers   wall s  episodes/h   calls/h CPU s/episode efficiency")
+    print("backend    workers   wall s  episodes/h   calls/h CPU s/episode computing efficiency")
     results: list[Measured] = []
     rewards: set[tuple[float, ...]] = set()
     for backend in asked.backends:

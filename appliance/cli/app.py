@@ -25,11 +25,13 @@ from appliance.cli import (
     identity,
     import_openkbp,
     machines,
+    navigate,
     notes,
     predict,
     preference,
     reirradiate,
     replan,
+    revise,
     robustness,
     segment,
     serve,
@@ -73,6 +75,7 @@ app.command("dose")(dose.dose)
 app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)
 app.command("explain")(explain.explain)
+app.command("navigate")(navigate.navigate)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
 app.command("segment")(segment.segment)
@@ -81,6 +84,7 @@ app.command("commission")(commission.commission)
 app.command("import-openkbp")(import_openkbp.import_openkbp)
 app.command("sessions")(sessions.sessions)
 app.command("attach")(attach.attach)
+app.command("revise")(revise.revise)
 app.command("approve")(approve.approve)
 app.command("reject")(decisions.reject)
 app.command("choose-scheduled")(decisions.choose_scheduled)

@@ -20,6 +20,7 @@ from appliance.config import Config
 from appliance.contracts import PriorStated
 from appliance.errors import ConfigError, WriteFailed
 from appliance.session_headless import read_case, run_to_review, write_proposal
+from appliance.session_navigation import add_trade_offs
 from appliance.session_wiring import real_stages
 from appliance.session_work import Workplace
 
@@ -27,6 +28,10 @@ Folder = Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="CT and RTSTRU
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
 Goals = Annotated[Path | None, typer.Option("--goals", metavar="FILE", help="Goal file (TOML) to plan for.")]
 Site = Annotated[str, typer.Option("--site", metavar="SITE", help="Shipped goals: head-neck, prostate, c-shape, …")]
+
+Navigate = Annotated[
+    bool, typer.Option("--navigate", help="Also make the plans around it that 'couchside navigate' moves between.")
+]
 
 
 def replan(
@@ -39,6 +44,7 @@ def replan(
     prior_fractions: PriorFractions = 0,
     days_since: DaysSince = None,
     budget_s: Budget = None,
+    navigate: Navigate = False,
     device: Device = None,
     config: ConfigFile = None,
     store: StoreFolder = None,
@@ -56,6 +62,8 @@ def replan(
         laid_beside = attached(folder, notes, prior, PriorStated(prior_fractions, days_since))
         stages = real_stages(chosen, IdentityStore(folder / "identities"), laid_beside)
         session = run_to_review(received, remarks, stages, Workplace(audit, folder.absolute(), tell))
+        if navigate:
+            add_trade_offs(session, tell)
         tell("writing", 1.0)
         written = write_proposal(session, staging)
         copy_results(session, staging)

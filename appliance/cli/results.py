@@ -19,8 +19,12 @@ from appliance.contracts import RECORD_FILES, SECOND_DOSE_FILE, STORY_FILE
 from appliance.dicomio.files import sync_folder, write_durable
 from appliance.errors import WriteFailed
 from appliance.session import Session
+from appliance.session_navigation import NAVIGATION_FILE, NAVIGATION_JSON
 
-COPIED = ("scorecard.json", "scheduled-scorecard.json", "timeline.json", STORY_FILE, "report.html", "goals.toml")
+COPIED = (
+    "scorecard.json", "scheduled-scorecard.json", "timeline.json", STORY_FILE, "report.html", "goals.toml",
+    NAVIGATION_FILE, NAVIGATION_JSON,
+)  # fmt: skip
 
 BESIDE = (SECOND_DOSE_FILE, *RECORD_FILES)
 """Files beside an export set that stay at home."""

@@ -18,6 +18,7 @@ from appliance.session import next_state
 from appliance.session_artefacts import Artefacts
 from appliance.session_headless import read_case
 from appliance.session_record import replay
+from appliance.session_revising import revised_goals
 from appliance.session_stages import Reviewed
 from appliance.session_work import prescribed
 
@@ -52,7 +53,7 @@ def _of_session(session: str, store: Path) -> Reviewed:
         raise SessionError(f"The session '{session}' has no plan; it is '{state}'")
     files.load("goals.toml")
     case = assemble(files.received())
-    goal_set = goals_for_case(load_goal_set(files.folder / "goals.toml"), case)
+    goal_set = revised_goals(files) or goals_for_case(load_goal_set(files.folder / "goals.toml"), case)
     return Reviewed(prescribed(case, goal_set), goal_set, files.plan(), files.dose(), story=files.story())
 
 

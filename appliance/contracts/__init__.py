@@ -16,6 +16,21 @@ from appliance.contracts.case import (
 from appliance.contracts.command import Command
 from appliance.contracts.comparison import Comparison, GoalComparison, PlanScore, PredictedJudgement, Standing
 from appliance.contracts.dose import CalculatedDose, PredictedBand, PredictedDose, Prediction
+from appliance.contracts.edit import (
+    ChangeGoal,
+    ChangePriority,
+    Edit,
+    EditMade,
+    HotRegion,
+    Isodose,
+    ProtectMore,
+    PushCoverage,
+    Refusal,
+    RemoveHotSpot,
+    Revision,
+    Sphere,
+    Undo,
+)
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
 from appliance.contracts.export_set import RECORD_FILES, ExportSet
 from appliance.contracts.finding import Finding, Outcome, Severity
@@ -38,12 +53,14 @@ from appliance.contracts.story import (
 from appliance.contracts.tps import (
     CanBeQuick,
     CanImitate,
+    CanResume,
     GoalConflict,
     PlanningState,
     SteerableTps,
     TreatmentPlanningSystem,
 )
 from appliance.contracts.trade_off import Opponent, TradeOff
+from appliance.contracts.working import Working
 
 __all__ = [
     "RECORD_FILES",
@@ -56,7 +73,10 @@ __all__ = [
     "CalculatedDose",
     "CanBeQuick",
     "CanImitate",
+    "CanResume",
     "Case",
+    "ChangeGoal",
+    "ChangePriority",
     "ClinicalGoal",
     "Command",
     "Comparator",
@@ -66,6 +86,8 @@ __all__ = [
     "DensityOverride",
     "DvhCurve",
     "DvhDifference",
+    "Edit",
+    "EditMade",
     "Evaluation",
     "ExportSet",
     "Finding",
@@ -75,8 +97,10 @@ __all__ = [
     "GoalSet",
     "Grade",
     "GuidelineSource",
+    "HotRegion",
     "Identity",
     "Image",
+    "Isodose",
     "Jaws",
     "Metric",
     "MetricKind",
@@ -98,11 +122,17 @@ __all__ = [
     "Prediction",
     "PrescribedTarget",
     "PriorStated",
+    "ProtectMore",
+    "PushCoverage",
     "Received",
+    "Refusal",
+    "RemoveHotSpot",
+    "Revision",
     "SecondCheck",
     "Severity",
     "Shown",
     "SourceObject",
+    "Sphere",
     "Standing",
     "SteerableTps",
     "StoryChange",
@@ -116,4 +146,6 @@ __all__ = [
     "TargetIndices",
     "TradeOff",
     "TreatmentPlanningSystem",
+    "Undo",
+    "Working",
 ]

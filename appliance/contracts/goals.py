@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 from appliance.errors import RefusedGoals
 
@@ -127,6 +130,11 @@ class ClinicalGoal:
         """The metric as a goal file has it: V100%Rx where its dose is in percent of the prescription."""
         return f"V{self.metric.argument:g}%Rx" if self.relative == "metric" else str(self.metric)
 
+    @property
+    def key(self) -> str:
+        """What makes it the same goal whatever its limit: structure, metric and direction."""
+        return f"{self.structure} {self.measure} {self.comparator}"
+
     def __str__(self) -> str:
         return f"{self.structure or 'each target'} {self.measure} {self.comparator} {self.limit:g} {self.unit}"
 
@@ -182,3 +190,13 @@ class GoalSet:
     def is_template(self) -> bool:
         """It waits for a case's prescription."""
         return not self.prescription
+
+
+_GOAL_SET = TypeAdapter(GoalSet)
+
+
+def with_digest(goal_set: GoalSet) -> GoalSet:
+    """The same goals with the SHA-256 of their canonical JSON; digest, notes, goals left out and package do not
+    count."""
+    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=(), left_out=(), guideline=None))
+    return replace(goal_set, digest=hashlib.sha256(canonical).hexdigest())

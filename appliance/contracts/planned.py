@@ -8,6 +8,7 @@ from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.plan import Plan
 from appliance.contracts.story import PlanningStory
 from appliance.contracts.trade_off import TradeOff
+from appliance.contracts.working import Working
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class PlanningFacts:
 @dataclass(frozen=True, eq=False)
 class Planned:
     """notes: sentences for whoever judges the plan, such as which goals stand against each other. trade_offs: the same
-    in structured form. story: how the plan came about, where the planner told it. facts: None where it kept none."""
+    in structured form. story: how the plan came about, where the planner told it. facts: None where it kept none.
+    working: what a revision goes on from, where the planning system keeps such a state."""
 
     plan: Plan
     dose: CalculatedDose
@@ -37,3 +39,4 @@ class Planned:
     trade_offs: tuple[TradeOff, ...] = ()
     story: PlanningStory | None = None
     facts: PlanningFacts | None = None
+    working: Working | None = None

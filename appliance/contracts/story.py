@@ -60,8 +60,9 @@ class StoryStep:
     since: the earlier step that this one is compared with, of which the dose was made in the same way (samples and
     algorithm), -1 where there is none. saw: goals there. gained: what the score rose by since; 0 where there is none.
     Gains of steps that follow each other so add up to the difference of their scores; a score of coarse samples is
-    never set against one of the full dose. reached: goals after the step; values on the planner's own samples unless
-    the stage is 'preliminary' or 'final', whose dose is of the full calculation.
+    never set against one of the full dose. reached: goals after the step; values on the planner's own samples, in
+    'apertures' and 'sparing' estimates of the full dose or that dose itself (`told` says so), in 'preliminary' and
+    'final' of the full dose.
 
     changed: the one whose goal moved most first. told: the same in one line, grouped where there are many. kept: the
     best so far of its kind, a hot spot above its limit taken into account. seconds: from the beginning of planning to

@@ -13,6 +13,7 @@ from appliance.contracts.dose import CalculatedDose
 from appliance.contracts.objectives import Objectives
 from appliance.contracts.plan import Plan
 from appliance.contracts.trade_off import Opponent
+from appliance.contracts.working import Working
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,17 @@ class CanBeQuick(Protocol):
 
     def sequence_quickly(self, objectives: Objectives) -> PlanningState:
         """As `sequence`, in a part of its time and not as good: deliverable all the same."""
+        ...
+
+
+@runtime_checkable
+class CanResume(Protocol):
+    """What a planning system may offer, so that a plan is revised from where it stands, also after a restart."""
+
+    def working(self) -> Working: ...
+
+    def resume(self, working: Working, final: tuple[Plan, CalculatedDose] | None = None) -> PlanningState:
+        """Stands where the system stood that gave `working`. final: the plan it stood at with its dose."""
         ...
 
 

@@ -123,6 +123,19 @@ def save_durable(dataset: Dataset, path: Path) -> SourceObject:
     )
 
 
+def link_durable(source: Path, path: Path) -> bool:
+    """`path` becomes another name of the file, on the disk when it returns; False where the file system cannot do
+    that, and nothing stands under the name then. For files that are replaced whole and never written in place."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.link(source, path)
+        sync_folder(path.parent)
+    except OSError:
+        return False
+    return True
+
+
 def write_durable(data: bytes, path: Path) -> None:
     """The bytes at `path`, all or nothing, and on the disk when it returns. Raises DiskFull, WriteFailed."""
     try:

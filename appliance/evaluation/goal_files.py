@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from appliance.contracts import GoalSet, GuidelineSource
+from appliance.contracts.goals import with_digest
 from appliance.errors import RefusedGoals
 from appliance.evaluation.goal_schema import GoalFile
 from appliance.evaluation.tables import read_table
-
-_GOAL_SET = TypeAdapter(GoalSet)
-
-
-def with_digest(goal_set: GoalSet) -> GoalSet:
-    """The same goals with the SHA-256 of their canonical JSON; digest, notes, goals left out and package do not
-    count."""
-    canonical = _GOAL_SET.dump_json(replace(goal_set, digest="", notes=(), left_out=(), guideline=None))
-    return replace(goal_set, digest=hashlib.sha256(canonical).hexdigest())
 
 
 def load_goal_set(path: Path) -> GoalSet:

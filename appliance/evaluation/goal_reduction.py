@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet
+from appliance.contracts.goals import with_digest
 from appliance.errors import ContradictoryGoals, RefusedGoals, UncoveredFractionation
 from appliance.evaluation.fractionation import DOSE_TOLERANCE, case_course, course_words, uncovered
 from appliance.evaluation.goal_conflicts import sure_contradictions
-from appliance.evaluation.goal_files import with_digest
 from appliance.evaluation.goal_schema import relative_resolved
 
 PAIRED = ("Lung", "Kidney", "Parotid", "Eye", "Hippocampus", "Cochlea", "OpticNrv", "Femur_Head", "BrachialPlex")

@@ -213,7 +213,7 @@ class GoalFile(Table):
             )
 
     def goal_set(self) -> GoalSet:
-        """Without its digest (`goal_files.with_digest`)."""
+        """Without its digest (`contracts.goals.with_digest`)."""
         source = self.from_package
         return GoalSet(
             name=self.name,

@@ -82,7 +82,7 @@ def plan_anytime(tps: WatchedTps, goal_set: GoalSet, way: Way, progress: Progres
 
 @dataclass(eq=False)
 class AnytimePlanner:
-    """One case, planned once."""
+    """One case, planned once. began, met: what was asked for, and given up, of the preliminary plan and of the last."""
 
     tps: WatchedTps
     goal_set: GoalSet
@@ -91,6 +91,7 @@ class AnytimePlanner:
     best: Deliverable | None = None
     preliminary: Deliverable | None = None
     calls: int = 0
+    began: Met | None = None
     met: Met | None = None
     stage: StoryStage = "preliminary"
 
@@ -152,7 +153,7 @@ class AnytimePlanner:
         self.operator.judge()
         self.preliminary = self.best
         if self.best is not None:
-            self.met = Met(self.best.candidate, rules.first, rules, "preliminary")
+            self.began = self.met = Met(self.best.candidate, rules.first, rules, "preliminary")
             told = "a deliverable plan under the template's objectives"
             curves = self.way.curves(self.best.dose)
             self._tell("preliminary", self.best.state, rules.first, by=TEMPLATE, curves=curves, told=told)
@@ -217,11 +218,12 @@ class AnytimePlanner:
 
     def _traded(self, best: Deliverable) -> list[TradeOff]:
         """What stands against the missed goals of the plan that is kept, where the planning system can still say."""
-        if self.met is None:
+        met = self.began if best is self.preliminary else self.met
+        if met is None:
             return []
         try:
             best.candidate.back()
-            return traded(self.operator, self.met, best.state)
+            return traded(self.operator, met, best.state)
         except TPS_FAILURES:
             return []  # it failed before, and that is said
 

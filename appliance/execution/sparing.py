@@ -102,11 +102,12 @@ def wishes(rules: Rules, objectives: Objectives, state: PlanningState, step: flo
         else:
             hard = HARD_FROM * (easy := rules.easy.get(objective.goal, 0.0)) <= value <= easy
             less = step * HARD_STEP if hard else step
-            wished.append(_lower(first, value, rules.goal_set.goals[objective.goal], less))
+            wished.append(lowered(first, value, rules.goal_set.goals[objective.goal], less))
     return tuple(wished)
 
 
-def _lower(first: Objective, value: float, goal: ClinicalGoal, step: float) -> Objective:
+def lowered(first: Objective, value: float, goal: ClinicalGoal, step: float) -> Objective:
+    """The objective asking for this share less of its goal than `value`, with its first weight."""
     if goal.unit == "Gy":
         return replace(first, dose_gy=value * (1 - step))
     if first.kind is ObjectiveKind.DVH_MAX and goal.unit == "%":

@@ -27,10 +27,11 @@ STAGES = {
     "final": "final plan",
 }
 NOTE = (
-    "Scores are percent of the most that the scorecard gives. Exploring, fluence, apertures and sparing are judged on "
-    "the planner's own samples, which guide it; only preliminary and final plan are of the full dose. A gain is "
-    "told only between steps whose dose was made in the same way. The best so far is judged with its hot spot. "
-    "What else changed with a step may have had its part in the gain."
+    "Scores are percent of the most that the scorecard gives. Exploring and fluence are judged on the planner's own "
+    "samples, apertures and sparing by estimates of the full dose where a step does not say that it was calculated; "
+    "preliminary and final plan are of the full dose. A gain is told only between steps whose dose was made in the "
+    "same way. The best so far is judged with its hot spot. What else changed with a step may have had its part in "
+    "the gain."
 )
 
 

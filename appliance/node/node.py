@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
 from appliance.config import Config
-from appliance.contracts import PriorStated
-from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, SessionError
+from appliance.contracts import Edit, PriorStated
+from appliance.contracts.edit import edits_from_json
+from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, RefusedEdit, SessionError
 from appliance.inbound import AttachmentShelf, ObjectStore, StorageNode
 from appliance.node.control import ControlSocket
 from appliance.node.guideline_acts import perform
@@ -124,6 +126,8 @@ class Node:
             session.approve(_text(request, "identity"), _text(request, "passphrase"), acknowledged)
         elif command == "reject":
             session.reject(self._decider(request, actor), reason)
+        elif command == "revise":
+            session.revise(self._decider(request, actor), _edits(request))
         elif command == "choose-scheduled":
             session.choose_scheduled(self._decider(request, actor), reason)
         elif command == "stop":
@@ -187,6 +191,14 @@ def _text(request: Message, key: str) -> str:
 def _list(request: Message, key: str) -> list[str]:
     value = request.get(key, [])
     return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _edits(request: Message) -> tuple[Edit, ...]:
+    """Raises RefusedEdit for what is no list of edits."""
+    try:
+        return edits_from_json(json.dumps(request.get("edits")))
+    except ValidationError as error:
+        raise RefusedEdit("an edit is not one that this release knows; use its own couchside command") from error
 
 
 def _stated(fractions: JsonValue, days: JsonValue) -> PriorStated:

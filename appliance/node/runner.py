@@ -15,6 +15,7 @@ import structlog
 from appliance.config import NodeConfig
 from appliance.contracts import Received
 from appliance.errors import AuditError, CouchsideError, DiskFull, NodeError, SessionError
+from appliance.node.beside_review import BesideReview
 from appliance.node.intake import Intake
 from appliance.session import Session, State
 
@@ -24,6 +25,9 @@ HELD_RETRY_S = 5.0
 LONGEST_WAIT_S = 10.0
 """How long the node is idle before the newest rows of the log are signed, which also shows whether the log can still be
 written. Chosen: one signature and one fsync in that time cost nothing."""
+
+LOOK_EVERY_S = 1.0
+"""How often work beside a review makes room to look for new sessions (chosen: a second of thirty is not noticed)."""
 
 UNDECIDED = (
     State.ASSEMBLING,
@@ -61,6 +65,8 @@ class Runner:
         self._ready: deque[str] = deque()
         self._retry_at: dict[str, float] = {}
         self._running = ""
+        self._beside = BesideReview(self._is_wanted) if config.navigation else None
+        self._looked_at = 0.0
         self.stopping = False
         self._thread = threading.Thread(target=self._guarded, name="sessions", daemon=True)
 
@@ -96,6 +102,13 @@ class Runner:
             raise NodeError("it is stopping; the session goes on when it starts again")
         self.step[self._running] = (step, fraction)
 
+    def _is_wanted(self) -> bool:
+        """Whether there is something to do for a session; looked for now and then, as between two sessions."""
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            self._look_around()
+        return self.stopping or bool(self._ready)
+
     def _guarded(self) -> None:
         """The top-level guard of this thread: whatever ends it ends the node, in words."""
         try:
@@ -116,6 +129,8 @@ class Runner:
                 self._advance(self.sessions[session_id])
             elif idle:
                 self._checkpoint()
+                if self._beside is not None:
+                    self._beside.work(tuple(self.sessions.values()))
 
     def _look_around(self) -> float:
         """Opens sessions, starts those whose objects are all there, tries held ones again. Returns the seconds until

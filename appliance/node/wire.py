@@ -3,6 +3,7 @@
     {"command": "status"}
     {"command": "approve", "session": ID, "identity": NAME, "passphrase": TEXT, "acknowledge": TEXT}
     {"command": "reject" | "choose-scheduled", "session": ID, "reason": TEXT, "identity": NAME}
+    {"command": "revise", "session": ID, "edits": [EDIT, ...], "identity": NAME}    (contracts.edit, as JSON)
     {"command": "stop", "session": ID, "reason": TEXT}
     {"command": "retry", "session": ID}
     {"command": "guidelines", "act": "install" | "activate" | "rollback" | "trust", ...}    (guideline_acts)

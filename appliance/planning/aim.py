@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Comparator, GoalSet, Objectives, PlanningState
+from appliance.contracts.sampled import goal_values, hottest_gy
 from appliance.planning.dose_model import DoseModel
-from appliance.planning.merit import Merit, Regions, RegionSource, goal_values
+from appliance.planning.merit import Merit, Regions
 from appliance.planning.sampling import Samples
-from engines.dvh import dose_at_volume
 
-HOT_VOLUME_CC = 0.1
+__all__ = ["Aim", "corrected", "hot_limit_gy", "hottest_gy"]
+
 GROWN_ROOM = 0.005
 """A plan is enough when all goals are met with this room (chosen: 0.5 % is what the full dose may take; more apertures
 or evaluations would only lengthen delivery or planning)."""
@@ -19,12 +20,6 @@ or evaluations would only lengthen delivery or planning)."""
 
 def hot_limit_gy(goal_set: GoalSet) -> float:
     return max(dose for _, dose in goal_set.prescription) * goal_set.hot_spot_percent / 100
-
-
-def hottest_gy(regions: RegionSource, external: str, dose_gy: NDArray[np.float32]) -> float:
-    """Hottest 0.1 cc in the patient, Gy."""
-    found = regions.get(external)
-    return float("nan") if found is None else dose_at_volume(dose_gy[found[0]], found[1], HOT_VOLUME_CC)
 
 
 def corrected(

@@ -74,9 +74,11 @@ class CoarseTps:
             tuple(sorted(objectives, key=_order)), stage.dose_model, self._none, goal_set=self.goal_set,
             regions=self._regions, samples=self.samples, external=self.case.external.tg263,
         )  # fmt: skip
-        is_first = stage.values is None
-        start = stage.start(self.goal_set, self._regions) if stage.values is None else stage.values
-        outcome = stage.optimise(aim, start, silent, budget=size.first if is_first else size.further)
+        if stage.values is None:
+            start, budget = stage.start(self.goal_set, self._regions), size.first
+        else:
+            start, budget = stage.values, size.further
+        outcome = stage.optimise(aim, start, silent, budget=budget)
         self._dose = aim.dose_gy
         return aim.state(outcome.value, outcome.evaluations, "fluence")
 

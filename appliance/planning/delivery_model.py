@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,14 @@ class Delivery(Protocol):
 
     def remember(self) -> Callable[[], None]:
         """A way back to the present state."""
+        ...
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The present state by names of its own, for `restore`."""
+        ...
+
+    def restore(self, beamlets: Beamlets, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """The state that `arrays` gave, exactly. Raises KeyError or ValueError for arrays of something else."""
         ...
 
     def plan(self) -> Plan:

@@ -44,6 +44,14 @@ class FluenceStage:
         """A gradient in the present fluence as one in the beamlets."""
         return self._leakage.collect(by_fluence)
 
+    def take(self, values: NDArray[np.floating]) -> None:
+        """Values (variables,) from elsewhere, MU. Raises PlanningError where they are not of these beamlets."""
+        if values.shape != (self.beamlets.variables,) or not np.isfinite(values).all() or values.min(initial=0.0) < 0:
+            raise PlanningError(
+                f"a fluence of {values.size} values is not one of the {self.beamlets.variables} beamlets of this case"
+            )
+        self.values = np.asarray(values, np.float64).copy()
+
     def modulation(self, goal_set: GoalSet) -> float:
         """Monitor units of a fraction that the present fluence needs at least, for each cGy of the highest
         prescription; NaN before `optimise`."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Case, Objective, ObjectiveKind, Objectives
-from appliance.contracts.goals import ClinicalGoal
+from appliance.contracts.sampled import Found, RegionSource, goal_values
 from appliance.errors import PlanningError
 from appliance.planning.regions import region
 from appliance.planning.sampling import Samples
-from engines.dvh import DoseVolume, dose_metric, doses_at_percents
+from engines.dvh import doses_at_percents
 from engines.objectives import (
     DvhMax,
     DvhMin,
@@ -28,6 +27,8 @@ from engines.objectives import (
 )
 from engines.objectives.falloff import falloff_limit_gy
 
+__all__ = ["FullGrid", "Merit", "RegionSource", "Regions", "Term", "doses_at", "goal_values"]
+
 FALLOFF_START_MM = 4.0
 FALLOFF_START, FALLOFF_END, FALLOFF_PER_MM = 0.98, 0.40, 0.045
 """Shape of the dose fall-off outside targets (chosen on the built-in cases: steep enough for conformity, loose enough
@@ -41,13 +42,6 @@ class Term:
     factor: float
     position: NDArray[np.int64]
     weight: NDArray[np.float32]
-
-
-Found = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-
-class RegionSource(Protocol):
-    def get(self, expression: str) -> Found | None: ...
 
 
 class FullGrid:
@@ -151,28 +145,6 @@ class Merit:
                 gradient[term.position] = np.float32(term.factor) * slope
                 found.append((term.objective, gradient))
         return found
-
-
-def goal_values(
-    goals: tuple[ClinicalGoal, ...], regions: RegionSource, dose_gy: NDArray[np.float32]
-) -> tuple[float, ...]:
-    """One value for each goal in the goal's unit, on the samples; NaN where the structure is absent.
-
-    dose_gy may fall a little below zero where there is almost none: while apertures are refined, it is the dose on a
-    coarse raster plus what that raster was off by when it was last compared. There it counts as zero.
-    """
-    dose_gy = np.maximum(dose_gy, np.float32(0))
-    sorted_doses: dict[str, DoseVolume | None] = {}
-    values = []
-    for goal in goals:
-        if goal.structure not in sorted_doses:
-            found = regions.get(goal.structure)
-            sorted_doses[goal.structure] = None if found is None else DoseVolume.of(dose_gy[found[0]], found[1])
-        dose = sorted_doses[goal.structure]
-        values.append(
-            float("nan") if dose is None else dose_metric(goal.metric.kind, goal.metric.argument, dose, unit=goal.unit)
-        )
-    return tuple(values)
 
 
 def doses_at(

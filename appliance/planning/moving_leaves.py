@@ -6,8 +6,8 @@ Direct aperture optimisation of arcs: Otto, Med Phys 35:310 (2008); with exact l
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
+from appliance.planning.moving_arrays import arrays_of, from_arrays
 from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
 from appliance.planning.moving_vector import FieldPath, MovingVector
 from appliance.planning.timing import SECONDS_PER_MINUTE
@@ -120,6 +121,12 @@ class MovingLeaves:
 
     def scale(self, factor: float) -> None:
         self.paths = tuple(FieldPath(p.left_mm, p.right_mm, p.mu * factor) for p in self.paths)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return arrays_of(self.paths, self.limits)
+
+    def restore(self, beamlets: Beamlets, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.paths, self.limits = from_arrays(self.fields, arrays)
 
     def plan(self) -> Plan:
         return as_delivered(build_moving_plan(self.fields, self.paths, self._machine, head=self._head), self._machine)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,25 @@ class Samples:
             _distance_mm=self._distance_mm,
         )
         return more, order
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What `restored` needs of these samples beside others of the same case."""
+        return {"index": self.index, "body_weight": self.body_weight, "density": self._density}
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]]) -> Samples:
+        """The samples of the same case that gave these arrays. Raises ValueError for voxels out of its grid."""
+        index = arrays["index"]
+        if index.size and not 0 <= index[0] <= index[-1] < self.grid.size:
+            raise ValueError("samples of another grid")
+        return Samples(
+            grid=self.grid,
+            index=index,
+            points_mm=self.grid.centres_mm(index),
+            distance_mm=self._distance_mm[index],
+            body_weight=arrays["body_weight"],
+            _density=arrays["density"],
+            _distance_mm=self._distance_mm,
+        )
 
 
 def sample_case(case: Case, dose_grid_mm: float, *, thin: int = 1) -> Samples:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +84,30 @@ class BeamSegments:
     @property
     def is_open(self) -> NDArray[np.bool_]:
         return self.apertures.right_mm > self.apertures.left_mm
+
+
+def arrays_of(beams: tuple[BeamSegments, ...]) -> dict[str, NDArray[Any]]:
+    """All beams' segments one after the other; counts (beams,)."""
+    parts = [beam.apertures for beam in beams]
+    return {
+        "counts": np.asarray([len(a.mu) for a in parts], np.int64),
+        "left_mm": np.concatenate([a.left_mm for a in parts]),
+        "right_mm": np.concatenate([a.right_mm for a in parts]),
+        "jaws_mm": np.concatenate([a.jaws_mm for a in parts]),
+        "mu": np.concatenate([a.mu for a in parts]),
+        "window_mm": np.concatenate([beam.window_mm for beam in beams]),
+    }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[BeamSegments, ...]:
+    """What `arrays_of` was given."""
+    ends = np.cumsum(arrays["counts"])[:-1]
+    left, right, jaws, mu, window = (
+        np.split(arrays[name], ends) for name in ("left_mm", "right_mm", "jaws_mm", "mu", "window_mm")
+    )
+    return tuple(
+        BeamSegments(Apertures(*beam), within) for *beam, within in zip(left, right, jaws, mu, window, strict=True)
+    )
 
 
 def sequence_beam(

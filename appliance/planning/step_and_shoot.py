@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,16 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
-from appliance.planning.segments import BeamSegments, SegmentVector, priced, prune, scaled, sequence_beam
+from appliance.planning.segments import (
+    BeamSegments,
+    SegmentVector,
+    arrays_of,
+    from_arrays,
+    priced,
+    prune,
+    scaled,
+    sequence_beam,
+)
 from appliance.planning.turned import as_delivered
 from engines.optimise import Outcome, minimise
 from engines.photon.aperture import ApertureFluence
@@ -80,7 +90,10 @@ class StepAndShoot:
             progress("sequencing", beam / len(self._arrangement.frames))
             first = max(1, round(self._most(beamlets, beam) * SEQUENCED_SHARE))
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
-        self._segments, self._beamlets = tuple(beams), beamlets
+        self._take(tuple(beams), beamlets)
+
+    def _take(self, beams: tuple[BeamSegments, ...], beamlets: Beamlets) -> None:
+        self._segments, self._beamlets = beams, beamlets
         most = max(self._most(beamlets, beam) for beam in range(len(beams)))
         self._effort = 1.0 + MORE_EVALUATIONS * (most / self._config.segments_per_beam - 1.0)
 
@@ -133,6 +146,15 @@ class StepAndShoot:
 
     def scale(self, factor: float) -> None:
         self._segments = tuple(scaled(beam, factor) for beam in self._segments)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return arrays_of(self._segments)
+
+    def restore(self, beamlets: Beamlets, arrays: Mapping[str, NDArray[Any]]) -> None:
+        beams = from_arrays(arrays)
+        if len(beams) != len(self._arrangement.frames) or beams[0].apertures.left_mm.shape[1] != self._layers.pairs:
+            raise ValueError("apertures of other beams or another collimator")
+        self._take(beams, beamlets)
 
     def plan(self) -> Plan:
         plan = build_plan(self._arrangement, self._segments, self._machine, head=self._head)

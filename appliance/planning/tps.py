@@ -19,14 +19,17 @@ from appliance.contracts import (
     PlanningState,
 )
 from appliance.contracts.progress import Progress, silent
+from appliance.contracts.sampled import Sampled
 from appliance.errors import PlanningError
 from appliance.planning.aim import Aim, corrected, hot_limit_gy, hottest_gy
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.final_dose import FinalDose, dose_options
+from appliance.planning.fluence_stage import FLUENCE_BUDGET
 from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, doses_at, goal_values
 from appliance.planning.offered import offered_objectives
+from appliance.planning.resuming import Resuming
 from appliance.planning.sampling import sample_case
 from appliance.planning.setting import setting_of
 from appliance.planning.techniques import technique_of
@@ -39,7 +42,7 @@ over this share; at most so many at a time (chosen: 3 % is what later rounds mov
 under 5 % of an evaluation)."""
 
 
-class PhotonTps:
+class PhotonTps(Resuming):
     """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps with
     the fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see
     `delivery.Delivery`).
@@ -62,7 +65,7 @@ class PhotonTps:
         self._dose = np.zeros(len(self.samples.index), np.float32)
         self._correction = np.zeros_like(self._dose)
         self._final: tuple[Plan, CalculatedDose] | None = None
-        self._sequenced = False
+        self._sequenced, self._objectives = False, ()
         progress("geometry", 1.0)
 
     def initial_objectives(self) -> Objectives:
@@ -94,6 +97,7 @@ class PhotonTps:
     def _aim(
         self, objectives: Objectives, *, fluence: bool = False, reference_gy: NDArray[np.float32] | None = None
     ) -> Aim:
+        self._objectives = self._objectives if reference_gy is not None else objectives
         return Aim(
             objectives,
             self._fluence.dose_model if fluence else self._delivery.dose_model,
@@ -106,23 +110,53 @@ class PhotonTps:
         )
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
+        return self.approach(objectives, FLUENCE_BUDGET)
+
+    def approach(self, objectives: Objectives, evaluations: int) -> PlanningState:
+        """`optimise_fluence` with at most so many evaluations of the merit."""
         aim, stage = self._aim(objectives, fluence=True), self._fluence
         start = stage.start(self.goal_set, self._regions) if stage.values is None else stage.values
-        outcome = stage.optimise(aim, start, self._progress)
+        outcome = stage.optimise(aim, start, self._progress, budget=evaluations)
         self._dose, self._sequenced = aim.dose_gy, False
         return self._state(outcome.value, outcome.evaluations, "fluence")
 
     def imitate(self, dose_gy: NDArray[np.float32]) -> PlanningState:
         """The fluence after a few evaluations towards a dose (z, y, x) on the image grid, Gy, from open fields. Raises
         PlanningError for a dose on another grid."""
-        if dose_gy.shape != self.case.image.grid.shape:
-            raise PlanningError(f"a dose of shape {dose_gy.shape} cannot be imitated on {self.case.image.grid.shape}")
         wanted = imitation(self.case, self.goal_set)
-        aim = self._aim(wanted, fluence=True, reference_gy=dose_gy.reshape(-1)[self.samples.index])
+        aim = self._aim(wanted, fluence=True, reference_gy=self.at_samples(dose_gy))
         start = self._fluence.start(self.goal_set, self._regions)
         outcome = self._fluence.optimise(aim, start, self._progress, budget=IMITATION_BUDGET)
         self._dose, self._sequenced = aim.dose_gy, False
         return self._state(outcome.value, outcome.evaluations, "fluence")
+
+    def fluence_values(self) -> NDArray[np.float64]:
+        """Value of each beamlet (variables,), MU, to go on from another time. Raises PlanningError before there is a
+        fluence."""
+        if self._fluence.values is None:
+            raise PlanningError("there is no fluence yet")
+        return self._fluence.values.copy()
+
+    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
+        """Stands at a fluence of the same beams and beamlets from now on: what is optimised next begins there, what is
+        sequenced next is made of it. Raises PlanningError for one that cannot be of these beamlets."""
+        self._fluence.take(values)
+        aim = self._aim(self.initial_objectives(), fluence=True)
+        self._dose, self._sequenced = aim.dose_of(self._fluence.fluence()), False
+        return self._state(float("nan"), 0, "fluence")
+
+    def sampled(self) -> Sampled:
+        """The dose that stands, of fluence or apertures, and the regions of the goals among its samples."""
+        external = self.case.external.tg263
+        names = dict.fromkeys([*(goal.structure for goal in self.goal_set.goals), external])
+        found = {name: self._regions.get(name) for name in names}
+        return Sampled(self._dose, {name: one for name, one in found.items() if one is not None}, external)
+
+    def at_samples(self, dose_gy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of a dose (z, y, x) on the image grid what lies at the samples. Raises PlanningError for another grid."""
+        if dose_gy.shape != self.case.image.grid.shape:
+            raise PlanningError(f"a dose of shape {dose_gy.shape} does not lie on {self.case.image.grid.shape}")
+        return np.asarray(dose_gy.reshape(-1)[self.samples.index], np.float32)
 
     def sequence(self, objectives: Objectives) -> PlanningState:
         return self._sequence(objectives, self._delivery.develop)
@@ -199,9 +233,7 @@ class PhotonTps:
         whole = within[own] & (sign * full_gy[own] <= (sign * full_gy[new]).max())
         points_mm = self.case.image.grid.centres_mm(new)
         self.samples, order = self.samples.added(new, whole)
-        self._delivery.dose_model.add(points_mm, order)
-        if self._fluence.dose_model is not self._delivery.dose_model:
-            self._fluence.dose_model.add(points_mm, order)
+        self._add_points(points_mm, order)
         self._regions = Regions(self.case, self.samples)
 
     def finish(self) -> tuple[Plan, CalculatedDose]:
@@ -214,11 +246,11 @@ class PhotonTps:
         return self._final
 
     def remember(self) -> Callable[[], PlanningState]:
-        leaves, final = self._delivery.remember(), self._final
+        leaves, final, sequenced = self._delivery.remember(), self._final, self._sequenced
 
         def back() -> PlanningState:
             leaves()
-            self._final = final
+            self._final, self._sequenced = final, sequenced
             self._dose = corrected(self._delivery.dose_model, self._delivery.fluence(), self._correction)
             return self._state(float("nan"), 0, "remembered")
 

@@ -130,7 +130,8 @@ def train(config: TrainConfig, console: Console, asked: Callable[[], bool]) -> N
                 for teller in tellers:
                     teller(update, figures)
                 shown = (f"{name} {figures[name]:.2f}" for name in TOLD if name in figures)
-                console.print(f"{run.learner.phase:8} {update:5d}  " + "  ".join(shown))
+                phase = "improve" if run.progress.improving else "clone"
+                console.print(f"{phase:8} {update:5d}  " + "  ".join(shown))
                 bar.update(line, completed=update)
 
             run.tell = tell

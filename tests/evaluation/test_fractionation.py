@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from appliance.contracts import Case, ClinicalGoal, Comparator, GoalSet, Metric
+from appliance.contracts.goals import with_digest
 from appliance.errors import ContradictoryGoals, RefusedGoals, UncoveredFractionation
 from appliance.evaluation import choose_goal_set, goal_set_for_site, goals_for_case, load_goal_set
 from appliance.evaluation.goal_conflicts import overlap_findings
-from appliance.evaluation.goal_files import with_digest
 from engines.grid import VoxelSet
 
 PROSTATE = ("PTV", "Rectum", "Bladder", "PenileBulb")

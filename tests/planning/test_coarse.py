@@ -60,7 +60,7 @@ def test_it_sees_what_the_full_one_sees(case, tps):
     np.testing.assert_allclose(found.goal_values, wanted.goal_values, atol=0.6)
     for name in ("PTV", "Core"):
         np.testing.assert_allclose(near.doses_at(name, VOLUMES), full.doses_at(name, VOLUMES), atol=0.9)
-    assert near.modulation() == pytest.approx(full.modulation(), rel=0.2)
+    assert near.modulation() == pytest.approx(full.modulation(), rel=0.3)  # of wider beamlets
 
 
 def test_doses_are_of_the_last_fluence_and_fall_with_volume(tps):

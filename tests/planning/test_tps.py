@@ -150,6 +150,27 @@ def test_the_gradient_of_an_imitation_in_the_fluence_is_exact(case, planned):
     assert measured == pytest.approx(float(np.vdot(slope, direction)), rel=1e-3)
 
 
+def test_a_fluence_taken_from_elsewhere_stands_and_is_where_optimising_goes_on(case):
+    first, second = (PhotonTps(case, SMALL_GOALS, CONFIG) for _ in range(2))
+    with pytest.raises(PlanningError, match="no fluence"):
+        first.fluence_values()
+    reached = first.optimise_fluence(first.initial_objectives())
+    taken = second.take_fluence(first.fluence_values())
+    np.testing.assert_allclose(taken.goal_values, reached.goal_values, rtol=1e-6)
+    further = second.optimise_fluence(second.initial_objectives())
+    assert further.merit <= reached.merit * 1.001
+
+
+def test_a_fluence_of_other_beamlets_is_refused(case):
+    tps = PhotonTps(case, SMALL_GOALS, CONFIG)
+    tps.optimise_fluence(tps.initial_objectives())
+    good = tps.fluence_values()
+    for wrong in (good[:-1], -good, good * np.nan):
+        with pytest.raises(PlanningError, match="beamlets of this case"):
+            tps.take_fluence(wrong)
+    np.testing.assert_array_equal(tps.fluence_values(), good)
+
+
 def test_what_cannot_be_imitated_is_refused(case):
     tps = PhotonTps(case, SMALL_GOALS, CONFIG)
     with pytest.raises(PlanningError, match="shape"):

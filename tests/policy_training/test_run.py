@@ -10,16 +10,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from appliance.builtin.cases import CASES
 from appliance.errors import ConfigError
 from models.policy import checkpoint
+from models.policy.cases import BUILTIN
 from models.policy.checkpoint import Progress
 from models.policy.config import TrainConfig
 from models.policy.run import History, TooManyFailed, TrainingRun
+from models.policy.stored import file_of, save_case
 from models.policy.workers import InProcess, Stopped
 
+from ..planning.cases import cylinder_case
 from .small import cache_in, tasks
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
@@ -150,12 +153,15 @@ def test_a_history_forgets_what_came_after_the_checkpoint(tmp_path):
     assert [(line["update"], line["reward"]) for line in lines] == [(1, 1.0), (2, 2.0), (3, 9.0)]
 
 
-@pytest.mark.slow
 def test_the_command_trains_and_a_sigterm_ends_it_saved(tmp_path):
-    """The whole program on the built-in cases: started, ended by a signal, started again to its end."""
-    out, config = tmp_path / "out", tmp_path / "train.toml"
-    text = TOML.format(out=out, cache=tmp_path / "cache").replace('"in_process"', '"processes"\nworkers = 1')
-    config.write_text(text.replace("updates = 4", "updates = 3", 1).replace("every = 2\n", "every = 0\n"), "utf-8")
+    """The whole program: started, ended by a signal, started again to its end. Cylinders lie in the cache in the place
+    of the built-in cases, which take longer to draw."""
+    out, config, cache = tmp_path / "out", tmp_path / "train.toml", tmp_path / "cache"
+    cache.mkdir()
+    for name in CASES:
+        save_case(cylinder_case(spacing_mm=8.0), file_of(cache, BUILTIN.format(name)))
+    text = TOML.format(out=out, cache=cache).replace('"in_process"', '"processes"\nworkers = 1')
+    config.write_text(text.replace("updates = 4", "updates = 3", 1), "utf-8")
     command = [sys.executable, "-m", "models.policy.train", "--config", str(config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -165,11 +171,11 @@ def test_the_command_trains_and_a_sigterm_ends_it_saved(tmp_path):
                 process.send_signal(signal.SIGTERM)
                 break
         told = process.stdout.read()
-    assert (process.returncode, "the same command goes on" in told) == (130, True)
+    assert (process.returncode, "the same command goes on" in " ".join(told.split())) == (130, True)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Going on after update" in done.stdout
     updates = [json.loads(line)["update"] for line in (out / "history.jsonl").read_text("utf-8").splitlines()]
     assert updates == [1, 2, 3]
     assert list((out / "tensorboard").glob("events.out.tfevents.*"))
-    assert np.frombuffer((out / "policy.onnx").read_bytes(), np.uint8).size > 1000
+    assert (out / "policy.onnx").stat().st_size > 1000

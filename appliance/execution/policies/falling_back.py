@@ -10,28 +10,29 @@ from engines.errors import EngineError
 
 
 class FallingBack:
-    """check: '' or why `first` must not be asked about what is seen; asked before each of its answers."""
+    """check: '' or why `first` must not be asked about what is seen; asked before each of its answers. name: of the one
+    that acts now. reason: why it is the other one."""
 
     def __init__(self, first: Policy, then: Policy, check: Callable[[View], str]) -> None:
         self._first, self._then, self._check = first, then, check
-        self.reason = ""
-
-    @property
-    def name(self) -> str:
-        """Of the one that acts now."""
-        return self._then.name if self.reason else self._first.name
+        self.name, self.reason = first.name, ""
 
     def act(self, view: View) -> Action:
-        if not self.reason:
-            self.reason = self._check(view)
-        if not self.reason:
-            try:
-                return self._first.act(view)
-            except (PlanningError, ModelError) as error:
-                self.reason = str(error.fields["reason"])
-            except EngineError as error:
-                self.reason = str(error)
-        return self._then.act(view)
+        answer = None if self.reason else self._asked(view)
+        if answer is None:
+            self.name, answer = self._then.name, self._then.act(view)
+        return answer
+
+    def _asked(self, view: View) -> Action | None:
+        """None, with the reason, where it must not be asked or does not answer."""
+        self.reason = self._check(view)
+        try:
+            return None if self.reason else self._first.act(view)
+        except (PlanningError, ModelError) as error:
+            self.reason = str(error.fields["reason"])
+        except EngineError as error:
+            self.reason = str(error)
+        return None
 
 
 class LeaveToRules:

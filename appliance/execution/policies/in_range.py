@@ -69,7 +69,7 @@ class PolicyRange:
 
 def _outside(names: Sequence[str], rows: NDArray[np.float32], bounds: NDArray[np.float64]) -> Iterator[str]:
     wrong = ~((rows >= bounds[:, 0]) & (rows <= bounds[:, 1]))
-    for column in np.flatnonzero(wrong.any(axis=0)):
+    for column in map(int, np.flatnonzero(wrong.any(axis=0))):
         value = float(rows[wrong[:, column], column][0])
         low, high = bounds[column]
         yield f"{names[column]} {value:.3g} ({low:.3g} to {high:.3g})"

@@ -1,0 +1,163 @@
+"""A plan in review revised, and undone: what the session does between `in review` and `planning`.
+
+Before each revision the version in review is kept under revisions/N/, by links to files that are never written in
+place. A revision is checked whole before the session leaves `in review`; from then on everything it needs stands on the
+disk and in the log, so a session killed anywhere goes on where it was. An Undo takes the files of a version as they
+are, the judgement too, so that nothing is planned or judged again and every digest is what it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import JsonValue, TypeAdapter
+
+from appliance.contracts import Case, Edit, EditMade, Evaluation, GoalSet, Planned, Revision, TradeOff, Undo, Working
+from appliance.contracts.progress import Progress
+from appliance.errors import PlanningError, RefusedEdit
+from appliance.session_artefacts import Artefacts
+from appliance.session_edits import present_plan, revised
+from appliance.session_record import EDITED
+from appliance.session_stages import Stages
+from appliance.session_states import Event
+from appliance.session_steps import Steps
+from appliance.session_work import Facts, Saved
+
+REVISION, PENDING, WORKING = "revision.json", "pending-revision.json", "working.npz"
+JUDGEMENT_FILES = ("evaluation.json", "scorecard.json", "second-dose.npz", "scheduled-evaluation.json",
+                   "scheduled-scorecard.json")  # fmt: skip
+VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", "report.html", WORKING, *JUDGEMENT_FILES)
+JUDGED_FACTS = ("evaluation_digest", "goals_met", "goals_total", "second_check_agrees", "second_check",
+                "to_acknowledge")  # fmt: skip
+_FACTS = TypeAdapter(dict[str, JsonValue])
+
+
+def version_folder(number: int) -> str:
+    """Where the version before revision `number` is kept, in the session's folder."""
+    return f"revisions/{number}"
+
+
+def revised_goals(files: Artefacts) -> GoalSet | None:
+    """The goals as they were revised last; None where those of the goal file hold."""
+    return Revision.from_json(files.load(REVISION)).goal_set if files.has(REVISION) else None
+
+
+class Revising(Steps):
+    """A part of Session."""
+
+    stages: Stages
+    _case: tuple[Case, GoalSet] | None
+
+    def case(self) -> tuple[Case, GoalSet]:
+        raise NotImplementedError
+
+    def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
+        raise NotImplementedError
+
+    def revise(self, actor: str, edits: Sequence[Edit]) -> Revision:
+        """The session is `revising` when this returns, and `run` plans. Raises RefusedEdit (nothing has changed),
+        IllegalTransition if nothing is in review, ArtefactAltered."""
+        with self._lock:
+            self._follow(self.standing.state, Event.REVISE)
+            before, number = self._revision(), self._revisions() + 1
+            if any(isinstance(edit, Undo) for edit in edits):
+                revision = self._undone(before, edits, actor, number)
+            else:
+                case, _ = self.case()
+                present = present_plan(case, self.stages.on_image(self.files.dose(), case))
+                revision = revised(present, replace(before, number=number - 1), edits, actor)
+            saved = self._keep_version(number, before) | self.files.save(PENDING, revision.to_json())
+            made: list[JsonValue] = [f"{one.old} -> {one.new}" for one in revision.made]
+            self._fire(Event.REVISE, saved, {"revisions": number, "edits": made}, actor=actor)
+        return revision
+
+    def _revisions(self) -> int:
+        count = self.standing.facts.get("revisions", 0)
+        return count if isinstance(count, int) else 0
+
+    def _revision(self) -> Revision:
+        """The one that is planned for now; number 0 where there was none."""
+        if self.files.has(REVISION):
+            return Revision.from_json(self.files.load(REVISION))
+        return Revision(0, self.case()[1])
+
+    def _undone(self, before: Revision, edits: Sequence[Edit], actor: str, number: int) -> Revision:
+        if len(edits) > 1:
+            raise RefusedEdit("undo stands alone: it cannot be combined with other changes")
+        if not before.parent:
+            raise RefusedEdit("there is no revision of this plan to undo")
+        former = Revision.from_json(self.files.load(f"{version_folder(before.parent)}/{REVISION}"))
+        words = "; ".join(made.new for made in before.made), f"as before revision {before.parent}"
+        made = EditMade(edits[0], actor, *words)
+        return replace(former, number=number, made=(made,), asked=(), relaxed=(), restores=before.parent)
+
+    def _keep_version(self, number: int, before: Revision) -> Saved:
+        folder = version_folder(number)
+        saved = self.files.save(f"{folder}/{REVISION}", before.to_json())
+        facts = {name: self.standing.facts.get(name) for name in ("plan_notes", *JUDGED_FACTS)}
+        saved |= self.files.save(f"{folder}/facts.json", json.dumps(facts, ensure_ascii=False).encode())
+        for name in VERSION_FILES:
+            saved |= self.files.link(name, f"{folder}/{name}") if self.files.has(name) else {}
+        return saved
+
+    def _finish_revision(self) -> None:
+        """One row for each edit, also where an earlier try wrote some of them, and on to planning."""
+        data = self.files.load(PENDING)
+        revision = Revision.from_json(data)
+        written = [r.data for r in self._work.audit.rows(session_id=self.id, event=EDITED)]
+        for place, made in enumerate(revision.made):
+            row: Facts = {"revision": revision.number, "place": place, "old": made.old, "new": made.new}
+            if not any((one["revision"], one["place"]) == (revision.number, place) for one in written):
+                self._append(EDITED, row | {"kind": made.edit.kind}, made.who)
+                self._note(f"Revision {revision.number}, {made.edit.kind}, asked for by {made.who}: {made.new}")
+        self._case = None
+        facts: Facts = {"goal_set_digest": revision.goal_set.digest}
+        self._fire(Event.FINISH_REVISION, self.files.save(REVISION, data), facts)
+
+    # What the stages of the session ask.
+
+    def _goals_of(self, case: Case) -> GoalSet:
+        """The goals as they were revised last, or those of the goal file."""
+        return revised_goals(self.files) or self.stages.goals_for_case(self.files.folder / "goals.toml", case)
+
+    def _plan_for(self, case: Case, goal_set: GoalSet, progress: Progress) -> Planned:
+        """From the goals, or where the plan is being revised from the version before. A revision that cannot be planned
+        leaves the plan as it was."""
+        if not self.files.has(REVISION):
+            return self.stages.plan(case, goal_set, self.files.predicted(), progress)
+        revision = self._revision()
+        if revision.restores:
+            return self._version(revision.restores)
+        before = self._version(revision.parent)
+        try:
+            made = self.stages.revise(case, revision, before, progress)
+        except PlanningError as error:
+            why = f"Revision {revision.number} could not be planned, and the plan stays as it was: {error.sentence}"
+            made = replace(before, notes=(why,))
+        told = (f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made)
+        return replace(made, notes=(*told, *made.notes))
+
+    def _version(self, number: int) -> Planned:
+        """Plan and dose as they were before revision `number`, with what was said of them."""
+        version = self.files.within(version_folder(number))
+        notes = _FACTS.validate_json(version.load("facts.json")).get("plan_notes")
+        told = tuple(str(note) for note in notes) if isinstance(notes, list) else ()
+        kept = Working.from_bytes(version.load(WORKING)) if version.has(WORKING) else None
+        trade_offs: tuple[TradeOff, ...] = version.trade_offs()
+        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), working=kept)
+
+    def _judgement_restored(self) -> bool:
+        """An undone revision leads to what was judged already: the same evaluation, byte for byte, in a new report."""
+        if not self.files.has(REVISION) or not (number := self._revision().restores):
+            return False
+        folder = version_folder(number)
+        names = [name for name in JUDGEMENT_FILES if self.files.has(f"{folder}/{name}")]
+        saved: Saved = {}
+        for name in names:
+            saved |= self.files.link(f"{folder}/{name}", name)
+        version = self.files.within(folder)
+        saved |= self._write_report(version.evaluation(), version.scheduled())
+        facts = _FACTS.validate_json(version.load("facts.json"))
+        self._fire(Event.EVALUATE, saved, {name: facts.get(name) for name in JUDGED_FACTS})
+        return True

@@ -1,0 +1,110 @@
+"""What could be traded, laid beside a session in review: recorded like every artefact, and gone with the plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from appliance.errors import ArtefactAltered, PlanningError
+from appliance.node.beside_review import BesideReview
+from appliance.session import Session, State
+from appliance.session_navigation import (
+    NAVIGATION_FILE,
+    NAVIGATION_JSON,
+    add_trade_offs,
+    navigation_from_bytes,
+)
+from appliance.session_stages import Stages
+
+from ..execution.navigation.sets import by_hand
+from .conftest import Desk
+
+NOTHING = lambda *_: None  # noqa: E731
+
+
+def making(desk: Desk, before=NOTHING, **changed: object) -> Stages:
+    """The desk's stages with trade-offs made by hand, after `before` was called with the progress."""
+
+    def trade_offs(reviewed, traded, progress, enough):
+        before(progress)
+        return replace(by_hand(), plan_digest=reviewed.plan.digest)
+
+    return replace(desk.stages, **({"trade_offs": trade_offs} | changed))
+
+
+def in_review(desk: Desk, stages: Stages) -> Session:
+    session = desk.session(stages)
+    session.run()
+    assert session.state is State.IN_REVIEW
+    return session
+
+
+def test_they_are_recorded_and_found_again_after_a_restart(desk: Desk) -> None:
+    session = in_review(desk, making(desk))
+    assert add_trade_offs(session, NOTHING)
+    again = desk.reopen()
+    data = again.files.load(NAVIGATION_FILE)
+    assert again.standing.artefacts[NAVIGATION_FILE] == hashlib.sha256(data).hexdigest()
+    assert navigation_from_bytes(data).plan_digest == again.files.plan().digest
+    assert json.loads(again.files.load(NAVIGATION_JSON))["schema"] == "couchside.navigation/1"
+    assert again.state is State.IN_REVIEW
+
+
+def test_what_was_altered_is_refused(desk: Desk) -> None:
+    session = in_review(desk, making(desk))
+    add_trade_offs(session, NOTHING)
+    (session.files.folder / NAVIGATION_FILE).write_bytes(b"other")
+    with pytest.raises(ArtefactAltered):
+        session.files.load(NAVIGATION_FILE)
+
+
+def test_a_session_that_has_moved_on_gets_nothing(desk: Desk) -> None:
+    session = in_review(desk, making(desk, before=lambda _: session.reject("somebody", "no")))
+    assert not add_trade_offs(session, NOTHING)
+    assert not session.files.has(NAVIGATION_FILE)
+    assert not (session.files.folder / NAVIGATION_FILE).exists()
+
+
+def test_they_go_when_the_plan_is_made_anew(desk: Desk) -> None:
+    session = in_review(desk, making(desk))
+    add_trade_offs(session, NOTHING)
+    session.standing._forget("finish revision", "planning")
+    assert not session.files.has(NAVIGATION_FILE) and not session.files.has(NAVIGATION_JSON)
+
+
+def test_the_node_makes_them_once_for_each_plan_in_review(desk: Desk) -> None:
+    asked: list[int] = []
+    session = in_review(desk, making(desk, before=lambda _: asked.append(1)))
+    beside = BesideReview(lambda: False)
+    for _ in range(3):
+        beside.work([session])
+    assert asked == [1] and session.files.has(NAVIGATION_FILE)
+
+
+def test_the_node_leaves_off_at_once_when_a_session_wants_it_and_takes_it_up_again(desk: Desk) -> None:
+    wanted = [True]
+    session = in_review(desk, making(desk, before=lambda progress: progress("trade-offs", 0.5)))
+    beside = BesideReview(lambda: wanted[0])
+    beside.work([session])
+    assert not session.files.has(NAVIGATION_FILE)
+    wanted[0] = False
+    beside.work([session])
+    assert session.files.has(NAVIGATION_FILE)
+
+
+def test_where_they_cannot_be_made_the_review_goes_on(desk: Desk) -> None:
+    def fails(progress: object) -> None:
+        raise PlanningError("no")
+
+    session = in_review(desk, making(desk, before=fails))
+    BesideReview(lambda: False).work([session])
+    assert session.state is State.IN_REVIEW and not session.files.has(NAVIGATION_FILE)
+
+
+def test_plans_already_decided_on_are_left_alone(desk: Desk) -> None:
+    session = in_review(desk, making(desk, before=lambda _: pytest.fail("not wanted")))
+    session.reject("somebody", "no")
+    BesideReview(lambda: False).work([session])
