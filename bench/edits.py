@@ -11,8 +11,8 @@ evaluation, report) is not counted.
 
 Printed of each: wall clock (a busy machine shows), CPU seconds, true doses and refinements, what was asked before and
 after, goals met before and after, goals lost. Floor in the same run: one refinement and one true dose. --keep: the
-first plan is kept there and taken from there. Exit code 1 where an edit takes CPU_BAR_S or more, which two cores do in
-BAR_S: kernels use both for all but a tenth of the work.
+first plan is kept there and taken from there. Exit code 1 where an edit takes CPU_BAR_S or more: BAR_S
+on two cores, less a tenth that is assumed to run on one.
 """
 
 from __future__ import annotations
