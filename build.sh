@@ -276,15 +276,19 @@ want_rollouts() {
     say "there already"
     return 0
   fi
-  mapfile -t wanted < <("$venv/bin/python" -c '
-import tomllib
-extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
-print(*(one for one in extras["train"] + extras["ray"] if one.startswith(("gymnasium", "tensorboard", "ray"))), sep="\n")')
+  mapfile -t wanted < <(of_training gymnasium tensorboard ray)
   if pip_install "${wanted[@]}" >"$logs/rollouts.log" 2>&1 </dev/null; then
     say "installed ($((SECONDS - start)) s)"
   else
     say "not to be had ($((SECONDS - start)) s; see $logs/rollouts.log). Their tests are skipped."
   fi
+}
+
+of_training() { # of_training NAME...: what the extras 'train' and 'ray' ask of these packages
+  "$venv/bin/python" -c '
+import sys, tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(one for one in extras["train"] + extras["ray"] if one.startswith(tuple(sys.argv[1:]))), sep="\n")' "$@"
 }
 
 install_without_cuda() { # asks first what would be installed: a CUDA build names its packages there

@@ -9,7 +9,8 @@ from appliance.contracts.progress import Progress
 from appliance.errors import PlanningError
 from appliance.execution.edits import planning_case, planning_set
 from appliance.execution.revising import revise_plan
-from appliance.planning import PhotonTps, device_errors
+from appliance.planning import PhotonTps
+from appliance.session_plan import explained
 from engines.errors import EngineError
 
 
@@ -21,18 +22,12 @@ def revised_plan(
         raise PlanningError("no state of planning was kept with this plan; start the session again with retry")
     notes: list[str] = []
     trade_offs: list[TradeOff] = []
+    final = (before.plan, before.dose)
     try:
-        with device_errors():
-            tps = PhotonTps(planning_case(case, revision), planning_set(revision), planning, progress)
-            plan, dose = revise_plan(
-                tps,
-                revision,
-                before.working,
-                (before.plan, before.dose),
-                progress,
-                note=notes.append,
-                trade_off=trade_offs.append,
-            )
-        return Planned(plan, dose, tuple(notes), tuple(trade_offs), working=tps.working())
+        tps = PhotonTps(planning_case(case, revision), planning_set(revision), planning, progress)
+        plan, dose = revise_plan(
+            tps, revision, before.working, final, progress, note=notes.append, trade_off=trade_offs.append
+        )
     except EngineError as error:
-        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+        raise explained(error) from error
+    return Planned(plan, dose, tuple(notes), tuple(trade_offs), working=tps.working())

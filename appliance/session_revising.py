@@ -15,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from appliance.contracts import Case, Edit, EditMade, Evaluation, GoalSet, Planned, Revision, TradeOff, Undo, Working
 from appliance.contracts.progress import Progress
-from appliance.errors import PlanningError, RefusedEdit
+from appliance.errors import DeviceUnavailable, PlanningError, RefusedEdit
 from appliance.session_artefacts import Artefacts
 from appliance.session_edits import present_plan, revised
 from appliance.session_record import EDITED
@@ -41,6 +41,14 @@ def version_folder(number: int) -> str:
 def revised_goals(files: Artefacts) -> GoalSet | None:
     """The goals as they were revised last; None where those of the goal file hold."""
     return Revision.from_json(files.load(REVISION)).goal_set if files.has(REVISION) else None
+
+
+def _working(files: Artefacts) -> Working | None:
+    """None also for that of another release, which is as if none had been kept. Raises ArtefactAltered."""
+    try:
+        return Working.from_bytes(files.load(WORKING)) if files.has(WORKING) else None
+    except PlanningError:
+        return None
 
 
 class Revising(Steps):
@@ -132,7 +140,7 @@ class Revising(Steps):
         before = self._version(revision.parent)
         try:
             made = self.stages.revise(case, revision, before, progress)
-        except PlanningError as error:
+        except (PlanningError, DeviceUnavailable) as error:
             why = f"Revision {revision.number} could not be planned, and the plan stays as it was: {error.sentence}"
             made = replace(before, notes=(why,))
         told = (f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made)
@@ -143,8 +151,8 @@ class Revising(Steps):
         version = self.files.within(version_folder(number))
         notes = _FACTS.validate_json(version.load("facts.json")).get("plan_notes")
         told = tuple(str(note) for note in notes) if isinstance(notes, list) else ()
-        kept = Working.from_bytes(version.load(WORKING)) if version.has(WORKING) else None
         trade_offs: tuple[TradeOff, ...] = version.trade_offs()
+        kept = _working(version)
         return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), working=kept)
 
     def _judgement_restored(self) -> bool:

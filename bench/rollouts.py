@@ -22,6 +22,7 @@ import argparse
 import importlib.util
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OPENKBP = ROOT.parent / "shared" / "openkbp" / "train"
 PATIENTS = range(1, 9)
 WEIGHTS = ROOT / "models" / "policy" / "policy.onnx"
-CACHE = ROOT / "bench" / "results" / "policy_cache"
+CACHE = Path(tempfile.gettempdir()) / "couchside-bench-policy-cache"
+"""Outside the repository, which patient data never enter."""
 PROJECTED_EPISODES, PROJECTED_CORES = 10_000, (16, 64)
 TIMEOUT_S = 1800.0
 

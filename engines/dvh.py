@@ -182,7 +182,8 @@ def doses_at_percents(dose_gy: Samples, weight: Samples, percents: Samples) -> N
     order = np.lexsort((-part, -dose))
     volume = part[order].astype(np.float64)
     reached = np.cumsum(volume)
-    return np.interp(wanted / 100.0 * reached[-1], reached - volume / 2.0, dose[order].astype(np.float64))
+    found = np.interp(wanted / 100.0 * reached[-1], reached - volume / 2.0, dose[order].astype(np.float64))
+    return np.asarray(found, np.float64)
 
 
 def cumulative_dvh(

@@ -94,7 +94,7 @@ def revise(
     as_json: AsJson = False,
 ) -> None:
     """Revise the plan in review by one or several edits, planned on from where it stands; or undo the last revision."""
-    edits = [goal_edit(text) for text in goal or ()]
+    edits: list[Edit] = [goal_edit(text) for text in goal or ()]
     edits += [priority_edit(*priority)] if priority else []
     edits += [ProtectMore(name) for name in protect or ()]
     edits += [PushCoverage(name) for name in coverage or ()]

@@ -11,7 +11,7 @@ with the environment's own random numbers, so that a seed decides the cases too:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -47,7 +47,7 @@ class PlanningEnvironment(gymnasium.Env[Observed, Act]):
     final: 'fluence', or 'deliverable', which `deliver` makes at the end of an episode; its score is the result in
     `info["result"]`, and its difference to the last fluence's is part of the last reward."""
 
-    metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own name and form)
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(
         self,

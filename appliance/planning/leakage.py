@@ -44,7 +44,8 @@ class Leakage:
     def collect(self, gradient: NDArray[np.float32]) -> NDArray[np.float64]:
         """Gradient in the values last drawn, from the gradient (beams, nv, nu) in their fluence."""
         by_mu = np.einsum("bvu,bvu->b", self._leak, gradient).astype(np.float64)
-        return self._beamlets.collect(gradient) * float(self._open) + by_mu[self._beam] * self._slopes
+        through = self._beamlets.collect(gradient) * float(self._open)
+        return np.asarray(through + by_mu[self._beam] * self._slopes, np.float64)
 
 
 def _field(beamlets: Beamlets, beam: int) -> NDArray[np.float32]:

@@ -47,7 +47,7 @@ class CasesConfig(_Section):
     openkbp: str = ""
     first: int = Field(default=1, ge=1)
     last: int = Field(default=180, ge=0)
-    cache: Path = Path("policy_cache")
+    cache: Path = Path("../policy_cache")
 
 
 class TasksConfig(_Section):

@@ -116,7 +116,8 @@ class ToyTps:
         return ()
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
-        weights, asked = [np.asarray(one) for one in zip(*((o.weight, o.dose_gy) for o in objectives), strict=True)]
+        weights = [np.asarray(objective.weight) for objective in objectives]
+        asked = [np.asarray(objective.dose_gy) for objective in objectives]
         values = tuple(float(one) for one in self.toy.values(weights, asked))
         self._doses = dict(zip((TARGET, *ORGANS), values, strict=True))
         return PlanningState(values, 0.0, values[0], 1, "fluence")

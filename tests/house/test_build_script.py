@@ -86,10 +86,10 @@ def test_shellcheck_finds_nothing(script):
 
 
 PIP = """#!/usr/bin/env bash
-# Stands for the environment's Python, without torch and gymnasium; pip answers with a plan and writes down what it was
-# asked.
+# Stands for the environment's Python, without torch, gymnasium, ray and tensorboard; pip answers with a plan and writes
+# down what it was asked.
 case "$*" in
-  "-c import torch" | "-c import gymnasium") exit 1 ;;
+  "-c import torch" | "-c import gymnasium, ray, tensorboard") exit 1 ;;
   "-m pip"*) printf '%s\\n' "$*" >>"{folder}/asked"
     while [ $# -gt 0 ]; do if [ "$1" = --report ]; then cp "{folder}/plan.json" "$2"; fi; shift; done ;;
   *) exec "{python}" "$@" ;;
@@ -134,11 +134,12 @@ def test_a_cuda_build_of_pytorch_is_left_out_and_tests_are_skipped(copied, tmp_p
     assert ["--dry-run" in line for line in asked] == [True, True]
 
 
-def test_gymnasium_is_installed_where_training_is_asked_for(copied, tmp_path):
-    said, asked = pytorch_for("train", [], copied, tmp_path, want="want_gymnasium")
+def test_what_else_training_needs_is_installed_where_it_is_asked_for(copied, tmp_path):
+    said, asked = pytorch_for("train", [], copied, tmp_path, want="want_rollouts")
     assert "installed" in said
-    assert [line.split()[-1].startswith("gymnasium>=") for line in asked] == [True]
+    (words,) = (line.split() for line in asked)
+    assert [word.split(">=")[0] for word in words if ">=" in word] == ["gymnasium", "tensorboard", "ray"]
 
 
-def test_gymnasium_is_not_installed_unasked(copied, tmp_path):
-    assert pytorch_for("", [], copied, tmp_path, want="want_gymnasium") == ("", [])
+def test_what_else_training_needs_is_not_installed_unasked(copied, tmp_path):
+    assert pytorch_for("", [], copied, tmp_path, want="want_rollouts") == ("", [])

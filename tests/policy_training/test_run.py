@@ -153,6 +153,7 @@ def test_a_history_forgets_what_came_after_the_checkpoint(tmp_path):
     assert [(line["update"], line["reward"]) for line in lines] == [(1, 1.0), (2, 2.0), (3, 9.0)]
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_a_sigterm_ends_it_saved(tmp_path):
     """The whole program: started, ended by a signal, started again to its end. Cylinders lie in the cache in the place
     of the built-in cases, which take longer to draw."""

@@ -31,7 +31,6 @@ OPPOSITE = {
     Change.LOWER: Change.RAISE,
     Change.TIGHTEN: Change.RELAX,
     Change.RELAX: Change.TIGHTEN,
-    Change.ADD: Change.LOWER,
 }
 
 
@@ -57,7 +56,8 @@ class Memory:
 
 class RulesPolicy:
     """terms: of the episode; how many levers a call may change is taken from there. why: after a stop, a sentence for a
-    clinician. One object plans one episode after the other; a new one is known by its calls."""
+    clinician. One object plans one episode after the other; a new one is known by its calls, which do not count down.
+    An episode that runs beside others needs one of its own."""
 
     name = "rules"
 
@@ -109,7 +109,7 @@ class RulesPolicy:
 
     def _chosen(self, wanted: list[Wish], most: int) -> tuple[Wish, ...]:
         """Of the first kind and priority that have anything left: changes not tried yet, several together; else one of
-        those that failed together. None where all have to wait."""
+        those that failed together. Nothing where all have to wait."""
         ready = self._cool(wanted) if most > 0 else []
         group = [wish for wish in ready if wish.together == ready[0].together]
         fresh = [wish for wish in group if _key(wish) not in self._memory.suspect]
