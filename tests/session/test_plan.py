@@ -56,7 +56,7 @@ NEVER_OPENED = -7.0
 
 def config(**changes: object) -> Config:
     small = {"segments_per_beam": 3, "dose_grid_mm": 6.0, "algorithm": "pencil_beam", "beams": 3, "sparing_rounds": 1}
-    return Config(planning=PlanningConfig.model_validate(small | changes))
+    return Config(planning=PlanningConfig.model_validate(small | {"policy": "learned"} | changes))
 
 
 def network(stop: float) -> bytes:
