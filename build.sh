@@ -393,7 +393,7 @@ bench_names() { # every script of bench/ that is a benchmark by itself, not a pa
   for file in bench/*.py; do
     file=${file#bench/}
     case $file in
-      peer_* | compare_* | ours_* | *_problem.py | '*.py') ;;
+      peer_* | compare_* | ours_* | outside_* | *_problem.py | '*.py') ;;
       *) say "${file%.py}" ;;
     esac
   done
@@ -402,7 +402,7 @@ bench_names() { # every script of bench/ that is a benchmark by itself, not a pa
 bench() {
   if [ "${1:-}" = list ]; then
     bench_names
-    say "pyradplan   (not in the default run: minutes, and 1.4 GB of the peer's packages)"
+    say "pyradplan, outside_planner   (not in the default run: minutes, and 1.4 GB of the peer's packages)"
     return 0
   fi
   setup dev
@@ -420,10 +420,9 @@ bench() {
 run_bench() { # run_bench NAME [arguments]
   local name=$1
   shift
-  if [ "$name" = pyradplan ]; then
+  if [ "$name" = pyradplan ] || [ "$name" = outside_planner ]; then
     step "pyRadPlan's own environment" bash bench/peer_pyradplan_env.sh "$venv/bin/python"
-    "$venv/bin/python" bench/compare_pyradplan.py "$@"
-    return
+    [ "$name" = outside_planner ] || name=compare_pyradplan
   fi
   if [ ! -f "bench/$name.py" ]; then fail "there is no benchmark '$name'; './build.sh bench list' names them"; fi
   say "== $name"

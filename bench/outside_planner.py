@@ -1,7 +1,7 @@
 """The virtual planner at an outside planning system: pyRadPlan 0.5.0 in a process of its own, steered through the same
 interface as ours, on the built-in TG-119 C-shape.
 
-    ./build.sh bench outside_planner [--case c-shape] [--calls 15] [--grid-mm 5]
+    ./build.sh bench outside_planner [--case c-shape] [--calls 15] [--grid-mm 6]
 
 Two policies at each planning system, the same number of calls: template (nothing is changed, the optimisation goes on)
 and rules. Printed of each: score, hottest 0.1 cc and goals of the first look and of the best step, calls used, and CPU
@@ -82,7 +82,7 @@ def main() -> int:
     start = time.perf_counter()
     with PyRadPlanTps(subject.case, subject.goal_set, effort=Effort(grid_mm=asked.grid_mm)) as tps:
         left_out = ", ".join(f"{one.kind.value} of {one.structure}" for one in tps.left_out) or "nothing"
-        print(f"pyRadPlan has its matrix after {time.perf_counter() - start:.1f} s; left out: {left_out}")
+        print(f"pyRadPlan has its matrix after {time.perf_counter() - start:.1f} s; left out: {left_out}", flush=True)
         held = [compared("pyRadPlan", tps, subject.goal_set, terms)]
     held.append(compared("ours, coarse", subject.coarse, subject.goal_set, terms))
     return 0 if all(held) else 1

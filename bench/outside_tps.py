@@ -49,7 +49,7 @@ class Effort:
     curvature between calls). start_s, call_s: what it may take to take in the case (its matrix is computed then) and to
     answer a call."""
 
-    grid_mm: float = 5.0
+    grid_mm: float = 6.0
     first: int = 100
     further: int = 30
     start_s: float = 600.0

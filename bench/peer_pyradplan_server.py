@@ -38,7 +38,7 @@ from pyRadPlan.optimization.objectives import (
 )
 from pyRadPlan.optimization.problems._nonlin_fluence import NonLinearFluencePlanningProblem
 
-BEAMLET_MM = 5.0
+BEAMLET_MM = 7.0
 KINDS = {
     "squared_deviation": lambda dose, _: SquaredDeviation(d_ref=dose),
     "squared_overdose": lambda dose, _: SquaredOverdosing(d_max=dose),

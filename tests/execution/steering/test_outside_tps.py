@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 
@@ -159,6 +159,7 @@ def test_coarse_voxels_keep_means_places_and_volumes(outside):
     assert (share[np.intersect1d(inside, outside_it)] == 0.5).all()
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(st.text(), some.arrays(st.sampled_from(DTYPES), some.array_shapes(max_side=4)), max_size=3),
     st.dictionaries(st.text(), st.integers() | st.text() | st.booleans(), max_size=3),
