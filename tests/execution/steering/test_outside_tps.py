@@ -209,6 +209,7 @@ def pyradplan(outside):
         yield tps
 
 
+@pytest.mark.slow  # twenty seconds of imports, compilation and the peer's matrix
 def test_pyradplan_does_what_objectives_say(pyradplan):
     """A mean dose asked for with a heavy weight is nearly reached; the same from its own beginning again."""
     template = pyradplan.initial_objectives()
@@ -221,6 +222,7 @@ def test_pyradplan_does_what_objectives_say(pyradplan):
     assert pyradplan.optimise_fluence(template) == first
 
 
+@pytest.mark.slow  # twenty seconds of imports, compilation and the peer's matrix
 def test_the_planner_by_rules_steers_pyradplan(pyradplan):
     terms = Terms(calls=5)
     episode = PlanningEpisode(pyradplan, GOALS, plan_scorer(GOALS), terms=terms)
