@@ -9,6 +9,7 @@ both means the same. Bench and test only: nothing of the product imports it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
@@ -57,8 +58,8 @@ class Effort:
 
 
 class Child:
-    """A process that answers messages on its pipes. Every failure ends it; it is not started again, because a new one
-    would begin from elsewhere."""
+    """A process that answers messages on its pipes. Every failure to answer ends it; it is not started again, because
+    a new one would begin from elsewhere."""
 
     def __init__(self, command: Sequence[str]) -> None:
         """Raises PlanningSystemFailed where the command cannot be run."""
@@ -123,6 +124,8 @@ class Child:
 
     def _last_words(self) -> str:
         """The last line that the process wrote as an error, after it has closed its pipe; ends it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)  # so that the exit code is its own
         self._said.seek(0)
         lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
         self.close()
@@ -186,7 +189,11 @@ class PyRadPlanTps:
         message, arrays = self._hand_over()
         self._child = Child(command)
         answer, _ = self._child.ask(message, arrays, self.effort.start_s)
-        self._kinds = frozenset(answer.get("kinds", ()))
+        kinds = answer.get("kinds")
+        if not isinstance(kinds, list):
+            self._child.close()
+            raise PlanningSystemFailed("it does not say what objectives it has")
+        self._kinds = frozenset(kinds)
         every = initial_objectives(case, goal_set) + offered_objectives(case, goal_set)
         self.left_out: Objectives = tuple(one for one in every if not self._can(one))
 

@@ -118,6 +118,11 @@ def test_a_child_that_fails_is_named_with_the_reason(stand_in, way, reason):
     assert reason in str(failed.value)
 
 
+def test_a_child_that_does_not_say_what_objectives_it_has_is_refused(stand_in):
+    with pytest.raises(PlanningSystemFailed, match="what objectives it has"):
+        stand_in("mute")
+
+
 def test_a_child_that_hangs_is_given_up_in_time_and_ended(stand_in):
     tps = stand_in("hangs", call_s=0.3)
     begun = time.monotonic()
