@@ -68,8 +68,8 @@ def compared(name: str, tps: SteerableTps, goal_set: GoalSet, terms: Terms) -> b
         print(f"{name}, {policy}: {run.calls} calls (best at {run.best.number + 1}), {run.cpu_s:.1f} CPU s")
         print(f"    first {row(goal_set, run.first)}")
         print(f"    best  {row(goal_set, run.best)}", flush=True)
-    template, rules = found["template"].best.merit, found["rules"].best.merit
-    return rules > found["rules"].first.merit and rules >= template - LESS
+    template, rules = found["template"].best.points, found["rules"].best.points
+    return rules > found["rules"].first.points and rules >= template - LESS
 
 
 def main() -> int:
