@@ -6,9 +6,10 @@
 
 template: the first objectives, optimised on; random: three legal changes a call by lot (one with --changes 1); rules:
 `execution/policies/rules.py`; pushes: every weight moved at every call, the habits of the planner without a policy;
-bayes: Bayesian optimisation of weights and doses; learned: a network; language: a language model run by llama.cpp,
-which proposes changes within a grammar (extra 'language'), and is reported as missing without one; a name with 3 at its end: the same with three times the calls.
-'pushes' and 'bayes' set all weights freely, whatever --changes says.
+bayes: Bayesian optimisation of weights and doses; learned: a network; language: a language model run by llama.cpp
+(extra 'language'), which proposes changes within a grammar, with what it said at each call; missing without a model; a
+name with 3 at its end: the same with three times the calls. 'pushes' and 'bayes' set all weights freely, whatever
+--changes says.
 
 Cases are OpenKBP patients by number (up to 200 trained the networks; 201 to 240 are held out) and built-in cases by
 name. Printed of each episode, of its best step on the coarse planning system: the scorecard's score in percent, the

@@ -22,7 +22,7 @@ from appliance.execution.telling_words import named
 AT_ONCE = 3
 """Levers that one answer changes, where the episode lets any number (chosen: what fits a line)."""
 SEPARATOR, END, STOP_WORD = "; ", "\n", "stop"
-WORDS = {change: change.name.lower() for change in Change if change is not Change.KEEP}
+WORDS: dict[Change, str] = {change: change.name.lower() for change in Change if change is not Change.KEEP}
 CHANGES = {word: change for change, word in WORDS.items()}
 UNSPEAKABLE = re.compile(r"[;\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """What a structure's name may have and an answer's line may not."""

@@ -15,7 +15,7 @@ from engines.language.llama import CONTEXT, LocalModel
 pytest.importorskip("xllamacpp", reason="the extra 'language' is not installed")
 pytest.importorskip("gguf", reason="the package 'gguf', which writes the test's model, is not installed")
 
-from .tiny_gguf import write_tiny_gguf  # noqa: E402
+from .tiny_gguf import write_tiny_gguf
 
 ANSWER = 'root ::= ("yes" | "no") (" and " ("yes" | "no"))? "\\n"\n'
 
@@ -35,12 +35,12 @@ def test_the_same_prompt_gives_the_same_words(model):
 
 
 def test_a_grammar_that_is_none_is_refused_by_name(model):
-    with pytest.raises(EngineError, match="did not answer: .*grammar"):
+    with pytest.raises(EngineError, match=r"did not answer: .*grammar"):
         model.complete("Is it?", "root ::= (")
 
 
 def test_a_prompt_that_does_not_fit_is_refused_by_name(model):
-    with pytest.raises(EngineError, match="did not answer: .*context"):
+    with pytest.raises(EngineError, match=r"did not answer: .*context"):
         model.complete("x" * (CONTEXT + 1), ANSWER)
 
 
@@ -71,5 +71,5 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(EngineError, match="'xllamacpp', which runs language models, .*extra 'language'"):
+    with pytest.raises(EngineError, match=r"'xllamacpp', which runs language models, .*extra 'language'"):
         LocalModel(tmp_path / "model.gguf")
