@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from appliance.contracts import Objective
-from appliance.execution.rules import Rules, hot_shortfall
+from appliance.execution.rules import Rules
 from appliance.execution.steering.changes import Lever, Position, Setting, ask_range, first_setting, weight_range
 from appliance.execution.steering.episode import PlanningEpisode, Step
-from appliance.execution.steering.policy import View
 
 ROOM = 0.003
 """As the planner wants goals met in its fluence rounds."""
@@ -50,18 +49,18 @@ def bayes(episode: PlanningEpisode) -> Step:
         from bayes_opt import BayesianOptimization
     except ImportError as error:
         raise SystemExit("Bayesian optimisation needs the extra 'bench' (pip install -e '.[bench]')") from error
-    view = episode.reset()
+    episode.reset()
     bounds = _bounds(episode.levers)
     search = BayesianOptimization(None, bounds, random_state=SEED, verbose=0, allow_duplicate_points=True)
-    search.register(_as_point(first_setting(episode.levers), bounds), _points(episode, view))
+    search.register(_as_point(first_setting(episode.levers), bounds), episode.steps[-1].points)
     random = np.random.default_rng(SEED)
     while not episode.done:
         if len(episode.steps) <= RANDOM_FIRST:
             point = {name: float(random.uniform(*ends)) for name, ends in bounds.items()}
         else:
             point = search.suggest()
-        view = episode.ask(_as_setting(first_setting(episode.levers), point))
-        search.register(point, _points(episode, view))
+        episode.ask(_as_setting(first_setting(episode.levers), point))
+        search.register(point, episode.steps[-1].points)
     return episode.best
 
 
@@ -94,10 +93,3 @@ def _as_setting(first: Setting, point: dict[str, float]) -> Setting:
         change = {"weight": 2.0**value} if kind == "weight" else {"ask": value}
         moved[int(number)] = replace(moved[int(number)], **change)
     return tuple(moved)
-
-
-def _points(episode: PlanningEpisode, view: View) -> float:
-    pairs = zip(episode.goal_set.goals, view.state.goal_values, strict=True)
-    met = [goal.met_by(value) for goal, value in pairs if not math.isnan(value)]
-    met.append(hot_shortfall(episode.goal_set, view.state.hottest_gy) <= 0)
-    return episode.steps[-1].merit + episode.terms.bonus * sum(met) / len(met)

@@ -108,7 +108,7 @@ class Teller:
             self._episode, self._calls_told = episode, 0
         for call in episode.steps[self._calls_told :]:
             before = episode.steps[call.number - 1] if call.number else None
-            best = max((step.merit for step in episode.steps[: call.number]), default=-math.inf)
+            best = max((step.points for step in episode.steps[: call.number]), default=-math.inf)
             account = _Account(
                 "exploring",
                 by,
@@ -117,7 +117,7 @@ class Teller:
                 () if before is None else _pairs(episode, before.setting, call.setting),
                 call.curves,
                 self._last("coarse") if before else None,
-                kept=call.merit > best,
+                kept=call.points > best,
                 told="" if before else FIRST["exploring"],
             )
             self._add(account)

@@ -51,9 +51,11 @@ class CasesConfig(_Section):
 
 
 class TasksConfig(_Section):
-    """count: random tasks of the run. foreseen: share of them with a stand-in for a prediction."""
+    """count: random tasks of the run. foreseen: share of them with a stand-in for a prediction. teacher_calls: of the
+    rules on each task; what they end at is what the teacher leads to (0: the rules themselves teach)."""
 
     count: int = Field(default=1600, ge=1)
+    teacher_calls: int = Field(default=0, ge=0)
     foreseen: Share = 0.5
     variation: Annotated[Variation, BeforeValidator(known_keys(Variation))] = Variation()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from appliance.execution.steering.episode import PlanningEpisode, Terms, run_pol
 from appliance.execution.steering.policy import Policy
 from models.policy.behaviour import Behaviour, record
 from models.policy.experience import Trajectory
+from models.policy.hindsight import HindsightPolicy, found_by_rules, path_of, remembered
 from models.policy.tasks import Task, foreseen_of, system_of
 
 Player = Literal["behaviour", "learned", "rules", "template"]
@@ -45,11 +46,13 @@ class Job:
 @dataclass(frozen=True)
 class Orders:
     """What every job of a round shares. weights: the network as an ONNX file, b'' where no player needs one. cache: the
-    folder of cases, under this path on every machine."""
+    folder of cases, under this path on every machine. teacher_calls: of the rules, whose end the teacher of 'behaviour'
+    knows; 0: the rules themselves teach."""
 
     cache: Path
     terms: Terms
     weights: bytes = b""
+    teacher_calls: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +92,28 @@ def play(job: Job, orders: Orders) -> Played:
     )  # fmt: skip
 
 
-def episode_of(task: Task, orders: Orders) -> PlanningEpisode:
+def episode_of(task: Task, orders: Orders, terms: Terms | None = None) -> PlanningEpisode:
     return PlanningEpisode(
         system_of(task, orders.cache), task.goal_set, plan_scorer(task.goal_set),
-        terms=orders.terms, foreseen=foreseen_of(task, orders.cache),
+        terms=orders.terms if terms is None else terms, foreseen=foreseen_of(task, orders.cache),
     )  # fmt: skip
+
+
+def _teacher(task: Task, orders: Orders) -> Policy:
+    terms, calls = orders.terms, orders.teacher_calls
+    if not calls:
+        return RulesPolicy(terms)
+    path = path_of(orders.cache, task, terms, calls)
+    longer = partial(episode_of, task, orders)
+    return HindsightPolicy(remembered(path, lambda: found_by_rules(longer, terms, calls)))
 
 
 def _played(episode: PlanningEpisode, job: Job, orders: Orders) -> Trajectory | None:
     one_only, random = orders.terms.changes == 1, np.random.default_rng(job.seed)
     if job.player == "behaviour":
         run = network(orders.weights)
-        return record(episode, Behaviour(run, RulesPolicy(), random, job.guidance, one_only))
-    policies: dict[str, Policy] = {"rules": RulesPolicy(), "template": TemplatePolicy()}
+        return record(episode, Behaviour(run, _teacher(job.task, orders), random, job.guidance, one_only))
+    policies: dict[str, Policy] = {"rules": RulesPolicy(orders.terms), "template": TemplatePolicy()}
     if job.player == "learned":
         policies["learned"] = LearnedPolicy(network(orders.weights), changes=orders.terms.changes)
     run_policy(episode, policies[job.player])

@@ -113,7 +113,8 @@ class TrainingRun:
 
     def _play(self, jobs: Sequence[Job], asked: Callable[[], bool]) -> list[Played]:
         """Those that did not fail. Raises TooManyFailed."""
-        orders = Orders(self.config.cases.cache, self.config.terms, self.learner.weights())
+        config = self.config
+        orders = Orders(config.cases.cache, config.terms, self.learner.weights(), config.tasks.teacher_calls)
         played = self.crew.play(jobs, orders, asked)
         failed = [one.error for one in played if one.error]
         for error in failed:

@@ -64,8 +64,9 @@ class Reward:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """number 0: the template's first look. merit: score less the price of the hot spot. seconds: of the TPS's call.
-    curves: dose in Gy at `VOLUMES_PERCENT` of each structure that a lever is of, NaN where it is absent."""
+    """number 0: the template's first look. merit: score less the price of the hot spot; points: with the bonus of the
+    goals that it meets, what an episode is worth that ends here. seconds: of the TPS's call. curves: dose in Gy at
+    `VOLUMES_PERCENT` of each structure that a lever is of, NaN where it is absent."""
 
     number: int
     action: Action
@@ -73,6 +74,7 @@ class Step:
     state: PlanningState
     score: float
     merit: float
+    points: float
     reward: Reward
     seconds: float
     curves: dict[str, tuple[float, ...]]
@@ -146,8 +148,9 @@ class PlanningEpisode:
 
     @property
     def best(self) -> Step:
-        """The highest score less the price of its hot spot, the earliest of equals."""
-        return max(self.steps, key=lambda step: (step.merit, -step.number))
+        """The most points, the earliest of equals: by its score alone, which is continuous at a limit, a state would be
+        kept that misses a goal by a hair for a little more sparing."""
+        return max(self.steps, key=lambda step: (step.points, -step.number))
 
     @property
     def total_reward(self) -> float:
@@ -168,13 +171,14 @@ class PlanningEpisode:
         start = time.monotonic()
         state = self.tps.optimise_fluence(objectives_at(self.levers, setting))
         seconds = time.monotonic() - start
-        score, hot, _ = self._judged(state)
+        score, hot, bonus = self._judged(state)
         reward = Reward()
         if self.steps:
             before = self.steps[-1]
             reward = Reward(score - before.score, self.terms.call_price, self._hot(before.state) - hot)
         curves = self._curves()
-        self.steps.append(Step(len(self.steps), action, setting, state, score, score - hot, reward, seconds, curves))
+        number, merit = len(self.steps), score - hot
+        self.steps.append(Step(number, action, setting, state, score, merit, merit + bonus, reward, seconds, curves))
         self.earned = reward
         if len(self.steps) >= self.terms.calls:
             self.earned = reward + self._end()

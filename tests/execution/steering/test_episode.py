@@ -109,7 +109,14 @@ def test_the_best_is_kept_not_the_last(episode):
         keep = zip(wanted, legal, strict=True)
         episode.step(Action(tuple(change if row[change] else Change.KEEP for change, row in keep)))
     assert episode.done
-    assert episode.steps[-1].merit < episode.best.merit == max(step.merit for step in episode.steps)
+    assert episode.steps[-1].points < episode.best.points == max(step.points for step in episode.steps)
+
+
+def test_a_step_is_worth_its_goals_too(episode):
+    first, goals = episode.steps[0], episode.goal_set.goals
+    met = [goal.met_by(value) for goal, value in zip(goals, first.state.goal_values, strict=True)]
+    met.append(hot_shortfall(episode.goal_set, first.state.hottest_gy) <= 0)
+    assert first.points == pytest.approx(first.merit + episode.terms.bonus * np.mean(met))
 
 
 def test_illegal_actions_are_refused_and_leave_no_trace(episode):
