@@ -35,9 +35,12 @@ from appliance.session_headless import read_case
 from appliance.session_work import prescribed
 from engines.errors import EngineError
 from engines.language.llama import LocalModel
+from models.policy.hindsight import HindsightPolicy, found_by_rules
 
 OPENKBP = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
 TRAINED_UNTIL = 200
+LONG = 60
+"""Calls of the rules' long search, which ends by itself before."""
 MORE = 3
 """A policy's name with this at its end has so many times the calls."""
 
@@ -54,6 +57,7 @@ def known(learned: Path | None) -> dict[str, Plans]:
         "rules": lambda episode, terms: run_policy(episode, RulesPolicy(terms)),
         "pushes": lambda episode, _: pushes(episode),
         "bayes": lambda episode, _: bayes(episode),
+        "led": _led,
     }
     if learned is not None:
         ways["learned"] = lambda episode, terms: _learned(learned, episode, terms)
@@ -77,6 +81,15 @@ def _language(model: LocalModel, episode: PlanningEpisode, terms: Terms) -> Step
     if policy.refused:
         print(f"        refused {len(policy.refused)}: {'; '.join(policy.refused)}")
     return best
+
+
+def _led(episode: PlanningEpisode, terms: Terms) -> Step:
+    """By what the rules end at with many calls: no policy, but how far one that knew the end would come."""
+
+    def other(longer: Terms) -> PlanningEpisode:
+        return PlanningEpisode(episode.tps, episode.goal_set, episode.scorer, terms=longer)
+
+    return run_policy(episode, HindsightPolicy(found_by_rules(other, terms, LONG)))
 
 
 def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:

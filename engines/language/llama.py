@@ -2,8 +2,8 @@
 
 Through the package xllamacpp, which brings llama.cpp built (34 MB, no other packages); llama-cpp-python, the better
 known one, has to be compiled for 5 to 20 minutes. It starts llama.cpp's own server, which also listens on a loopback
-port and cannot be told not to: the port is locked with a key that is drawn here and that nobody learns, without its
-pages and its views of prompts. Nothing is fetched over a network.
+port (no way was found to tell it not to): the port is locked with a key that is drawn here and that nobody learns,
+without its pages and its views of prompts. Nothing is fetched over a network.
 """
 
 from __future__ import annotations

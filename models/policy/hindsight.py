@@ -21,8 +21,9 @@ from appliance.execution.steering.changes import Change, Lever, Position, Settin
 from appliance.execution.steering.episode import PlanningEpisode, Terms, run_policy
 from appliance.execution.steering.policy import STOP, Action, View
 
-GAIN = 0.1
-"""There, it stops after a call that brought fewer points than a call costs."""
+GAIN, IDLE = 0.1, 3
+"""There, it stops after so many calls in a row that brought fewer points than a call costs (chosen: goals are still met
+by calls that gain little)."""
 STEPS_APART = 0.5
 """A lever counts as there within half a step."""
 
@@ -34,16 +35,15 @@ class HindsightPolicy:
 
     def __init__(self, wanted: Setting) -> None:
         self._wanted = wanted
-        self._calls_left, self._score = -1, -math.inf
+        self._calls_left, self._score, self._idle = -1, -math.inf, 0
 
     def act(self, view: View) -> Action:
         gained = view.score - self._score if view.calls_left < self._calls_left else math.inf
         self._calls_left, self._score = view.calls_left, view.score
-        rows = zip(view.levers, view.setting, self._wanted, strict=True)
-        changes = tuple(toward(*row) for row in rows)
-        if gained < GAIN and all(change is Change.KEEP for change in changes):
-            return STOP
-        return Action(changes)
+        changes = tuple(toward(*row) for row in zip(view.levers, view.setting, self._wanted, strict=True))
+        is_there = all(change is Change.KEEP for change in changes)
+        self._idle = self._idle + 1 if is_there and gained < GAIN else 0
+        return STOP if self._idle >= IDLE else Action(changes)
 
 
 def toward(lever: Lever, position: Position, wanted: Position) -> Change:
