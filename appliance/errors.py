@@ -15,6 +15,7 @@
     ├── PlanningError                 no deliverable plan could be made
     │   ├── MachineLimitViolated      a plan breaks a limit of the machine file
     │   ├── UnsupportedPlan           a plan uses what this release cannot compute
+    │   ├── PolicyAnswerRefused       a language model as the planner answered with what is no change of this plan
     │   └── PlanningSystemFailed      the planning system gave an error before there was a plan
     │       └── PlanningSystemHung    it gave no sign of life any more
     ├── DeviceUnavailable             the GPU that was asked for is missing, out of memory, or failed
@@ -166,6 +167,11 @@ class UnsupportedPlan(PlanningError):
         "This plan cannot be computed by this release: {reason}. It computes photon beams, static or arcs, with "
         "collimator and couch at rest, shaped by jaws, a multileaf collimator or both"
     )
+
+
+class PolicyAnswerRefused(PlanningError):
+    key = "planning.policy_answer"
+    template = "The language model's answer was refused: {reason}. Nothing was changed"
 
 
 class PlanningSystemFailed(PlanningError):

@@ -1,12 +1,15 @@
 """Policies of the virtual planner on the same cases and the same number of calls of the planning system.
 
     ./build.sh bench policies [--patients 34 66 c-shape] [--policies template random rules pushes bayes bayes3]
-        [--calls 15] [--changes 1|0] [--learned FILE.onnx] [--deliverable [--algorithm pencil_beam]] [--json FILE]
+        [--calls 15] [--changes 1|0] [--learned FILE.onnx] [--language-model FILE.gguf] [--deliverable
+        [--algorithm pencil_beam]] [--json FILE]
 
 template: the first objectives, optimised on; random: three legal changes a call by lot (one with --changes 1); rules:
 `execution/policies/rules.py`; pushes: every weight moved at every call, the habits of the planner without a policy;
-bayes: Bayesian optimisation of weights and doses; a name with 3 at its end: the same with three times the calls.
-'pushes' and 'bayes' set all weights freely, whatever --changes says.
+bayes: Bayesian optimisation of weights and doses; learned: a network; language: a language model run by llama.cpp
+(extra 'language'), which proposes changes within a grammar, with what it said at each call; missing without a model; a
+name with 3 at its end: the same with three times the calls. 'pushes' and 'bayes' set all weights freely, whatever
+--changes says.
 
 Cases are OpenKBP patients by number (up to 200 trained the networks; 201 to 240 are held out) and built-in cases by
 name. Printed of each episode, of its best step on the coarse planning system: the scorecard's score in percent, the
@@ -28,26 +31,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from policies_problem import MORE, Figures, Subject, at_hand, delivered, explored, known
+from policies_problem import MORE, Figures, Plans, Subject, at_hand, by_language, delivered, explored, known
 
 from appliance.config import PlanningConfig
 from appliance.execution.steering.episode import Terms
+from engines.errors import EngineError
 from engines.statistics import paired
 
 TRAINING = ("34", "66", "17", "100", "96", "157", "197", "193", "54", "136")
 NAMES = ("template", "random", "rules", "pushes", "bayes")
-REFERENCE = "rules"
+REFERENCE, LANGUAGE = "rules", "language"
 
 
 def key_of(run: Figures) -> tuple[object, ...]:
     return run["case"], run["policy"], run["calls"], run["changes"]
 
 
-def measured(asked: argparse.Namespace) -> list[Figures]:
+def ways_of(asked: argparse.Namespace) -> dict[str, Plans]:
+    """Takes the language model off the list, with the reason, where it cannot be had."""
+    ways = known(asked.learned)
+    if any(name.removesuffix(str(MORE)) == LANGUAGE for name in asked.policies):
+        try:
+            ways[LANGUAGE] = by_language(asked.language_model)
+        except EngineError as error:
+            print(f"{LANGUAGE}: missing, {error}")
+            asked.policies = [name for name in asked.policies if name.removesuffix(str(MORE)) != LANGUAGE]
+    return ways
+
+
+def measured(asked: argparse.Namespace, ways: dict[str, Plans]) -> list[Figures]:
     """What --json knows and what it lacks of the cases and policies asked for."""
     runs: list[Figures] = json.loads(asked.json.read_text("utf-8")) if asked.json and asked.json.exists() else []
     done = {key_of(run): run for run in runs}
-    ways = known(asked.learned)
     shown = []
     for case in asked.patients:
         if not at_hand(case):
@@ -68,7 +83,7 @@ def measured(asked: argparse.Namespace) -> list[Figures]:
     return shown
 
 
-def measure(subject: Subject, policy: str, terms: Terms, asked: argparse.Namespace, ways: dict) -> Figures:
+def measure(subject: Subject, policy: str, terms: Terms, asked: argparse.Namespace, ways: dict[str, Plans]) -> Figures:
     run, objectives = explored(subject, policy, terms, ways[policy.removesuffix(str(MORE))])
     if asked.deliverable:
         run["plan"] = delivered(subject, objectives, PlanningConfig.model_validate({"algorithm": asked.algorithm}))
@@ -150,13 +165,17 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=15)
     parser.add_argument("--changes", type=int, default=0, help="levers that one call may change; 0: any")
     parser.add_argument("--learned", type=Path, help="network of the policy 'learned'")
+    parser.add_argument("--language-model", type=Path, help="GGUF file of the policy 'language'")
     parser.add_argument("--deliverable", action="store_true")
     parser.add_argument("--algorithm", default="collapsed_cone", choices=("collapsed_cone", "pencil_beam"))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    if unknown := {name.removesuffix(str(MORE)) for name in asked.policies} - known(asked.learned).keys():
+    ways = ways_of(asked)
+    if unknown := {name.removesuffix(str(MORE)) for name in asked.policies} - ways.keys():
         parser.error(f"no policy is called {', '.join(sorted(unknown))} (the learned one needs --learned)")
-    means = summary(measured(asked), asked.policies)
+    if not asked.policies:
+        parser.error("no policy is left to plan with")
+    means = summary(measured(asked, ways), asked.policies)
     beaten = [means[name] < means[REFERENCE] for name in ("template", "random") if {name, REFERENCE} <= means.keys()]
     return 0 if all(beaten) else 1
 

@@ -21,6 +21,7 @@ from appliance.contracts.progress import silent
 from appliance.evaluation import evaluate, goal_set_for_site, goals_for_case, plan_scorer
 from appliance.execution.meeting import meet
 from appliance.execution.operator import Operator
+from appliance.execution.policies.language import LanguagePolicy
 from appliance.execution.policies.random import FEW, RandomPolicy
 from appliance.execution.policies.rules import RulesPolicy
 from appliance.execution.policies.template import TemplatePolicy
@@ -32,6 +33,8 @@ from appliance.planning import PhotonTps, check_plan
 from appliance.planning.coarse import CoarseTps
 from appliance.session_headless import read_case
 from appliance.session_work import prescribed
+from engines.errors import EngineError
+from engines.language.llama import LocalModel
 from models.policy.hindsight import HindsightPolicy, found_by_rules
 
 OPENKBP = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
@@ -59,6 +62,25 @@ def known(learned: Path | None) -> dict[str, Plans]:
     if learned is not None:
         ways["learned"] = lambda episode, terms: _learned(learned, episode, terms)
     return ways
+
+
+def by_language(file: Path | None) -> Plans:
+    """file: a GGUF model. Raises EngineError where there is none, or nothing to run it with."""
+    if file is None:
+        raise EngineError("no model was given (--language-model FILE.gguf)")
+    model = LocalModel(file)
+    return lambda episode, terms: _language(model, episode, terms)
+
+
+def _language(model: LocalModel, episode: PlanningEpisode, terms: Terms) -> Step:
+    """Prints what the model said at each call: a language model's planning is to be read."""
+    policy = LanguagePolicy(model.complete, changes=terms.changes)
+    best = run_policy(episode, policy)
+    for number, answer in enumerate(policy.answers, start=1):
+        print(f"        answer {number}: {answer.strip()}")
+    if policy.refused:
+        print(f"        refused {len(policy.refused)}: {'; '.join(policy.refused)}")
+    return best
 
 
 def _led(episode: PlanningEpisode, terms: Terms) -> Step:
