@@ -369,23 +369,33 @@ run_tests() {
       failed+=("$name")
     fi
   }
+  # PyTorch has a process of its own: it brings an OpenMP library along, with which the kernels of everything else take
+  # more than twice the time. It runs beside all that follows, on one thread, because that is minutes sooner.
+  local training=() training_log=$logs/training-tests.log training_job=
+  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
+    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
+    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
+    training_job=$!
+  fi
   check "style" "$venv/bin/ruff" check .
   check "format" "$venv/bin/ruff" format --check .
   check "types" "$venv/bin/mypy"
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
   # One process: the tests share two cores with the OpenMP kernels and with real DICOM peers, so pytest-xdist would
-  # only make their time limits unreliable. PyTorch has a process of its own: it brings an OpenMP library along, with
-  # which the kernels of everything else take more than twice the time.
-  local training=()
-  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
-    check "training tests" "$venv/bin/python" -m pytest "${training[@]}"
-  fi
+  # only make their time limits unreliable.
   check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"
+  if [ -n "$training_job" ]; then check "training tests" ended "$training_job" "$training_log"; fi
   say ""
   if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
   say "All checks passed in $SECONDS s."
+}
+
+ended() { # ended JOB LOG: waits for it, shows what it said, and fails as it did
+  local result=0
+  wait "$1" || result=$?
+  cat -- "$2"
+  return $result
 }
 
 bench_names() { # every script of bench/ that is a benchmark by itself, not a part of the peer comparison
