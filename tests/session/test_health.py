@@ -73,8 +73,9 @@ def test_a_prediction_that_is_switched_off_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_cannot_be_used_is_told_with_its_reason(tmp_path: Path) -> None:
-    steering = steering_of(Config())
-    found = checked(tmp_path)["policy"]
+    config = Config(node=NodeConfig(store=tmp_path), planning=PlanningConfig(policy="learned"))
+    steering = steering_of(config)
+    (found,) = run_checks(config, checks=[check for check in EVALUATION_CHECKS if check.key == "policy"])
     assert found.status is (Status.OK if steering.sha256 else Status.DEGRADED)
     assert steering.sha256 or steering.fallback() in found.sentence
 
