@@ -56,8 +56,7 @@ def test_two_goals_on_one_organ_and_its_neighbour_cannot_both_hold():
     objectives = tps.initial_objectives()
     assert tps.conflicts(objectives) == ()
     tps.optimise_fluence(objectives)
-    (fluence,) = tps.conflicts(objectives)
-    assert fluence.goal == 1
+    assert 1 in {conflict.goal for conflict in tps.conflicts(objectives)}
     tps.sequence(objectives)
     found = tps.conflicts(objectives)
     assert any(f.sentence.startswith("Core Mean") and "coverage of PTV" in f.sentence for f in found), found
