@@ -25,6 +25,7 @@ from models.policy.config import RolloutsConfig, TrainConfig, read_table
 from models.policy.experience import Learner
 from models.policy.making import make_tasks, plain_tasks
 from models.policy.run import Figures, History, Tell, TooManyFailed, TrainingRun
+from models.policy.tasks import Task
 from models.policy.workers import Crew, InProcess, Processes, Stopped
 
 STOPPED, FAILED = 130, 1
@@ -92,20 +93,25 @@ class Asked:
         return self.to_stop
 
 
-def prepared(config: TrainConfig, crew: Crew, say: Callable[[str], None]) -> TrainingRun:
-    """The run as it stands: at its beginning, or where it was ended. Raises ConfigError, RefusedInput."""
-    say("Preparing cases")
-    cases, names, held_out = config.cases, builtin_cases(config.cases.cache), tuple[str, ...]()
+def tasks_of(config: TrainConfig) -> tuple[Task, ...]:
+    """Those that the run learns from; their cases are in the cache then. Raises RefusedInput."""
+    cases, names = config.cases, builtin_cases(config.cases.cache)
     if cases.openkbp:
-        folder = Path(cases.openkbp)
-        names += openkbp_cases(folder, range(cases.first, cases.last + 1), cases.cache)
-        held_out = openkbp_cases(folder, config.evaluation.patients, cases.cache)
-    tasks = make_tasks(
+        names += openkbp_cases(Path(cases.openkbp), range(cases.first, cases.last + 1), cases.cache)
+    return make_tasks(
         names, cases.cache, count=config.tasks.count, seed=config.seed, variation=config.tasks.variation,
         foreseen=config.tasks.foreseen,
     )  # fmt: skip
-    say(f"{len(names)} cases, {len(tasks)} tasks, {len(held_out)} cases to be judged on")
-    run = TrainingRun(config, learner_of(config), crew, tasks, plain_tasks(held_out, cases.cache), say=say)
+
+
+def prepared(config: TrainConfig, crew: Crew, say: Callable[[str], None]) -> TrainingRun:
+    """The run as it stands: at its beginning, or where it was ended. Raises ConfigError, RefusedInput."""
+    say("Preparing cases")
+    tasks, held_out = tasks_of(config), tuple[str, ...]()
+    if config.cases.openkbp:
+        held_out = openkbp_cases(Path(config.cases.openkbp), config.evaluation.patients, config.cases.cache)
+    say(f"{len({task.case for task in tasks})} cases, {len(tasks)} tasks, {len(held_out)} cases to be judged on")
+    run = TrainingRun(config, learner_of(config), crew, tasks, plain_tasks(held_out, config.cases.cache), say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if run.resume():
         say(f"Going on after update {run.progress.update}")
