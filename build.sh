@@ -382,9 +382,12 @@ run_tests() {
   check "types" "$venv/bin/mypy"
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
-  # One process: the tests share two cores with the OpenMP kernels and with real DICOM peers, so pytest-xdist would
-  # only make their time limits unreliable.
-  check "tests" "$venv/bin/python" -m pytest --durations=10 "${training[@]/#/--ignore=}" "$@"
+  # Two processes, one thread each: much of the time a test waits for a DICOM peer, a browser or a clock. A file stays in
+  # one process, because its tests share what they prepare. Arguments are somebody's own choice of tests: one process.
+  local beside=()
+  if [ $# -eq 0 ]; then beside=(-n 2 --dist loadfile); fi
+  check "tests" env OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${beside[@]}" --durations=10 \
+    "${training[@]/#/--ignore=}" "$@"
   if [ -n "$training_job" ]; then check "training tests" ended "$training_job" "$training_log"; fi
   say ""
   if [ ${#failed[@]} -gt 0 ]; then fail "failed: ${failed[*]}"; fi
