@@ -13,9 +13,22 @@ from dataclasses import replace
 
 from pydantic import JsonValue, TypeAdapter
 
-from appliance.contracts import Case, Edit, EditMade, Evaluation, GoalSet, Planned, Revision, TradeOff, Undo, Working
+from appliance.contracts import (
+    Case,
+    Edit,
+    EditMade,
+    Evaluation,
+    GoalSet,
+    Planned,
+    PlanningFacts,
+    Revision,
+    TradeOff,
+    Undo,
+    Working,
+)
 from appliance.contracts.progress import Progress
-from appliance.errors import DeviceUnavailable, PlanningError, RefusedEdit
+from appliance.errors import PlanningError, RefusedEdit
+from appliance.execution.watch import TPS_FAILURES
 from appliance.session_artefacts import Artefacts
 from appliance.session_edits import present_plan, revised
 from appliance.session_record import EDITED
@@ -31,6 +44,7 @@ VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", "repo
 JUDGED_FACTS = ("evaluation_digest", "goals_met", "goals_total", "second_check_agrees", "second_check",
                 "to_acknowledge")  # fmt: skip
 _FACTS = TypeAdapter(dict[str, JsonValue])
+_PLANNING = TypeAdapter(PlanningFacts)
 
 
 def version_folder(number: int) -> str:
@@ -103,7 +117,7 @@ class Revising(Steps):
     def _keep_version(self, number: int, before: Revision) -> Saved:
         folder = version_folder(number)
         saved = self.files.save(f"{folder}/{REVISION}", before.to_json())
-        facts = {name: self.standing.facts.get(name) for name in ("plan_notes", *JUDGED_FACTS)}
+        facts = {name: self.standing.facts.get(name) for name in ("plan_notes", "planning", *JUDGED_FACTS)}
         saved |= self.files.save(f"{folder}/facts.json", json.dumps(facts, ensure_ascii=False).encode())
         for name in VERSION_FILES:
             saved |= self.files.link(name, f"{folder}/{name}") if self.files.has(name) else {}
@@ -140,20 +154,23 @@ class Revising(Steps):
         before = self._version(revision.parent)
         try:
             made = self.stages.revise(case, revision, before, progress)
-        except (PlanningError, DeviceUnavailable) as error:
+        except TPS_FAILURES as error:
             why = f"Revision {revision.number} could not be planned, and the plan stays as it was: {error.sentence}"
             made = replace(before, notes=(why,))
-        told = (f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made)
-        return replace(made, notes=(*told, *made.notes))
+        told = [f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made]
+        # What was said of a plan holds for as long as it is the plan.
+        earlier = before.notes if made.plan.digest == before.plan.digest else ()
+        return replace(made, notes=tuple(dict.fromkeys((*told, *made.notes, *earlier))))
 
     def _version(self, number: int) -> Planned:
-        """Plan and dose as they were before revision `number`, with what was said of them."""
+        """Plan and dose as they were before revision `number`, with what was said of them and how they were planned."""
         version = self.files.within(version_folder(number))
-        notes = _FACTS.validate_json(version.load("facts.json")).get("plan_notes")
+        facts = _FACTS.validate_json(version.load("facts.json"))
+        notes, planning = facts.get("plan_notes"), facts.get("planning")
         told = tuple(str(note) for note in notes) if isinstance(notes, list) else ()
+        how = None if planning is None else _PLANNING.validate_python(planning)
         trade_offs: tuple[TradeOff, ...] = version.trade_offs()
-        kept = _working(version)
-        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), working=kept)
+        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), how, _working(version))
 
     def _judgement_restored(self) -> bool:
         """An undone revision leads to what was judged already: the same evaluation, byte for byte, in a new report."""

@@ -99,6 +99,13 @@ def planning_set(revision: Revision) -> GoalSet:
     return with_digest(replace(revision.goal_set, goals=revision.planning_goals))
 
 
+def in_words(goal_set: GoalSet, revision: Revision) -> GoalSet:
+    """The goals with regions that only planning knows as a person called them, to be told."""
+    words = {one.name: one.words for one in revision.regions}
+    goals = (replace(goal, structure=words.get(goal.structure, goal.structure)) for goal in goal_set.goals)
+    return replace(goal_set, goals=tuple(goals))
+
+
 def planning_case(case: Case, revision: Revision) -> Case:
     """The case with the regions that wishes speak of, as structures that nothing else looks at."""
     first = max(structure.number for structure in case.structures) + 1
