@@ -17,7 +17,6 @@ from appliance.contracts import (
     Case,
     Edit,
     EditMade,
-    Evaluation,
     GoalSet,
     Planned,
     PlanningFacts,
@@ -27,20 +26,23 @@ from appliance.contracts import (
     Working,
 )
 from appliance.contracts.progress import Progress
-from appliance.errors import PlanningError, RefusedEdit
+from appliance.errors import ArtefactAltered, PlanningError, RefusedEdit
 from appliance.execution.watch import TPS_FAILURES
-from appliance.session_artefacts import Artefacts
+from appliance.session_artefacts import REPORT, Artefacts
 from appliance.session_edits import present_plan, revised
 from appliance.session_record import EDITED
-from appliance.session_stages import Stages
+from appliance.session_report import Reporting
 from appliance.session_states import Event
-from appliance.session_steps import Steps
+from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON, traded_of
 from appliance.session_work import Facts, Saved
 
 REVISION, PENDING, WORKING = "revision.json", "pending-revision.json", "working.npz"
 JUDGEMENT_FILES = ("evaluation.json", "scorecard.json", "second-dose.npz", "scheduled-evaluation.json",
                    "scheduled-scorecard.json")  # fmt: skip
-VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", "report.html", WORKING, *JUDGEMENT_FILES)
+BESIDE_FILES = (NAVIGATION_FILE, NAVIGATION_JSON)
+"""Made while the plan is read: not always there, and as good as ever when an Undo brings the plan back."""
+VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", WORKING, *JUDGEMENT_FILES, *BESIDE_FILES)
+"""What is kept of a version: all that an Undo takes back, and what a revision goes on from. Its report is kept too."""
 JUDGED_FACTS = ("evaluation_digest", "goals_met", "goals_total", "second_check_agrees", "second_check",
                 "to_acknowledge")  # fmt: skip
 _FACTS = TypeAdapter(dict[str, JsonValue])
@@ -65,17 +67,10 @@ def _working(files: Artefacts) -> Working | None:
         return None
 
 
-class Revising(Steps):
+class Revising(Reporting):
     """A part of Session."""
 
-    stages: Stages
     _case: tuple[Case, GoalSet] | None
-
-    def case(self) -> tuple[Case, GoalSet]:
-        raise NotImplementedError
-
-    def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
-        raise NotImplementedError
 
     def revise(self, actor: str, edits: Sequence[Edit]) -> Revision:
         """The session is `revising` when this returns, and `run` plans. Raises RefusedEdit (nothing has changed),
@@ -121,6 +116,12 @@ class Revising(Steps):
         saved |= self.files.save(f"{folder}/facts.json", json.dumps(facts, ensure_ascii=False).encode())
         for name in VERSION_FILES:
             saved |= self.files.link(name, f"{folder}/{name}") if self.files.has(name) else {}
+        try:
+            saved |= self.files.link(REPORT, f"{folder}/{REPORT}")
+        except (
+            ArtefactAltered
+        ) as altered:  # a page for people, which may be replaced while it is read: nothing rests on it
+            self._note(f"The report of the version before revision {number} was not kept: {altered.fields['reason']}")
         return saved
 
     def _finish_revision(self) -> None:
@@ -177,12 +178,12 @@ class Revising(Steps):
         if not self.files.has(REVISION) or not (number := self._revision().restores):
             return False
         folder = version_folder(number)
-        names = [name for name in JUDGEMENT_FILES if self.files.has(f"{folder}/{name}")]
+        names = [name for name in (*JUDGEMENT_FILES, *BESIDE_FILES) if self.files.has(f"{folder}/{name}")]
         saved: Saved = {}
         for name in names:
             saved |= self.files.link(f"{folder}/{name}", name)
         version = self.files.within(folder)
-        saved |= self._write_report(version.evaluation(), version.scheduled())
+        saved |= self._write_report(version.evaluation(), version.scheduled(), traded_of(version))
         facts = _FACTS.validate_json(version.load("facts.json"))
         self._fire(Event.EVALUATE, saved, {name: facts.get(name) for name in JUDGED_FACTS})
         return True

@@ -42,13 +42,14 @@ from appliance.contracts.progress import Progress
 @dataclass(frozen=True, eq=False)
 class Reviewed:
     """What a question about a plan is about. dose: of the plan, on today's image. story: how the plan came about, where
-    the planner told it."""
+    the planner told it. traded: what could be traded around it, where that was made."""
 
     case: Case
     goal_set: GoalSet
     plan: Plan
     dose: CalculatedDose
     story: PlanningStory | None = field(default=None, kw_only=True)
+    traded: TradeOffSet | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

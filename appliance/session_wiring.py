@@ -111,7 +111,7 @@ def _reported(
     scheduled: Evaluation | None,
     prediction: Prediction,
 ) -> None:
-    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story)
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story, reviewed.traded)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 

@@ -9,7 +9,8 @@ import structlog
 
 from appliance.errors import CouchsideError, NodeError
 from appliance.session import Session, State
-from appliance.session_navigation import NAVIGATION_FILE, add_trade_offs
+from appliance.session_navigation import add_trade_offs
+from appliance.session_traded import NAVIGATION_FILE
 
 LONGEST_S = 120.0
 """Seconds for one session's plans, on the clock (chosen: what is not there by then will hardly be asked for); those

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from appliance import session_navigation
+from appliance import session_navigation, session_traded
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, Plan, PlanningState
 from appliance.contracts.navigation import TradeOffSet
@@ -87,7 +87,7 @@ def test_the_deliverable_plan_of_an_answer_is_near_its_prediction(planned):
 
 def test_what_is_kept_reads_back_the_same(planned):
     known = planned.known
-    back = session_navigation.navigation_from_bytes(session_navigation.navigation_bytes(known))
+    back = session_traded.navigation_from_bytes(session_traded.navigation_bytes(known))
     assert (back.goal_set, back.anchors, back.plan_values) == (known.goal_set, known.anchors, known.plan_values)
     np.testing.assert_array_equal(back.dose_gy, known.dose_gy)
     wish = parse_wish("Core Mean <= 7 Gy", known)
@@ -95,7 +95,7 @@ def test_what_is_kept_reads_back_the_same(planned):
 
 
 def test_the_document_has_a_row_for_each_plan_and_a_range_for_each_goal(planned):
-    document = session_navigation.navigation_document(planned.known)
+    document = session_traded.navigation_document(planned.known)
     assert document["schema"] == "couchside.navigation/1"
     assert [row["favours"] for row in document["favoured"]] == list(planned.known.names[1:])
     for column in document["goals"]:
