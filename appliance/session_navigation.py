@@ -16,6 +16,7 @@ from appliance.errors import PlanningError
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.execution.navigation import Navigator, Realised, agreed_goals, realise, trade_off_set
 from appliance.execution.navigation.anchors import Result
+from appliance.execution.operator import Operator
 from appliance.planning import PhotonTps, device_errors
 from appliance.planning.merit import FullGrid
 from appliance.session import Session, State
@@ -87,7 +88,9 @@ def realised(
     fluence = None if is_arc(reviewed, planning) else Navigator(known).fluence(answer)
     try:
         with device_errors():
-            return realise(PhotonTps(reviewed.case, agreed, planning, progress), agreed, fluence, progress)
+            operator = Operator(PhotonTps(reviewed.case, agreed, planning, progress), agreed)
+            best = realise(operator, fluence, progress).best
+            return Realised(*operator.result(best), best.state.goal_values, best.state.hottest_gy)
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
 

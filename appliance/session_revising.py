@@ -21,6 +21,7 @@ from appliance.contracts import (
     Planned,
     PlanningFacts,
     Revision,
+    TakeTrade,
     TradeOff,
     Undo,
     Working,
@@ -29,7 +30,7 @@ from appliance.contracts.progress import Progress
 from appliance.errors import ArtefactAltered, PlanningError, RefusedEdit
 from appliance.execution.watch import TPS_FAILURES
 from appliance.session_artefacts import REPORT, Artefacts
-from appliance.session_edits import present_plan, revised
+from appliance.session_edits import present_plan, revised, traded
 from appliance.session_record import EDITED
 from appliance.session_report import Reporting
 from appliance.session_states import Event
@@ -83,7 +84,11 @@ class Revising(Reporting):
             else:
                 case, _ = self.case()
                 present = present_plan(case, self.stages.on_image(self.files.dose(), case))
-                revision = revised(present, replace(before, number=number - 1), edits, actor)
+                began, trade = replace(before, number=number - 1), edits[0] if len(edits) == 1 else None
+                if isinstance(trade, TakeTrade):
+                    revision = traded(present, began, trade, actor, traded_of(self.files))
+                else:
+                    revision = revised(present, began, edits, actor)
             saved = self._keep_version(number, before) | self.files.save(PENDING, revision.to_json())
             made: list[JsonValue] = [f"{one.old} -> {one.new}" for one in revision.made]
             self._fire(Event.REVISE, saved, {"revisions": number, "edits": made}, actor=actor)
@@ -118,9 +123,8 @@ class Revising(Reporting):
             saved |= self.files.link(name, f"{folder}/{name}") if self.files.has(name) else {}
         try:
             saved |= self.files.link(REPORT, f"{folder}/{REPORT}")
-        except (
-            ArtefactAltered
-        ) as altered:  # a page for people, which may be replaced while it is read: nothing rests on it
+        except ArtefactAltered as altered:
+            # A page for people, replaced while they read, where a crash may come between file and row.
             self._note(f"The report of the version before revision {number} was not kept: {altered.fields['reason']}")
         return saved
 
@@ -154,7 +158,11 @@ class Revising(Reporting):
             return self._version(revision.restores)
         before = self._version(revision.parent)
         try:
-            made = self.stages.revise(case, revision, before, progress)
+            if revision.trade is None:
+                made = self.stages.revise(case, revision, before, progress)
+            else:
+                known = traded_of(self.files.within(version_folder(revision.parent)))
+                made = self.stages.take_trade(case, revision, before, known, progress)
         except TPS_FAILURES as error:
             why = f"Revision {revision.number} could not be planned, and the plan stays as it was: {error.sentence}"
             made = replace(before, notes=(why,))

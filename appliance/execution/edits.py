@@ -29,6 +29,7 @@ from appliance.contracts import (
     Revision,
     Structure,
     StructureKind,
+    TakeTrade,
     Undo,
 )
 from appliance.contracts.goals import with_digest
@@ -136,8 +137,8 @@ def _applied(present: Present, revision: Revision, edit: Edit, who: str) -> Appl
         case RemoveHotSpot():
             with_region, wish = cooled(present.case, present.dose_gy, revision, edit)
             return _wished(with_region, [wish], present, who)
-        case Undo():
-            raise RefusedEdit("undo stands alone: it cannot be combined with other changes")
+        case Undo() | TakeTrade():
+            raise RefusedEdit(f"{edit.kind} stands alone: it cannot be combined with other changes")
         case _:
             assert_never(edit)
 

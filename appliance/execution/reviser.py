@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from appliance.contracts import (
+    GoalSet,
     Objectives,
     Planned,
     PlanningFacts,
@@ -53,10 +54,7 @@ def revise_plan(
     A planning system that fails or hangs ends it with the best plan that has a true dose, the one in review at the
     least, and the notes say why. Raises what it fails with before the plan in review was looked at, PlanningError where
     no working state was kept or it does not fit, and whatever `progress` raises."""
-    if before.working is None:
-        raise PlanningError("no state of planning was kept with this plan; start the session again with retry")
-    tps.resume(before.working, (before.plan, before.dose))
-    return Reviser(tps, revision, before, before.working, scorer, curves, progress).revise()
+    return Reviser(tps, revision, before, scorer, curves, progress).revise()
 
 
 @dataclass(eq=False)
@@ -66,7 +64,6 @@ class Reviser:
     tps: WatchedTps
     revision: Revision
     before: Planned
-    working: Working
     scorer: Scorer
     curves: Curves
     progress: Progress
@@ -78,13 +75,25 @@ class Reviser:
     def __post_init__(self) -> None:
         self.goal_set, judged = planning_set(self.revision), len(self.revision.goal_set.goals)
         self.deadline = self.tps.watch.deadline
-        self.operator = Operator(self.tps, self.goal_set, self._offer, self._seen)
+        self.operator = Operator(self.tps, self.planned_for, self._offer, self._seen)
         self.teller = Teller(
             in_words(self.goal_set, self.revision), lambda values: self.scorer(values[:judged]),
             clock=self.deadline.clock, judged=judged,
         )  # fmt: skip
 
+    @property
+    def planned_for(self) -> GoalSet:
+        """The goals as the planning system has them."""
+        return self.goal_set
+
+    @property
+    def working(self) -> Working:
+        if self.before.working is None:
+            raise PlanningError("no state of planning was kept with this plan; start the session again with retry")
+        return self.before.working
+
     def revise(self) -> Planned:
+        self.tps.resume(self.working, (self.before.plan, self.before.dose))
         reviewed = self.operator.judge()
         first = Deliverable(reviewed, self.before.plan, self.before.dose)
         self.best, self.task = first, Task(self.operator, self.revision, self.goal_set, reviewed)
@@ -107,24 +116,29 @@ class Reviser:
     def _until_done(self, task: Task) -> str:
         """Why it ended."""
         try:
-            rules, objectives = self._begun()
-            rules = task.settled(rules)
-            best, objectives = task.refined(rules, objectives, self.progress)
-            best, objectives = task.anew(rules, objectives, best, self.progress)
-            self.progress("revision: final dose", 0.8)
-            best = task.proven(rules, objectives, best)
+            met = self.plan_on(task)
+            best = met.best
             self.best = Deliverable(best, *self.operator.result(best))
         except TPS_FAILURES as error:
             said = f"the planning system failed ({reason_of(error)})"
             kept = "The plan stays as it was" if self._stays else "The best plan made by then is kept"
             self.notes.append(f"Revision {self.revision.number} ended early: {said}. {kept}")
             return said
-        self.met = Met(best, objectives, rules, "")
+        self.met = met
         if best.state is task.before.state:
             return AS_IT_WAS
         if not self.revision.asked:
             return "what was given way is used"
         return f"what was asked for is {'reached' if task.reached(best.state) else 'not reached in full'}"
+
+    def plan_on(self, task: Task) -> Met:
+        """best: by a true dose; the plan in review where nothing better may be had."""
+        rules, objectives = self._begun()
+        rules = task.settled(rules)
+        best, objectives = task.refined(rules, objectives, self.progress)
+        best, objectives = task.anew(rules, objectives, best, self.progress)
+        self.progress("revision: final dose", 0.8)
+        return Met(task.proven(rules, objectives, best), objectives, rules, "")
 
     def _begun(self) -> tuple[Rules, Objectives]:
         """The story sets what is asked for first against the weights that planning had come to."""

@@ -13,6 +13,7 @@ from appliance.contracts import (
     CanBeQuick,
     CanImitate,
     CanResume,
+    CanTakeFluence,
     GoalConflict,
     Objectives,
     Plan,
@@ -47,6 +48,13 @@ class WatchedTps:
         if not isinstance(tps, CanResume):
             raise PlanningError("this planning system cannot go on from a plan that it made before")
         return self.watch("taking up the plan in review", lambda: tps.resume(working, final))
+
+    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
+        """Implements contracts.CanTakeFluence. Raises PlanningError for a planning system that cannot."""
+        tps = self._tps
+        if not isinstance(tps, CanTakeFluence):
+            raise PlanningError("this planning system cannot take a fluence that was found elsewhere")
+        return self.watch("taking a fluence", lambda: tps.take_fluence(values))
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
         return self._work("optimising the fluence", lambda: self._tps.optimise_fluence(objectives))
