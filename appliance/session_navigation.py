@@ -17,10 +17,12 @@ from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.execution.navigation import Navigator, Realised, agreed_goals, realise, trade_off_set
 from appliance.execution.navigation.anchors import Result
 from appliance.execution.operator import Operator
+from appliance.execution.watch import Watch
 from appliance.planning import PhotonTps, device_errors
 from appliance.planning.merit import FullGrid
 from appliance.session import Session, State
 from appliance.session_artefacts import REPORT, as_json
+from appliance.session_plan import explained
 from appliance.session_questions import COARSE_GRID_MM, FIELDS_FOR_ARC, THIN
 from appliance.session_stages import Reviewed
 from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON, navigation_bytes, navigation_document
@@ -35,8 +37,9 @@ def trade_offs_around(
     progress: Progress = silent,
     enough: Callable[[], bool] = lambda: False,
 ) -> TradeOffSet:
-    """traded: what planning said of goals against goals. enough: asked before each plan. Raises PlanningError,
-    ModelError, and what `progress` raises."""
+    """traded: what planning said of goals against goals. enough: asked before each plan. Watched as planning is: who
+    makes it waits for no system that hangs. Raises PlanningError, ModelError, DeviceUnavailable, and what `progress`
+    raises."""
     case, goal_set = reviewed.case, reviewed.goal_set
     full, dose_gy = FullGrid(case), np.nan_to_num(dose_on_image(reviewed.dose, case.image.grid)[0])
     flat = dose_gy.reshape(-1)
@@ -45,12 +48,17 @@ def trade_offs_around(
         hottest_gy(full, case.external.tg263, flat),
         tuple(opponent.goal for one in traded for opponent in one.against),
     )  # fmt: skip
+    coarse = _coarse(reviewed, planning)
+    watch = Watch(progress, explain=explained, hang_s=planning.hang_s)
+
+    def make() -> TradeOffSet:
+        tps = PhotonTps(case, goal_set, coarse, watch.progress, thin=THIN)
+        return trade_off_set(tps, goal_set, result, progress=watch.progress, enough=enough)
+
     try:
-        with device_errors():
-            tps = PhotonTps(case, goal_set, _coarse(reviewed, planning), progress, thin=THIN)
-            return trade_off_set(tps, goal_set, result, progress=progress, enough=enough)
-    except EngineError as error:
-        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+        return watch("making what could be traded", make)
+    finally:
+        watch.close()
 
 
 def add_trade_offs(session: Session, progress: Progress, enough: Callable[[], bool] = lambda: False) -> bool:

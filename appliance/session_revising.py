@@ -135,9 +135,11 @@ class Revising(Reporting):
         written = [r.data for r in self._work.audit.rows(session_id=self.id, event=EDITED)]
         for place, made in enumerate(revision.made):
             row: Facts = {"revision": revision.number, "place": place, "old": made.old, "new": made.new}
+            note = f"Revision {revision.number}, {made.edit.kind}, asked for by {made.who}: {made.new}"
             if not any((one["revision"], one["place"]) == (revision.number, place) for one in written):
                 self._append(EDITED, row | {"kind": made.edit.kind}, made.who)
-                self._note(f"Revision {revision.number}, {made.edit.kind}, asked for by {made.who}: {made.new}")
+            if note not in self.standing.notes:
+                self._note(note)
         self._case = None
         facts: Facts = {"goal_set_digest": revision.goal_set.digest}
         self._fire(Event.FINISH_REVISION, self.files.save(REVISION, data), facts)

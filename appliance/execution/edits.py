@@ -203,7 +203,7 @@ def _protected(present: Present, revision: Revision, edit: ProtectMore) -> list[
     demand_structure(present.case, edit.structure)
     if any(edit.structure == name for name, _ in revision.goal_set.prescription):
         raise RefusedEdit(f"{edit.structure} is a target; a target is not spared, lower its goal or its hot spot")
-    if edit.by <= 0 or (edit.unit == "%" and edit.by >= 100):
+    if not edit.by > 0 or (edit.unit == "%" and edit.by >= 100):
         raise RefusedEdit(f"an organ cannot be asked for {edit.by:g} {edit.unit} less")
     about = [
         g

@@ -201,6 +201,7 @@ def test_a_revision_survives_its_own_json(stood):
     [
         (ChangePriority("PTV", 3), "coverage is never given up"),
         (ChangePriority("External", 1), "no goal of External"),
+        (ProtectMore("Core", float("nan")), "cannot be asked for nan % less"),
         (ProtectMore("Core", 120.0), "cannot be asked for 120 % less"),
         (ProtectMore("Core", 50.0, "Gy"), "less cannot be asked"),
         (PushCoverage("Core"), "no prescribed target"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.contracts import Undo
-from appliance.errors import ArtefactAltered, PlanningError
+from appliance.errors import ArtefactAltered, AuditError, DiskFull, PlanningError, WriteFailed
 from appliance.node.beside_review import BesideReview
 from appliance.session import Session, State
 from appliance.session_navigation import add_trade_offs
@@ -95,13 +95,30 @@ def test_the_node_leaves_off_at_once_when_a_session_wants_it_and_takes_it_up_aga
     assert session.files.has(NAVIGATION_FILE)
 
 
-def test_where_they_cannot_be_made_the_review_goes_on(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [PlanningError("no"), ValueError("a bug"), DiskFull("no room"), WriteFailed("no")])
+def test_where_they_cannot_be_made_the_review_goes_on(desk: Desk, error: Exception) -> None:
+    """And it is not tried again and again; nothing of it may end the node, which has other sessions."""
+    tried: list[int] = []
+
     def fails(progress: object) -> None:
-        raise PlanningError("no")
+        tried.append(1)
+        raise error
 
     session = in_review(desk, making(desk, before=fails))
-    BesideReview(lambda: False).work([session])
+    beside = BesideReview(lambda: False)
+    for _ in range(2):
+        beside.work([session])
     assert session.state is State.IN_REVIEW and not session.files.has(NAVIGATION_FILE)
+    assert len(tried) == 1
+
+
+def test_a_log_that_cannot_be_written_is_the_nodes_to_know(desk: Desk) -> None:
+    def fails(progress: object) -> None:
+        raise AuditError("the log is locked")
+
+    session = in_review(desk, making(desk, before=fails))
+    with pytest.raises(AuditError):
+        BesideReview(lambda: False).work([session])
 
 
 def test_plans_already_decided_on_are_left_alone(desk: Desk) -> None:

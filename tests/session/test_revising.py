@@ -224,6 +224,21 @@ def test_a_session_revised_twice_and_killed_in_between_goes_on(desk: Desk, revie
     assert digests(again) == first
 
 
+def test_a_session_killed_between_the_row_of_an_edit_and_its_note_has_both(desk: Desk, reviewed: Session) -> None:
+    def killed(_: str) -> None:
+        raise DiskFull("just now")
+
+    reviewed.revise(PHYSICIAN, [CORE])
+    reviewed._note = killed  # type: ignore[method-assign]
+    with pytest.raises(DiskFull):
+        reviewed.run()
+    assert len(desk.rows(EDITED)) == 1
+    again = desk.reopen(stages(desk))
+    again.run()
+    assert len(desk.rows(EDITED)) == 1
+    assert [note for note in again.standing.notes if note.startswith("Revision 1, change goal")]
+
+
 @pytest.mark.parametrize("error", [PlanningError("no apertures"), ModelError("the beam model is gone")])
 def test_a_revision_that_cannot_be_planned_leaves_the_plan(
     desk: Desk, reviewed: Session, error: CouchsideError

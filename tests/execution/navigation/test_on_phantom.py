@@ -111,6 +111,17 @@ def test_making_them_ends_when_it_is_told_enough(planned):
         Navigator(known)
 
 
+def test_who_interrupts_the_making_is_obeyed(planned):
+    class Wanted(Exception):
+        pass
+
+    def step(*_: object) -> None:
+        raise Wanted
+
+    with pytest.raises(Wanted):
+        session_navigation.trade_offs_around(planned.reviewed, CONFIG, progress=step)
+
+
 def test_with_nothing_to_trade_a_clear_sentence_says_so(planned):
     alone = replace(planned.reviewed, goal_set=replace(GOALS, goals=(goal("PTV", "D95%", ">=", 10.0),)))
     known = session_navigation.trade_offs_around(alone, CONFIG)
