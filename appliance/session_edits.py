@@ -88,6 +88,8 @@ def traded(present: Present, before: Revision, trade: TakeTrade, who: str, known
         answer = Navigator(known).ask(wish, trade.allowed)
     except PlanningError as error:
         raise RefusedEdit(str(error.fields["reason"])) from error
+    if wish.comparator.holds(answer.now, wish.limit):
+        raise RefusedEdit(f"the plan has {answer.now:.2f} {wish.unit} already, which is within '{wish}'")
     goals = revision.goal_set.goals
     told = {(one.structure, one.metric, one.comparator) for one in answer.lost}
     lost = {g.key for g in known.goal_set.goals if (g.structure, str(g.metric), g.comparator.value) in told}

@@ -98,7 +98,7 @@ def test_the_plan_of_an_answer_of_navigation_becomes_the_sessions(house: House, 
         said = capsys.readouterr()
         return json.loads(said.out) if not end.value.code else json.loads(said.err.splitlines()[-1])
 
-    asked = ("--goal", "Core Mean <= 17 Gy", "--realise")
+    asked = ("--goal", "Core Mean <= 7 Gy", "--realise")
     assert "not known yet" in navigate(*asked)["sentence"]
     with AuditLog.open(house.store / "audit.sqlite") as audit:
         standing = replay(audit.rows(), next_state)[name]
@@ -107,6 +107,6 @@ def test_the_plan_of_an_answer_of_navigation_becomes_the_sessions(house: House, 
         session.stages = replace(session.stages, trade_offs=set_of_core)
         assert add_trade_offs(session, lambda *_: None)
     done = navigate(*asked)
-    assert done["revision"]["edits"][0].endswith("Core Mean <= 17 Gy")
+    assert done["revision"]["edits"][0].endswith("Core Mean <= 7 Gy")
     assert done["revision"]["plan_digest"] != done["revision"]["plan_digest_before"] == done["plan_digest"]
     assert [one["structure"] for one in done["realised"]] == ["Core"]

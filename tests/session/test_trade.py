@@ -26,7 +26,7 @@ from .conftest import PHYSICIAN, Desk
 from .test_navigation import NOTHING, in_review
 from .test_revising import CORE, cooler
 
-LOWER = Wish("Core", Metric.parse("Mean"), Comparator.AT_MOST, 17.0, "Gy", "Core Mean <= 17 Gy")
+LOWER = Wish("Core", Metric.parse("Mean"), Comparator.AT_MOST, 7.0, "Gy", "Core Mean <= 7 Gy")
 LEFT = replace(LOWER, structure="Left")
 
 
@@ -63,9 +63,9 @@ def test_it_is_a_revision_with_its_row_and_an_undo_brings_the_plan_back(desk: De
     assert session.files.plan().digest != before
     (row,) = desk.rows(EDITED)
     assert (row.actor, row.data["kind"]) == (PHYSICIAN, "take trade")
-    assert str(row.data["new"]).startswith("Core Mean <= 17 Gy")
+    assert str(row.data["new"]).startswith("Core Mean <= 7 Gy")
     core = next(goal for goal in session.files.evaluation().goals if goal.structure == "Core")
-    assert core.limit == 17.0
+    assert core.limit == 7.0
     session.revise(PHYSICIAN, [Undo()])
     session.run()
     assert session.files.plan().digest == before
@@ -95,6 +95,7 @@ def test_planning_gets_the_set_that_was_answered_from_also_after_a_restart(desk:
         ([TakeTrade(LEFT)], "no structure Left"),
         ([TakeTrade(replace(LOWER, unit="cGy"))], "no unit of a goal"),
         ([TakeTrade(replace(LOWER, limit=1700.0))], "not in cGy"),
+        ([TakeTrade(replace(LOWER, limit=12.0))], "has 9.00 Gy already"),
         ([TakeTrade(LOWER), CORE], "stands alone"),
     ],
 )
