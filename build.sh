@@ -376,6 +376,7 @@ run_tests() {
     mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
     OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
     training_job=$!
+    trap 'jobs -p | xargs -r kill 2>/dev/null || :' EXIT # it does not get the ^C and would outlive an interrupted run
   fi
   check "style" "$venv/bin/ruff" check .
   check "format" "$venv/bin/ruff" format --check .

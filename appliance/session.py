@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from appliance.contracts import Approval, Case, Comparison, Evaluation, GoalSet, Received, Shown
+from appliance.contracts import Approval, Case, Comparison, GoalSet, Received, Shown
 from appliance.errors import (
     ApprovalError,
     ArtefactAltered,
@@ -22,12 +22,13 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
-from appliance.session_predicted import prediction_facts, remembered, told_of
+from appliance.session_predicted import prediction_facts, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
 from appliance.session_revising import Revising
-from appliance.session_stages import Reviewed, Stages, Subject
+from appliance.session_stages import Stages, Subject
 from appliance.session_states import Event, State
-from appliance.session_work import Facts, Saved, Workplace, goal_facts, planned_facts, prescribed, stage_seconds
+from appliance.session_traded import traded_of
+from appliance.session_work import Facts, Workplace, goal_facts, planned_facts, prescribed
 
 __all__ = ["ENDED", "TABLE", "Event", "Session", "State", "next_state"]
 
@@ -208,7 +209,7 @@ class Session(Revising):
                 saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
             self._append(ARTEFACTS, {"artefacts": dict(saved)})
         self.stages.send(self.files.export_set(), timer)
-        report = self._write_report(self.files.evaluation(), self.files.scheduled())
+        report = self._write_report(self.files.evaluation(), self.files.scheduled(), traded_of(self.files))
         self._fire(Event.EXPORT, report, steps=timer.seconds())
 
     def reject(self, actor: str, reason: str) -> None:
@@ -238,10 +239,3 @@ class Session(Revising):
 
     def forget_images(self) -> None:
         self._case = self._case if self.state is State.IN_REVIEW else None
-
-    def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
-        path, timing = self.files.folder / "report.html", stage_seconds(self.standing)
-        reviewed = Reviewed(*self.case(), self.files.plan(), self.files.dose(), story=self.files.story())
-        prediction = remembered(self.files.predicted(), self.standing.facts)
-        self.stages.write_report(reviewed, evaluation, timing, path, scheduled, prediction)
-        return self.files.record("report.html")

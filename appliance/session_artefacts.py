@@ -51,6 +51,7 @@ from appliance.session_predicted import PREDICTED_FILE, prediction_bytes, predic
 from engines.grid import Grid
 
 STATED = "attached/stated.json"
+REPORT = "report.html"
 _RECEIVED = TypeAdapter(tuple[Received, ...])
 _EXPORT_SET = TypeAdapter(ExportSet)
 _TRADE_OFFS = TypeAdapter(tuple[TradeOff, ...])
@@ -101,6 +102,14 @@ class Artefacts:
             self._store,
             lambda: {n[len(start) :]: sha for n, sha in self._known().items() if n.startswith(start)},
         )
+
+    def take(self, name: str) -> bytes:
+        """A file that a stage wrote and nobody recorded; it is gone afterwards."""
+        path = self.folder / name
+        try:
+            return path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
 
     def load(self, name: str) -> bytes:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from appliance.contracts import (
     Command,
     Comparator,
     Edit,
+    EditMade,
     GoalSet,
     Metric,
     MetricKind,
@@ -26,18 +28,25 @@ from appliance.contracts import (
     Refusal,
     RemoveHotSpot,
     Revision,
+    TakeTrade,
     Undo,
 )
-from appliance.errors import EvaluationError, RefusedEdit, RefusedGoals
+from appliance.contracts.navigation import TradeOffSet, Wish
+from appliance.errors import EvaluationError, PlanningError, RefusedEdit, RefusedGoals
 from appliance.evaluation.goal_conflicts import sure_contradictions
 from appliance.evaluation.judged import Judged, Regions, goal_value
-from appliance.execution.edit_checks import VOLUMES, check_goal
+from appliance.execution.edit_checks import VOLUMES, check_goal, demand_structure
 from appliance.execution.edits import Present, apply_edits
+from appliance.execution.navigation import Navigator
 
 HIGH, LOW = 1, 3
 """Priorities that "high" or "must", and at least "low", stand for."""
 NEAR_MAXIMUM_CC = 0.1
 """Who says maximum means the guideline's near-maximum, where it has one of at most this volume."""
+NOT_KNOWN = (
+    "what could be traded around this plan is not known yet; the node works it out while the plan is read, unless "
+    "node.navigation turns that off"
+)
 _UNITS: dict[str, Literal["Gy", "%", "cc"]] = {"Gy": "Gy", "%": "%", "cc": "cc"}
 _DOSE = re.compile(r"^D(?P<number>\d+(?:\.\d+)?)(?P<unit>%|cc)?$")
 _VOLUME = re.compile(r"^V(?P<number>\d+(?:\.\d+)?)(?:Gy)?$")
@@ -63,6 +72,51 @@ def revised(present: Present, before: Revision, edits: Sequence[Edit], who: str)
     if found := sure_contradictions(revision.goal_set.goals):
         raise RefusedEdit(f"{'; '.join(found)}; change or relax one of them in the same revision")
     return revision
+
+
+def traded(present: Present, before: Revision, trade: TakeTrade, who: str, known: TradeOffSet | None) -> Revision:
+    """The wish as a goal that the plan is judged by; what the answer lets go may be lost, at limits of its own, which
+    only planning knows. Raises RefusedEdit."""
+    wish, named = trade.wish, set(trade.allowed)
+    if known is None:
+        raise RefusedEdit(NOT_KNOWN)
+    demand_structure(present.case, wish.structure)
+    if wish.structure not in known.regions:
+        raise RefusedEdit(f"what could be traded says nothing of {wish.structure}", tuple(sorted(known.regions)))
+    revision = _wished(present, before, trade, who)
+    try:
+        answer = Navigator(known).ask(wish, trade.allowed)
+    except PlanningError as error:
+        raise RefusedEdit(str(error.fields["reason"])) from error
+    if wish.comparator.holds(answer.now, wish.limit):
+        raise RefusedEdit(f"the plan has {answer.now:.2f} {wish.unit} already, which is within '{wish}'")
+    goals = revision.goal_set.goals
+    told = {(one.structure, one.metric, one.comparator) for one in answer.lost}
+    lost = {g.key for g in known.goal_set.goals if (g.structure, str(g.metric), g.comparator.value) in told}
+    relaxed = [i for i, g in enumerate(goals) if g.key in lost or g.structure in named]
+    giving = "; ".join(str(goals[i]) for i in relaxed if goals[i].key in lost)
+    made = EditMade(trade, who, f"{answer.now:.2f} {wish.unit}", f"{wish}{f', letting go {giving}' if giving else ''}")
+    relaxed = [i for i in relaxed if i not in revision.asked]
+    return replace(revision, made=(made,), relaxed=tuple(relaxed))
+
+
+def _wished(present: Present, before: Revision, trade: TakeTrade, who: str) -> Revision:
+    """As the edit that gives the goal this limit; without one where it has it and the plan misses it."""
+    wish = trade.wish
+    if (unit := _UNITS.get(wish.unit)) is None:
+        raise RefusedEdit(f"'{wish.unit}' is no unit of a goal", tuple(_UNITS))
+    edit = ChangeGoal(wish.structure, wish.metric, wish.comparator, wish.limit, unit)
+    goals = before.goal_set.goals
+    same = [i for i, g in enumerate(goals) if (g.structure, g.metric, g.comparator) == _measured(wish)]
+    if not same or goals[same[0]].limit != wish.limit:
+        revision = revised(present, before, [edit], who)
+        return replace(revision, asked=revision.asked or revision.relaxed)
+    number = before.number + 1
+    return replace(before, number=number, parent=number, restores=0, asked=(same[0],))
+
+
+def _measured(wish: Wish) -> tuple[str, Metric, Comparator]:
+    return wish.structure, wish.metric, wish.comparator
 
 
 def edit_of(command: Command, case: Case, goal_set: GoalSet) -> Edit | Refusal:

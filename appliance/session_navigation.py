@@ -3,34 +3,30 @@ Planning, execution and evaluation meet here."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import JsonValue, TypeAdapter
 
 from appliance.config import PlanningConfig
-from appliance.contracts import GoalSet, TradeOff
-from appliance.contracts.navigation import Anchor, Answer, Forecast, TradeOffSet, Wish
+from appliance.contracts import TradeOff
+from appliance.contracts.navigation import Answer, Forecast, TradeOffSet, Wish
 from appliance.contracts.progress import Progress, silent
-from appliance.contracts.sampled import Found, goal_values, hottest_gy
+from appliance.contracts.sampled import goal_values, hottest_gy
 from appliance.errors import PlanningError
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.execution.navigation import Navigator, Realised, agreed_goals, realise, trade_off_set
 from appliance.execution.navigation.anchors import Result
+from appliance.execution.operator import Operator
+from appliance.execution.watch import Watch
 from appliance.planning import PhotonTps, device_errors
 from appliance.planning.merit import FullGrid
 from appliance.session import Session, State
-from appliance.session_artefacts import as_json
+from appliance.session_artefacts import REPORT, as_json
+from appliance.session_plan import explained
 from appliance.session_questions import COARSE_GRID_MM, FIELDS_FOR_ARC, THIN
 from appliance.session_stages import Reviewed
+from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON, navigation_bytes, navigation_document
 from engines.errors import EngineError
-
-NAVIGATION_FILE, NAVIGATION_JSON = "navigation.npz", "navigation.json"
-_GOAL_SET, _ANCHORS = TypeAdapter(GoalSet), TypeAdapter(tuple[Anchor, ...])
 
 
 def trade_offs_around(
@@ -41,8 +37,9 @@ def trade_offs_around(
     progress: Progress = silent,
     enough: Callable[[], bool] = lambda: False,
 ) -> TradeOffSet:
-    """traded: what planning said of goals against goals. enough: asked before each plan. Raises PlanningError,
-    ModelError, and what `progress` raises."""
+    """traded: what planning said of goals against goals. enough: asked before each plan. Watched as planning is: who
+    makes it waits for no system that hangs. Raises PlanningError, ModelError, DeviceUnavailable, and what `progress`
+    raises."""
     case, goal_set = reviewed.case, reviewed.goal_set
     full, dose_gy = FullGrid(case), np.nan_to_num(dose_on_image(reviewed.dose, case.image.grid)[0])
     flat = dose_gy.reshape(-1)
@@ -51,21 +48,27 @@ def trade_offs_around(
         hottest_gy(full, case.external.tg263, flat),
         tuple(opponent.goal for one in traded for opponent in one.against),
     )  # fmt: skip
+    coarse = _coarse(reviewed, planning)
+    watch = Watch(progress, explain=explained, hang_s=planning.hang_s)
+
+    def make() -> TradeOffSet:
+        tps = PhotonTps(case, goal_set, coarse, watch.progress, thin=THIN)
+        return trade_off_set(tps, goal_set, result, progress=watch.progress, enough=enough)
+
     try:
-        with device_errors():
-            tps = PhotonTps(case, goal_set, _coarse(reviewed, planning), progress, thin=THIN)
-            return trade_off_set(tps, goal_set, result, progress=progress, enough=enough)
-    except EngineError as error:
-        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+        return watch("making what could be traded", make)
+    finally:
+        watch.close()
 
 
 def add_trade_offs(session: Session, progress: Progress, enough: Callable[[], bool] = lambda: False) -> bool:
-    """Lays them beside a session in review, or beside nothing, with False, where it has moved on meanwhile. Raises what
-    `progress` raises, PlanningError, ModelError, and where nothing can be written."""
+    """Lays them beside a session in review, and its report that shows them; or beside nothing, with False, where it has
+    moved on meanwhile. Raises what `progress` raises, PlanningError, ModelError, and where nothing can be written."""
     plan = session.files.plan()
     reviewed = Reviewed(*session.case(), plan, session.files.dose())
     known = session.stages.trade_offs(reviewed, session.files.trade_offs(), progress, enough)
     files = {NAVIGATION_FILE: navigation_bytes(known), NAVIGATION_JSON: as_json(navigation_document(known))}
+    files[REPORT] = session.report_with(known)
     return session.lay_beside(State.IN_REVIEW, ("plan_digest", plan.digest), files)
 
 
@@ -93,7 +96,9 @@ def realised(
     fluence = None if is_arc(reviewed, planning) else Navigator(known).fluence(answer)
     try:
         with device_errors():
-            return realise(PhotonTps(reviewed.case, agreed, planning, progress), agreed, fluence, progress)
+            operator = Operator(PhotonTps(reviewed.case, agreed, planning, progress), agreed)
+            best = realise(operator, fluence, progress).best
+            return Realised(*operator.result(best), best.state.goal_values, best.state.hottest_gy)
     except EngineError as error:
         raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
 
@@ -106,74 +111,3 @@ def compared(known: TradeOffSet, answer: Answer, made: Realised) -> list[tuple[F
 
 def _keys(known: TradeOffSet) -> list[tuple[str, str, str]]:
     return [(goal.structure, str(goal.metric), goal.comparator.value) for goal in known.goal_set.goals]
-
-
-def navigation_bytes(known: TradeOffSet) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {
-        "dose_gy": known.dose_gy, "fluence": known.fluence, "plan_dose_gy": known.plan_dose_gy,
-        "plan_values": np.asarray([*known.plan_values, known.plan_hottest_gy]),
-        "text": np.asarray([
-            _GOAL_SET.dump_json(known.goal_set).decode(), _ANCHORS.dump_json(known.anchors).decode(),
-            known.plan_digest, known.external, known.why, *known.regions,
-        ]),
-    }  # fmt: skip
-    for number, (position, cc) in enumerate(known.regions.values()):
-        arrays |= {f"position_{number}": position.astype(np.int32), f"cc_{number}": cc}
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def navigation_from_bytes(data: bytes) -> TradeOffSet:
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        goal_set, anchors, digest, external, why, *names = (str(text) for text in stored["text"])
-        regions: dict[str, Found] = {
-            name: (stored[f"position_{number}"].astype(np.int64), stored[f"cc_{number}"])
-            for number, name in enumerate(names)
-        }
-        values = tuple(float(value) for value in stored["plan_values"])
-        return TradeOffSet(
-            _GOAL_SET.validate_json(goal_set), digest, values[:-1], values[-1],
-            tuple(_finite(anchor) for anchor in json.loads(anchors)),
-            external, regions, stored["plan_dose_gy"], stored["dose_gy"], stored["fluence"], why,
-        )  # fmt: skip
-
-
-def _finite(stored: Mapping[str, Any]) -> Anchor:
-    """JSON has no NaN: an absent structure's value is null there."""
-    values = tuple(float("nan") if value is None else float(value) for value in stored["values"])
-    return Anchor(
-        str(stored["name"]), int(stored["goal"]), values, float(stored["hottest_gy"]), int(stored["evaluations"]),
-        str(stored["sentence"]),
-    )  # fmt: skip
-
-
-def navigation_document(known: TradeOffSet) -> dict[str, JsonValue]:
-    """navigation.json (docs/interfaces.md): rows are what is favoured, columns the goals."""
-    goals = known.goal_set.goals
-    middle = known.anchors[0].values
-    columns: list[JsonValue] = []
-    for number, goal in enumerate(goals):
-        there = [anchor.values[number] - middle[number] for anchor in known.anchors]
-        now = known.plan_values[number]
-        columns.append({
-            "structure": goal.structure, "metric": str(goal.metric), "comparator": goal.comparator.value,
-            "limit": goal.limit, "unit": goal.unit, "priority": goal.priority, "now": _number(now),
-            "met": goal.met_by(now), "least": _number(now + min(there)), "most": _number(now + max(there)),
-        })  # fmt: skip
-    rows: list[JsonValue] = [
-        {
-            "favours": anchor.name, "goal": anchor.goal, "sentence": anchor.sentence,
-            "changes": [_number(value - start) for value, start in zip(anchor.values, middle, strict=True)],
-            "hottest_change_gy": _number(anchor.hottest_gy - known.anchors[0].hottest_gy),
-        }
-        for anchor in known.anchors[1:]
-    ]  # fmt: skip
-    return {
-        "schema": "couchside.navigation/1", "not_for_clinical_use": True, "plan_digest": known.plan_digest,
-        "goal_set": known.goal_set.name, "goals": columns, "favoured": rows, "why": known.why,
-    }  # fmt: skip
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from appliance.config import Config, PlanningConfig
-from appliance.contracts import CalculatedDose, Case, GoalSet, Planned, PredictedDose
+from appliance.contracts import CalculatedDose, Case, GoalSet, Plan, Planned, PredictedDose, Working
 from appliance.contracts.progress import Progress
 from appliance.errors import CouchsideError, DeviceUnavailable, EvaluationError, PlanningError
 from appliance.evaluation.dose_on_image import dose_on_image
@@ -17,7 +18,7 @@ from appliance.execution.anytime import Way, plan_anytime
 from appliance.execution.deadline import Deadline
 from appliance.execution.exploring import Exploring
 from appliance.execution.steering.observation import VOLUMES_PERCENT
-from appliance.execution.watch import Watch, failed
+from appliance.execution.watch import TPS_FAILURES, Watch, failed
 from appliance.execution.watched import watched
 from appliance.planning import PhotonTps
 from appliance.planning.coarse import CoarseTps
@@ -52,13 +53,21 @@ def planned(
             is_template=planning.policy == "template",
             fallback=chosen.fallback,
             policy_sha256=chosen.sha256,
-            curves=partial(_curves, Regions(case), goal_set),
+            curves=partial(curves_of, Regions(case), goal_set),
             notes=tuple(notes),
         )
         made = plan_anytime(watched(tps, watch), goal_set, way, progress)
-        return replace(made, working=tps.working() if tps.stands_at(made.plan) else None)
+        return replace(made, working=working_of(tps, watch, made.plan))
     finally:
         watch.close()
+
+
+def working_of(tps: PhotonTps, watch: Watch, plan: Plan) -> Working | None:
+    """What a revision of the plan goes on from; None where the planning system stands elsewhere. One that hangs is not
+    asked: its call may come back and change what is read."""
+    with suppress(*TPS_FAILURES):  # why it failed was said when it did
+        return watch("keeping where planning stands", lambda: tps.working() if tps.stands_at(plan) else None)
+    return None
 
 
 def explained(error: Exception) -> CouchsideError:
@@ -97,7 +106,7 @@ def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[
         return None
 
 
-def _curves(regions: Regions, goal_set: GoalSet, dose: CalculatedDose) -> dict[str, tuple[float, ...]]:
+def curves_of(regions: Regions, goal_set: GoalSet, dose: CalculatedDose) -> dict[str, tuple[float, ...]]:
     """Of prescribed targets and of the structures of goals, for the story; of unions of structures none."""
     judged = Judged(regions, dose_on_image(dose, regions.case.image.grid)[0])
     names = dict.fromkeys([*(name for name, _ in goal_set.prescription), *(goal.structure for goal in goal_set.goals)])

@@ -13,24 +13,41 @@ from dataclasses import replace
 
 from pydantic import JsonValue, TypeAdapter
 
-from appliance.contracts import Case, Edit, EditMade, Evaluation, GoalSet, Planned, Revision, TradeOff, Undo, Working
+from appliance.contracts import (
+    Case,
+    Edit,
+    EditMade,
+    GoalSet,
+    Planned,
+    PlanningFacts,
+    Revision,
+    TakeTrade,
+    TradeOff,
+    Undo,
+    Working,
+)
 from appliance.contracts.progress import Progress
-from appliance.errors import DeviceUnavailable, PlanningError, RefusedEdit
-from appliance.session_artefacts import Artefacts
-from appliance.session_edits import present_plan, revised
+from appliance.errors import ArtefactAltered, PlanningError, RefusedEdit
+from appliance.execution.watch import TPS_FAILURES
+from appliance.session_artefacts import REPORT, Artefacts
+from appliance.session_edits import present_plan, revised, traded
 from appliance.session_record import EDITED
-from appliance.session_stages import Stages
+from appliance.session_report import Reporting
 from appliance.session_states import Event
-from appliance.session_steps import Steps
+from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON, traded_of
 from appliance.session_work import Facts, Saved
 
 REVISION, PENDING, WORKING = "revision.json", "pending-revision.json", "working.npz"
 JUDGEMENT_FILES = ("evaluation.json", "scorecard.json", "second-dose.npz", "scheduled-evaluation.json",
                    "scheduled-scorecard.json")  # fmt: skip
-VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", "report.html", WORKING, *JUDGEMENT_FILES)
+BESIDE_FILES = (NAVIGATION_FILE, NAVIGATION_JSON)
+"""Made while the plan is read: not always there, and as good as ever when an Undo brings the plan back."""
+VERSION_FILES = ("plan.json", "dose.npz", "trade-offs.json", "story.json", WORKING, *JUDGEMENT_FILES, *BESIDE_FILES)
+"""What is kept of a version: all that an Undo takes back, and what a revision goes on from. Its report is kept too."""
 JUDGED_FACTS = ("evaluation_digest", "goals_met", "goals_total", "second_check_agrees", "second_check",
                 "to_acknowledge")  # fmt: skip
 _FACTS = TypeAdapter(dict[str, JsonValue])
+_PLANNING = TypeAdapter(PlanningFacts)
 
 
 def version_folder(number: int) -> str:
@@ -51,17 +68,10 @@ def _working(files: Artefacts) -> Working | None:
         return None
 
 
-class Revising(Steps):
+class Revising(Reporting):
     """A part of Session."""
 
-    stages: Stages
     _case: tuple[Case, GoalSet] | None
-
-    def case(self) -> tuple[Case, GoalSet]:
-        raise NotImplementedError
-
-    def _write_report(self, evaluation: Evaluation, scheduled: Evaluation | None) -> Saved:
-        raise NotImplementedError
 
     def revise(self, actor: str, edits: Sequence[Edit]) -> Revision:
         """The session is `revising` when this returns, and `run` plans. Raises RefusedEdit (nothing has changed),
@@ -74,7 +84,11 @@ class Revising(Steps):
             else:
                 case, _ = self.case()
                 present = present_plan(case, self.stages.on_image(self.files.dose(), case))
-                revision = revised(present, replace(before, number=number - 1), edits, actor)
+                began, trade = replace(before, number=number - 1), edits[0] if len(edits) == 1 else None
+                if isinstance(trade, TakeTrade):
+                    revision = traded(present, began, trade, actor, traded_of(self.files))
+                else:
+                    revision = revised(present, began, edits, actor)
             saved = self._keep_version(number, before) | self.files.save(PENDING, revision.to_json())
             made: list[JsonValue] = [f"{one.old} -> {one.new}" for one in revision.made]
             self._fire(Event.REVISE, saved, {"revisions": number, "edits": made}, actor=actor)
@@ -103,10 +117,15 @@ class Revising(Steps):
     def _keep_version(self, number: int, before: Revision) -> Saved:
         folder = version_folder(number)
         saved = self.files.save(f"{folder}/{REVISION}", before.to_json())
-        facts = {name: self.standing.facts.get(name) for name in ("plan_notes", *JUDGED_FACTS)}
+        facts = {name: self.standing.facts.get(name) for name in ("plan_notes", "planning", *JUDGED_FACTS)}
         saved |= self.files.save(f"{folder}/facts.json", json.dumps(facts, ensure_ascii=False).encode())
         for name in VERSION_FILES:
             saved |= self.files.link(name, f"{folder}/{name}") if self.files.has(name) else {}
+        try:
+            saved |= self.files.link(REPORT, f"{folder}/{REPORT}")
+        except ArtefactAltered as altered:
+            # A page for people, replaced while they read, where a crash may come between file and row.
+            self._note(f"The report of the version before revision {number} was not kept: {altered.fields['reason']}")
         return saved
 
     def _finish_revision(self) -> None:
@@ -116,9 +135,11 @@ class Revising(Steps):
         written = [r.data for r in self._work.audit.rows(session_id=self.id, event=EDITED)]
         for place, made in enumerate(revision.made):
             row: Facts = {"revision": revision.number, "place": place, "old": made.old, "new": made.new}
+            note = f"Revision {revision.number}, {made.edit.kind}, asked for by {made.who}: {made.new}"
             if not any((one["revision"], one["place"]) == (revision.number, place) for one in written):
                 self._append(EDITED, row | {"kind": made.edit.kind}, made.who)
-                self._note(f"Revision {revision.number}, {made.edit.kind}, asked for by {made.who}: {made.new}")
+            if note not in self.standing.notes:
+                self._note(note)
         self._case = None
         facts: Facts = {"goal_set_digest": revision.goal_set.digest}
         self._fire(Event.FINISH_REVISION, self.files.save(REVISION, data), facts)
@@ -139,33 +160,40 @@ class Revising(Steps):
             return self._version(revision.restores)
         before = self._version(revision.parent)
         try:
-            made = self.stages.revise(case, revision, before, progress)
-        except (PlanningError, DeviceUnavailable) as error:
+            if revision.trade is None:
+                made = self.stages.revise(case, revision, before, progress)
+            else:
+                known = traded_of(self.files.within(version_folder(revision.parent)))
+                made = self.stages.take_trade(case, revision, before, known, progress)
+        except TPS_FAILURES as error:
             why = f"Revision {revision.number} could not be planned, and the plan stays as it was: {error.sentence}"
             made = replace(before, notes=(why,))
-        told = (f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made)
-        return replace(made, notes=(*told, *made.notes))
+        told = [f"Revision {revision.number}, asked for by {one.who}: {one.old} -> {one.new}" for one in revision.made]
+        # What was said of a plan holds for as long as it is the plan.
+        earlier = before.notes if made.plan.digest == before.plan.digest else ()
+        return replace(made, notes=tuple(dict.fromkeys((*told, *made.notes, *earlier))))
 
     def _version(self, number: int) -> Planned:
-        """Plan and dose as they were before revision `number`, with what was said of them."""
+        """Plan and dose as they were before revision `number`, with what was said of them and how they were planned."""
         version = self.files.within(version_folder(number))
-        notes = _FACTS.validate_json(version.load("facts.json")).get("plan_notes")
+        facts = _FACTS.validate_json(version.load("facts.json"))
+        notes, planning = facts.get("plan_notes"), facts.get("planning")
         told = tuple(str(note) for note in notes) if isinstance(notes, list) else ()
+        how = None if planning is None else _PLANNING.validate_python(planning)
         trade_offs: tuple[TradeOff, ...] = version.trade_offs()
-        kept = _working(version)
-        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), working=kept)
+        return Planned(version.plan(), version.dose(), told, trade_offs, version.story(), how, _working(version))
 
     def _judgement_restored(self) -> bool:
         """An undone revision leads to what was judged already: the same evaluation, byte for byte, in a new report."""
         if not self.files.has(REVISION) or not (number := self._revision().restores):
             return False
         folder = version_folder(number)
-        names = [name for name in JUDGEMENT_FILES if self.files.has(f"{folder}/{name}")]
+        names = [name for name in (*JUDGEMENT_FILES, *BESIDE_FILES) if self.files.has(f"{folder}/{name}")]
         saved: Saved = {}
         for name in names:
             saved |= self.files.link(f"{folder}/{name}", name)
         version = self.files.within(folder)
-        saved |= self._write_report(version.evaluation(), version.scheduled())
+        saved |= self._write_report(version.evaluation(), version.scheduled(), traded_of(version))
         facts = _FACTS.validate_json(version.load("facts.json"))
         self._fire(Event.EVALUATE, saved, {name: facts.get(name) for name in JUDGED_FACTS})
         return True

@@ -42,13 +42,14 @@ from appliance.contracts.progress import Progress
 @dataclass(frozen=True, eq=False)
 class Reviewed:
     """What a question about a plan is about. dose: of the plan, on today's image. story: how the plan came about, where
-    the planner told it."""
+    the planner told it. traded: what could be traded around it, where that was made."""
 
     case: Case
     goal_set: GoalSet
     plan: Plan
     dose: CalculatedDose
     story: PlanningStory | None = field(default=None, kw_only=True)
+    traded: TradeOffSet | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +86,8 @@ class Stages:
     """In the order of the flow. `attachments` gives what people laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
-    node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for;
-    `beside_prediction` adds to an evaluation what it says of the same goals.
+    node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for,
+    `take_trade` to what navigation answered; `beside_prediction` adds to an evaluation what it says of the same goals.
     `second_check` calculates the plan's dose again by an independent algorithm and compares; `write_second_dose` puts
     that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before
     each whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's, with
@@ -102,6 +103,7 @@ class Stages:
     predict: Callable[[Case, GoalSet, Progress], Prediction]
     plan: Callable[[Case, GoalSet, PredictedDose | None, Progress], Planned]
     revise: Callable[[Case, Revision, Planned, Progress], Planned]
+    take_trade: Callable[[Case, Revision, Planned, TradeOffSet | None, Progress], Planned]
     check_plan: Callable[[Plan], PlanFacts]
     evaluate: Callable[[Case, GoalSet, CalculatedDose, PlanFacts], Evaluation]
     beside_prediction: Callable[[Case, GoalSet, PredictedDose | None, Evaluation], Evaluation]

@@ -48,7 +48,7 @@ from appliance.session_navigation import trade_offs_around
 from appliance.session_plan import planned
 from appliance.session_predict import predict_case
 from appliance.session_predicted import beside_prediction
-from appliance.session_replan import revised_plan
+from appliance.session_replan import revised_plan, traded_plan
 from appliance.session_second import second_check
 from appliance.session_stages import Reviewed, Stages
 
@@ -78,6 +78,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         predict=partial(predict_case, config),
         plan=partial(planned, config),
         revise=partial(revised_plan, planning),
+        take_trade=partial(traded_plan, planning),
         check_plan=lambda made: check_plan(made, planning.machine),
         evaluate=evaluate,
         beside_prediction=beside_prediction,
@@ -111,7 +112,7 @@ def _reported(
     scheduled: Evaluation | None,
     prediction: Prediction,
 ) -> None:
-    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story)
+    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story, reviewed.traded)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 

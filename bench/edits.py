@@ -44,10 +44,13 @@ from appliance.contracts import (
     Revision,
     Working,
 )
+from appliance.evaluation import plan_scorer
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.execution import plan_case
 from appliance.execution.edits import Present, planning_case, planning_set
-from appliance.execution.revising import revise_plan
+from appliance.execution.reviser import revise_plan
+from appliance.execution.watch import Watch
+from appliance.execution.watched import watched
 from appliance.planning import PhotonTps, check_plan
 from appliance.session_artefacts import Artefacts
 from appliance.session_edits import present_plan, revised
@@ -137,11 +140,11 @@ def measured(kind: str, edit: Edit, begun: Begun) -> bool:
     start, cpu = time.perf_counter(), time.process_time()
     revision = revised(begun.present, Revision(0, begun.patient.goal_set), [edit], "bench")
     tps = CountingTps(planning_case(begun.patient.case, revision), planning_set(revision), begun.config)
-    notes: list[str] = []
-    working = begun.planned.working
-    assert working is not None
-    final = (begun.planned.plan, begun.planned.dose)
-    plan, dose = revise_plan(tps, revision, working, final, note=notes.append)
+    watch = Watch(hang_s=math.inf)
+    scorer = plan_scorer(revision.goal_set)
+    made = revise_plan(watched(tps, watch), revision, before=begun.planned, scorer=scorer)
+    watch.close()
+    plan, dose, notes = made.plan, made.dose, made.notes
     wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     after = present_plan(begun.patient.case, dose_on_image(dose, begun.patient.case.image.grid)[0])
     now = [after.value_of(goal) for goal in begun.patient.goal_set.goals]

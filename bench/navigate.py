@@ -30,8 +30,9 @@ from appliance.execution import plan_case
 from appliance.execution.navigation import Navigator, parse_wish
 from appliance.execution.score import is_organ
 from appliance.planning import PhotonTps
-from appliance.session_navigation import compared, navigation_bytes, realised, trade_offs_around
+from appliance.session_navigation import compared, realised, trade_offs_around
 from appliance.session_stages import Reviewed
+from appliance.session_traded import navigation_bytes
 
 ANCHORS_CPU_S, ANSWER_S = 20.0, 2.0
 

@@ -19,7 +19,7 @@ from appliance.contracts import RECORD_FILES, SECOND_DOSE_FILE, STORY_FILE
 from appliance.dicomio.files import sync_folder, write_durable
 from appliance.errors import WriteFailed
 from appliance.session import Session
-from appliance.session_navigation import NAVIGATION_FILE, NAVIGATION_JSON
+from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON
 
 COPIED = (
     "scorecard.json", "scheduled-scorecard.json", "timeline.json", STORY_FILE, "report.html", "goals.toml",

@@ -104,14 +104,22 @@ def revise(
         raise RefusedEdit("nothing was asked for; use --goal, --priority, --protect, --coverage, --hot-spot or --undo")
     chosen = settings(config, store)
     with progress("Revising") as tell:
-        if _is_served(chosen.node.store):
-            _asked_of_node(chosen.node.store, session, tuple(edits), identity, tell)
-        else:
-            _done_here(chosen, session, tuple(edits), identity, tell)
-    standing = _standing(chosen.node.store, session)
-    document = _document(standing, Artefacts(chosen.node.store / "sessions" / session, chosen.node.store,
-                                             lambda: standing.artefacts))  # fmt: skip
-    result(document, _shown(document), as_json=as_json)
+        document = carry_out(chosen, session, tuple(edits), identity, tell)
+    result(document, shown(document), as_json=as_json)
+
+
+def carry_out(
+    config: Config, session: str, edits: tuple[Edit, ...], identity: str, tell: Progress
+) -> dict[str, JsonValue]:
+    """Asks the running node, or does what it would where none runs, and returns with the plan in review again: what
+    became of it. Raises RefusedEdit, SessionError, StoreBusy, the node's refusal."""
+    folder = config.node.store
+    if _is_served(folder):
+        _asked_of_node(folder, session, edits, identity, tell)
+    else:
+        _done_here(config, session, edits, identity, tell)
+    standing = _standing(folder, session)
+    return _document(standing, Artefacts(folder / "sessions" / session, folder, lambda: standing.artefacts))
 
 
 def goal_edit(text: str) -> ChangeGoal:
@@ -228,7 +236,7 @@ def _goals(before: Evaluation, after: Evaluation) -> list[JsonValue]:
     return rows
 
 
-def _shown(document: dict[str, JsonValue]) -> Group:
+def shown(document: dict[str, JsonValue]) -> Group:
     goals = document["goals"] if isinstance(document["goals"], list) else []
     rows = [_row(goal) for goal in goals if isinstance(goal, dict)]
     title = f"{document['session']}: revision {document['revision']}, {document['state']}"

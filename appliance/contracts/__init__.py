@@ -29,6 +29,7 @@ from appliance.contracts.edit import (
     RemoveHotSpot,
     Revision,
     Sphere,
+    TakeTrade,
     Undo,
 )
 from appliance.contracts.evaluation import DvhCurve, Evaluation, PlanFacts, TargetIndices
@@ -54,6 +55,7 @@ from appliance.contracts.tps import (
     CanBeQuick,
     CanImitate,
     CanResume,
+    CanTakeFluence,
     GoalConflict,
     PlanningState,
     SteerableTps,
@@ -74,6 +76,7 @@ __all__ = [
     "CanBeQuick",
     "CanImitate",
     "CanResume",
+    "CanTakeFluence",
     "Case",
     "ChangeGoal",
     "ChangePriority",
@@ -142,6 +145,7 @@ __all__ = [
     "StoryStep",
     "Structure",
     "StructureKind",
+    "TakeTrade",
     "TargetDifference",
     "TargetIndices",
     "TradeOff",

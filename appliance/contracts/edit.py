@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from appliance.contracts.goals import ClinicalGoal, Comparator, GoalSet, Metric
+from appliance.contracts.navigation import Wish
 
 PROTECT_PERCENT = 10.0
 """How much lower an organ is asked for where nobody said how much (chosen: what four sparing rounds win at most)."""
@@ -90,13 +91,23 @@ class RemoveHotSpot:
 
 
 @dataclass(frozen=True)
+class TakeTrade:
+    """The plan that navigation answers a wish with, made deliverable. allowed: structures whose goals may be lost for
+    it."""
+
+    wish: Wish
+    allowed: tuple[str, ...] = ()
+    kind: Literal["take trade"] = "take trade"
+
+
+@dataclass(frozen=True)
 class Undo:
     """Back to the plan before the last revision, as it was, without planning."""
 
     kind: Literal["undo"] = "undo"
 
 
-Edit = ChangeGoal | ChangePriority | ProtectMore | PushCoverage | RemoveHotSpot | Undo
+Edit = ChangeGoal | ChangePriority | ProtectMore | PushCoverage | RemoveHotSpot | TakeTrade | Undo
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,11 @@ class Revision:
     relaxed: tuple[int, ...] = ()
     parent: int = 0
     restores: int = 0
+
+    @property
+    def trade(self) -> TakeTrade | None:
+        """What it takes from navigation, where it does that."""
+        return next((made.edit for made in self.made if isinstance(made.edit, TakeTrade)), None)
 
     @property
     def planning_goals(self) -> tuple[ClinicalGoal, ...]:

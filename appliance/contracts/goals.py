@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 
 from appliance.errors import RefusedGoals
 
+CGY_PER_GY = 100.0
+
 
 class MetricKind(StrEnum):
     DOSE_AT_PERCENT = "D%"
@@ -190,6 +192,11 @@ class GoalSet:
     def is_template(self) -> bool:
         """It waits for a case's prescription."""
         return not self.prescription
+
+    def mu_per_cgy(self, mu: float) -> float:
+        """Monitor units of a fraction for each cGy of its highest prescribed dose."""
+        highest_gy = max(dose for _, dose in self.prescription)
+        return mu / (highest_gy / self.fractions * CGY_PER_GY)
 
 
 _GOAL_SET = TypeAdapter(GoalSet)

@@ -15,7 +15,8 @@ from appliance.contracts.working import Working
 class PlanningFacts:
     """For the record. policy: what steered ('learned', 'rules', 'template'), with the SHA-256 of its network, '' where
     it has none; fallback: why another than the configured one, '' where none. calls: of the TPS for exploring. kept:
-    'preliminary' or 'improved'. budget_s: 0 where there was none. ended: why planning stopped."""
+    'preliminary' or 'improved'; of a revision 'improved' or 'as it was'. budget_s: 0 where there was none. ended: why
+    planning stopped."""
 
     policy: str = ""
     policy_sha256: str = ""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, TypeAdapter
 
-StoryStage = Literal["preliminary", "exploring", "fluence", "apertures", "sparing", "final"]
+StoryStage = Literal["preliminary", "review", "exploring", "fluence", "apertures", "sparing", "final"]
 
 STORY_FILE, SCHEMA = "story.json", "couchside.story/1"
 
@@ -21,7 +21,8 @@ Known = Annotated[float, BeforeValidator(lambda value: math.nan if value is None
 @dataclass(frozen=True)
 class StoryGoal:
     """One goal at a step. text: as a clinician reads it; value in `unit`, NaN where its structure is absent.
-    comparator, limit: what is wanted, so that a rounded value can be shown without contradicting `met`."""
+    comparator, limit: what is wanted, so that a rounded value can be shown without contradicting `met`. wish: of a
+    revision: planned for, but no goal that the plan is judged by."""
 
     text: str
     value: Known
@@ -29,6 +30,7 @@ class StoryGoal:
     met: bool
     comparator: str = ""
     limit: Known = math.nan
+    wish: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class StoryStep:
     algorithm), -1 where there is none. saw: goals there. gained: what the score rose by since; 0 where there is none.
     Gains of steps that follow each other so add up to the difference of their scores; a score of coarse samples is
     never set against one of the full dose. reached: goals after the step; values on the planner's own samples, in
-    'apertures' and 'sparing' estimates of the full dose or that dose itself (`told` says so), in 'preliminary' and
-    'final' of the full dose.
+    'apertures' and 'sparing' estimates of the full dose or that dose itself (`told` says so), in 'preliminary',
+    'review' (the plan that a revision began with) and 'final' of the full dose. goals_met, goals_total: wishes are not
+    counted.
 
     changed: the one whose goal moved most first. told: the same in one line, grouped where there are many. kept: the
     best so far of its kind, a hot spot above its limit taken into account. seconds: from the beginning of planning to
@@ -89,13 +92,16 @@ class StoryStep:
 @dataclass(frozen=True)
 class PlanningStory:
     """policy: which one planned ('learned', 'rules', …); fallback: why another than the configured one did, '' where
-    none. ended: why planning stopped. hot_limit_gy: what the hottest 0.1 cc may have; NaN where that was not told."""
+    none. ended: why planning stopped. hot_limit_gy: what the hottest 0.1 cc may have; NaN where that was not told.
+    revision: its number where a plan in review was revised, else 0; asked: what for, in words."""
 
     policy: str
     steps: tuple[StoryStep, ...] = ()
     fallback: str = ""
     ended: str = ""
     hot_limit_gy: Known = math.nan
+    revision: int = 0
+    asked: str = ""
 
     def to_json(self) -> bytes:
         """The content of story.json (docs/interfaces.md)."""

@@ -72,6 +72,15 @@ class CanResume(Protocol):
         ...
 
 
+@runtime_checkable
+class CanTakeFluence(Protocol):
+    """What a planning system may offer, so that a plan is made of a fluence that was found elsewhere."""
+
+    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
+        """Stands at this fluence of its own beamlets, MU (beamlets,), from now on."""
+        ...
+
+
 class SteerableTps(Protocol):
     """What a policy needs of a TPS: objectives in, a re-optimised dose out. Ours implements it on a coarse grid for
     exploring and on the full one; an outside TPS behind it is steered in the same way. One instance plans one case."""

@@ -94,6 +94,7 @@ class AnytimePlanner:
     began: Met | None = None
     met: Met | None = None
     stage: StoryStage = "preliminary"
+    has_failed: bool = False
 
     def __post_init__(self) -> None:
         self.deadline, self.notes = self.tps.watch.deadline, list(self.way.notes)
@@ -136,7 +137,7 @@ class AnytimePlanner:
         except TPS_FAILURES as error:
             if self.best is None:
                 raise
-            said = f"the planning system failed ({reason_of(error)})"
+            self.has_failed, said = True, f"the planning system failed ({reason_of(error)})"
         self.notes.append(f"Planning ended early: {said}. The best plan made by then is kept")
         return said
 
@@ -224,8 +225,10 @@ class AnytimePlanner:
         try:
             best.candidate.back()
             return traded(self.operator, met, best.state)
-        except TPS_FAILURES:
-            return []  # it failed before, and that is said
+        except TPS_FAILURES as error:
+            if not self.has_failed:
+                self.notes.append(f"What stands against missed goals is not known: {reason_of(error)}")
+            return []
 
     def _tell(
         self,

@@ -29,6 +29,7 @@ from appliance.contracts import (
     Revision,
     Structure,
     StructureKind,
+    TakeTrade,
     Undo,
 )
 from appliance.contracts.goals import with_digest
@@ -99,6 +100,13 @@ def planning_set(revision: Revision) -> GoalSet:
     return with_digest(replace(revision.goal_set, goals=revision.planning_goals))
 
 
+def in_words(goal_set: GoalSet, revision: Revision) -> GoalSet:
+    """The goals with regions that only planning knows as a person called them, to be told."""
+    words = {one.name: one.words for one in revision.regions}
+    goals = (replace(goal, structure=words.get(goal.structure, goal.structure)) for goal in goal_set.goals)
+    return replace(goal_set, goals=tuple(goals))
+
+
 def planning_case(case: Case, revision: Revision) -> Case:
     """The case with the regions that wishes speak of, as structures that nothing else looks at."""
     first = max(structure.number for structure in case.structures) + 1
@@ -129,8 +137,8 @@ def _applied(present: Present, revision: Revision, edit: Edit, who: str) -> Appl
         case RemoveHotSpot():
             with_region, wish = cooled(present.case, present.dose_gy, revision, edit)
             return _wished(with_region, [wish], present, who)
-        case Undo():
-            raise RefusedEdit("undo stands alone: it cannot be combined with other changes")
+        case Undo() | TakeTrade():
+            raise RefusedEdit(f"{edit.kind} stands alone: it cannot be combined with other changes")
         case _:
             assert_never(edit)
 
@@ -195,7 +203,7 @@ def _protected(present: Present, revision: Revision, edit: ProtectMore) -> list[
     demand_structure(present.case, edit.structure)
     if any(edit.structure == name for name, _ in revision.goal_set.prescription):
         raise RefusedEdit(f"{edit.structure} is a target; a target is not spared, lower its goal or its hot spot")
-    if edit.by <= 0 or (edit.unit == "%" and edit.by >= 100):
+    if not edit.by > 0 or (edit.unit == "%" and edit.by >= 100):
         raise RefusedEdit(f"an organ cannot be asked for {edit.by:g} {edit.unit} less")
     about = [
         g

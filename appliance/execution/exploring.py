@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from appliance.contracts import GoalSet, Objectives, SteerableTps
 from appliance.errors import PlanningError
@@ -20,6 +21,8 @@ SHARE = 0.25
 HANG_S = 60.0
 """Seconds without an answer after which a call of the small TPS counts as hung (chosen: one takes a fraction of a
 second, making it some seconds)."""
+NO_TIME_S = 1e-3
+"""In the place of less: a budget of nothing would be none."""
 TERMS = Terms()
 MOST_LEVERS = 256
 """Objectives beyond which nothing is explored (chosen: hundreds of structures make each look long and the policy has
@@ -56,7 +59,7 @@ Told = Callable[[PlanningEpisode, str], None]
 
 def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) -> Found:
     """Whatever goes wrong is told in `why` and ends it; what was found before counts. left_s: of the whole budget."""
-    deadline = Deadline(left_s * SHARE if left_s < float("inf") else 0.0)
+    deadline = Deadline(max(left_s * SHARE, NO_TIME_S) if left_s < float("inf") else 0.0)
     watch = Watch(deadline=deadline, explain=exploring.explain, hang_s=exploring.hang_s)
     watch.may_stop = True
     episode: PlanningEpisode | None = None
@@ -65,7 +68,7 @@ def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) 
         tps = WatchedSteerableTps(watch("making the small planning system", exploring.make), watch)
         terms, foreseen = exploring.terms, exploring.foreseen
         episode = PlanningEpisode(tps, goal_set, exploring.scorer, terms=terms, foreseen=foreseen)
-        _run(episode, exploring, deadline, told)
+        _run(episode, exploring, watch, told)
     except TimeUp:
         why = f"its share of the time budget, {deadline.budget_s:.0f} s, was used"
     except TPS_FAILURES as error:
@@ -79,12 +82,15 @@ def explore(exploring: Exploring, goal_set: GoalSet, left_s: float, told: Told) 
     return Found(found, len(episode.steps), why)
 
 
-def _run(episode: PlanningEpisode, exploring: Exploring, deadline: Deadline, told: Told) -> None:
+def _run(episode: PlanningEpisode, exploring: Exploring, watch: Watch, told: Told) -> None:
+    """The policy is watched too: whatever is wrong with it costs the exploring alone."""
+    policy = exploring.policy
     if len(episode.levers) > MOST_LEVERS:
         raise PlanningError(f"the case has {len(episode.levers)} objectives, more than {MOST_LEVERS}")
     view = episode.reset()
-    told(episode, exploring.policy.name)
+    told(episode, policy.name)
     while not episode.done:
-        deadline.check()
-        view = episode.step(exploring.policy.act(view))
-        told(episode, exploring.policy.name)
+        watch.deadline.check()
+        action = watch("the policy", partial(policy.act, view))
+        view = episode.step(action)
+        told(episode, policy.name)

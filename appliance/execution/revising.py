@@ -7,30 +7,15 @@ them. Only where that is not enough either, and the fluence shows that more can 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from appliance.contracts import (
-    CalculatedDose,
-    CanResume,
-    ClinicalGoal,
-    GoalSet,
-    Objective,
-    Objectives,
-    Plan,
-    PlanningState,
-    Revision,
-    TradeOff,
-    TreatmentPlanningSystem,
-    Working,
-)
-from appliance.contracts.progress import Progress, silent
-from appliance.errors import PlanningError
-from appliance.execution.edits import planning_set
-from appliance.execution.meeting import GAIN, Met
+from appliance.contracts import GoalSet, Objective, Objectives, PlanningState, Revision, Working
+from appliance.contracts.progress import Progress
+from appliance.execution.edits import in_words
+from appliance.execution.meeting import GAIN
 from appliance.execution.normalise import scaled
 from appliance.execution.operator import Candidate, Operator
-from appliance.execution.planner import traded
 from appliance.execution.rules import Rules, hot_shortfall, shortfall
 from appliance.execution.score import is_organ
 from appliance.execution.sparing import lowered
@@ -50,45 +35,6 @@ FAR, WORTH = 0.02, 0.5
 this share of that (chosen: making them anew costs as much as four rounds)."""
 REPAIRS = 1
 """True doses at most beside the first where that shows a loss."""
-
-
-def revise_plan(
-    tps: TreatmentPlanningSystem,
-    revision: Revision,
-    working: Working,
-    final: tuple[Plan, CalculatedDose],
-    progress: Progress = silent,
-    *,
-    note: Callable[[str], None] = lambda _: None,
-    trade_off: Callable[[TradeOff], None] = lambda _: None,
-) -> tuple[Plan, CalculatedDose]:
-    """The revised plan and its dose, of the full calculation. tps: of `planning_case` and `planning_set`. working,
-    final: where planning stood, and the plan in review with its dose. A goal of a higher priority than what was asked
-    for, coverage and the limit on hot spots are never lost; for wishes no goal is. note: what was asked and reached,
-    what it cost, in sentences. Raises PlanningError where the state kept does not fit."""
-    if not isinstance(tps, CanResume):
-        raise PlanningError("this planning system cannot go on from a plan that it made before")
-    goal_set = planning_set(revision)
-    tps.resume(working, final)
-    operator = Operator(tps, goal_set)
-    before = operator.judge()
-    task = _Task(operator, revision, goal_set, before)
-    rules, objectives = carried(goal_set, tps.initial_objectives(), working, revision)
-    rules = task.settled(rules)
-    best, objectives = task.refined(rules, objectives, progress)
-    best, objectives = task.anew(rules, objectives, best, progress)
-    progress("revision: final dose", 0.8)
-    best = task.proven(rules, objectives, best)
-    for sentence in task.told(best):
-        note(sentence)
-    if not operator.satisfied(best.state, 0.0):
-        judged = {(goal.structure, str(goal.metric)) for goal in revision.goal_set.goals}
-        for item in traded(operator, Met(best, objectives, rules, ""), best.state):
-            note(item.sentence)
-            if (item.structure, item.metric) in judged:
-                trade_off(item)
-    progress("revision: done", 1.0)
-    return operator.result(best)
 
 
 def carried(goal_set: GoalSet, template: Objectives, working: Working, revision: Revision) -> tuple[Rules, Objectives]:
@@ -134,7 +80,7 @@ def held(rules: Rules, objectives: Objectives, state: PlanningState, free: Seque
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class Task:
     """One revision of one plan. before: the plan in review, by a true dose."""
 
     operator: Operator
@@ -218,6 +164,7 @@ class _Task:
             return best, objectives
         progress("revision: fluence", 0.6)
         state = self.operator.tps.optimise_fluence(objectives)
+        self.operator.seen(objectives, state)
         if self.missed(state) > WORTH * far or self.forbidden(state, RESERVE):
             best.back()
             return best, objectives
@@ -256,22 +203,15 @@ class _Task:
     def told(self, best: Candidate) -> list[str]:
         """What was asked and what it became; what was lost for it."""
         sentences = []
+        goals = in_words(self.goal_set, self.revision).goals
         for i in self.revision.asked:
-            goal, then, now = self.goal_set.goals[i], self.before.state.goal_values[i], best.state.goal_values[i]
+            goal, then, now = goals[i], self.before.state.goal_values[i], best.state.goal_values[i]
             if math.isnan(now):
                 continue
             is_met = "reached" if goal.met_by(now) else "not reached"
-            sentences.append(f"Asked for {self._words(goal)}: {then:.2f} {goal.unit} before, {now:.2f} now, {is_met}")
+            sentences.append(f"Asked for {goal}: {then:.2f} {goal.unit} before, {now:.2f} now, {is_met}")
         for i in self.lost(best.state):
             if i not in self.revision.asked:
-                goal, then, now = self.goal_set.goals[i], self.before.state.goal_values[i], best.state.goal_values[i]
-                sentences.append(
-                    f"Lost by this revision: {self._words(goal)}, {then:.2f} {goal.unit} before, {now:.2f} now"
-                )
-        if best is self.before or best.state is self.before.state:
-            sentences.append("The plan stays as it was: nothing better was found that keeps what comes before it")
+                goal, then, now = goals[i], self.before.state.goal_values[i], best.state.goal_values[i]
+                sentences.append(f"Lost by this revision: {goal}, {then:.2f} {goal.unit} before, {now:.2f} now")
         return sentences
-
-    def _words(self, goal: ClinicalGoal) -> str:
-        words = {one.name: one.words for one in self.revision.regions}
-        return str(replace(goal, structure=words.get(goal.structure, goal.structure)))

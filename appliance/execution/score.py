@@ -18,7 +18,6 @@ SPARED_POINTS = 0.5
 MU_POINTS = 0.3
 """Cost of one monitor unit for each cGy of a fraction's highest prescription (chosen: a tenth of a C-shape's monitor
 units is worth as much as 4 % of its core's dose)."""
-CGY_PER_GY = 100.0
 
 
 def score(goal_set: GoalSet, state: PlanningState, *, room: float = 0.0) -> float:
@@ -31,19 +30,13 @@ def score(goal_set: GoalSet, state: PlanningState, *, room: float = 0.0) -> floa
         credit = SPARED_POINTS if is_organ(goal_set, goal) else ROOM_POINTS
         total += points * _share(shortfall(goal, value) + room, credit)
     total += HOT_POINTS * _share(hot_shortfall(goal_set, state.hottest_gy) + room, 0.0)
-    return total - (0.0 if math.isnan(state.mu) else MU_POINTS * mu_per_cgy(goal_set, state.mu))
+    return total - (0.0 if math.isnan(state.mu) else MU_POINTS * goal_set.mu_per_cgy(state.mu))
 
 
 def is_organ(goal_set: GoalSet, goal: ClinicalGoal) -> bool:
     """Whether less dose is better without end: a goal that caps the dose of what is no target."""
     targets = {name for name, _ in goal_set.prescription}
     return goal.caps_dose and not targets & set(goal.structure.split("+"))
-
-
-def mu_per_cgy(goal_set: GoalSet, mu: float) -> float:
-    """Monitor units of a fraction for each cGy of its highest prescribed dose."""
-    highest_gy = max(dose for _, dose in goal_set.prescription)
-    return mu / (highest_gy / goal_set.fractions * CGY_PER_GY)
 
 
 def _share(missed: float, credit: float) -> float:

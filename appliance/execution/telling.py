@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -44,6 +44,7 @@ _log = structlog.get_logger(__name__)
 
 KINDS: Mapping[StoryStage, str] = {
     "preliminary": "true dose",
+    "review": "true dose",
     "exploring": "coarse",
     "fluence": "fluence",
     "apertures": "apertures",
@@ -53,6 +54,7 @@ KINDS: Mapping[StoryStage, str] = {
 """Whose dose is made in the same way, so that scores can be set against each other."""
 FIRST: Mapping[StoryStage, str] = {
     "preliminary": "a deliverable plan under the template's objectives",
+    "review": "the plan in review, by its full dose",
     "exploring": "the template's objectives, from open fields",
     "fluence": "fluence of the full planning system",
     "apertures": "apertures and monitor units of the full planning system",
@@ -61,6 +63,8 @@ FIRST: Mapping[StoryStage, str] = {
 }
 """What is told of a step that has nothing to compare its objectives with."""
 SAME_PLAN = "nothing better was made: the earlier plan is handed on"
+WISH = "wish for "
+"""Before the structure of a goal that a plan is not judged by, which may have the same name as one that it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +91,23 @@ class _Account:
 
 
 class Teller:
-    """Of one case; seconds count from its making. clock: seconds of a clock that never goes back."""
+    """Of one case; seconds count from its making. clock: seconds of a clock that never goes back. judged: so many of
+    the goals count, those behind them are wishes; None: all."""
 
-    def __init__(self, goal_set: GoalSet, scorer: Scorer, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.goal_set, self._scorer, self._clock, self._begin = goal_set, scorer, clock, clock()
+    def __init__(
+        self,
+        goal_set: GoalSet,
+        scorer: Scorer,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        judged: int | None = None,
+    ) -> None:
+        self._scorer, self._clock, self._begin = scorer, clock, clock()
+        self._judged = len(goal_set.goals) if judged is None else judged
+        wishes = (replace(wish, structure=f"{WISH}{wish.structure}") for wish in goal_set.goals[self._judged :])
+        self.goal_set = replace(goal_set, goals=(*goal_set.goals[: self._judged], *wishes))
+        self._targets = {name for name, _ in goal_set.prescription}
+        self._drawn = self._targets | {goal.structure for goal in goal_set.goals}
         self._told: list[_Told] = []
         self._objectives: dict[str, Objectives] = {}
         self._episode: PlanningEpisode | None = None
@@ -148,6 +165,10 @@ class Teller:
         said = told or (SAME_PLAN if is_same else "" if pairs else FIRST[stage])
         self._add(_Account(stage, by, state, score, pairs, curves or {}, since, kept, said))
 
+    def asked(self, stage: StoryStage, objectives: Objectives) -> None:
+        """What was asked for before a stage of this kind, where no step tells it: what the next one is set against."""
+        self._objectives[KINDS[stage]] = objectives
+
     def line(self, calls: int = 0) -> str:
         """The last step for whoever waits, as a progress step. calls: how many there may be of exploring."""
         if not self._told:
@@ -174,7 +195,9 @@ class Teller:
         changed = self._changed(account.pairs, None if since is None else since.state, state)
         number = sum(bool(changes_of(self.goal_set, pair)) for pair in account.pairs)
         total = sum(pair.after is not None for pair in account.pairs)
-        reached = tuple(map(_goal, self.goal_set.goals, state.goal_values))
+        goals = zip(self.goal_set.goals, state.goal_values, strict=True)
+        reached = tuple(_goal(goal, value, wish=i >= self._judged) for i, (goal, value) in enumerate(goals))
+        judged = reached[: self._judged]
         step = StoryStep(
             len(self._told),
             account.stage,
@@ -183,12 +206,12 @@ class Teller:
             changed,
             account.score,
             0.0 if since is None else account.score - since.step.score,
-            sum(goal.met for goal in reached),
-            sum(not math.isnan(goal.value) for goal in reached),
+            sum(goal.met for goal in judged),
+            sum(not math.isnan(goal.value) for goal in judged),
             state.hottest_gy,
             self._clock() - self._begin,
             kept=account.kept,
-            curves=_curves(self.goal_set, account.curves),
+            curves=self._curves(account.curves),
             reached=reached,
             since=-1 if since is None else since.step.number,
             told=account.told or summary(changed, changed=number, objectives=total),
@@ -210,6 +233,14 @@ class Teller:
         ordered = sorted(pairs, key=moved, reverse=True)
         return tuple(change for pair in ordered for change in changes_of(self.goal_set, pair))
 
+    def _curves(self, given: Mapping[str, tuple[float, ...]]) -> tuple[StoryCurve, ...]:
+        """Of targets and of what goals are of, where it is there; not of rings and helpers."""
+        return tuple(
+            StoryCurve(name, VOLUMES_PERCENT, doses, is_target=bool(self._targets & set(name.split("+"))))
+            for name, doses in given.items()
+            if name in self._drawn and not any(math.isnan(dose) for dose in doses)
+        )
+
     def _missed(self, objective: Objective, state: PlanningState) -> float:
         if objective.hot_spot:
             return hot_shortfall(self.goal_set, state.hottest_gy)
@@ -227,17 +258,6 @@ def _pairs(episode: PlanningEpisode, before: Setting, after: Setting) -> tuple[P
     )
 
 
-def _goal(goal: ClinicalGoal, value: float) -> StoryGoal:
+def _goal(goal: ClinicalGoal, value: float, *, wish: bool) -> StoryGoal:
     met = not math.isnan(value) and goal.met_by(value)
-    return StoryGoal(str(goal), value, goal.unit, met, goal.comparator.value, goal.limit)
-
-
-def _curves(goal_set: GoalSet, given: Mapping[str, tuple[float, ...]]) -> tuple[StoryCurve, ...]:
-    """Of targets and of what goals are of, where it is there; not of rings and helpers."""
-    targets = {name for name, _ in goal_set.prescription}
-    wanted = targets | {goal.structure for goal in goal_set.goals}
-    return tuple(
-        StoryCurve(name, VOLUMES_PERCENT, doses, is_target=bool(targets & set(name.split("+"))))
-        for name, doses in given.items()
-        if name in wanted and not any(math.isnan(dose) for dose in doses)
-    )
+    return StoryGoal(str(goal), value, goal.unit, met, goal.comparator.value, goal.limit, wish)

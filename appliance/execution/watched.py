@@ -12,13 +12,17 @@ from appliance.contracts import (
     CalculatedDose,
     CanBeQuick,
     CanImitate,
+    CanResume,
+    CanTakeFluence,
     GoalConflict,
     Objectives,
     Plan,
     PlanningState,
     SteerableTps,
     TreatmentPlanningSystem,
+    Working,
 )
+from appliance.errors import PlanningError
 from appliance.execution.watch import Watch
 
 Result = TypeVar("Result")
@@ -37,6 +41,20 @@ class WatchedTps:
 
     def initial_objectives(self) -> Objectives:
         return self.watch("the template", self._tps.initial_objectives)
+
+    def resume(self, working: Working, final: tuple[Plan, CalculatedDose]) -> PlanningState:
+        """Raises PlanningError for a planning system that cannot."""
+        tps = self._tps
+        if not isinstance(tps, CanResume):
+            raise PlanningError("this planning system cannot go on from a plan that it made before")
+        return self.watch("taking up the plan in review", lambda: tps.resume(working, final))
+
+    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
+        """Implements contracts.CanTakeFluence. Raises PlanningError for a planning system that cannot."""
+        tps = self._tps
+        if not isinstance(tps, CanTakeFluence):
+            raise PlanningError("this planning system cannot take a fluence that was found elsewhere")
+        return self.watch("taking a fluence", lambda: tps.take_fluence(values))
 
     def optimise_fluence(self, objectives: Objectives) -> PlanningState:
         return self._work("optimising the fluence", lambda: self._tps.optimise_fluence(objectives))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan, PlanningStory, Prediction
 from appliance.contracts.dose import AS_RECEIVED
+from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
@@ -22,6 +23,7 @@ from appliance.export.report_dvh import dvh_section
 from appliance.export.report_further import further_sections
 from appliance.export.report_goals import goals_section, head, tiles
 from appliance.export.report_html import Styles, duration, section, short, text
+from appliance.export.report_navigation import navigation_section
 from appliance.export.report_passages import passages_section
 from appliance.export.report_prediction import prediction_section
 from appliance.export.report_second import second_section
@@ -39,12 +41,13 @@ NOTICE = "Research software. Not for clinical use."
 class Beside:
     """What the report shows beside the plan. scheduled: the received plan judged on today's anatomy. why: the passages
     that the goals rest on. prediction: what came of asking a network; None where none was asked. story: how the plan
-    came about; None where nobody told it."""
+    came about; None where nobody told it. traded: what could be traded around it; None where that was not made."""
 
     scheduled: Evaluation | None = None
     why: Sequence[tuple[str, PassageAnswer]] = ()
     prediction: Prediction | None = None
     story: PlanningStory | None = None
+    traded: TradeOffSet | None = None
 
     @property
     def warned(self) -> bool:
@@ -85,6 +88,7 @@ def write_report(
         f"{dvh_section(case, evaluation, others.scheduled, warned=others.warned)}"
         f"{slices_section(case, plan, dose, evaluation)}"
         f"{prediction_section(case, plan, dose, evaluation, others.prediction)}"
+        f"{'' if others.traded is None else navigation_section(others.traded)}"
         f"{story_section(others.story, Styles.of(case))}"
         f"{beams_section(plan, evaluation.plan)}{_timing_section(stages, total_s)}"
         f"{_provenance_section(case, goal_set, plan, dose, evaluation)}</main>"

@@ -20,6 +20,7 @@ COSTLY = -1.0
 """Points: a step that lost more is told, because that teaches as much."""
 STAGES = {
     "preliminary": "preliminary plan",
+    "review": "plan in review",
     "exploring": "exploring",
     "fluence": "fluence",
     "apertures": "apertures",
@@ -29,9 +30,9 @@ STAGES = {
 NOTE = (
     "Scores are percent of the most that the scorecard gives. Exploring and fluence are judged on the planner's own "
     "samples, apertures and sparing by estimates of the full dose where a step does not say that it was calculated; "
-    "preliminary and final plan are of the full dose. A gain is told only between steps whose dose was made in the "
-    "same way. The best so far is judged with its hot spot. What else changed with a step may have had its part in "
-    "the gain."
+    "preliminary plan, plan in review and final plan are of the full dose. A gain is told only between steps whose "
+    "dose was made in the same way. The best so far is judged with its hot spot. What else changed with a step may "
+    "have had its part in the gain."
 )
 
 
@@ -52,10 +53,14 @@ def opening(story: PlanningStory) -> str:
     """In words: who planned, in how many steps and how long, from where to where, and why it ended."""
     last = story.steps[-1]
     steps = f"{len(story.steps)} step{'s' * (len(story.steps) != 1)}"
-    told = [f"Planned by {_policy(story.policy)} in {steps} and {duration(last.seconds)}."]
+    done = "Revised" if story.revision else "Planned"
+    told = [f"Revision {story.revision}, asked for: {story.asked}."] if story.revision else []
+    told += [f"{done} by {_policy(story.policy)} in {steps} and {duration(last.seconds)}."]
     told += [sentence for stage in ("exploring", "final") if (sentence := _way(story, stage))]
     if story.ended:
         told.append(f"Planning ended: {story.ended}.")
+    if story.revision:
+        told.append(f"How the plan before it came about is in revisions/{story.revision} of the session's folder.")
     return " ".join(told)
 
 
@@ -89,7 +94,8 @@ def value_of(goal: StoryGoal) -> str:
 
 
 def missed(goals: tuple[StoryGoal, ...]) -> tuple[StoryGoal, ...]:
-    return tuple(goal for goal in goals if not goal.met and not math.isnan(goal.value))
+    """Wishes left out: nothing is lost with them."""
+    return tuple(goal for goal in goals if not goal.met and not goal.wish and not math.isnan(goal.value))
 
 
 def gain_of(step: StoryStep) -> str:

@@ -14,7 +14,7 @@ TOP, SCORE_END, GOALS_TOP, GOALS_END = 44, 196, 228, 284
 """The score's panel, and below it the goals'; in the SVG's own units, the page scales it."""
 LABELLED = 24
 """With more steps only every so-manyth has its number, as many as fit."""
-SIDES = {"preliminary": 4, "final": 4, "fluence": 3, "apertures": 5, "sparing": 5}
+SIDES = {"preliminary": 4, "review": 4, "final": 4, "fluence": 3, "apertures": 5, "sparing": 5}
 """Corners of each stage's mark; exploring has a round one."""
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from appliance.errors import CouchsideError, NodeError
+from appliance.errors import AuditError, CouchsideError, DiskFull, NodeError, WriteFailed
 from appliance.session import Session, State
-from appliance.session_navigation import NAVIGATION_FILE, add_trade_offs
+from appliance.session_navigation import add_trade_offs
+from appliance.session_traded import NAVIGATION_FILE
 
 LONGEST_S = 120.0
 """Seconds for one session's plans, on the clock (chosen: what is not there by then will hardly be asked for); those
@@ -32,7 +33,8 @@ class BesideReview:
         self._failed: set[tuple[str, str]] = set()
 
     def work(self, sessions: Iterable[Session]) -> None:
-        """Raises what the node cannot go on with (NodeError, AuditError); anything else is said in the log."""
+        """Raises what the node cannot go on with (NodeError, AuditError) but a full disk; anything else is said in the
+        log."""
         for session in sessions:
             digest = str(session.standing.facts.get("plan_digest", ""))
             is_done = session.files.has(NAVIGATION_FILE) or (session.id, digest) in self._failed
@@ -53,8 +55,16 @@ class BesideReview:
             _log.info("trade-offs were made", session=session.id, kept=kept)
         except _Interrupted:
             _log.info("trade-offs were left off", session=session.id)
-        except NodeError:
+        except (DiskFull, WriteFailed) as error:
+            self._given_up(session, digest, error.key)  # what sessions need they ask for themselves, and are held
+        except (NodeError, AuditError):
             raise
         except CouchsideError as error:
-            _log.warning("no trade-offs around a plan", session=session.id, reason=error.key)
-            self._failed.add((session.id, digest))
+            self._given_up(session, digest, error.key)
+        except Exception as error:  # noqa: BLE001 - what nobody waits for must not end the node
+            self._given_up(session, digest, type(error).__name__)
+
+    def _given_up(self, session: Session, digest: str, reason: str) -> None:
+        """Until the next start, or another plan."""
+        _log.warning("no trade-offs around a plan", session=session.id, reason=reason)
+        self._failed.add((session.id, digest))

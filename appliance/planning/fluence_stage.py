@@ -23,7 +23,6 @@ built-in cases at no visible cost in the fluence optimum)."""
 FLUENCE_BUDGET = 80
 """Evaluations of one call; it stops earlier by its tolerance and is warm-started by the next call."""
 FLUENCE_TOLERANCE = 3e-3
-CGY_PER_GY = 100.0
 
 
 class FluenceStage:
@@ -58,8 +57,7 @@ class FluenceStage:
         if self.values is None:
             return float("nan")
         maps = (self.beamlets.map_of(beam, self.values) for beam in range(len(self.beamlets.cells)))
-        highest_gy = max(dose for _, dose in goal_set.prescription)
-        return sum(monitor_units(each)[0] for each in maps) / (highest_gy / goal_set.fractions * CGY_PER_GY)
+        return goal_set.mu_per_cgy(sum(monitor_units(each)[0] for each in maps))
 
     def start(self, goal_set: GoalSet, regions: Regions) -> NDArray[np.float64]:
         """Open fields that give the highest prescribed dose to its target on average. Raises PlanningError if no

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.session_navigation import NAVIGATION_FILE, navigation_bytes
+from appliance.session_traded import NAVIGATION_FILE, navigation_bytes
 
 from ..execution.navigation.sets import by_hand
 

@@ -11,7 +11,7 @@ from appliance.contracts import Planned
 from appliance.errors import PlanningError, PlanningSystemFailed, PlanningSystemHung, SessionStopped
 from appliance.execution.anytime import Way, plan_anytime
 from appliance.execution.deadline import Deadline
-from appliance.execution.exploring import Exploring
+from appliance.execution.exploring import Exploring, explore
 from appliance.execution.steering.changes import Change
 from appliance.execution.steering.policy import STOP, Action, View
 from appliance.execution.watch import Watch
@@ -269,3 +269,49 @@ def test_progress_never_goes_back():
     watch.close()
     assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+def test_what_stands_against_missed_goals_is_not_silently_left_out():
+    """It fails for the first time there: the plan is whole, and the list that is missing is told of."""
+
+    def at_the_end(number: int, name: str) -> None:
+        if name == "conflicts":
+            raise RuntimeError("no gradient")
+
+    made = plan(TimedTps((COLD,), trouble=at_the_end), way(is_template=True))
+    assert d95(made) == pytest.approx(18.0)
+    assert "What stands against missed goals is not known: RuntimeError: no gradient" in made.notes
+
+
+def test_a_policy_that_breaks_costs_the_exploring_alone():
+    class Broken:
+        name = "learned"
+
+        def act(self, view: View) -> Action:
+            raise ValueError("shapes (3,) and (4,) not aligned")
+
+    made = plan(TimedTps((GOOD, SPARED)), way(exploring=exploring(Broken())))
+    assert made.facts.calls == 1 and "all goals met" in made.facts.ended
+    assert any("did not explore to its end: ValueError: shapes" in note for note in made.notes)
+
+
+def test_a_policy_that_hangs_costs_the_exploring_alone():
+    release = threading.Event()
+
+    class Hanging:
+        name = "learned"
+
+        def act(self, view: View) -> Action:
+            release.wait(20)
+            return STOP
+
+    made = plan(TimedTps((GOOD, SPARED)), way(exploring=exploring(Hanging(), hang_s=0.2)))
+    release.set()
+    assert any("the policy gave no sign of life" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("left_s", [0.0, -1.0])
+def test_a_quarter_of_no_time_is_not_a_budget_without_end(left_s):
+    """A quarter of nothing is not a budget without end."""
+    found = explore(exploring(Tightening(1000)), GOALS, left_s, lambda episode, by: None)
+    assert found.calls <= 2 and "share of the time budget" in found.why

@@ -25,6 +25,7 @@ from appliance.contracts import (
     Objective,
     ObjectiveKind,
     Plan,
+    Planned,
     ProtectMore,
     PushCoverage,
     RemoveHotSpot,
@@ -34,10 +35,14 @@ from appliance.contracts import (
     Working,
 )
 from appliance.errors import RefusedEdit
+from appliance.evaluation import plan_scorer
 from appliance.execution import plan_case
 from appliance.execution.edits import Present, apply_edits, planning_case, planning_set
 from appliance.execution.hot_regions import HOT_METRIC
-from appliance.execution.revising import ASKED_WEIGHT, carried, revise_plan
+from appliance.execution.reviser import revise_plan
+from appliance.execution.revising import ASKED_WEIGHT, carried
+from appliance.execution.watch import Watch
+from appliance.execution.watched import watched
 from appliance.planning import PhotonTps, check_plan
 from appliance.planning.merit import FullGrid, goal_values
 
@@ -69,10 +74,11 @@ class Stood:
         return apply_edits(self.present, Revision(0, self.goal_set), edits, "Dr Test")
 
     def revised(self, revision: Revision) -> tuple[Stood, list[str]]:
-        case, told = planning_case(self.case, revision), []
-        tps = PhotonTps(case, planning_set(revision), CONFIG)
-        plan, dose = revise_plan(tps, revision, self.working, (self.plan, self.dose), note=told.append)
-        return Stood(self.case, revision.goal_set, plan, dose, tps.working()), told
+        tps, watch = PhotonTps(planning_case(self.case, revision), planning_set(revision), CONFIG), Watch()
+        before = Planned(self.plan, self.dose, working=self.working)
+        made = revise_plan(watched(tps, watch), revision, before=before, scorer=plan_scorer(revision.goal_set))
+        watch.close()
+        return Stood(self.case, revision.goal_set, made.plan, made.dose, tps.working()), list(made.notes)
 
     def value(self, structure: str, metric: str) -> float:
         return self.present.value_of(goal(structure, metric, "<=", 1.0))
@@ -195,6 +201,7 @@ def test_a_revision_survives_its_own_json(stood):
     [
         (ChangePriority("PTV", 3), "coverage is never given up"),
         (ChangePriority("External", 1), "no goal of External"),
+        (ProtectMore("Core", float("nan")), "cannot be asked for nan % less"),
         (ProtectMore("Core", 120.0), "cannot be asked for 120 % less"),
         (ProtectMore("Core", 50.0, "Gy"), "less cannot be asked"),
         (PushCoverage("Core"), "no prescribed target"),

@@ -14,6 +14,7 @@ from appliance.export.report_story import (
     best_steps,
     costliest,
     milestones,
+    missed,
     opening,
     story_section,
     turning_points,
@@ -184,3 +185,15 @@ def test_no_rounded_value_contradicts_its_judgement() -> None:
     told = words(story_section(replace(STORY, steps=(FIRST, hot))))
     assert "Core Mean ≤ 10 Gy: 10.0004 Gy" in told
     assert "22.4003 Gy above 22.4 Gy" in told
+
+
+def test_a_revision_says_what_it_was_asked_for_and_where_the_story_before_is() -> None:
+    began = replace(FIRST, stage="review")
+    told = words(story_section(replace(STORY, steps=(began, FINAL), revision=2, asked="Core Mean 9 Gy -> <= 8 Gy")))
+    assert "Revision 2, asked for: Core Mean 9 Gy -> <= 8 Gy. Revised by" in told
+    assert "revisions/2 of the session's folder" in told and "plan in review" in told
+
+
+def test_a_wish_that_is_not_met_is_not_told_as_a_missed_goal() -> None:
+    wish = StoryGoal("wish for Core Mean <= 5 Gy", 7.0, "Gy", False, "<=", 5.0, wish=True)
+    assert missed((wish, replace(wish, wish=False))) == (replace(wish, wish=False),)

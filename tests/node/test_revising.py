@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from appliance.__main__ import main
+from appliance.approval import IdentityStore
 from appliance.audit import AuditLog
+from appliance.config import Config
 from appliance.errors import RefusedEdit
-from appliance.session_record import EDITED
+from appliance.session import Session, next_state
+from appliance.session_navigation import add_trade_offs
+from appliance.session_record import EDITED, replay
+from appliance.session_work import Workplace
 
 from ..session.standin import stages_with
 from ..session.test_revising import cooler
+from ..session.test_trade import set_of_core
 from .conftest import PHYSICIAN, House
 
 
@@ -71,3 +78,35 @@ def test_what_cannot_be_read_is_refused(house: House, monkeypatch, capsys) -> No
             refused = revise(house, monkeypatch, capsys, *words)
             assert refused["key"] == RefusedEdit.key
             assert why in refused["sentence"]
+
+
+def test_the_plan_of_an_answer_of_navigation_becomes_the_sessions(house: House, monkeypatch, capsys) -> None:
+    """As `revise` does: here without a node, and before anything is known it is refused."""
+    with house.node() as node:
+        house.push(node)
+        house.wait_for("in review")
+    make = stages_with(take_trade=lambda case, revision, before, _, progress: cooler(case, revision, before, progress))
+    monkeypatch.setattr("appliance.cli.revise.real_stages", make)
+    (name,) = [path.name for path in (house.store / "sessions").iterdir()]
+
+    def navigate(*words: str) -> dict:
+        told = ["couchside", "navigate", name, *words, "--store", str(house.store), "--json"]
+        monkeypatch.setattr(sys, "argv", told)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return json.loads(said.out) if not end.value.code else json.loads(said.err.splitlines()[-1])
+
+    asked = ("--goal", "Core Mean <= 7 Gy", "--realise")
+    assert "not known yet" in navigate(*asked)["sentence"]
+    with AuditLog.open(house.store / "audit.sqlite") as audit:
+        standing = replay(audit.rows(), next_state)[name]
+        stages = make(Config(), IdentityStore(house.store / "identities"))
+        session = Session(standing, stages, Workplace(audit, house.store))
+        session.stages = replace(session.stages, trade_offs=set_of_core)
+        assert add_trade_offs(session, lambda *_: None)
+    done = navigate(*asked)
+    assert done["revision"]["edits"][0].endswith("Core Mean <= 7 Gy")
+    assert done["revision"]["plan_digest"] != done["revision"]["plan_digest_before"] == done["plan_digest"]
+    assert [one["structure"] for one in done["realised"]] == ["Core"]

@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.errors import ArtefactAltered, PlanningError
+from appliance.contracts import Undo
+from appliance.errors import ArtefactAltered, AuditError, DiskFull, PlanningError, WriteFailed
 from appliance.node.beside_review import BesideReview
 from appliance.session import Session, State
-from appliance.session_navigation import (
-    NAVIGATION_FILE,
-    NAVIGATION_JSON,
-    add_trade_offs,
-    navigation_from_bytes,
-)
+from appliance.session_navigation import add_trade_offs
+from appliance.session_record import PLAN_FILES
+from appliance.session_revising import VERSION_FILES, version_folder
 from appliance.session_stages import Stages
+from appliance.session_traded import NAVIGATION_FILE, NAVIGATION_JSON, navigation_from_bytes
 
 from ..execution.navigation.sets import by_hand
-from .conftest import Desk
+from .conftest import PASSPHRASE, PHYSICIAN, Desk
+from .test_revising import CORE, cooler
 
 NOTHING = lambda *_: None  # noqa: E731
 
@@ -95,16 +95,76 @@ def test_the_node_leaves_off_at_once_when_a_session_wants_it_and_takes_it_up_aga
     assert session.files.has(NAVIGATION_FILE)
 
 
-def test_where_they_cannot_be_made_the_review_goes_on(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [PlanningError("no"), ValueError("a bug"), DiskFull("no room"), WriteFailed("no")])
+def test_where_they_cannot_be_made_the_review_goes_on(desk: Desk, error: Exception) -> None:
+    """And it is not tried again and again; nothing of it may end the node, which has other sessions."""
+    tried: list[int] = []
+
     def fails(progress: object) -> None:
-        raise PlanningError("no")
+        tried.append(1)
+        raise error
 
     session = in_review(desk, making(desk, before=fails))
-    BesideReview(lambda: False).work([session])
+    beside = BesideReview(lambda: False)
+    for _ in range(2):
+        beside.work([session])
     assert session.state is State.IN_REVIEW and not session.files.has(NAVIGATION_FILE)
+    assert len(tried) == 1
+
+
+def test_a_log_that_cannot_be_written_is_the_nodes_to_know(desk: Desk) -> None:
+    def fails(progress: object) -> None:
+        raise AuditError("the log is locked")
+
+    session = in_review(desk, making(desk, before=fails))
+    with pytest.raises(AuditError):
+        BesideReview(lambda: False).work([session])
 
 
 def test_plans_already_decided_on_are_left_alone(desk: Desk) -> None:
     session = in_review(desk, making(desk, before=lambda _: pytest.fail("not wanted")))
     session.reject("somebody", "no")
     BesideReview(lambda: False).work([session])
+
+
+def test_the_report_in_review_shows_what_could_be_traded(desk: Desk) -> None:
+    session = in_review(desk, making(desk))
+    assert "What could be traded" not in session.files.load("report.html").decode()
+    assert add_trade_offs(session, NOTHING)
+    report = session.files.load("report.html").decode()
+    assert "What could be traded" in report and "less Left Mean" in report
+    assert not list(session.files.folder.glob(".*.part"))
+    session.approve(PHYSICIAN, PASSPHRASE)
+    session.run()
+    assert session.state is State.EXPORTED
+    assert "less Left Mean" in session.files.load("report.html").decode()
+
+
+def test_what_could_be_traded_is_kept_with_its_version_and_comes_back_with_it(desk: Desk) -> None:
+    session = in_review(desk, making(desk, revise=cooler))
+    add_trade_offs(session, NOTHING)
+    before = session.files.load(NAVIGATION_FILE)
+    session.revise(PHYSICIAN, [CORE])
+    session.run()
+    assert not session.files.has(NAVIGATION_FILE)
+    assert session.files.load(f"{version_folder(1)}/{NAVIGATION_FILE}") == before
+    session.revise(PHYSICIAN, [Undo()])
+    session.run()
+    assert session.files.load(NAVIGATION_FILE) == before
+    assert json.loads(session.files.load(NAVIGATION_JSON))["plan_digest"] == session.files.plan().digest
+    assert "less Left Mean" in session.files.load("report.html").decode()
+
+
+def test_all_that_goes_with_a_plan_is_kept_of_a_version() -> None:
+    """What is forgotten when a plan is made anew would else be lost with the first edit. The independent dose and the
+    rest of the judgement are in it; an approval and an export are of no plan in review."""
+    assert {*PLAN_FILES, NAVIGATION_FILE, NAVIGATION_JSON} - {"approval.json", "report.html"} <= {*VERSION_FILES}
+
+
+def test_a_report_that_a_crash_left_half_replaced_does_not_hold_up_a_revision(desk: Desk) -> None:
+    session = in_review(desk, making(desk, revise=cooler))
+    (session.files.folder / "report.html").write_text("replaced, and no row was written")
+    session.revise(PHYSICIAN, [CORE])
+    session.run()
+    assert session.state is State.IN_REVIEW
+    assert any("report of the version before revision 1 was not kept" in note for note in session.standing.notes)

@@ -19,7 +19,7 @@ from appliance.errors import PlanningError
 from appliance.execution.policies.in_range import FORMAT
 from appliance.execution.steering.observation import CONTEXT_FEATURES, TOKEN_FEATURES
 from appliance.planning import check_plan
-from appliance.session_plan import planned
+from appliance.session_plan import _with_static_beams, planned
 from appliance.session_policy import steering_of
 from appliance.session_work import planned_facts
 from engines.runtime.registry import Registry, load_registry
@@ -260,3 +260,40 @@ def test_hundreds_of_structures_are_planned_by_the_rules(case, tmp_path):
     )  # fmt: skip
     assert deliverable(made)
     assert any("objectives, more than" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("budget_s", [0.0, 0.01], ids=["to its end", "no time"])
+def test_an_arc_is_explored_with_static_beams_and_planned_as_an_arc(tmp_path, budget_s):
+    """The whole way of a session: preliminary arc, exploring, improving, the better one kept; and without time the
+    preliminary arc alone."""
+    explored: list[int] = []
+
+    def told(step: str, _: float) -> None:
+        explored.append(step.startswith("planner: exploring"))
+
+    wide = {"dose_grid_mm": 6.0, "beamlet_mm": 10.0}
+    wanted = config(technique="vmat", beams=1, budget_s=budget_s, **wide)
+    case, goals = cylinder_case(8.0), replace(GOALS, beams=5)
+    made = planned(wanted, case, goals, None, told, steering=steering_of(wanted, registry_of(tmp_path)))
+    assert deliverable(made)
+    (arc,) = made.plan.beams
+    angles = {point.gantry_deg for point in arc.control_points}
+    assert made.plan.technique == "VMAT" and len(angles) > 50
+    stages = [step.stage for step in made.story.steps]
+    assert (stages[0], stages[-1]) == ("preliminary", "final")
+    if budget_s:
+        assert made.facts.kept == "preliminary" and "time budget" in made.facts.ended
+        assert "exploring" not in stages
+        return
+    assert any(explored)
+    assert stages.count("exploring") == made.facts.calls == 15
+    assert {"fluence", "apertures", "sparing"} <= set(stages)
+    first, final = made.story.steps[0], made.story.steps[-1]
+    assert final.goals_met >= first.goals_met
+    assert made.working is not None and made.working.technique == "VMAT"
+
+
+def test_static_beams_stand_for_arcs_as_the_goal_set_has_them(case):
+    wanted = config(technique="vmat", beams=1).planning
+    assert _with_static_beams(wanted, replace(GOALS, beams=5)).beams == 5
+    assert _with_static_beams(config(beams=3).planning, replace(GOALS, beams=5)).beams == 3

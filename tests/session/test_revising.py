@@ -4,7 +4,7 @@ log, and a session killed in the middle goes on."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,28 @@ from appliance.contracts import (
     Comparator,
     Metric,
     Planned,
+    PlanningFacts,
     ProtectMore,
     Revision,
     Undo,
 )
 from appliance.contracts.progress import Progress
-from appliance.errors import ApprovalError, DiskFull, IllegalTransition, PlanningError, RefusedEdit
+from appliance.errors import (
+    ApprovalError,
+    CouchsideError,
+    DiskFull,
+    IllegalTransition,
+    ModelError,
+    PlanningError,
+    RefusedEdit,
+)
 from appliance.session import Session, State
 from appliance.session_record import EDITED
 from appliance.session_revising import version_folder
 from appliance.session_wiring import real_stages
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
+from .standin import open_field
 
 CORE = ChangeGoal("Core", Metric.parse("Mean"), Comparator.AT_MOST, 17.0, "Gy")
 LOWER = 0.97
@@ -214,18 +224,56 @@ def test_a_session_revised_twice_and_killed_in_between_goes_on(desk: Desk, revie
     assert digests(again) == first
 
 
-def test_a_revision_that_cannot_be_planned_leaves_the_plan(desk: Desk, reviewed: Session) -> None:
+def test_a_session_killed_between_the_row_of_an_edit_and_its_note_has_both(desk: Desk, reviewed: Session) -> None:
+    def killed(_: str) -> None:
+        raise DiskFull("just now")
+
+    reviewed.revise(PHYSICIAN, [CORE])
+    reviewed._note = killed  # type: ignore[method-assign]
+    with pytest.raises(DiskFull):
+        reviewed.run()
+    assert len(desk.rows(EDITED)) == 1
+    again = desk.reopen(stages(desk))
+    again.run()
+    assert len(desk.rows(EDITED)) == 1
+    assert [note for note in again.standing.notes if note.startswith("Revision 1, change goal")]
+
+
+@pytest.mark.parametrize("error", [PlanningError("no apertures"), ModelError("the beam model is gone")])
+def test_a_revision_that_cannot_be_planned_leaves_the_plan(
+    desk: Desk, reviewed: Session, error: CouchsideError
+) -> None:
+    """And what was said of the plan that stays."""
+    reviewed.revise(PHYSICIAN, [CORE])
+    reviewed.run()
     plan = reviewed.files.plan().digest
 
     def fails(*_: object) -> Planned:
-        raise PlanningError("no apertures")
+        raise error
 
     reviewed.stages = stages(desk, revise=fails)
-    reviewed.revise(PHYSICIAN, [CORE])
+    reviewed.revise(PHYSICIAN, [replace(CORE, limit=16.0)])
     reviewed.run()
     assert reviewed.state is State.IN_REVIEW
     assert reviewed.files.plan().digest == plan
-    assert any("the plan stays as it was" in note for note in reviewed.files.evaluation().notes)
+    notes = reviewed.files.evaluation().notes
+    assert any("Revision 2 could not be planned, and the plan stays as it was" in note for note in notes)
+    assert "Asked for less" in notes
+
+
+def test_how_a_plan_was_planned_is_undone_with_it(desk: Desk) -> None:
+    def told(by: str, plan: Callable[..., Planned]) -> Callable[..., Planned]:
+        return lambda *given: replace(plan(*given), facts=PlanningFacts(by, ended="all goals met"))
+
+    session = desk.session(stages(desk, plan=told("learned", open_field), revise=told("rules", cooler)))
+    session.run()
+    assert session.standing.facts["planning"]["policy"] == "learned"
+    session.revise(PHYSICIAN, [CORE])
+    session.run()
+    assert session.standing.facts["planning"]["policy"] == "rules"
+    session.revise(PHYSICIAN, [Undo()])
+    session.run()
+    assert session.standing.facts["planning"] == asdict(PlanningFacts("learned", ended="all goals met"))
 
 
 def test_a_plan_without_a_kept_state_is_not_revised_silently(desk: Desk) -> None:
@@ -254,3 +302,10 @@ def test_the_real_planner_goes_on_from_what_it_kept(desk: Desk) -> None:
     assert after.goals_met >= before.goals_met
     assert next(goal for goal in after.goals if goal.structure == "Core").value < core.value
     assert any(note.startswith("Asked for Core Mean <=") for note in after.notes)
+    story = session.files.story()
+    assert story is not None
+    assert [story.steps[0].stage, story.steps[-1].stage, story.revision] == ["review", "final", 1]
+    assert all(step.curves for step in (story.steps[0], story.steps[-1]))
+    report = session.files.load("report.html").decode()
+    assert "Revision 1, asked for:" in report and "plan in review" in report
+    assert session.standing.facts["planning"]["ended"] == story.ended

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import CalculatedDose, ClinicalGoal, Comparator, GoalSet, Plan, PlanningState
+from appliance.contracts import CalculatedDose, CanTakeFluence, ClinicalGoal, Comparator, GoalSet, Plan
 from appliance.contracts.navigation import Answer, TradeOffSet, Wish
 from appliance.contracts.progress import Progress, silent
-from appliance.contracts.tps import TreatmentPlanningSystem
-from appliance.execution.meeting import meet
+from appliance.errors import PlanningError
+from appliance.execution.meeting import Met, meet
 from appliance.execution.navigation.favouring import holding
 from appliance.execution.navigation.surface import same_goal
 from appliance.execution.operator import Operator
+from appliance.execution.planner import part_of
 from appliance.execution.rules import Rules
 from appliance.execution.sparing import spare
 
@@ -24,10 +23,6 @@ ROOM = 0.005
 """What a goal that gives way may come to beyond its prediction, as a share of it: its limit while the plan is made."""
 SPARING_ROUNDS = 1
 """Rounds of sparing (chosen: the combination is as low already as the plan that it came from)."""
-
-
-class FluenceTaking(TreatmentPlanningSystem, Protocol):
-    def take_fluence(self, values: NDArray[np.floating]) -> PlanningState: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,26 +52,25 @@ def agreed_goals(known: TradeOffSet, wish: Wish, answer: Answer) -> GoalSet:
     return replace(known.goal_set, goals=tuple(goals))
 
 
-def realise(
-    tps: FluenceTaking, agreed: GoalSet, fluence: NDArray[np.float64] | None, progress: Progress = silent
-) -> Realised:
-    """tps: of the agreed goals. fluence: of its beamlets; None: it makes its own for these goals. Bounded by the rounds
-    of `meeting` and SPARING_ROUNDS. Raises PlanningError."""
-    operator = Operator(tps, agreed)
+def realise(operator: Operator, fluence: NDArray[np.float64] | None, progress: Progress = silent) -> Met:
+    """operator: of a TPS for the agreed goals. fluence: of its beamlets; None: it makes its own for these goals.
+    Bounded by the rounds of `meeting` and SPARING_ROUNDS; best: by a true dose, and the TPS stands there. Raises
+    PlanningError."""
+    tps, agreed = operator.tps, operator.goal_set
     progress("planner: apertures", 0.0)
     first = tps.initial_objectives()
-    state = tps.optimise_fluence(first) if fluence is None else tps.take_fluence(fluence)
+    if fluence is None:
+        state = tps.optimise_fluence(first)
+    elif isinstance(tps, CanTakeFluence):
+        state = tps.take_fluence(fluence)
+    else:
+        raise PlanningError("this planning system cannot take a fluence that was found elsewhere")
+    operator.seen(first, state)
     objectives = holding(first, agreed, state.goal_values)
     tps.sequence(objectives)
-    met = meet(operator, Rules(agreed, first), objectives, _part(progress, 0.1, 0.7))
-    best = spare(operator, met, SPARING_ROUNDS, _part(progress, 0.7, 1.0))
-    plan, dose = operator.result(best)
-    return Realised(plan, dose, best.state.goal_values, best.state.hottest_gy)
+    met = meet(operator, Rules(agreed, first), objectives, part_of(progress, 0.1, 0.7))
+    return replace(met, best=spare(operator, met, SPARING_ROUNDS, part_of(progress, 0.7, 1.0)))
 
 
 def _with_room(comparator: Comparator, value: float) -> float:
     return value * (1 + ROOM if comparator is Comparator.AT_MOST else 1 - ROOM)
-
-
-def _part(progress: Progress, start: float, end: float) -> Callable[[str, float], None]:
-    return lambda step, part: progress(step, start + (end - start) * part)

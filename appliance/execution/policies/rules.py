@@ -7,7 +7,6 @@ undone. What failed together is tried again one by one; what failed alone is not
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 from appliance.execution.policies.habits import Kind, Seen, Wish, pushes, trials
@@ -70,27 +69,19 @@ class RulesPolicy:
         if view.calls_left >= self._memory.calls_left:
             self._memory, self.why = Memory(view.calls_left + 1), ""
         seen, memory = Seen.of(view), self._memory
-        points = self._points(seen)
-        memory.calls_left = view.calls_left
+        memory.calls_left, points = view.calls_left, view.points
         memory.idle = 0 if points > memory.best + GAIN else memory.idle + 1
         memory.best = max(memory.best, points)
         if memory.idle >= IDLE:
             return self._stop(seen)
-        wanted = self._wanted(seen, points)
+        wanted = self._wanted(seen)
         if wanted is None:
             return self._stop(seen)
         return self._action(view, wanted)
 
-    def _points(self, seen: Seen) -> float:
-        """What an episode rewards: the score, less the price of the hot spot, with the points for goals met."""
-        pairs = zip(seen.missed, seen.view.state.goal_values, strict=True)
-        there = [by for by, value in pairs if not math.isnan(value)]
-        met = sum(by <= 0 for by in (*there, seen.hot)) / (len(there) + 1)
-        return seen.view.score - self._terms.hot_price * 100 * max(seen.hot, 0.0) + self._terms.bonus * met
-
-    def _wanted(self, seen: Seen, points: float) -> list[Wish] | None:
+    def _wanted(self, seen: Seen) -> list[Wish] | None:
         """None where nothing is left to do."""
-        memory, pushed = self._memory, pushes(seen)
+        memory, pushed, points = self._memory, pushes(seen), seen.view.points
         urgent = self._cool(pushed)
         if memory.trial:
             memory.age += 1

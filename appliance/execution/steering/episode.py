@@ -159,8 +159,8 @@ class PlanningEpisode:
     def view(self) -> View:
         last = self.steps[-1]
         return View(
-            self.goal_set, self.levers, last.setting, last.state, last.curves, last.score, self.foreseen,
-            0 if self.done else self.terms.calls - len(self.steps), observe(self),
+            self.goal_set, self.levers, last.setting, last.state, last.curves, last.score, last.points,
+            self.foreseen, 0 if self.done else self.terms.calls - len(self.steps), observe(self),
         )  # fmt: skip
 
     def _check_running(self) -> None:

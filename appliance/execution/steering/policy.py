@@ -28,8 +28,8 @@ class Observation:
 @dataclass(frozen=True, eq=False)
 class View:
     """The same for a policy that reasons in words and numbers. curves: dose in Gy at `observation.VOLUMES_PERCENT` of
-    each structure that a lever is of. score: percent of the most that the scorecard gives. foreseen: by goal, where
-    there is a prediction."""
+    each structure that a lever is of. score: percent of the most that the scorecard gives; points: what an episode that
+    ends here is worth (`Step.points`). foreseen: by goal, where there is a prediction."""
 
     goal_set: GoalSet
     levers: tuple[Lever, ...]
@@ -37,6 +37,7 @@ class View:
     state: PlanningState
     curves: Mapping[str, tuple[float, ...]]
     score: float
+    points: float
     foreseen: tuple[Foreseen, ...]
     calls_left: int
     observation: Observation

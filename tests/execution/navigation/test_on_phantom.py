@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from appliance import session_navigation
+from appliance import session_navigation, session_traded
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, Plan, PlanningState
 from appliance.contracts.navigation import TradeOffSet
@@ -87,7 +87,7 @@ def test_the_deliverable_plan_of_an_answer_is_near_its_prediction(planned):
 
 def test_what_is_kept_reads_back_the_same(planned):
     known = planned.known
-    back = session_navigation.navigation_from_bytes(session_navigation.navigation_bytes(known))
+    back = session_traded.navigation_from_bytes(session_traded.navigation_bytes(known))
     assert (back.goal_set, back.anchors, back.plan_values) == (known.goal_set, known.anchors, known.plan_values)
     np.testing.assert_array_equal(back.dose_gy, known.dose_gy)
     wish = parse_wish("Core Mean <= 7 Gy", known)
@@ -95,7 +95,7 @@ def test_what_is_kept_reads_back_the_same(planned):
 
 
 def test_the_document_has_a_row_for_each_plan_and_a_range_for_each_goal(planned):
-    document = session_navigation.navigation_document(planned.known)
+    document = session_traded.navigation_document(planned.known)
     assert document["schema"] == "couchside.navigation/1"
     assert [row["favours"] for row in document["favoured"]] == list(planned.known.names[1:])
     for column in document["goals"]:
@@ -109,6 +109,17 @@ def test_making_them_ends_when_it_is_told_enough(planned):
     assert len(known.anchors) == 1
     with pytest.raises(PlanningError, match="no time"):
         Navigator(known)
+
+
+def test_who_interrupts_the_making_is_obeyed(planned):
+    class Wanted(Exception):
+        pass
+
+    def step(*_: object) -> None:
+        raise Wanted
+
+    with pytest.raises(Wanted):
+        session_navigation.trade_offs_around(planned.reviewed, CONFIG, progress=step)
 
 
 def test_with_nothing_to_trade_a_clear_sentence_says_so(planned):

@@ -110,6 +110,7 @@ def test_the_best_is_kept_not_the_last(episode):
         episode.step(Action(tuple(change if row[change] else Change.KEEP for change, row in keep)))
     assert episode.done
     assert episode.steps[-1].points < episode.best.points == max(step.points for step in episode.steps)
+    assert episode.view().points == episode.steps[-1].points
 
 
 def test_a_step_is_worth_its_goals_too(episode):

@@ -39,7 +39,7 @@ def seen(setting: Setting | None = None, goals: GoalSet = GOALS, **changed: floa
     hottest_gy = values.pop("hottest")
     state = PlanningState(tuple(values.values()), 1.0, hottest_gy, 1, "by hand")
     stands = first_setting(levers) if setting is None else setting
-    return Seen.of(View(goals, levers, stands, state, {}, 90.0, (), 5, NO_NUMBERS))
+    return Seen.of(View(goals, levers, stands, state, {}, 90.0, 98.0, (), 5, NO_NUMBERS))
 
 
 def told(wishes: list[Wish]) -> list[tuple[int, Change, Kind]]:
