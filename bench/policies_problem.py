@@ -109,20 +109,25 @@ def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:
     return run_policy(episode, LearnedPolicy(run, changes=terms.changes))
 
 
-class Subject:
+def prepared(name: str) -> tuple[Case, GoalSet]:
     """One case with its goals, through DICOM as in a session: an OpenKBP patient by number, or a built-in case."""
+    with tempfile.TemporaryDirectory(prefix="couchside-bench-") as scratch:
+        study = Path(scratch) / "study"
+        if name.isdigit():
+            import_openkbp(packed_of(name), study)
+        else:
+            write_study(name, study, day="reference")
+        case = assemble(read_case(study)[0])
+    goal_set = goals_for_case(goal_set_for_site("openkbp" if name.isdigit() else name), case)
+    return prescribed(case, goal_set), goal_set
+
+
+class Subject:
+    """A case with its goals and the small planning system."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        with tempfile.TemporaryDirectory(prefix="couchside-bench-") as scratch:
-            study = Path(scratch) / "study"
-            if name.isdigit():
-                import_openkbp(packed_of(name), study)
-            else:
-                write_study(name, study, day="reference")
-            case = assemble(read_case(study)[0])
-        self.goal_set: GoalSet = goals_for_case(goal_set_for_site("openkbp" if name.isdigit() else name), case)
-        self.case: Case = prescribed(case, self.goal_set)
+        self.case, self.goal_set = prepared(name)
         self.coarse = CoarseTps(self.case, self.goal_set, PlanningConfig())
 
 
