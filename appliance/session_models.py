@@ -14,7 +14,7 @@ from appliance.session_judgement import network_of
 from engines.errors import EngineError
 from engines.language.encoder import prepared
 from engines.runtime import RuntimeOptions
-from engines.runtime.contract import CPU_BACKENDS
+from engines.runtime.contract import ALL_BACKENDS, CPU_BACKENDS
 from engines.runtime.entry import Registered
 from engines.runtime.folders import cache_folder, engine_cache
 from engines.runtime.ran import read_ran, tried_precision
@@ -41,12 +41,15 @@ def verify_models(config: Config, path: Path = SHIPPED) -> None:
 
 def runtime_options(config: Config, entry: Registered | None = None) -> RuntimeOptions:
     """How this configuration opens networks: on the CPU where dose is computed there by order, else on what is here;
-    built engines are kept in the cache folder. entry: of the network meant; without it FP32, with it FP16 where
-    `couchside engines bench` has found it near enough on this machine."""
-    if config.planning.device == "cpu":
-        return RuntimeOptions(backends=CPU_BACKENDS, cache=engine_cache())
-    precision = None if entry is None else tried_precision(entry, read_ran(engine_cache()))
-    return RuntimeOptions(precision=precision, cache=engine_cache())
+    built engines are kept in the cache folder. entry: of the network meant; without it FP32 on any, with it FP16 where
+    `couchside engines bench` has found it near enough on this machine, and only on the backends it is for."""
+    on_cpu = config.planning.device == "cpu"
+    backends = CPU_BACKENDS if on_cpu else ALL_BACKENDS
+    if entry is None:
+        return RuntimeOptions(backends=backends, cache=engine_cache())
+    allowed = tuple(one for one in backends if not entry.backends or one in entry.backends)
+    precision = None if on_cpu else tried_precision(entry, read_ran(engine_cache()))
+    return RuntimeOptions(allowed, precision, engine_cache())
 
 
 def network_bytes(registry: Registry, entry: Registered) -> bytes:

@@ -22,15 +22,14 @@ from appliance.execution.steering.policy import Policy, View
 from appliance.registered import shipped
 from appliance.session_models import network_bytes, runtime_options
 from engines.errors import EngineError
-from engines.runtime import Backend, Network, RuntimeOptions, open_network
+from engines.runtime import Network, RuntimeOptions, open_network
 from engines.runtime.registry import Registry
 
 MODEL = "policy"
 """Its name in models/registry.toml."""
 OUTPUTS = ("logits", "stop", "value")
-THREADS, BACKENDS = 1, (Backend.ONNX_CPU,)
-"""Of the CPU (chosen: the network is small, and the planning system wants the others); and the runtime that it was
-trained with, so that it decides as it did there."""
+THREADS = 1
+"""Of the CPU (chosen: the network is small, and the planning system wants the others)."""
 
 _OPENED: dict[tuple[str, RuntimeOptions], Network] = {}
 _LOCK = threading.Lock()
@@ -60,7 +59,7 @@ def steering_of(config: Config, registry: Registry | None = None) -> Steering:
 
 def _learned(config: Config, registry: Registry) -> Steering:
     entry = registry.entry(MODEL)
-    options = replace(runtime_options(config, entry), backends=BACKENDS, threads=THREADS)
+    options = replace(runtime_options(config, entry), threads=THREADS)
     with _LOCK:
         if (entry.sha256, options) not in _OPENED:
             content = network_bytes(registry, entry)

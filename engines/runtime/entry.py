@@ -68,7 +68,8 @@ class Registered(Strict):
     """file: of the network, relative to the registry, or inside the installed `package`. optional: the product does
     without it where it is not there; altered it is refused all the same. form: safetensors hold weights alone, from
     which the product writes its ONNX file. precision: those allowed, each with the largest difference from the float32
-    result on the CPU that is accepted, in units of the outputs. card: a document relative to the registry."""
+    result on the CPU that is accepted, in units of the outputs. backends: the only ones that the product runs it on, ()
+    any. card: a document relative to the registry."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: Said
@@ -82,6 +83,7 @@ class Registered(Strict):
     trained_for: Said
     card: str = ""
     precision: dict[Precision, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    backends: tuple[Backend, ...] = ()
     input: tuple[Tensor, ...] = Field(min_length=1)
     output: tuple[Tensor, ...] = Field(min_length=1)
     trained: tuple[Trained, ...] = ()

@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance.errors import CouchsideError
 from appliance.execution.policies.in_range import range_bytes
 from appliance.execution.steering.policy import Observation
+from models.dose.console import say
 from models.policy.config import TrainConfig
 from models.policy.experience import Trajectory
 from models.policy.rollout import Job, Orders
@@ -64,9 +65,9 @@ def main() -> int:
         rows = seen(config, tasks_of(config)[: asked.episodes], weights)
         asked.out.write_bytes(range_bytes(rows, hashlib.sha256(weights).hexdigest()))
     except (CouchsideError, OSError, RuntimeError) as error:
-        print(f"no range: {error}", file=sys.stderr)
+        say(f"no range: {error}")
         return 1
-    print(f"{len(rows)} observations of {asked.episodes} episodes: {asked.out}")
+    say(f"{len(rows)} observations of {asked.episodes} episodes: {asked.out}")
     return 0
 
 

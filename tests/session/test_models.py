@@ -24,6 +24,8 @@ def models(tmp_path: Path) -> Path:
     (tmp_path / "dose").mkdir()
     shutil.copy(SHIPPED, tmp_path)
     shutil.copy(SHIPPED.parent / "dose" / "dose.onnx", tmp_path / "dose")
+    (tmp_path / "policy").mkdir()
+    shutil.copy(SHIPPED.parent / "policy" / "policy.onnx", tmp_path / "policy")
     return tmp_path / "registry.toml"
 
 
@@ -79,3 +81,5 @@ def test_a_clinics_network_may_not_take_a_name_that_ships(clinic):
 def test_networks_stay_on_the_cpu_where_dose_does_by_order():
     assert runtime_options(Config(planning=PlanningConfig(device="cpu"))).backends == CPU_BACKENDS
     assert runtime_options(Config()).backends == tuple(Backend)
+    policy = shipped().entry("policy")
+    assert runtime_options(Config(), policy).backends == (Backend.ONNX_CPU,)
