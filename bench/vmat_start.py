@@ -1,6 +1,6 @@
 """Where an arc begins: leaf optimisation of the same case and objectives from different first paths.
 
-    ./build.sh bench vmat_start [--cases c-shape prostate 201 202] [--grid-mm 4] [--seed 1] [--json FILE]
+    ./build.sh bench vmat_start [--cases c-shape prostate 201 202] [--starts NAME ...] [--rounds 2] [--json FILE]
 
 Cases are built-in ones and OpenKBP patients by number. Starts:
 
@@ -44,7 +44,6 @@ from appliance.planning.leaf_paths import PathLimits, legal
 from appliance.planning.machine import load_machine
 from engines.statistics import paired
 
-ROUNDS = 3
 OPEN, SHORT, WHOLE = 1, 10, 80
 """Evaluations of the fluence; the first one is of open fields."""
 SMOOTH_INTERVALS = 3.0
@@ -98,8 +97,8 @@ def proposed(working: Working, layers: tuple[int, ...], error: tuple[float, floa
 class Bench:
     """One case: its planning system, and what every start is measured by."""
 
-    def __init__(self, subject: Subject, config: PlanningConfig, seed: int) -> None:
-        self.subject, self._config, self._seed = subject, config, seed
+    def __init__(self, subject: Subject, config: PlanningConfig, *, rounds: int, seed: int) -> None:
+        self.subject, self._config, self._rounds, self._seed = subject, config, rounds, seed
         start = time.process_time()
         self._tps = PhotonTps(subject.case, subject.goal_set, config)
         self.geometry_s = time.process_time() - start
@@ -111,12 +110,16 @@ class Bench:
         first, before_s = (self._resumed if start in ERRORS else self._sequenced)(start)
         rounds: list[Round] = []
         clock_s = time.process_time() - begun
-        steps: list[Callable[[], PlanningState]] = [first, *[lambda: self._tps.refine(self._objectives)] * (ROUNDS - 1)]
+        steps: list[Callable[[], PlanningState]] = [
+            first,
+            *[lambda: self._tps.refine(self._objectives)] * (self._rounds - 1),
+        ]
         for step in steps:
             begun = time.process_time()
             state = step()
             clock_s += time.process_time() - begun
             rounds.append(Round(clock_s, state.merit, score(self.subject.goal_set, state)))
+            print(f"  {start}: {clock_s:.1f} s, merit {state.merit:.2f}, score {rounds[-1].score:.2f}", flush=True)
         if start == "present":
             self._finished = self._tps.working()
         return self._judged(start, before_s, tuple(rounds))
@@ -160,9 +163,8 @@ def reached_s(rounds: Sequence[Round], merit: float) -> float:
 
 
 def tell(run: Run) -> None:
-    way = "; ".join(f"{each.cpu_s:.1f} s {each.merit:.2f} ({each.score:.2f})" for each in run.rounds)
     print(
-        f"{run.case} {run.start}: {run.before_s:.1f} s before the leaves; {way}; true score {run.true_score:.2f}, "
+        f"{run.case} {run.start}: {run.before_s:.1f} s before the leaves; true score {run.true_score:.2f}, "
         f"goals {run.met} of {run.goals}{'' if run.deliverable else ', NOT DELIVERABLE'}",
         flush=True,
     )
@@ -199,17 +201,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Leaf optimisation of arcs from different starts.")
     parser.add_argument("--cases", nargs="+", default=["c-shape", "prostate", "201", "202"])
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
-    parser.add_argument("--grid-mm", type=float, default=4.0)
+    parser.add_argument("--grid-mm", type=float, default=6.0)
+    parser.add_argument("--beamlet-mm", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    config = PlanningConfig(technique="vmat", dose_grid_mm=asked.grid_mm, algorithm="pencil_beam")
+    config = PlanningConfig(
+        technique="vmat", dose_grid_mm=asked.grid_mm, beamlet_mm=asked.beamlet_mm, algorithm="pencil_beam"
+    )
     runs: list[Run] = []
     for name in asked.cases:
         if not at_hand(name):
             print(f"{name}: left out, it is not at hand")
             continue
-        bench = Bench(Subject(name), config, asked.seed)
+        bench = Bench(Subject(name), config, rounds=asked.rounds, seed=asked.seed)
         print(f"{name}: geometry {bench.geometry_s:.1f} CPU s", flush=True)
         for start in asked.starts:
             runs.append(bench.run(start))
