@@ -22,7 +22,6 @@ Exit code 1 where another way meets fewer goals of a patient than the template.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from planning_flow_problem import Rows, table
-from policies_problem import at_hand, hot_limit_gy, prepared
+from policies_problem import append, at_hand, hot_limit_gy, lines_of, prepared
 
 from appliance.config import Config, PlanningConfig, PredictionConfig
 from appliance.contracts import CalculatedDose, GoalResult, Plan, PlanningStory
@@ -207,9 +206,7 @@ def measured(names: Sequence[str], asked: argparse.Namespace) -> Rows:
         for new in planned_in(name, wanted, config) if wanted else ():
             show(new)
             rows.append({**mine, **new})
-            if asked.json is not None:
-                with asked.json.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
+            append(asked.json, rows[-1])
     return rows
 
 
@@ -221,12 +218,6 @@ def planned_in(name: str, ways: Sequence[str], config: Config) -> Iterator[dict[
             yield reference(subject) if way == "reference" else row(subject, way, config)
     except CouchsideError as error:
         print(f"{name}: left out: {error}")
-
-
-def lines_of(file: Path | None) -> Rows:
-    if file is None or not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     ./build.sh bench policies [--patients 34 66 c-shape] [--policies template random rules pushes bayes bayes3]
         [--calls 15] [--changes 1|0] [--learned FILE.onnx] [--language-model FILE.gguf] [--deliverable
-        [--algorithm pencil_beam]] [--json FILE]
+        [--algorithm pencil_beam]] [--json FILE.jsonl]
 
 template: the first objectives, optimised on; random: three legal changes a call by lot (one with --changes 1); rules:
 `execution/policies/rules.py`; pushes: every weight moved at every call, the habits of the planner without a policy;
@@ -16,7 +16,7 @@ name. Printed of each episode, of its best step on the coarse planning system: t
 merit (less the price of the hot spot), goals met with the hot-spot limit counted as one, calls used, reward and CPU
 seconds; then, for each policy, means, and differences from the rules on the same cases: 95 % bootstrap interval, signed
 rank p, cases better and worse. --deliverable makes the deliverable plan from the best objectives too, with the full
-planning system. --json adds up over runs and leaves out what the file has.
+planning system. --json appends a line for each episode and leaves out what the file has: a policy may be added later.
 
 Exit code 1 where the rules do not beat template and random in the mean merit of the cases asked for.
 """
@@ -24,14 +24,25 @@ Exit code 1 where the rules do not beat template and random in the mean merit of
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from policies_problem import MORE, Figures, Plans, Subject, at_hand, by_language, delivered, explored, known
+from policies_problem import (
+    MORE,
+    Figures,
+    Plans,
+    Subject,
+    append,
+    at_hand,
+    by_language,
+    delivered,
+    explored,
+    known,
+    lines_of,
+)
 
 from appliance.config import PlanningConfig
 from appliance.execution.steering.episode import Terms
@@ -61,8 +72,7 @@ def ways_of(asked: argparse.Namespace) -> dict[str, Plans]:
 
 def measured(asked: argparse.Namespace, ways: dict[str, Plans]) -> list[Figures]:
     """What --json knows and what it lacks of the cases and policies asked for."""
-    runs: list[Figures] = json.loads(asked.json.read_text("utf-8")) if asked.json and asked.json.exists() else []
-    done = {key_of(run): run for run in runs}
+    done = {key_of(run): run for run in lines_of(asked.json)}
     shown = []
     for case in asked.patients:
         if not at_hand(case):
@@ -75,9 +85,7 @@ def measured(asked: argparse.Namespace, ways: dict[str, Plans]) -> list[Figures]
             if run is None or (asked.deliverable and "plan" not in run):
                 subject = subject or Subject(case)
                 run = measure(subject, policy, terms, asked, ways)
-                runs = [one for one in runs if key_of(one) != key_of(run)] + [run]
-                if asked.json:
-                    asked.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+                append(asked.json, run)
             tell(run)
             shown.append(run)
     return shown

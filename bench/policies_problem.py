@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import time
@@ -107,6 +108,20 @@ def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:
         return tuple(session.run(outputs, dict(zip(inputs, given, strict=True))))
 
     return run_policy(episode, LearnedPolicy(run, changes=terms.changes))
+
+
+def lines_of(file: Path | None) -> list[Figures]:
+    """What earlier runs appended."""
+    if file is None or not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def append(file: Path | None, one: Figures) -> None:
+    """In one write, so that several runs may share a file."""
+    if file is not None:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(one) + "\n")
 
 
 def prepared(name: str) -> tuple[Case, GoalSet]:
