@@ -69,7 +69,7 @@ class PlanningConfig(_Section):
     segments_per_beam: int = Field(default=15, ge=1, le=40)
     sparing_rounds: int = Field(default=4, ge=0, le=20)
     per_beam_dose: bool = False
-    policy: Literal["learned", "rules", "template"] = "rules"
+    policy: Literal["learned", "rules", "template"] = "learned"
     budget_s: float = Field(default=180.0, ge=0, le=86400)
     hang_s: float = Field(default=120.0, ge=1, le=3600)
 
