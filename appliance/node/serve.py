@@ -14,6 +14,10 @@ import structlog
 from appliance.config import Config
 from appliance.node.node import MakeStages, Node
 
+LOOK_EVERY_S = 0.5
+"""A signal may reach a thread of a library, which does not wake this one: seen with a network's runtime starting while
+SIGTERM came, which then was heard by nobody. A wait that ends now and then hears it."""
+
 
 def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeStages) -> None:
     """Returns after SIGTERM or SIGINT, when everything is closed. Raises what kept the node from starting or going
@@ -24,7 +28,8 @@ def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeSta
     node.start()
     try:
         on_ready(node)
-        node.ended.wait()
+        while not node.ended.wait(LOOK_EVERY_S):
+            pass
     finally:
         node.stop()
     if node.failure is not None:

@@ -71,7 +71,9 @@ def test_how_it_was_planned_stands_in_the_log(replanned: tuple[Path, dict[str, o
     facts = [line["data"].get("facts", {}) for line in lines if line["kind"] == "row"]
     (planning,) = [one["planning"] for one in facts if "planning" in one]
     assert planning["budget_s"] == 180.0
-    assert (planning["policy"], planning["fallback"]) == ("rules", "")
+    assert planning["policy"] in ("learned", "rules")
+    known = "the learned policy did not plan to its end (outside what its training saw: "
+    assert planning["fallback"].startswith(known) if planning["policy"] == "rules" else not planning["fallback"]
 
 
 def test_the_story_of_a_replanned_folder_is_that_of_its_session(
