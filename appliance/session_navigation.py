@@ -12,7 +12,6 @@ from appliance.contracts import TradeOff
 from appliance.contracts.navigation import Answer, Forecast, TradeOffSet, Wish
 from appliance.contracts.progress import Progress, silent
 from appliance.contracts.sampled import goal_values, hottest_gy
-from appliance.errors import PlanningError
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.execution.navigation import Navigator, Realised, agreed_goals, realise, trade_off_set
 from appliance.execution.navigation.anchors import Result
@@ -100,7 +99,7 @@ def realised(
             best = realise(operator, fluence, progress).best
             return Realised(*operator.result(best), best.state.goal_values, best.state.hottest_gy)
     except EngineError as error:
-        raise PlanningError(f"the dose engine cannot compute this case ({error}); send the case to support") from error
+        raise explained(error) from error
 
 
 def compared(known: TradeOffSet, answer: Answer, made: Realised) -> list[tuple[Forecast, float]]:

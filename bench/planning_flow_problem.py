@@ -49,15 +49,21 @@ def _share(own: Rows) -> str:
     )
 
 
-def _mean(key: str, digits: int = 1) -> Callable[[Rows], str]:
+def _cell(key: str, told: Callable[[Vector], str]) -> Callable[[Rows], str]:
+    """Empty for a way that has no such figure."""
+
     def cell(own: Rows) -> str:
-        if any(key not in one for one in own):
-            return ""
-        values = np.array([one[key] for one in own], float)
+        return "" if any(key not in one for one in own) else told(np.array([one[key] for one in own], float))
+
+    return cell
+
+
+def _mean(key: str, digits: int = 1) -> Callable[[Rows], str]:
+    def told(values: Vector) -> str:
         low, high = np.quantile(_drawn(values), [0.025, 0.975])
         return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
-    return cell
+    return _cell(key, told)
 
 
 def _drawn(values: Vector) -> Vector:
@@ -66,12 +72,7 @@ def _drawn(values: Vector) -> Vector:
 
 
 def _quartiles(key: str, digits: int = 0) -> Callable[[Rows], str]:
-    def cell(own: Rows) -> str:
-        if any(key not in one for one in own):
-            return ""
-        return _spread(np.array([one[key] for one in own], float), digits)
-
-    return cell
+    return _cell(key, lambda values: _spread(values, digits))
 
 
 def _spread(values: Vector, digits: int) -> str:
@@ -82,14 +83,11 @@ def _spread(values: Vector, digits: int) -> str:
 def _count(key: str) -> Callable[[Rows], str]:
     """Of cases, with the interval of a share."""
 
-    def cell(own: Rows) -> str:
-        if any(key not in one for one in own):
-            return ""
-        held = np.array([one[key] for one in own], float)
+    def told(held: Vector) -> str:
         low, high = np.quantile(100 * _drawn(held), [0.025, 0.975])
         return f"{held.sum():.0f} of {len(held)} ({low:.0f} to {high:.0f} %)"
 
-    return cell
+    return _cell(key, told)
 
 
 CELLS: dict[str, Callable[[Rows], str]] = {

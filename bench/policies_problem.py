@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from policies_search_problem import bayes, pushes
 
 from appliance.builtin import CASES, import_openkbp, write_study
@@ -23,6 +21,7 @@ from appliance.evaluation import evaluate, goal_set_for_site, goals_for_case, pl
 from appliance.execution.meeting import meet
 from appliance.execution.operator import Operator
 from appliance.execution.policies.language import LanguagePolicy
+from appliance.execution.policies.learned import LearnedPolicy
 from appliance.execution.policies.random import FEW, RandomPolicy
 from appliance.execution.policies.rules import RulesPolicy
 from appliance.execution.policies.template import TemplatePolicy
@@ -37,6 +36,7 @@ from appliance.session_work import prescribed
 from engines.errors import EngineError
 from engines.language.llama import LocalModel
 from models.policy.hindsight import HindsightPolicy, found_by_rules
+from models.policy.rollout import network as opened
 
 OPENKBP = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
 TRAINED_UNTIL = 200
@@ -94,20 +94,8 @@ def _led(episode: PlanningEpisode, terms: Terms) -> Step:
 
 
 def _learned(network: Path, episode: PlanningEpisode, terms: Terms) -> Step:
-    """On one thread of ONNX Runtime, as the rollouts of its training."""
-    import onnxruntime
-
-    from appliance.execution.policies.learned import LearnedPolicy
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    inputs, outputs = ("tokens", "present", "context", "legal"), ["logits", "stop", "value"]
-
-    def run(*given: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        return tuple(session.run(outputs, dict(zip(inputs, given, strict=True))))
-
-    return run_policy(episode, LearnedPolicy(run, changes=terms.changes))
+    """Opened as by the rollouts of its training."""
+    return run_policy(episode, LearnedPolicy(opened(network.read_bytes()), changes=terms.changes))
 
 
 def lines_of(file: Path | None) -> list[Figures]:

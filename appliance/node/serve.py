@@ -15,8 +15,8 @@ from appliance.config import Config
 from appliance.node.node import MakeStages, Node
 
 LOOK_EVERY_S = 0.5
-"""A signal may reach a thread of a library, which does not wake this one: seen with a network's runtime starting while
-SIGTERM came, which then was heard by nobody. A wait that ends now and then hears it."""
+"""A wait that ends now and then hears every signal. One without end did not: where SIGTERM came while a network's
+runtime was starting in the sessions' thread, the signal was taken and this thread never woke. Why was not found out."""
 
 
 def serve(config: Config, on_ready: Callable[[Node], None], make_stages: MakeStages) -> None:
