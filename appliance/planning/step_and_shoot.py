@@ -125,11 +125,11 @@ class StepAndShoot:
         return self._drawn(self._segments)
 
     def _drawn(self, beams: tuple[BeamSegments, ...]) -> NDArray[np.float32]:
-        return np.stack([self._drawer.forward(beam.apertures) for beam in beams])
+        return self._drawer.draw([beam.apertures for beam in beams]).fluence()
 
     def in_variables(self, by_fluence: NDArray[np.float32]) -> NDArray[np.float64]:
         vector = SegmentVector(self._segments, self._machine, 0.0)
-        parts = [self._drawer.adjoint(b.apertures, g) for b, g in zip(self._segments, by_fluence, strict=True)]
+        parts = self._drawer.draw([beam.apertures for beam in self._segments]).adjoint(by_fluence)
         return vector.gradient(self._segments, parts)
 
     @property
@@ -198,11 +198,9 @@ class StepAndShoot:
 
         def evaluate(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             beams = vector.unpack(x)
-            value, by_fluence = aim(self._drawn(beams))
-            parts = [
-                self._drawer.adjoint(beam.apertures, gradient) for beam, gradient in zip(beams, by_fluence, strict=True)
-            ]
-            slopes = [replace(part, mu=part.mu + MU_WEIGHT) for part in parts]
+            drawn = self._drawer.draw([beam.apertures for beam in beams])
+            value, by_fluence = aim(drawn.fluence())
+            slopes = [replace(part, mu=part.mu + MU_WEIGHT) for part in drawn.adjoint(by_fluence)]
             value += MU_WEIGHT * sum(float(beam.apertures.mu.sum()) for beam in beams)
             return value, vector.gradient(beams, slopes)
 
