@@ -186,6 +186,7 @@ def delivered(subject: Subject, objectives: Objectives, config: PlanningConfig) 
     tps = PhotonTps(case, goal_set, config)
     operator, rules = Operator(tps, goal_set), Rules(goal_set, objectives)
     tps.optimise_fluence(objectives)
+    tps.sequence(objectives)
     plan, dose = operator.result(spare(operator, meet(operator, rules, objectives, silent), SPARING_ROUNDS, silent))
     cpu_s = time.process_time() - start
     judged = evaluate(case, goal_set, dose, check_plan(plan, config.machine), plan=plan)

@@ -27,8 +27,7 @@ GAIN, PROGRESS = 0.01, 0.25
 first-priority goal's shortfall of 0.5 %, or a tenth of what the lightest goal is worth."""
 TRUE_DOSES = 2
 """At most so many full calculations in this stage: of the first apertures, and of the first that meet the goals by
-their estimate. Where one is known from a preliminary plan, none: with the second, OpenKBP 34 met a goal less (7 of 9)
-and took 114 instead of 96 s (one run each)."""
+their estimate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +41,8 @@ class Met:
 
 
 def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
-    """From the fluence on. Apertures get a true dose at once only where none is known of the case: what one of other
-    apertures was off by tells nearly as much."""
-    state, was_known = operator.sequence(objectives), operator.true_doses > 0
-    best = operator.kept(state, operator.factor(state)) if was_known else operator.judge()
+    """From the first apertures on."""
+    best = operator.judge()
     state, idle, why = best.state, 0, f"{ROUNDS} rounds used"
     for number in range(ROUNDS):
         if operator.satisfied(best.state, 0.0, besides=rules.given_up):
@@ -65,8 +62,7 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
         if gain <= GAIN:
             continue
         best, idle = operator.kept(state, factor), 0 if gain > PROGRESS else idle
-        may_prove = not was_known and operator.true_doses < TRUE_DOSES
-        if may_prove and operator.satisfied(best.state, 0.0, besides=rules.given_up):
+        if operator.satisfied(best.state, 0.0, besides=rules.given_up) and operator.true_doses < TRUE_DOSES:
             best = operator.true(best)
             state = best.state
     return Met(best, objectives, rules, why)

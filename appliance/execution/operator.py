@@ -67,17 +67,10 @@ class Operator:
         self._on_judged(candidate)
         return candidate
 
-    def sequence(self, objectives: Objectives) -> PlanningState:
-        """Apertures made anew; the state is an estimate as far as a true dose of other apertures can tell."""
-        return self._worked(self.tps.sequence, objectives)
-
     def refine(self, objectives: Objectives) -> PlanningState:
-        """One more round of optimisation; the state is an estimate."""
-        return self._worked(self.tps.refine, objectives)
-
-    def _worked(self, work: Callable[[Objectives], PlanningState], objectives: Objectives) -> PlanningState:
-        """Objectives speak of true doses, so what the TPS is asked is moved by what its figures are off."""
-        state = self.estimated(work(tuple(self._as_seen(o) for o in objectives)))
+        """One more round of optimisation; the state is an estimate. Objectives speak of true doses, so what the TPS is
+        asked is moved by what its figures are off."""
+        state = self.estimated(self.tps.refine(tuple(self._as_seen(o) for o in objectives)))
         self.seen(objectives, state)
         return state
 

@@ -67,6 +67,7 @@ def plan_case(
 def make_deliverable(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
     """From the fluence to a deliverable plan that meets the goals, as far as it can."""
     progress("planner: apertures", APERTURES_FROM)
+    operator.tps.sequence(objectives)
     return meet(operator, rules, objectives, part_of(progress, APERTURES_FROM, SPARING_FROM))
 
 

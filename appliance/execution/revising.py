@@ -169,7 +169,7 @@ class Task:
             best.back()
             return best, objectives
         progress("revision: new apertures", 0.65)
-        self.operator.sequence(objectives)
+        self.operator.tps.sequence(objectives)
         fresh = self.operator.judge()
         objectives = rules.adjust(objectives, fresh.state.goal_values, fresh.state.hottest_gy, room=RESERVE)
         fresh = self.better(self.operator.refine(objectives), fresh)

@@ -166,11 +166,11 @@ class PhotonTps(Resuming):
         return self._sequence(objectives, self._delivery.settle)
 
     def _sequence(self, objectives: Objectives, develop: Callable[[Aim, Progress], Outcome]) -> PlanningState:
-        """What a full calculation of other apertures was off by stays known: most of it is of the anatomy."""
         if self._fluence.values is None:
             raise PlanningError("fluence must be optimised before it can be sequenced")
         self._delivery.start(self._fluence.beamlets, self._fluence.values, self._progress)
         self._sequenced = True
+        self._correction = np.zeros_like(self._correction)
         aim = self._aim(objectives)
         outcome = develop(aim, self._progress)
         self._dose, self._final = aim.dose_gy, None

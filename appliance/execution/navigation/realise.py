@@ -67,6 +67,7 @@ def realise(operator: Operator, fluence: NDArray[np.float64] | None, progress: P
         raise PlanningError("this planning system cannot take a fluence that was found elsewhere")
     operator.seen(first, state)
     objectives = holding(first, agreed, state.goal_values)
+    tps.sequence(objectives)
     met = meet(operator, Rules(agreed, first), objectives, part_of(progress, 0.1, 0.7))
     return replace(met, best=spare(operator, met, SPARING_ROUNDS, part_of(progress, 0.7, 1.0)))
 
