@@ -441,7 +441,10 @@ run_bench() { # run_bench NAME [arguments]
   fi
   if [ ! -f "bench/$name.py" ]; then fail "there is no benchmark '$name'; './build.sh bench list' names them"; fi
   say "== $name"
-  "$venv/bin/python" "bench/$name.py" "$@"
+  # As the program has them (appliance/__main__.py): idle threads of the linear algebra spin beside those of the kernels,
+  # and a planning step takes three times as long.
+  OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS-1}" OMP_WAIT_POLICY="${OMP_WAIT_POLICY-passive}" \
+    "$venv/bin/python" "bench/$name.py" "$@"
 }
 
 clean() {

@@ -15,6 +15,7 @@ from appliance.errors import PlanningError
 from appliance.evaluation.judged import Regions
 from appliance.evaluation.plan_scorer import plan_scorer
 from appliance.execution.anytime import Curves
+from appliance.execution.deadline import Deadline
 from appliance.execution.edits import planning_case, planning_set
 from appliance.execution.navigation import Navigator, Trader, agreed_in
 from appliance.execution.reviser import revise_plan
@@ -74,7 +75,7 @@ def _watched(
 ) -> Planned:
     """goals: that are planned for."""
     planning, case, revision, before = given
-    watch = Watch(progress, explain=explained, hang_s=planning.hang_s)
+    watch = Watch(progress, Deadline(planning.budget_s), explain=explained, hang_s=planning.hang_s)
     try:
         tps = watch(
             "preparing the case", lambda: PhotonTps(planning_case(case, revision), goals, planning, watch.progress)

@@ -7,7 +7,6 @@ what was found. Whenever time is up or the planning system fails, the best plan 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from appliance.contracts import (
@@ -26,7 +25,8 @@ from appliance.execution.best_plan import Deliverable, rank
 from appliance.execution.deadline import TimeUp
 from appliance.execution.exploring import Exploring, Found, explore
 from appliance.execution.guide import Guide
-from appliance.execution.meeting import GAIN, Met
+from appliance.execution.late_proof import prove_the_last
+from appliance.execution.meeting import Met
 from appliance.execution.operator import Candidate, Operator
 from appliance.execution.planner import (
     SPARING_FROM,
@@ -39,7 +39,7 @@ from appliance.execution.planner import (
     traded,
 )
 from appliance.execution.rules import Rules
-from appliance.execution.sparing import RESERVE, SPARING_ROUNDS, spare
+from appliance.execution.sparing import SPARING_ROUNDS, spare
 from appliance.execution.steering.episode import PlanningEpisode, Scorer
 from appliance.execution.telling import Teller
 from appliance.execution.watch import TPS_FAILURES, reason_of
@@ -48,9 +48,6 @@ from appliance.execution.watched import WatchedTps
 EXPLORING_FROM, IMPROVING_FROM = 0.15, 0.25
 """Progress at which exploring and the stages on the full planning system begin."""
 TEMPLATE, RULES = "template", "rules"
-HOPEFUL = 0.8
-"""A plan without a true dose gets one when time is up if at least this share of what one took is left (chosen: it was
-kept back for that)."""
 
 Curves = Callable[[CalculatedDose], Mapping[str, tuple[float, ...]]]
 """DVHs of a true dose by structure, Gy at `observation.VOLUMES_PERCENT`."""
@@ -133,7 +130,8 @@ class AnytimePlanner:
             return "the template's plan is wanted" if self.way.is_template else self._improve(rules, state)
         except TimeUp:
             said = f"the time budget of {self.deadline.budget_s:g} s was used"
-            self._prove_the_last()
+            if self.best is not None:
+                prove_the_last(self.operator, self.tps.watch, self.best.state)
         except TPS_FAILURES as error:
             if self.best is None:
                 raise
@@ -204,18 +202,6 @@ class AnytimePlanner:
 
     def _rank(self, state: PlanningState) -> tuple[bool, int, float]:
         return rank(self.goal_set, self.way.scorer, state)
-
-    def _prove_the_last(self) -> None:
-        """A true dose for a plan that looks better than the best, where time was kept back for it."""
-        self.tps.watch.may_stop = False
-        last, deadline = self.operator.pending, self.deadline
-        if last is None or self.best is None:
-            return
-        is_better = self.operator.score(last.state, room=RESERVE) > self.operator.score(self.best.state) + GAIN
-        if not is_better or deadline.left_s + deadline.reserve_s < HOPEFUL * deadline.reserve_s:
-            return
-        with suppress(*TPS_FAILURES):  # the best so far is whole already
-            self.operator.true(last)
 
     def _traded(self, best: Deliverable) -> list[TradeOff]:
         """What stands against the missed goals of the plan that is kept, where the planning system can still say."""

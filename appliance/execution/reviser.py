@@ -21,11 +21,13 @@ from appliance.contracts.progress import Progress, silent
 from appliance.errors import PlanningError
 from appliance.execution.anytime import Curves
 from appliance.execution.best_plan import Deliverable
+from appliance.execution.deadline import TimeUp
 from appliance.execution.edits import in_words, planning_set
+from appliance.execution.late_proof import prove_the_last
 from appliance.execution.meeting import Met
 from appliance.execution.operator import Candidate, Operator
 from appliance.execution.planner import traded
-from appliance.execution.revising import Task, carried
+from appliance.execution.revising import RESERVE, Task, carried
 from appliance.execution.rules import Rules
 from appliance.execution.steering.episode import Scorer
 from appliance.execution.telling import Teller
@@ -51,8 +53,8 @@ def revise_plan(
     A goal of a higher priority than what was asked for, coverage and the limit on hot spots are never lost; for wishes
     no goal is. The notes say what was asked and reached, and what it cost.
 
-    A planning system that fails or hangs ends it with the best plan that has a true dose, the one in review at the
-    least, and the notes say why. Raises what it fails with before the plan in review was looked at, PlanningError where
+    The deadline of the watch, and a planning system that fails or hangs, end it with the best plan that has a true dose,
+    the one in review at the least, and the notes say why. Raises what it fails with before the plan in review was looked at, PlanningError where
     no working state was kept or it does not fit, and whatever `progress` raises."""
     return Reviser(tps, revision, before, scorer, curves, progress).revise()
 
@@ -99,7 +101,9 @@ class Reviser:
         self.best, self.task = first, Task(self.operator, self.revision, self.goal_set, reviewed)
         curves = self.curves(first.dose)
         self.teller.stage("review", BY, reviewed.state, curves=curves)
-        ended, best = self._until_done(self.task), self.best
+        self.tps.watch.may_stop = True
+        ended, best = self._until_done(self.task, first), self.best
+        self.tps.watch.may_stop = False
         is_same = best.plan.digest == first.plan.digest
         self.notes += self.task.told(best.candidate)
         if is_same and self.met is not None:
@@ -113,23 +117,29 @@ class Reviser:
         facts = PlanningFacts(BY, kept=kept, budget_s=self.deadline.budget_s, seconds=seconds, ended=ended)
         return Planned(best.plan, best.dose, tuple(self.notes), tuple(items), story, facts)
 
-    def _until_done(self, task: Task) -> str:
+    def _until_done(self, task: Task, first: Deliverable) -> str:
         """Why it ended."""
         try:
             met = self.plan_on(task)
             best = met.best
             self.best = Deliverable(best, *self.operator.result(best))
+        except TimeUp:
+            best_state = (self.best or first).state
+            prove_the_last(self.operator, self.tps.watch, best_state, lambda state: not task.forbidden(state, RESERVE))
+            return self._early(f"the time budget of {self.deadline.budget_s:g} s was used")
         except TPS_FAILURES as error:
-            said = f"the planning system failed ({reason_of(error)})"
-            kept = "The plan stays as it was" if self._stays else "The best plan made by then is kept"
-            self.notes.append(f"Revision {self.revision.number} ended early: {said}. {kept}")
-            return said
+            return self._early(f"the planning system failed ({reason_of(error)})")
         self.met = met
         if best.state is task.before.state:
             return AS_IT_WAS
         if not self.revision.asked:
             return "what was given way is used"
         return f"what was asked for is {'reached' if task.reached(best.state) else 'not reached in full'}"
+
+    def _early(self, said: str) -> str:
+        kept = "The plan stays as it was" if self._stays else "The best plan made by then is kept"
+        self.notes.append(f"Revision {self.revision.number} ended early: {said}. {kept}")
+        return said
 
     def plan_on(self, task: Task) -> Met:
         """best: by a true dose; the plan in review where nothing better may be had."""

@@ -25,6 +25,7 @@ from appliance.contracts import (
 )
 from appliance.contracts.progress import silent
 from appliance.errors import PlanningError, PlanningSystemHung, SessionStopped
+from appliance.execution.deadline import Deadline
 from appliance.execution.reviser import revise_plan
 from appliance.execution.telling import WISH
 from appliance.execution.watch import Watch
@@ -72,8 +73,11 @@ def before(tps: ResumingTps, **changed: object) -> Planned:
     return replace(Planned(*tps.finish(), working=WORKING), **changed)  # type: ignore[arg-type]
 
 
-def revised(tps: ResumingTps, revision: Revision = REVISION, *, hang_s: float = 30.0, progress=silent, **changed):
-    watch = Watch(progress, hang_s=hang_s)
+def revised(
+    tps: ResumingTps, revision: Revision = REVISION, *, hang_s: float = 30.0, budget_s: float = 0.0, progress=silent,
+    **changed,
+):  # fmt: skip
+    watch = Watch(progress, Deadline(budget_s, clock=tps.clock), hang_s=hang_s)
     tps.tell = watch.progress
     try:
         first = before(tps, **changed)
@@ -155,6 +159,22 @@ def test_of_what_has_a_true_dose_the_best_is_kept():
     assert any(note.endswith("The best plan made by then is kept") for note in made.notes)
     assert any(note.startswith("Lost by this revision: Core Mean <= 9 Gy") for note in made.notes)
     assert made.trade_offs == ()
+
+
+@pytest.mark.parametrize("budget_s", [5.0, 9.0, 10.0, 12.0, 17.0, 18.0])
+def test_a_revision_keeps_its_time_and_what_may_be_had(budget_s):
+    """The look at the plan in review takes 4 s, each round 1 s, a full dose 4 s, for which as much is kept back.
+    Coverage is reached in the first round and costs an older wish, so the revision goes on until 17 s."""
+    stricter = replace(GOALS, goals=(replace(GOALS.goals[0], limit=20.8), GOALS.goals[1]))
+    older = replace(REVISION, goal_set=stricter, wishes=(replace(WISHED, limit=9.0),), asked=(0,))
+    first, made = revised(ResumingTps((AS_PLANNED, (21.0, 9.5, 21.9))), older, budget_s=budget_s)
+    assert made.facts.seconds <= budget_s
+    assert (made.plan.digest != first.plan.digest) == (budget_s >= 10.0)
+    if made.story.ended.startswith("the time budget"):
+        (early,) = [note for note in made.notes if "ended early" in note]
+        assert early.endswith("The plan stays as it was" if budget_s < 10.0 else "The best plan made by then is kept")
+    else:
+        assert budget_s == 18.0
 
 
 def test_a_planning_system_that_hangs_ends_the_revision_and_names_the_remedy():
