@@ -53,9 +53,9 @@ def revise_plan(
     A goal of a higher priority than what was asked for, coverage and the limit on hot spots are never lost; for wishes
     no goal is. The notes say what was asked and reached, and what it cost.
 
-    The deadline of the watch, and a planning system that fails or hangs, end it with the best plan that has a true dose,
-    the one in review at the least, and the notes say why. Raises what it fails with before the plan in review was looked at, PlanningError where
-    no working state was kept or it does not fit, and whatever `progress` raises."""
+    The deadline of the watch, and a planning system that fails or hangs, end it with the best plan that has a true
+    dose, the one in review at the least, and the notes say why. Raises what it fails with before the plan in review was
+    looked at, PlanningError where no working state was kept or it does not fit, and whatever `progress` raises."""
     return Reviser(tps, revision, before, scorer, curves, progress).revise()
 
 
