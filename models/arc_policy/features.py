@@ -15,7 +15,7 @@ Map = NDArray[np.float32]
 LENGTH_MM = 50.0
 STEP_MM = 10.0
 """One unit of the answer for leaves."""
-MOST_STEP_MM, MOST_LOG_MU = 40.0, 1.0
+MOST_STEP_MM, MOST_LOG_MU = 40.0, 2.0
 """No answer goes further in one step (chosen: four times what leaves move between the start and its optimum, root mean
 square, in the recorded arcs, rounded)."""
 CHANNELS = (

@@ -10,6 +10,8 @@ from appliance.planning.moving_field import FieldLimits, MovingField
 from appliance.planning.moving_leaves import Evaluate
 from appliance.planning.moving_vector import FieldPath
 
+from engines.runtime import Backend, RuntimeOptions, open_network
+
 from .features import Map, features, moved
 from .system import ArcTps, Look, Paths
 
@@ -17,6 +19,17 @@ Answer = Callable[[Map], tuple[Map, Map]]
 """Of one arc's map (channels, points, pairs): leaves (2, points, pairs), log of metersets (intervals,)."""
 
 STEPS = 4
+
+
+def opened(weights: bytes) -> Answer:
+    """The network of an ONNX file, on one thread."""
+    network = open_network(weights, name="arc_policy", options=RuntimeOptions(backends=(Backend.ONNX_CPU,), threads=1))
+
+    def answer(maps: Map) -> tuple[Map, Map]:
+        said = network.run({"maps": maps[None]})
+        return said["leaves"][0], said["log_mu"][0]
+
+    return answer
 
 
 def in_use(path: FieldPath, field: MovingField) -> FieldPath:

@@ -32,8 +32,8 @@ def coarse_config() -> PlanningConfig:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What one evaluation of the merit says of the arcs as they stand. slopes: of the merit, for each field by mm of
-    leaf and by MU; travel and order of leaves are not in it, as the paths are legal."""
+    """What one evaluation of the merit says of the arcs as they stand. merit: with its price of
+    monitor units; travel and order of leaves cost nothing, as the paths are legal. slopes: of it, by mm and by MU."""
 
     merit: float
     paths: Paths
@@ -74,14 +74,11 @@ class ArcTps(PhotonTps):
         value, by_fluence = evaluate(self.leaves.fluence())
         vector = MovingVector(self.fields, self.limits, paths)
         packed = self.leaves.in_variables(by_fluence)
-        return Look(value, paths, in_mm(vector, packed, self.fields, paths))
+        return Look(value + MU_WEIGHT * self.leaves.mu, paths, in_mm(vector, packed, self.fields, paths))
 
     def place(self, paths: Paths) -> None:
         """Stands at the legal paths nearest to these. Metersets are brought within their bounds."""
-        self.leaves.paths = tuple(
-            FieldPath(*legal(path.left_mm, path.right_mm, one.paths), np.clip(path.mu, one.least_mu, one.most_mu))
-            for path, one in zip(paths, self.limits, strict=True)
-        )
+        self.leaves.paths = tuple(brought_within(path, one) for path, one in zip(paths, self.limits, strict=True))
         self._final = None
 
     def improve(self, objectives: Objectives, evaluations: int) -> PlanningState:
@@ -92,12 +89,16 @@ class ArcTps(PhotonTps):
         return self._state(outcome.value, outcome.evaluations, "apertures")
 
 
+def brought_within(path: FieldPath, limits: FieldLimits) -> FieldPath:
+    mu = np.clip(path.mu, limits.least_mu, limits.most_mu)
+    return FieldPath(*legal(path.left_mm, path.right_mm, limits.paths), mu)
+
+
 def in_mm(vector: MovingVector, packed: Array, fields: tuple[MovingField, ...], paths: Paths) -> Paths:
-    """A gradient of packed variables as slopes by mm and MU; pairs that are not in use have none. The packed variables
-    are centre and width in a unit of their control point, which `unpack` of ones gives back."""
+    """A gradient in packed variables (metersets, centres and widths in the units of `vector`) as slopes by mm and MU, with
+    the price of MU; pairs that are not in use have none."""
     out, position = [], 0
-    units = vector.units_mm
-    for field, path, unit in zip(fields, paths, units, strict=True):
+    for field, path, unit in zip(fields, paths, vector.units_mm, strict=True):
         shape = (len(path.left_mm), int(field.active.sum()))
         size = shape[0] * shape[1]
         by_mu = packed[position : position + field.intervals] / vector.mu_unit

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from torch import Tensor
 from appliance.planning.moving_vector import FieldPath
 from models.dose.console import say
 from models.policy.cases import OPENKBP
-from models.policy.stored import file_of
 
 from .export import onnx_bytes
 from .features import MOST_LOG_MU, MOST_STEP_MM, STEP_MM, Map, answer, features
@@ -100,13 +100,11 @@ def pulled(network: ArcNetwork, tps: ArcTps, before: Look, after: Look) -> Tenso
 class School:
     """Training patients at the start of their arcs."""
 
-    def __init__(self, cache: Path, names: list[str]) -> None:
-        self.systems: list[ArcTps] = []
-        for name in names:
-            tps = prepared_system(cache, name)
+    def __init__(self, systems: Iterable[ArcTps]) -> None:
+        self.systems = tuple(systems)
+        for tps in self.systems:
             tps.optimise_fluence(tps.initial_objectives())
             tps.begin()
-            self.systems.append(tps)
         self._starts = [tps.leaves.paths for tps in self.systems]
         self._watches = [tps.watch(tps.initial_objectives()) for tps in self.systems]
 
@@ -174,9 +172,11 @@ def run(asked: argparse.Namespace) -> None:
     lessons = [lesson for path in recorded for lesson in lessons_of(path)]
     loss = imitate(network, lessons, asked.imitate, asked.seed)
     say(f"{len(recorded)} cases, {len(lessons)} states, loss {loss:.3f}, {time.process_time():.0f} CPU s")
-    checks = School(asked.cache, [n for k in CHECKED[: asked.check] if file_of(asked.cache, n := OPENKBP.format(k)).is_file()])
+    checks = School(
+        asked.cache, [n for k in CHECKED[: asked.check] if file_of(asked.cache, n := OPENKBP.format(k)).is_file()]
+    )
     judged(stage="imitation", loss=loss)
-    school = School(asked.cache, names_of(asked.cache, asked.cases, asked.seed))
+    school = School(prepared_system(asked.cache, name) for name in names_of(asked.cache, asked.cases, asked.seed))
     optimiser, random = torch.optim.Adam(network.parameters(), MERIT_RATE), np.random.default_rng(asked.seed)
     begun, rounds = time.process_time(), 0
     while time.process_time() - begun < asked.seconds:
