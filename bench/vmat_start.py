@@ -13,13 +13,13 @@ Cases are built-in ones and OpenKBP patients by number. Starts, of which the pre
 - learned: the present start, then a few steps of the network of `models/arc_policy` (`--policy`), whose looks and
   answers are paid for like everything else.
 
-Then leaves and metersets are optimised in the rounds of `moving_leaves.DEVELOP_BUDGETS` (`--rounds` for others), all of
-their evaluations whether goals are met or not; objectives never change. Organs and targets keep one in `--thin` of their
-samples. Every round prints CPU seconds since the start, geometry left out, the merit, and the planner's score of the
-optimiser's own doses. The last plan gets its true dose (pencil beam), whose seconds are not counted. In the end: CPU
-seconds until the present start's last merit is reached (between rounds on a straight line of the logarithm; a start that
-never reaches it has none), and differences from the present start on the same cases, with 95 % bootstrap intervals. The
-fluence stage's own pushing of goals is left out: objectives are the template's."""
+Then leaves and metersets are optimised in the rounds of `moving_leaves.DEVELOP_BUDGETS` (`--rounds` for others), all
+of their evaluations whether goals are met or not; objectives never change. Organs and targets keep one in `--thin` of
+their samples. Every round prints CPU seconds since the start, geometry left out, the merit, and the planner's score
+of the optimiser's own doses. The last plan gets its true dose (pencil beam), whose seconds are not counted. In the
+end: CPU seconds until the present start's last merit is reached (between rounds its logarithm on a straight line; a
+start that never reaches it has none), and differences from the present start on the same cases, with 95 % bootstrap
+intervals. The fluence stage's own pushing of goals is left out: objectives are the template's."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Bench:
 
 
 def reached_s(rounds: Sequence[Round], merit: float) -> float:
-    """CPU seconds at which the merit is reached, on a straight line of its logarithm between rounds; NaN where it never is."""
+    """CPU seconds at which the merit is reached, its logarithm on a straight line between rounds; NaN where never."""
     before: Round | None = None
     for each in rounds:
         if each.merit <= merit:

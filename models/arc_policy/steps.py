@@ -9,7 +9,6 @@ import numpy as np
 from appliance.planning.moving_field import FieldLimits, MovingField
 from appliance.planning.moving_leaves import Evaluate
 from appliance.planning.moving_vector import FieldPath
-
 from engines.runtime import Backend, RuntimeOptions, open_network
 
 from .features import Map, features, moved

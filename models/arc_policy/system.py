@@ -95,8 +95,8 @@ def brought_within(path: FieldPath, limits: FieldLimits) -> FieldPath:
 
 
 def in_mm(vector: MovingVector, packed: Array, fields: tuple[MovingField, ...], paths: Paths) -> Paths:
-    """A gradient in packed variables (metersets, centres and widths in the units of `vector`) as slopes by mm and MU, with
-    the price of MU; pairs that are not in use have none."""
+    """A gradient in packed variables (metersets, centres and widths in the units of `vector`) as slopes by mm and MU,
+    with the price of MU; pairs that are not in use have none."""
     out, position = [], 0
     for field, path, unit in zip(fields, paths, vector.units_mm, strict=True):
         shape = (len(path.left_mm), int(field.active.sum()))

@@ -52,7 +52,7 @@ def lessons_of(path: Path) -> list[Lesson]:
 
 
 def imitate(network: ArcNetwork, lessons: list[Lesson], epochs: int, seed: int) -> float:
-    """Mean loss of the last epoch. Huber loss in units of the answer, so that the few leaves that go far do not lead."""
+    """Mean loss of the last epoch. Huber loss in units of the answer, so that few leaves that go far do not lead."""
     optimiser = torch.optim.Adam(network.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * len(lessons))
     random, last = np.random.default_rng(seed), 0.0
@@ -172,9 +172,8 @@ def run(asked: argparse.Namespace) -> None:
     lessons = [lesson for path in recorded for lesson in lessons_of(path)]
     loss = imitate(network, lessons, asked.imitate, asked.seed)
     say(f"{len(recorded)} cases, {len(lessons)} states, loss {loss:.3f}, {time.process_time():.0f} CPU s")
-    checks = School(
-        asked.cache, [n for k in CHECKED[: asked.check] if file_of(asked.cache, n := OPENKBP.format(k)).is_file()]
-    )
+    checked = [OPENKBP.format(number) for number in CHECKED[: asked.check]]
+    checks = School(prepared_system(asked.cache, name) for name in checked)
     judged(stage="imitation", loss=loss)
     school = School(prepared_system(asked.cache, name) for name in names_of(asked.cache, asked.cases, asked.seed))
     optimiser, random = torch.optim.Adam(network.parameters(), MERIT_RATE), np.random.default_rng(asked.seed)

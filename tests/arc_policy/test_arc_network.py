@@ -72,13 +72,10 @@ def test_a_new_network_changes_nothing(toy):
 def test_slopes_are_those_of_the_merit(toy):
     School([toy])
     evaluate = toy.watch(toy.initial_objectives())
-    look, way, step = toy.look(evaluate), np.random.default_rng(1), 1e-2
+    look, step = toy.look(evaluate), 1e-2
     path, slope = look.paths[0], look.slopes[0]
-    along = FieldPath(
-        way.normal(size=path.left_mm.shape) * (slope.left_mm != 0),
-        way.normal(size=path.left_mm.shape) * (slope.right_mm != 0),
-        way.normal(size=path.mu.shape) * 0.05,
-    )
+    unit = float(np.sqrt((slope.left_mm**2).mean())), float(np.sqrt((slope.mu**2).mean()))
+    along = FieldPath(slope.left_mm / unit[0], slope.right_mm / unit[0], 0.05 * slope.mu / unit[1])
 
     def merit(size: float) -> float:
         toy.leaves.paths = (
