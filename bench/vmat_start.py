@@ -1,6 +1,6 @@
 """Where an arc begins: leaf optimisation of the same case and objectives from different first paths.
 
-    ./build.sh bench vmat_start [--cases c-shape 201 202] [--starts NAME ...] [--policy FILE.onnx] [--json FILE]
+    ./build.sh bench vmat_start [--cases c-shape prostate 201 202] [--starts NAME ...] [--policy FILE.onnx]
 
 Cases are built-in ones and OpenKBP patients by number. Starts, of which the present one is always run:
 

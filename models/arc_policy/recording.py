@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def record(tps: ArcTps) -> list[Look]:
 def save(tps: ArcTps, looks: list[Look], path: Path) -> None:
     """Per field N: left_N, right_N (states, points, pairs in use), mu_N (states, intervals), their slopes with by_ in
     front, and window_N of both banks; merit (states,)."""
-    arrays = {"merit": np.array([look.merit for look in looks])}
+    arrays: dict[str, Any] = {"merit": np.array([look.merit for look in looks])}
     for number, (field, limits) in enumerate(zip(tps.fields, tps.limits, strict=True)):
         for front, kept in (("", [look.paths[number] for look in looks]), ("by_", [x.slopes[number] for x in looks])):
             arrays[f"{front}left_{number}"] = np.array([one.left_mm[:, field.active] for one in kept])
