@@ -100,7 +100,7 @@ def test_it_learns_a_toy_by_its_merit(toy):
     torch.manual_seed(1)
     network, school = ArcNetwork(), School([toy])
     optimiser = torch.optim.Adam(network.parameters(), MERIT_RATE)
-    for _ in range(12):
+    for _ in range(7):
         school.lesson(network, optimiser, 0)
     assert school.gain(network) < -0.2
 
