@@ -16,8 +16,8 @@ LENGTH_MM = 50.0
 STEP_MM = 10.0
 """One unit of the answer for leaves."""
 MOST_STEP_MM, MOST_LOG_MU = 40.0, 2.0
-"""No answer goes further in one step (chosen: four times what leaves move between the start and its optimum, root mean
-square, in the recorded arcs, rounded)."""
+"""No answer goes further in one step (chosen: leaves of the first recorded arc moved by 20 mm between its start and its
+end, root mean square, and the logarithm of its metersets by 1.4)."""
 CHANNELS = (
     "left", "right", "by_left", "by_right", "to_left_window", "to_right_window",
     "mu_before", "mu_after", "by_mu_before", "by_mu_after", "width", "closed", "merit",
