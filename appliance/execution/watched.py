@@ -75,11 +75,15 @@ class WatchedTps:
         return self.watch("scaling monitor units", lambda: self._tps.normalise(factor))
 
     def judge(self) -> PlanningState:
-        """What it takes is kept back of a budget from then on, for a last one."""
+        """What it takes is kept back of a budget from then on, for a last one; one that began in time may use it."""
+        self.watch.check_time()
         deadline = self.watch.deadline
-        began_s = deadline.seconds
-        state = self._work("the full dose", self._tps.judge)
-        deadline.reserve_s = max(deadline.reserve_s, deadline.seconds - began_s)
+        began_s, reserve_s, deadline.reserve_s = deadline.seconds, deadline.reserve_s, 0.0
+        try:
+            state = self.watch("the full dose", self._tps.judge)
+        finally:
+            deadline.reserve_s = reserve_s
+        deadline.reserve_s = max(reserve_s, deadline.seconds - began_s)
         return state
 
     def conflicts(self, objectives: Objectives) -> tuple[GoalConflict, ...]:

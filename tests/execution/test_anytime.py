@@ -147,6 +147,14 @@ def test_a_better_plan_without_a_true_dose_gets_one_from_the_time_kept_back():
     assert "time budget" in made.facts.ended
 
 
+def test_a_full_dose_that_began_in_time_may_use_the_time_kept_back():
+    """It begins at 18 s: a budget that leaves it what such a dose takes is enough, however near its end."""
+    for budget_s in range(22, 27):
+        made = plan(TimedTps((COLD, COLD, (19.9, 9.0, 21.0), (19.95, 8.0, 21.0))), budget_s=float(budget_s))
+        assert d95(made) > 18.0, budget_s
+        assert made.facts.seconds <= budget_s
+
+
 def test_more_time_never_gives_a_worse_plan():
     script = (COLD, (19.0, 9.5, 21.0), GOOD, SPARED, SPARED)
     scores = []

@@ -25,7 +25,7 @@ from ..cli.conftest import Ran
 from ..session.small_case import SmallCase, write_small_case
 from ..session.standin import open_field
 
-COARSE = "[planning]\nbeams = 3\nbeamlet_mm = 10.0\ndose_grid_mm = 6.0\nsegments_per_beam = 2\n"
+COARSE = "[planning]\nbeams = 3\nbeamlet_mm = 10.0\ndose_grid_mm = 6.0\nsegments_per_beam = 2\nsparing_rounds = 0\n"
 COARSE += "[evaluation]\nrobustness = false\nexplain_budget_s = 0\n"
 
 Spoiler = Callable[[Path], None]

@@ -44,6 +44,7 @@ beams = 3
 beamlet_mm = 10.0
 dose_grid_mm = 6.0
 segments_per_beam = 2
+sparing_rounds = 0
 goals = "{small.goals}"
 [evaluation]
 robustness = false

@@ -33,7 +33,7 @@ GRID = Grid(origin_mm=(-97.5, -87.5, -27.5), spacing_mm=(5.0, 5.0, 5.0), shape=(
 IDENTITY = Identity("POSITIONS-1", "Positions^Case", "", "O", "1.2.826.0.1.3680043.8.498.77", "1", "20260301", "0900")
 FRAME_UID = "1.2.826.0.1.3680043.8.498.78"
 # Four beams, because 0, 90, 180 and 270 degrees are the same four directions in every position.
-COARSE = "[planning]\nbeams = 4\nbeamlet_mm = 10.0\ndose_grid_mm = 5.0\nsegments_per_beam = 3\n"
+COARSE = "[planning]\nbeams = 4\nbeamlet_mm = 10.0\ndose_grid_mm = 5.0\nsegments_per_beam = 3\nsparing_rounds = 0\n"
 COARSE += "[evaluation]\nrobustness = false\nexplain_budget_s = 0\n"
 SUPINE_ANGLES: dict[str, tuple[Callable[[float], float], float]] = {
     "HFS": (lambda gantry_deg: gantry_deg, 0.0),

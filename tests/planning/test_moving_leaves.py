@@ -22,7 +22,7 @@ TECHNIQUES = ("vmat", "sliding_window")
 
 
 def config(technique: str) -> PlanningConfig:
-    return PlanningConfig(technique=technique, dose_grid_mm=6.0, beamlet_mm=5.0)
+    return PlanningConfig(technique=technique, dose_grid_mm=6.0, beamlet_mm=5.0, algorithm="pencil_beam")
 
 
 @pytest.fixture(scope="module", params=TECHNIQUES)
@@ -87,7 +87,8 @@ def planned(request):
     patch = pytest.MonkeyPatch()
     patch.setattr(moving_leaves, "DEVELOP_BUDGETS", (30, 30, 30))
     try:
-        return case, request.param, *plan_case(PhotonTps(case, SMALL_GOALS, config(request.param)), SMALL_GOALS)
+        tps = PhotonTps(case, SMALL_GOALS, config(request.param))
+        return case, request.param, *plan_case(tps, SMALL_GOALS, sparing_rounds=1)
     finally:
         patch.undo()
 

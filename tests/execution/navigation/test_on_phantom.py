@@ -80,7 +80,8 @@ def test_the_deliverable_plan_of_an_answer_is_near_its_prediction(planned):
     made = session_navigation.realised(planned.reviewed, CONFIG, known, (wish, answer), lambda *_: None)
     assert made.dose.plan_digest == made.plan.digest != planned.plan.digest
     for forecast, value in session_navigation.compared(known, answer, made):
-        assert value == pytest.approx(forecast.then, abs=0.8)
+        worse = (value - forecast.then) * (1 if forecast.comparator == "<=" else -1)
+        assert -1.5 < worse < 0.8
     assert made.values[1] < known.plan_values[1]
     assert GOALS.goals[0].met_by(made.values[0])
 
