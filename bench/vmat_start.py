@@ -1,6 +1,6 @@
 """Where an arc begins: leaf optimisation of the same case and objectives from different first paths.
 
-    ./build.sh bench vmat_start [--cases c-shape prostate 201 202] [--starts NAME ...] [--rounds 2] [--json FILE]
+    ./build.sh bench vmat_start [--cases c-shape prostate 201 202] [--starts NAME ...] [--policy FILE.onnx]
 
 Cases are built-in ones and OpenKBP patients by number. Starts, of which the present one is always run:
 
@@ -9,14 +9,17 @@ Cases are built-in ones and OpenKBP patients by number. Starts, of which the pre
 - conformal: open fields, sequenced; no fluence is optimised;
 - near, far: the finished arc of the present start with smooth errors (5 and 15 mm rms of each leaf, 20 and 50 % of each
   meterset), made legal. They stand for a network that proposes arcs like finished ones with such errors, and cost
-  nothing before the leaves are optimised.
+  nothing before the leaves are optimised;
+- learned: the present start, then a few steps of the network of `models/arc_policy` (`--policy`), whose looks and
+  answers are paid for like everything else.
 
-Then leaves and metersets are optimised in rounds, the first of 50 evaluations where a start is sequenced and of 90
-otherwise, the others of 90; objectives never change. Every round prints CPU seconds since the start, geometry left
-out, the merit, and the planner's score of the optimiser's own doses. The last plan gets its true dose (pencil beam),
-whose seconds are not counted. In the end: CPU seconds until the present start's last merit is reached (between rounds
-on a straight line; a start that never reaches it has none), and differences from the present start on the same cases,
-with 95 % bootstrap intervals. The fluence stage's own pushing of goals is left out: objectives are the template's."""
+Then leaves and metersets are optimised in the rounds of `moving_leaves.DEVELOP_BUDGETS` (`--rounds` for others), all
+of their evaluations whether goals are met or not; objectives never change. Organs and targets keep one in `--thin` of
+their samples. Every round prints CPU seconds since the start, geometry left out, the merit, and the planner's score
+of the optimiser's own doses. The last plan gets its true dose (pencil beam), whose seconds are not counted. In the
+end: CPU seconds until the present start's last merit is reached (between rounds its logarithm on a straight line; a
+start that never reaches it has none), and differences from the present start on the same cases, with 95 % bootstrap
+intervals. The fluence stage's own pushing of goals is left out: objectives are the template's."""
 
 from __future__ import annotations
 
@@ -38,11 +41,14 @@ from appliance.config import PlanningConfig
 from appliance.contracts import Objectives, PlanningState, Working
 from appliance.evaluation import evaluate
 from appliance.execution.score import score
-from appliance.planning import PhotonTps, check_plan
+from appliance.planning import check_plan
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import PathLimits, legal
 from appliance.planning.machine import load_machine
+from appliance.planning.moving_leaves import DEVELOP_BUDGETS
 from engines.statistics import paired
+from models.arc_policy.steps import Answer, follow, opened
+from models.arc_policy.system import THIN, ArcTps
 
 OPEN, SHORT, WHOLE = 1, 10, 80
 """Evaluations of the fluence; the first one is of open fields."""
@@ -50,7 +56,9 @@ SMOOTH_INTERVALS = 3.0
 """Errors of a proposal are alike over so many intervals (chosen: rougher ones would break the leaves' travel, and
 making them legal would take most of the error away)."""
 ERRORS = {"near": (5.0, 0.2), "far": (15.0, 0.5)}
-STARTS = ("present", "short", "conformal", *ERRORS)
+LEARNED = "learned"
+EVALUATIONS = {"present": WHOLE, LEARNED: WHOLE, "short": SHORT, "conformal": OPEN}
+STARTS = ("present", "short", "conformal", *ERRORS, LEARNED)
 
 
 @dataclass(frozen=True)
@@ -94,29 +102,38 @@ def proposed(working: Working, layers: tuple[int, ...], error: tuple[float, floa
     return Working(working.technique, working.goals, working.objectives, arrays)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """rounds: evaluations of each; answer: of the network, if one was given."""
+
+    rounds: tuple[int, ...]
+    seed: int
+    thin: int
+    answer: Answer | None = None
+
+
 class Bench:
     """One case: its planning system, and what every start is measured by."""
 
-    def __init__(self, subject: Subject, config: PlanningConfig, *, rounds: int, seed: int) -> None:
-        self.subject, self._config, self._rounds, self._seed = subject, config, rounds, seed
+    def __init__(self, subject: Subject, config: PlanningConfig, asked: Asked) -> None:
+        self.subject, self._config, self._asked = subject, config, asked
         start = time.process_time()
-        self._tps = PhotonTps(subject.case, subject.goal_set, config)
+        self._tps = ArcTps(subject.case, subject.goal_set, config, thin=asked.thin)
         self.geometry_s = time.process_time() - start
         self._objectives: Objectives = self._tps.initial_objectives()
         self._finished: Working | None = None
 
     def run(self, start: str) -> Run:
         begun = time.process_time()
-        first, before_s = (self._resumed if start in ERRORS else self._sequenced)(start)
+        if start in ERRORS:
+            self._resume(start)
+        else:
+            self._sequence(start)
+        before_s = clock_s = time.process_time() - begun
         rounds: list[Round] = []
-        clock_s = time.process_time() - begun
-        steps: list[Callable[[], PlanningState]] = [
-            first,
-            *[lambda: self._tps.refine(self._objectives)] * (self._rounds - 1),
-        ]
-        for step in steps:
+        for evaluations in self._asked.rounds:
             begun = time.process_time()
-            state = step()
+            state = self._tps.improve(self._objectives, evaluations)
             clock_s += time.process_time() - begun
             rounds.append(Round(clock_s, state.merit, score(self.subject.goal_set, state)))
             print(f"  {start}: {clock_s:.1f} s, merit {state.merit:.2f}, score {rounds[-1].score:.2f}", flush=True)
@@ -124,18 +141,21 @@ class Bench:
             self._finished = self._tps.working()
         return self._judged(start, before_s, tuple(rounds))
 
-    def _sequenced(self, start: str) -> tuple[Callable[[], PlanningState], float]:
-        begun = time.process_time()
+    def _sequence(self, start: str) -> None:
         self._tps.forget()
-        self._tps.approach(self._objectives, {"present": WHOLE, "short": SHORT, "conformal": OPEN}[start])
-        return lambda: self._tps.sequence_quickly(self._objectives), time.process_time() - begun
+        self._tps.approach(self._objectives, EVALUATIONS[start])
+        self._tps.begin()
+        if start == LEARNED:
+            if self._asked.answer is None:
+                raise ValueError("'learned' needs the network (--policy FILE.onnx)")
+            looks = follow(self._tps, self._tps.watch(self._objectives), self._asked.answer)
+            print("  learned: merit " + ", ".join(f"{look.merit:.1f}" for look in looks))
 
-    def _resumed(self, start: str) -> tuple[Callable[[], PlanningState], float]:
+    def _resume(self, start: str) -> None:
         if self._finished is None:
             raise ValueError(f"'{start}' needs the finished arc of 'present' before it")
         layers = leaf_layers(load_machine(self._config.machine)).counts
-        self._tps.resume(proposed(self._finished, layers, ERRORS[start], self._seed))
-        return lambda: self._tps.refine(self._objectives), 0.0
+        self._tps.resume(proposed(self._finished, layers, ERRORS[start], self._asked.seed))
 
     def _judged(self, start: str, before_s: float, rounds: tuple[Round, ...]) -> Run:
         case, goal_set = self.subject.case, self.subject.goal_set
@@ -150,13 +170,13 @@ class Bench:
 
 
 def reached_s(rounds: Sequence[Round], merit: float) -> float:
-    """CPU seconds at which the merit is reached, on a straight line between rounds; NaN where it never is."""
+    """CPU seconds at which the merit is reached, its logarithm on a straight line between rounds; NaN where never."""
     before: Round | None = None
     for each in rounds:
         if each.merit <= merit:
             if before is None:
                 return each.cpu_s
-            share = (before.merit - merit) / (before.merit - each.merit)
+            share = math.log(before.merit / merit) / math.log(before.merit / each.merit)
             return before.cpu_s + share * (each.cpu_s - before.cpu_s)
         before = each
     return math.nan
@@ -190,7 +210,12 @@ def summary(runs: Sequence[Run]) -> None:
         print(f"{start}: reaches the present start's last merit after " + ", ".join(f"{x:.1f}" for x in reached) + " s")
         figures: tuple[tuple[str, Callable[[Run], float]], ...] = (
             ("CPU s at the end", lambda run: run.rounds[-1].cpu_s),
-            ("merit at the end", lambda run: run.rounds[-1].merit),
+            ("CPU s before the leaves", lambda run: run.before_s),
+            *(
+                (f"log10 of merit after round {n + 1}", lambda run, n=n: math.log10(run.rounds[n].merit))
+                for n in range(len(own[0].rounds))
+            ),
+            ("score on the samples at the end", lambda run: run.rounds[-1].score),
             ("true score", lambda run: run.true_score),
         )
         for name, figure in figures:
@@ -203,21 +228,26 @@ def main() -> int:
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
     parser.add_argument("--grid-mm", type=float, default=6.0)
     parser.add_argument("--beamlet-mm", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, nargs="+", default=list(DEVELOP_BUDGETS))
+    parser.add_argument("--thin", type=int, default=THIN)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--policy", type=Path, help="ONNX file of models/arc_policy")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     config = PlanningConfig(
         technique="vmat", dose_grid_mm=asked.grid_mm, beamlet_mm=asked.beamlet_mm, algorithm="pencil_beam"
     )
+    answer = None if asked.policy is None else opened(asked.policy.read_bytes())
+    wanted = Asked(tuple(asked.rounds), asked.seed, asked.thin, answer)
+    starts = [each for each in STARTS[1:] if each in asked.starts and (each != LEARNED or answer is not None)]
     runs: list[Run] = []
     for name in asked.cases:
         if not at_hand(name):
             print(f"{name}: left out, it is not at hand")
             continue
-        bench = Bench(Subject(name), config, rounds=asked.rounds, seed=asked.seed)
+        bench = Bench(Subject(name), config, wanted)
         print(f"{name}: geometry {bench.geometry_s:.1f} CPU s", flush=True)
-        for start in ("present", *(each for each in STARTS[1:] if each in asked.starts)):
+        for start in ("present", *starts):
             runs.append(bench.run(start))
             tell(runs[-1])
             if asked.json is not None:

@@ -89,16 +89,16 @@ class MovingLeaves:
 
     def develop(self, aim: Aim, progress: Progress) -> Outcome:
         for budget in DEVELOP_BUDGETS:
-            outcome = self._optimise(aim, progress, budget=budget)
+            outcome = self.optimise(aim, progress, budget=budget)
             if aim.enough():
                 break
         return outcome
 
     def settle(self, aim: Aim, progress: Progress) -> Outcome:
-        return self._optimise(aim, progress, budget=SETTLE_BUDGET)
+        return self.optimise(aim, progress, budget=SETTLE_BUDGET)
 
     def refine(self, aim: Aim, progress: Progress) -> Outcome:
-        return self._optimise(aim, progress, budget=MOVING_BUDGET)
+        return self.optimise(aim, progress, budget=MOVING_BUDGET)
 
     def fluence(self) -> NDArray[np.float32]:
         return self._drawn(self.paths)
@@ -158,9 +158,13 @@ class MovingLeaves:
         over = np.maximum(path.mu / rate - free, 0.0)
         return float(over.sum()), (over > 0) / rate
 
-    def _optimise(self, aim: Aim, progress: Progress, *, budget: int) -> Outcome:
+    def rough_of(self, aim: Aim) -> Evaluate:
+        """The stand-in of an aim that is right at the present paths; without one, the aim."""
+        return self._rough(aim, self.fluence()) if self._rough else aim
+
+    def optimise(self, aim: Aim, progress: Progress, *, budget: int) -> Outcome:
         """On the stand-in where there is one; the dose of `aim` afterwards is its own, of the legal paths."""
-        merit_of = self._rough(aim, self.fluence()) if self._rough else aim
+        merit_of = self.rough_of(aim)
         vector = MovingVector(self.fields, self.limits, self.paths)
         start, lower, upper = vector.pack()
 

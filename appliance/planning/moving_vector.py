@@ -38,12 +38,12 @@ class MovingVector:
     ) -> None:
         self._fields, self._limits, self._paths = fields, limits, paths
         self.mu_unit = float(np.concatenate([path.mu for path in paths]).mean())
-        self._unit_mm = [_units_mm(path.mu, self.mu_unit)[:, None] for path in paths]
+        self.units_mm = [_units_mm(path.mu, self.mu_unit)[:, None] for path in paths]
 
     def pack(self) -> tuple[Array, Array, Array]:
         """(start, lower, upper)."""
         start, lower, upper = [], [], []
-        for field, limits, path, unit in zip(self._fields, self._limits, self._paths, self._unit_mm, strict=True):
+        for field, limits, path, unit in zip(self._fields, self._limits, self._paths, self.units_mm, strict=True):
             left, right = path.left_mm[:, field.active], path.right_mm[:, field.active]
             ones, gap = np.ones_like(left) / unit, limits.paths.gap_mm
             low, high = limits.paths.window_a_mm[0], limits.paths.window_b_mm[1]
@@ -58,7 +58,7 @@ class MovingVector:
 
     def unpack(self, x: Array) -> tuple[FieldPath, ...]:
         out, position = [], 0
-        for field, limits, path, unit in zip(self._fields, self._limits, self._paths, self._unit_mm, strict=True):
+        for field, limits, path, unit in zip(self._fields, self._limits, self._paths, self.units_mm, strict=True):
             shape = (len(path.left_mm), int(field.active.sum()))
             size = shape[0] * shape[1]
             mu = x[position : position + field.intervals] * self.mu_unit
@@ -76,7 +76,7 @@ class MovingVector:
         """Gradient in the packed vector; a leaf that a window holds has none."""
         parts = []
         for field, limits, path, slope, unit in zip(
-            self._fields, self._limits, paths, slopes, self._unit_mm, strict=True
+            self._fields, self._limits, paths, slopes, self.units_mm, strict=True
         ):
             left, right = path.left_mm[:, field.active], path.right_mm[:, field.active]
             a, b = limits.paths.window_a_mm, limits.paths.window_b_mm

@@ -64,8 +64,8 @@ def test_errors_have_the_size_asked_for_and_are_smooth_along_the_arc(bench):
     assert np.abs(np.diff(errors, axis=0)).mean() < 0.5 * np.abs(np.diff(errors, axis=1)).mean()
 
 
-def test_the_time_to_a_merit_lies_on_the_line_between_rounds(bench):
+def test_the_time_to_a_merit_lies_between_rounds_by_its_logarithm(bench):
     rounds = [bench.Round(4.0, 10.0, 0.0), bench.Round(8.0, 2.0, 0.0)]
-    assert bench.reached_s(rounds, 4.0) == pytest.approx(7.0)
+    assert bench.reached_s(rounds, math.sqrt(20.0)) == pytest.approx(6.0)
     assert bench.reached_s(rounds, 10.0) == 4.0
     assert math.isnan(bench.reached_s(rounds, 1.0))
