@@ -34,15 +34,16 @@ score lower by LOST, which is less than any goal is worth; and what organs are a
 
 
 def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Candidate:
-    """The best candidate after at most `rounds` rounds and what they won back, judged by a true dose. Without rounds
-    where a goal that was not given up is missed, since effort belongs there first, and where no goal is of an organ."""
+    """The best candidate after at most `rounds` rounds and what others won back, judged by a true dose. No organ is
+    spared where a goal that was not given up is missed, since effort belongs there first; nothing is won back either
+    where more than organs' near misses is missed, without rounds, or where no goal is of an organ."""
     rules = met.rules
     organs = any(is_organ(rules.goal_set, goal) for goal in rules.goal_set.goals)
-    if not rounds or not organs or not operator.satisfied(met.best.state, 0.0, besides=rules.given_up):
-        return _proven(operator, met.best, met.best, rules, met.objectives)
-    met.best.back()
     best, objectives, step, state = met.best, met.objectives, STEP, met.best.state
-    for number in range(rounds):
+    is_free = operator.satisfied(state, 0.0, besides=rules.given_up)
+    rounds = rounds if organs else 0
+    best.back()
+    for number in range(rounds if is_free else 0):
         progress("planner: sparing", number / (rounds + RECLAIMS))
         objectives = wishes(rules, objectives, state, step)
         state = operator.refine(objectives)
@@ -51,8 +52,9 @@ def spare(operator: Operator, met: Met, rounds: int, progress: Progress) -> Cand
     progress("planner: final dose", rounds / (rounds + RECLAIMS))
     proven = _proven(operator, best, met.best, rules, objectives)
     best, state = proven, proven.state
-    for number in range(RECLAIMS):
-        if not (near := near_misses(rules, best.state)):
+    for number in range(RECLAIMS if rounds else 0):
+        near = near_misses(rules, best.state)
+        if not near or not (is_free or operator.satisfied(best.state, 0.0, besides=rules.given_up | near)):
             break
         progress("planner: winning back", (rounds + number) / (rounds + RECLAIMS))
         objectives = reclaiming(rules, objectives, state, near)
@@ -137,7 +139,7 @@ def _proven(operator: Operator, best: Candidate, before: Candidate, rules: Rules
             proven = again
         else:
             break
-    if operator.score(before.state) > operator.score(proven.state) + GAIN:
+    if before is not best and operator.score(before.state) > operator.score(proven.state) + GAIN:
         earlier = operator.true(before)
         proven = earlier if operator.score(earlier.state) > operator.score(proven.state) else proven
     proven.back()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.contracts import Objective, ObjectiveKind, PlanningState
+from appliance.contracts.progress import silent
+from appliance.execution.meeting import Met
+from appliance.execution.operator import Candidate, Operator
 from appliance.execution.rules import Rules
-from appliance.execution.sparing import near_misses, reclaiming, wishes
+from appliance.execution.sparing import near_misses, reclaiming, spare, wishes
 
 from ..planning.cases import goal, goal_set
+from .scripted import FIRST as SCRIPTED_FIRST
+from .scripted import GOALS as SCRIPTED_GOALS
+from .scripted import TimedTps
 
 K = ObjectiveKind
 GOALS = goal_set(
@@ -58,3 +66,37 @@ def test_winning_back_asks_for_the_missed_goal_and_of_others_for_their_goals_alo
     asked = reclaiming(rules, spared, now, near_misses(rules, now))
     assert asked[1] == FIRST[1]
     assert asked[2] == FIRST[2]
+
+
+class LessThanThoughtTps(TimedTps):
+    """Every full dose has less coverage than the estimate before it."""
+
+    def judge(self) -> PlanningState:
+        judged = super().judge()
+        return replace(judged, goal_values=(judged.goal_values[0] - 0.5, *judged.goal_values[1:]))
+
+
+SCRIPTED, HOT = Rules(SCRIPTED_GOALS, SCRIPTED_FIRST), 22.399
+"""As hot as the goals allow: more monitor units are no way out."""
+
+
+def spared(tps: TimedTps, *, judged: bool) -> tuple[Candidate, list[str]]:
+    """What comes of apertures just made, with the calls after the first full dose of those that have one."""
+    operator = Operator(tps, SCRIPTED_GOALS)
+    state = tps.sequence(SCRIPTED_FIRST)
+    first = operator.judge() if judged else operator.kept(state)
+    begun = len(tps.calls)
+    return spare(operator, Met(first, SCRIPTED_FIRST, SCRIPTED, ""), 4 if judged else 0, silent), tps.calls[begun:]
+
+
+def test_the_same_plan_is_not_judged_twice():
+    _, calls = spared(LessThanThoughtTps(((20.1, 9.0, HOT),)), judged=False)
+    assert calls.count("judge") == 2  # of itself, and of the round that was to mend it
+
+
+def test_an_organ_nearly_met_is_won_back_where_nothing_else_is_missed():
+    best, calls = spared(TimedTps(((20.2, 10.3, HOT), (20.2, 9.9, HOT))), judged=True)
+    assert best.judged and best.state.goal_values == (20.2, 9.9)
+    assert calls.count("refine") == 1
+    _, calls = spared(TimedTps(((19.0, 10.3, HOT), (20.2, 9.9, HOT))), judged=True)
+    assert "refine" not in calls
