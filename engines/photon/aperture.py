@@ -145,9 +145,9 @@ class Drawing:
 
     def fluence(self) -> NDArray[np.float32]:
         """(beams, nv, nu)"""
-        drawer, every, edges = self._drawer, self._all, self._edges
+        drawer, every = self._drawer, self._all
         t, jaw = drawer.rows.behind, drawer.collimation.jaw_transmission
-        rows = self._rows_of(np.where(self._cut, 0.0, every.mu), edges)
+        rows = self._rows_of(np.where(self._cut, 0.0, every.mu))
         fluence = np.asarray(np.matmul(drawer.across.T, rows), np.float32)
         boxes_v, boxes_u = self._boxes
         weighted = boxes_v * (every.mu * (t - jaw))[:, None].astype(np.float32)
@@ -157,13 +157,14 @@ class Drawing:
         for y1, y2 in np.unique(every.jaws_mm[self._cut, 2:], axis=0) if self._cut.any() else ():
             alike = self._cut & (every.jaws_mm[:, 2] == y1) & (every.jaws_mm[:, 3] == y2)
             across = drawer.rows.coverage(drawer.raster, y1, y2) * drawer.rows.factor[:, None].astype(np.float32)
-            fluence += np.matmul(across.T, self._rows_of(np.where(alike, every.mu, 0.0), edges))
+            fluence += np.matmul(across.T, self._rows_of(np.where(alike, every.mu, 0.0)))
         return fluence
 
-    def _rows_of(self, mu: Array, edges: _Edges) -> NDArray[np.float32]:
+    def _rows_of(self, mu: Array) -> NDArray[np.float32]:
         """(beams, rows, nu) MU seen along each leaf row. Each edge is a step; a step inside pixel i adds i + 1 - e
         there and the rest from the next pixel on: two differences, summed up along the row."""
-        rows, columns = edges.low.shape[1], self._drawer.raster.nu
+        edges, columns = self._edges, self._drawer.raster.nu
+        rows = edges.low.shape[1]
         row = (self._of[:, None] * rows + np.arange(rows)) * (columns + 2)
         cells, weights = [], []
         for edge, sign in ((edges.low, 1.0), (edges.high, -1.0)):

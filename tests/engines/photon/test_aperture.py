@@ -209,3 +209,20 @@ def test_mirrored_leaves_give_the_mirrored_fluence():
     x1, x2, y1, y2 = a.jaws_mm.T
     mirrored = Apertures(-a.right_mm, -a.left_mm, np.stack([-x2, -x1, y1, y2], axis=1), a.mu)
     np.testing.assert_allclose(drawer.forward(mirrored), drawer.forward(a)[:, ::-1], atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_beams_drawn_together_are_what_each_is_alone(seed):
+    """Also where they have different numbers of segments, or one has none."""
+    drawer = ApertureFluence(RASTER, BOUNDS, REAL)
+    a = random_apertures(seed)
+    none = Apertures(*(x[:0] for x in (a.left_mm, a.right_mm, a.jaws_mm, a.mu)))
+    beams = [a, none, one([-5] * 4, [7] * 4, WIDE, mu=3.0)]
+    together = drawer.draw(beams)
+    np.testing.assert_allclose(together.fluence(), [drawer.forward(beam) for beam in beams], atol=1e-5)
+    slopes = np.random.default_rng(seed).normal(size=(3, RASTER.nv, RASTER.nu)).astype(np.float32)
+    for beam, slope, found in zip(beams, slopes, together.adjoint(slopes), strict=True):
+        alone = drawer.adjoint(beam, slope)
+        for name in ("left_mm", "right_mm", "jaws_mm", "mu"):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-4, atol=1e-4)
