@@ -77,7 +77,7 @@ def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Pro
 def _is_near(operator: Operator, rules: Rules, state: PlanningState) -> bool:
     goals = zip(operator.goal_set.goals, state.goal_values, strict=True)
     missed = [shortfall(goal, value) for i, (goal, value) in enumerate(goals) if i not in rules.given_up]
-    return max(*missed, hot_shortfall(operator.goal_set, state.hottest_gy)) < NEAR
+    return max([*missed, hot_shortfall(operator.goal_set, state.hottest_gy)]) < NEAR
 
 
 def _give_up(

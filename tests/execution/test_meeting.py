@@ -15,6 +15,7 @@ from .scripted import FIRST, GOALS, TimedTps
 HOT = 22.399
 """As hot as the goals allow: more monitor units are no way out."""
 MET = (20.02, 9.0, HOT)
+RULES = Rules(GOALS, FIRST)
 
 
 class AloneTps(TimedTps):
@@ -24,10 +25,10 @@ class AloneTps(TimedTps):
         return ()
 
 
-def fought(*d95_gy: float) -> tuple[Met, int]:
-    tps = AloneTps((*((value, 9.0, HOT) for value in d95_gy), MET))
+def fought(*d95_gy: float, rules: Rules = RULES, hottest_gy: float = HOT) -> tuple[Met, int]:
+    tps = AloneTps((*((value, 9.0, hottest_gy) for value in d95_gy), MET))
     tps.sequence(FIRST)
-    met = meet(Operator(tps, GOALS), Rules(GOALS, FIRST), FIRST, silent)
+    met = meet(Operator(tps, GOALS), rules, FIRST, silent)
     return met, tps.calls.count("refine")
 
 
@@ -56,3 +57,9 @@ def test_near_it_slow_gains_count():
     far = [19.0 + 0.02 * number for number in range(9)]
     met, rounds = fought(*far)
     assert rounds == IDLE_ROUNDS
+
+
+def test_with_every_goal_given_up_the_hot_spot_is_still_fought_for():
+    met, rounds = fought(20.1, 20.1, rules=RULES.giving_up(0, 19.0).giving_up(1, 11.0), hottest_gy=22.6)
+    assert rounds == 2
+    assert met.best.state.hottest_gy == pytest.approx(HOT)
