@@ -73,6 +73,8 @@ def test_a_combination_of_fluences_has_the_combination_of_their_doses(planned):
 
 
 def test_the_deliverable_plan_of_an_answer_is_near_its_prediction(planned):
+    """Worse by 0.8 Gy at most. It may be better by more, because organs are spared further once the wish is had: the
+    core by 0.90 Gy here, by less than 0.8 before apertures of all beams were drawn together, which rounds otherwise."""
     known = planned.known
     wish = parse_wish("less Core by 0.5 Gy", known)
     answer = Navigator(known).ask(wish)
@@ -81,7 +83,7 @@ def test_the_deliverable_plan_of_an_answer_is_near_its_prediction(planned):
     assert made.dose.plan_digest == made.plan.digest != planned.plan.digest
     for forecast, value in session_navigation.compared(known, answer, made):
         worse = (value - forecast.then) * (1 if forecast.comparator == "<=" else -1)
-        assert -1.5 < worse < 0.8
+        assert -1.0 < worse < 0.8
     assert made.values[1] < known.plan_values[1]
     assert GOALS.goals[0].met_by(made.values[0])
 
