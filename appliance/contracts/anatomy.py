@@ -1,0 +1,99 @@
+"""Today's anatomy as it was found: how today's image lies to the reference, what the contours were made of, and what a
+person must look at before they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.contracts.finding import Finding
+
+
+class Verdict(StrEnum):
+    """Of a measure against its action levels, and of all of them together: the worst one."""
+
+    WITHIN = "within"
+    LOOK = "look"
+    STOP = "stop"
+
+
+class DensitySource(StrEnum):
+    """What dose is computed on."""
+
+    TODAY_CT = "today's CT"
+    CALIBRATED = "today's image, calibrated to the reference CT"
+    DEFORMED_CT = "reference CT deformed to today"
+    BULK = "bulk densities of today's structures"
+
+
+@dataclass(frozen=True)
+class TableShift:
+    """How the table top must move from where the patient was imaged, so that the anatomy at the plan's isocentre comes
+    to the machine's: IEC 61217 table top coordinates, as a therapist dials them.
+
+    lateral_mm: +X, to the right of somebody who faces the gantry. longitudinal_mm: +Y, towards the gantry. vertical_mm:
+    +Z, up. pitch_deg, roll_deg, yaw_deg: about X, Y and Z of the table top through the isocentre, in the order yaw,
+    pitch, roll; what a table without these axes cannot do stays as a residual."""
+
+    lateral_mm: float
+    longitudinal_mm: float
+    vertical_mm: float
+    pitch_deg: float
+    roll_deg: float
+    yaw_deg: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One quality measure with its action levels. key: 'registration.folded' and alike, stable. structure: TG-263 name
+    where it is of one, '' of the whole. look_at, stop_at: the value from which a person has to look, or the case stops;
+    None: there is no such level. is_low_bad: levels are passed downwards."""
+
+    key: str
+    title: str
+    value: float
+    unit: str
+    verdict: Verdict
+    look_at: float | None = None
+    stop_at: float | None = None
+    is_low_bad: bool = False
+    structure: str = ""
+
+
+@dataclass(frozen=True)
+class StructureChange:
+    """A structure today against the reference laid on today by the rigid motion alone: what changed beyond set-up.
+
+    origin: of the contour (contracts/origin.py). centroid_mm: shift x, y, z in LPS. surface_mean_mm, surface_95_mm,
+    dice: of both outlines. similarity: correlation of both images within the structure and its rim, NaN where one does
+    not reach. flags: sentences for what passes a limit."""
+
+    structure: str
+    origin: str
+    reference_cc: float
+    today_cc: float
+    centroid_mm: tuple[float, float, float]
+    surface_mean_mm: float
+    surface_95_mm: float
+    dice: float
+    similarity: float
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnatomyReport:
+    """to_reference: rows of the rigid (4, 4) matrix, LPS mm, from points of today to the reference. method,
+    field_spacing_mm: of the deformable registration, '' and zeros where there was none. seconds: of each step."""
+
+    verdict: Verdict
+    table_shift: TableShift
+    to_reference: tuple[tuple[float, ...], ...]
+    method: str
+    field_spacing_mm: tuple[float, float, float]
+    density: DensitySource
+    measures: tuple[Measure, ...]
+    changes: tuple[StructureChange, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)

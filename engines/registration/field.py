@@ -1,0 +1,148 @@
+"""A displacement field in LPS mm: points, values and regions taken from one anatomy to another, and what it does to
+volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from engines.errors import EngineError
+from engines.grid import Grid, VoxelSet
+from engines.registration.transform import RigidTransform
+
+Field = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+LEAST_FRACTION = 0.01
+"""Part of a voxel below which it is left out of a region that was taken through a field."""
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementField:
+    """Takes points of the fixed image's frame to the moving one's: x_moving = x + u(x).
+
+    displacement_mm: u (z, y, x, 3) float32, components x, y, z in LPS mm, at the voxel centres of `grid`. Between
+    centres it is trilinear; beyond the outermost centres the border's value holds on. In this product the fixed image
+    is today's and the moving one the reference's. Raises EngineError for a field of another shape or with values that
+    are not finite."""
+
+    grid: Grid
+    displacement_mm: Field
+
+    def __post_init__(self) -> None:
+        if self.displacement_mm.shape != (*self.grid.shape, 3):
+            raise EngineError(f"a field of {self.displacement_mm.shape} is not on a grid of {self.grid.shape}")
+        if not np.isfinite(self.displacement_mm).all():
+            raise EngineError("a displacement field holds values that are not finite")
+
+    @staticmethod
+    def of_rigid(transform: RigidTransform, grid: Grid) -> DisplacementField:
+        x_mm, y_mm, z_mm = grid.axes_mm()
+        turn, shift = transform.matrix[:3, :3] - np.eye(3), transform.matrix[:3, 3]
+        field = np.empty((*grid.shape, 3), np.float32)
+        for axis in range(3):
+            along = turn[axis, 0] * x_mm[None, None, :] + turn[axis, 1] * y_mm[None, :, None]
+            field[..., axis] = along + turn[axis, 2] * z_mm[:, None, None] + shift[axis]
+        return DisplacementField(grid, field)
+
+    def at(self, points_mm: NDArray[np.floating]) -> Floats:
+        """u (..., 3) at points (..., 3) of the fixed frame, x, y, z."""
+        points = np.asarray(points_mm, np.float64)
+        index = (points.reshape(-1, 3) - np.asarray(self.grid.origin_mm)) / np.asarray(self.grid.spacing_mm)
+        found = [
+            map_coordinates(self.displacement_mm[..., axis], index.T[::-1], order=1, mode="nearest")
+            for axis in range(3)
+        ]
+        return np.asarray(np.stack(found, axis=-1).reshape(points.shape), np.float64)
+
+    def apply(self, points_mm: NDArray[np.floating]) -> Floats:
+        """Points (..., 3) of the fixed frame in the moving one's."""
+        points = np.asarray(points_mm, np.float64)
+        return points + self.at(points)
+
+    def pulled(
+        self, values_zyx: NDArray[np.generic], source: Grid, target: Grid, *, outside: float
+    ) -> NDArray[np.float32]:
+        """Values (z, y, x) given on `source` (moving frame) at the voxel centres of `target` (fixed frame), float32.
+
+        Trilinear; a point beyond the outer border of the source gets `outside`. Works slice by slice. Raises
+        EngineError if the values are not on `source`."""
+        if values_zyx.shape != source.shape:
+            raise EngineError(f"values of shape {values_zyx.shape} are not on a grid of shape {source.shape}")
+        values = values_zyx.astype(np.float32, copy=False)
+        out = np.empty(target.shape, np.float32)
+        last = np.asarray(source.shape) - 1
+        for plane, points in enumerate(self._planes(target)):
+            index = (points - np.asarray(source.origin_mm, np.float32)) / np.asarray(source.spacing_mm, np.float32)
+            zyx = np.moveaxis(index, -1, 0)[::-1]
+            inside = np.all((zyx >= -0.5 - 1e-4) & (zyx <= last[:, None, None] + 0.5 + 1e-4), axis=0)
+            if not inside.any():
+                out[plane] = outside
+                continue
+            found = map_coordinates(values, zyx, order=1, mode="nearest", output=np.float32)
+            out[plane] = np.where(inside, found, np.float32(outside))
+        return out
+
+    def _planes(self, target: Grid) -> Iterator[NDArray[np.float32]]:
+        """Moving-frame points (y, x, 3) of each slice of `target`."""
+        field = self if self.grid.same_as(target) else None
+        x_mm, y_mm, z_mm = (axis.astype(np.float32) for axis in target.axes_mm())
+        points = np.empty((y_mm.size, x_mm.size, 3), np.float32)
+        points[..., 0], points[..., 1] = x_mm[None, :], y_mm[:, None]
+        tables = None if field is not None else self._tables(target)
+        for plane, height_mm in enumerate(z_mm):
+            points[..., 2] = height_mm
+            shift = self.displacement_mm[plane] if tables is None else self._plane(plane, tables)
+            yield points + shift
+
+    def _tables(self, target: Grid) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """Lower index and part of the next one along x, y, z for the centres of `target`."""
+        tables = []
+        for axis, coordinates in enumerate(target.axes_mm()):
+            count = self.grid.shape[2 - axis]
+            position = (coordinates - self.grid.origin_mm[axis]) / self.grid.spacing_mm[axis]
+            position = np.clip(position, 0, count - 1)
+            low = np.minimum(position.astype(np.intp), max(count - 2, 0))
+            tables.append((low, (position - low).astype(np.float32)))
+        return tables
+
+    def _plane(self, plane: int, tables: list[tuple[NDArray[np.intp], NDArray[np.float32]]]) -> NDArray[np.float32]:
+        (x_low, x_part), (y_low, y_part), (z_low, z_part) = tables
+        below = int(z_low[plane])
+        slab = _mixed(
+            self.displacement_mm[below],
+            self.displacement_mm[min(below + 1, self.grid.shape[0] - 1)],
+            float(z_part[plane]),
+        )
+        y_high = np.minimum(y_low + 1, self.grid.shape[1] - 1)
+        rows = _mixed(slab[y_low], slab[y_high], y_part[:, None, None])
+        x_high = np.minimum(x_low + 1, self.grid.shape[2] - 1)
+        return _mixed(rows[:, x_low], rows[:, x_high], x_part[None, :, None])
+
+    def pulled_voxels(self, voxels: VoxelSet, source: Grid, target: Grid) -> VoxelSet:
+        """A region of the moving image on `target`; fractions below LEAST_FRACTION are left out."""
+        dense = self.pulled(voxels.dense(source.shape), source, target, outside=0.0)
+        dense[dense < LEAST_FRACTION] = 0.0
+        return VoxelSet.from_dense(dense)
+
+    def jacobian(self) -> NDArray[np.float32]:
+        """Determinant of the map's derivative at each voxel centre (z, y, x), by central differences: volume in the
+        moving frame for a volume in the fixed one; 0 or less where the map folds. An axis of one voxel counts as not
+        deformed along it."""
+        gradients = np.zeros((*self.grid.shape, 3, 3), np.float32)
+        for axis in range(3):  # x, y, z
+            if self.grid.shape[2 - axis] > 1:
+                step = self.grid.spacing_mm[axis]
+                gradients[..., axis] = np.gradient(self.displacement_mm, step, axis=2 - axis)
+        gradients += np.eye(3, dtype=np.float32)
+        return np.asarray(np.linalg.det(gradients), np.float32)
+
+
+def _mixed(
+    low: NDArray[np.float32], high: NDArray[np.float32], part: float | NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return np.asarray(low + part * (high - low), np.float32)
