@@ -3,11 +3,14 @@
 Today is the newest structure set, with the one image series it was drawn on. The predecessor is the newest plan, which
 may rest on an older structure set and image (the reference day), and the dose that belongs to it. Where no plan has
 come, a dose that names today's structure set itself is kept: what was planned on this anatomy elsewhere.
+
+An image series that nobody has drawn on, and that is newer than plan and structure set, is the image of the day: its
+contours are still to be made from the reference, which is then handed over beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.contracts import Received
@@ -22,13 +25,15 @@ _WHOLE_PLAN = ("PLAN", "PLAN_OVERVIEW", "")  # Dose Summation Types of a whole p
 @dataclass(frozen=True)
 class Completeness:
     """missing: '' or the part of a sentence that says what is not there. chosen: today's images by z, the structure
-    set, then the predecessor plan and its dose if there are any; empty while incomplete. notes: what was left aside
-    and why."""
+    set (none where today's contours are still to be made), then the predecessor plan and its dose if there are any;
+    empty while incomplete. reference: images by z and the structure set of the day that the plan was made for, where
+    that is another day and both are here. notes: what was left aside and why."""
 
     complete: bool
     missing: str
     chosen: tuple[Received, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    reference: tuple[Received, ...] = ()
 
 
 def assess(received: Sequence[Received], *, of_today: bool = False) -> Completeness:
@@ -45,16 +50,79 @@ def assess(received: Sequence[Received], *, of_today: bool = False) -> Completen
     if missing := _missing_images(structure_set, present):
         return Completeness(False, missing)
     plan = _newest(received, Modality.RTPLAN)
+    planned_on = _of_plan(received, plan)
+    if day := _image_of_the_day(received, structure_set, plan):
+        return _undrawn(received, day, planned_on or structure_set, present)
     if of_today and plan is not None and structure_set.sop_instance_uid in plan.references:
         return Completeness(False, "today's image and structure set; the newest here are those the plan was made on")
     series = _series_of(structure_set, present)
     predecessor, notes = _predecessor(received, structure_set)
     chosen = (*in_order(series), structure_set, *predecessor)
-    notes += _one_person(received, chosen)
+    reference = () if planned_on in (None, structure_set) else _reference(planned_on, present)
+    notes += _one_person(received, (*chosen, *reference))
     if missing := check_stack(series):
         return Completeness(False, missing)
     _one_frame(structure_set, series)
-    return Completeness(True, "", chosen, notes)
+    return Completeness(True, "", chosen, notes, reference)
+
+
+def _image_of_the_day(
+    received: Sequence[Received], structure_set: Received, plan: Received | None
+) -> tuple[Received, ...]:
+    """The newest image series, if no structure set names any of it and it was taken after the plan was made, or where
+    there is no plan the structure set: images of the planning day that nobody drew on are older."""
+    drawn_on = {uid for item in received if item.modality == Modality.RTSTRUCT for uid in item.references}
+    series: dict[str, list[Received]] = {}
+    for item in received:
+        if item.modality in IMAGE_MODALITIES:
+            series.setdefault(item.series_instance_uid, []).append(item)
+    since = (plan or structure_set).made_at
+    later = [
+        slices
+        for slices in series.values()
+        if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
+    ]
+    # A localiser beside the series has one slice.
+    return tuple(max(later, key=lambda slices: (len(slices) > 1, _taken(slices)))) if later else ()
+
+
+def _taken(series: Sequence[Received]) -> str:
+    return max(item.made_at for item in series)
+
+
+def _undrawn(
+    received: Sequence[Received], day: Sequence[Received], drawn: Received, present: Mapping[str, Received]
+) -> Completeness:
+    """Today's image without contours, beside the reference they are made from."""
+    if missing := _missing_images(drawn, present):
+        return Completeness(False, missing)
+    if missing := check_stack(day):
+        return Completeness(False, missing)
+    reference = _reference(drawn, present)
+    predecessor, notes = _predecessor(received, drawn)
+    chosen = (*in_order(day), *predecessor)
+    notes += _one_person(received, (*chosen, *reference))
+    return Completeness(True, "", chosen, notes, reference)
+
+
+def _of_plan(received: Sequence[Received], plan: Received | None) -> Received | None:
+    """The structure set the plan was made on, if it is here."""
+    if plan is None:
+        return None
+    return next(
+        (it for it in received if it.modality == Modality.RTSTRUCT and it.sop_instance_uid in plan.references), None
+    )
+
+
+def _reference(drawn: Received | None, present: Mapping[str, Received]) -> tuple[Received, ...]:
+    """Images by z and structure set of the reference day; nothing where a slice is missing. Raises InconsistentCase."""
+    if drawn is None or _missing_images(drawn, present):
+        return ()
+    series = _series_of(drawn, present)
+    if check_stack(series):
+        return ()
+    _one_frame(drawn, series)
+    return (*in_order(series), drawn)
 
 
 def _one_person(received: Sequence[Received], chosen: Sequence[Received]) -> tuple[str, ...]:
@@ -92,7 +160,7 @@ def _newest(received: Sequence[Received], modality: Modality) -> Received | None
     return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
 
 
-def _missing_images(structure_set: Received, present: dict[str, Received]) -> str:
+def _missing_images(structure_set: Received, present: Mapping[str, Received]) -> str:
     absent = sum(uid not in present for uid in structure_set.references)
     if not absent:
         return ""
@@ -103,7 +171,7 @@ def _missing_images(structure_set: Received, present: dict[str, Received]) -> st
     return "the images the structure set refers to have not arrived"
 
 
-def _series_of(structure_set: Received, present: dict[str, Received]) -> list[Received]:
+def _series_of(structure_set: Received, present: Mapping[str, Received]) -> list[Received]:
     """Every slice of the series the structure set was drawn on. If it names a CT and an MR series, the CT."""
     referenced = [present[uid] for uid in structure_set.references]
     modality = Modality.CT if any(item.modality == Modality.CT for item in referenced) else Modality.MR

@@ -18,8 +18,8 @@ from appliance.inbound.subject import Subject
 _DATES = (
     ("StructureSetDate", "StructureSetTime"),
     ("RTPlanDate", "RTPlanTime"),
+    ("AcquisitionDate", "AcquisitionTime"),  # before creation: an image exported again is not of another day
     ("InstanceCreationDate", "InstanceCreationTime"),
-    ("AcquisitionDate", "AcquisitionTime"),
     ("ContentDate", "ContentTime"),
 )
 

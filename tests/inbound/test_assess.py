@@ -307,3 +307,66 @@ def test_two_series_in_one_structure_set_are_refused(read, study, new_study):
     other = new_study(study.patient_id, study.patient_name, frame_uid=study.frame_uid)
     images = study.series() + other.series()
     assert _refused(read(*images, study.structure_set(images))) == SetRule.OTHER_SERIES
+
+
+def _on(date: str, images: list[Dataset]) -> list[Dataset]:
+    for image in images:
+        image.AcquisitionDate, image.AcquisitionTime = date, "080000"
+    return images
+
+
+def test_an_image_after_the_plan_is_todays_and_its_contours_come_from_the_plans_day(read, study, new_study):
+    reference = study.whole()
+    day = _on("20260410", new_study(study.patient_id, study.patient_name).series(4))
+    found = assess(read(*reference, *day), of_today=True)
+    assert (found.complete, found.notes) == (True, ())
+    assert [item.modality for item in found.chosen] == ["CT"] * 4 + ["RTPLAN", "RTDOSE"]
+    assert {item.sop_instance_uid for item in found.chosen[:4]} == {image.SOPInstanceUID for image in day}
+    assert [item.sop_instance_uid for item in found.reference] == [item.SOPInstanceUID for item in reference[:6]]
+
+
+def test_an_image_of_the_planning_day_that_nobody_drew_on_is_not_todays(read, study, new_study):
+    before = _on("20260214", new_study(study.patient_id, study.patient_name).series(4))
+    found = assess(read(*study.whole(), *before))
+    assert [item.modality for item in found.chosen] == ["CT"] * 5 + ["RTSTRUCT", "RTPLAN", "RTDOSE"]
+    assert found.reference == ()
+    assert not assess(read(*study.whole(), *before), of_today=True).complete
+
+
+def test_an_image_exported_again_today_is_not_taken_today(read, study, new_study):
+    again = _on("20260101", new_study(study.patient_id, study.patient_name).series(4))
+    for image in again:
+        image.InstanceCreationDate = "20260410"
+    assert not assess(read(*study.whole(), *again), of_today=True).complete
+
+
+def test_without_a_plan_the_structure_set_says_what_is_newer(read, study, new_study):
+    images = study.series()
+    drawn = study.structure_set(images)
+    day = _on("20260302", new_study(study.patient_id, study.patient_name).series(3))
+    found = assess(read(*images, drawn, *day))
+    assert [item.modality for item in found.chosen] == ["CT"] * 3
+    assert [item.modality for item in found.reference] == ["CT"] * 5 + ["RTSTRUCT"]
+
+
+def test_a_structure_set_drawn_today_is_taken_with_the_reference_beside_it(read, study, new_study):
+    reference = study.whole()
+    today = new_study(study.patient_id, study.patient_name)
+    images = _on("20260410", today.series(4))
+    found = assess(read(*images, today.structure_set(images, date="20260410"), *reference))
+    assert [item.modality for item in found.chosen] == ["CT"] * 4 + ["RTSTRUCT", "RTPLAN", "RTDOSE"]
+    assert [item.sop_instance_uid for item in found.reference] == [item.SOPInstanceUID for item in reference[:6]]
+
+
+def test_missing_slices_of_todays_image_and_of_the_reference_are_waited_for(read, study, new_study):
+    reference = study.whole()
+    day = _on("20260410", new_study(study.patient_id, study.patient_name).series(5))
+    found = assess(read(*reference, *day[:2], *day[3:]), of_today=True)
+    assert "1 slices of the image series are missing" in found.missing
+    found = assess(read(*reference[1:], *day), of_today=True)
+    assert "1 of the 5 slices the structure set refers to" in found.missing
+
+
+def test_todays_image_of_another_patient_is_refused(read, study, new_study):
+    day = _on("20260410", new_study("SOMEBODY-ELSE", study.patient_name).series(4))
+    assert _refused(read(*study.whole(), *day)) == SetRule.IDENTITY.value
