@@ -96,9 +96,20 @@ class PredictionConfig(_Section):
     backends: tuple[Backend, ...] = ()
 
 
+class AnatomyConfig(_Section):
+    """How today's contours are made where none were sent with today's image. registration: of organs, and of targets
+    unless `targets` says rigid. review: whether a person confirms them before planning: 'always', 'flagged' (where a
+    measure passes an action level) or 'never' (they are confirmed with the plan)."""
+
+    registration: Literal["deformable", "rigid"] = "deformable"
+    targets: Literal["deformable", "rigid"] = "deformable"
+    review: Literal["always", "flagged", "never"] = "always"
+
+
 class Config(_Section):
     node: NodeConfig = NodeConfig()
     peer: PeerConfig = PeerConfig()
+    anatomy: AnatomyConfig = AnatomyConfig()
     prediction: PredictionConfig = PredictionConfig()
     planning: PlanningConfig = PlanningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -22,9 +22,10 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
+from appliance.session_anatomy import anatomy_of
+from appliance.session_contours import Contouring
 from appliance.session_predicted import prediction_facts, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
-from appliance.session_revising import Revising
 from appliance.session_stages import Stages, Subject
 from appliance.session_states import Event, State
 from appliance.session_traded import traded_of
@@ -72,7 +73,7 @@ def next_state(state: str, event: str) -> State:
     raise IllegalTransition(state=str(state), event=str(event))
 
 
-class Session(Revising):
+class Session(Contouring):
     """Runs its stages in `run`, on one thread; `approve` and the other decisions may come from another. How a step is
     recorded, and what becomes of an error, is in `Steps`."""
 
@@ -102,21 +103,30 @@ class Session(Revising):
 
     # The stages, in order. What one makes, the next one takes.
 
-    def receive(self, chosen: Sequence[Received], facts: Facts, notes: Sequence[str] = ()) -> None:
-        """Today's case has arrived. `chosen` are the objects it is made of. facts: last_object_utc, set_digest."""
+    def receive(
+        self,
+        chosen: Sequence[Received],
+        facts: Facts,
+        notes: Sequence[str] = (),
+        reference: Sequence[Received] = (),
+    ) -> None:
+        """Today's case has arrived. `chosen` are the objects it is made of, reference: those of the day that its plan
+        was made for. facts: last_object_utc, set_digest."""
         next_state(self.state, Event.RECEIVE)
-        self._fire(Event.RECEIVE, self.files.save_received(chosen), facts)
+        self._fire(Event.RECEIVE, self.files.save_received(chosen, reference), facts)
         for note in notes:
             self._note(note)
 
     def _assemble(self) -> None:
-        case = self.stages.assemble(self.files.received())
+        case = self._assembled(timer := self._timer())
         saved = self.files.save("goals.toml", self.stages.choose_goals(case))
         saved |= self.files.save_attachments(self.stages.attachments(self.standing.patient_key))
         case, goal_set = self._prescribe(case)
         for note in (*case.notes, *goal_set.notes):
             self._note(note)
-        self._fire(Event.ASSEMBLE, saved, {"case_digest": case.digest, **goal_facts(goal_set)})
+        event, asked = self._assemble_event()
+        facts: Facts = {"case_digest": case.digest, **goal_facts(goal_set), **asked}
+        self._fire(event, saved, facts, steps=timer.seconds())
 
     def _predict(self) -> None:
         prediction = self.stages.predict(*self.case(), timer := self._timer())
@@ -198,7 +208,7 @@ class Session(Revising):
             raise NotApproved("The approval on record belongs to something else; review and approve again")
         timer, case, plan, dose = self._timer(), self.case()[0], self.files.plan(), self.files.dose()
         if not self.files.has("export.json"):
-            folder = self.files.fresh_export_folder()
+            folder = self.files.fresh_folder("export")
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
             export_set, record = self.stages.write_record(case, plan, self.files.evaluation(), approval, export_set)
@@ -226,7 +236,7 @@ class Session(Revising):
     def case(self) -> tuple[Case, GoalSet]:
         """Raises ArtefactAltered if the stored objects no longer make the case that was assembled."""
         if self._case is None:
-            case = self.stages.assemble(self.files.received())
+            case = self.stages.assemble(self.files.received(), anatomy_of(self.files))
             self.files.load("goals.toml")
             if case.digest != self.standing.facts["case_digest"]:
                 raise ArtefactAltered("received.json leads to another case than the one that was assembled")

@@ -1,6 +1,8 @@
 """The files of one session. Written whole and durable; read back only if they are what the audit log says they were.
 
 received.json    the objects the case is made of        plan.json, dose.npz    the plan and its dose
+reference.json   those of the plan's own day, where they came with today's
+today/           today's anatomy, where it was found here (session_anatomy.py)
 goals.toml       the goal file, byte for byte           evaluation.json        what the reviewer was shown
 attached/        notes and earlier course, as assembled
 predicted.npz    the dose that a network expects, where there is one: no dose of a plan
@@ -51,6 +53,7 @@ from appliance.session_predicted import PREDICTED_FILE, prediction_bytes, predic
 from engines.grid import Grid
 
 STATED = "attached/stated.json"
+REFERENCE = "reference.json"
 REPORT = "report.html"
 _RECEIVED = TypeAdapter(tuple[Received, ...])
 _EXPORT_SET = TypeAdapter(ExportSet)
@@ -123,16 +126,27 @@ class Artefacts:
     def has(self, name: str) -> bool:
         return name in self._known()
 
-    def save_received(self, received: Sequence[Received]) -> dict[str, str]:
+    def save_received(self, received: Sequence[Received], reference: Sequence[Received] = ()) -> dict[str, str]:
         """Paths inside the store are kept relative to it, so that a store may be moved while it is not in use."""
+        saved = self.save("received.json", self._listed(received))
+        return saved | self.save(REFERENCE, self._listed(reference)) if reference else saved
+
+    def _listed(self, objects: Sequence[Received]) -> bytes:
         inside = tuple(
             replace(item, path=item.path.relative_to(self._store)) if item.path.is_relative_to(self._store) else item
-            for item in received
+            for item in objects
         )
-        return self.save("received.json", _RECEIVED.dump_json(inside, indent=1))
+        return _RECEIVED.dump_json(inside, indent=1)
 
     def received(self) -> tuple[Received, ...]:
-        stored = _RECEIVED.validate_json(self.load("received.json"))
+        return self._objects("received.json")
+
+    def reference(self) -> tuple[Received, ...]:
+        """Images and structures of the day the plan was made for; none where they did not come with today's."""
+        return self._objects(REFERENCE) if self.has(REFERENCE) else ()
+
+    def _objects(self, name: str) -> tuple[Received, ...]:
+        stored = _RECEIVED.validate_json(self.load(name))
         return tuple(replace(item, path=self._store / item.path) for item in stored)
 
     def save_attachments(self, attached: Attachments) -> dict[str, str]:
@@ -219,9 +233,10 @@ class Artefacts:
     def approval(self) -> Approval:
         return Approval.from_json(self.load("approval.json"))
 
-    def fresh_export_folder(self) -> Path:
-        """An empty export/: what an interrupted writing left there was never recorded, so never sent."""
-        folder = self.folder / "export"
+    def fresh_folder(self, name: str) -> Path:
+        """An empty folder, such as export/: what an interrupted writing left there was never recorded, so never
+        sent."""
+        folder = self.folder / name
         try:
             if folder.exists():
                 shutil.rmtree(folder)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.contracts import ExportSet, Received
 from appliance.errors import IncompleteCase, SessionError
-from appliance.inbound import assess, scan_folder
+from appliance.inbound import Completeness, assess, scan_folder
 from appliance.session import Event, Session, State, next_state
 from appliance.session_stages import Stages
 from appliance.session_work import Workplace
@@ -18,6 +19,12 @@ from appliance.session_work import Workplace
 
 def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
     """The objects in `folder` that make today's case, and notes on what was left aside. Raises RefusedInput."""
+    found = read_set(folder)
+    return found.chosen, found.notes
+
+
+def read_set(folder: Path) -> Completeness:
+    """As `read_case`, with the objects of the plan's own day where they lie in the folder too."""
     contents = scan_folder(folder)
     found, aside = assess(contents.received), len(contents.notes)
     if not found.complete:
@@ -26,7 +33,7 @@ def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
         remedy = f"Put what is missing into {folder.name} and run the command again"
         raise IncompleteCase(found.missing + named, remedy=remedy)
     note = (f"Files of the folder passed over, because they are no DICOM objects or copies: {aside}",) if aside else ()
-    return found.chosen, (*found.notes, *note)
+    return replace(found, notes=(*found.notes, *note))
 
 
 def run_to_review(received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace) -> Session:

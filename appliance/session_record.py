@@ -100,6 +100,7 @@ class Standing:
             "goals_met": self.facts.get("goals_met"),
             "goals_total": self.facts.get("goals_total"),
             "to_acknowledge": str(self.facts.get("to_acknowledge", "")),
+            "to_confirm": str(self.facts.get("to_confirm", "")),
             "second_check_agrees": self.facts.get("second_check_agrees"),
             "second_check": str(self.facts.get("second_check", "")),
             "notes": list(self.notes),
@@ -116,8 +117,12 @@ class Standing:
     def _forget(self, event: str, state: str) -> None:
         """Work that is about to be done again no longer counts, whatever is still on the disk."""
         if state == "assembling":
-            kept = {"received.json"}
-            self.artefacts = {name: sha for name, sha in self.artefacts.items() if name in kept}
+            kept = {"received.json", "reference.json"}
+            # Today's contours as far as somebody has seen them; what failed before that is found anew.
+            found = "today/" if "case_digest" in self.facts else ""
+            self.artefacts = {
+                name: sha for name, sha in self.artefacts.items() if name in kept or (found and name.startswith(found))
+            }
             self.facts = {name: value for name, value in self.facts.items() if name in ABOUT_THE_SET}
             self.notes.clear()
         elif state == "planning":

@@ -35,6 +35,7 @@ from appliance.contracts import (
     Shown,
     TradeOff,
 )
+from appliance.contracts.anatomy import Anatomy
 from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.progress import Progress
 
@@ -62,6 +63,10 @@ class Subject(Reviewed):
     attached: Attachments
 
 
+class Assemble(Protocol):
+    def __call__(self, received: Sequence[Received], anatomy: Anatomy | None = None, /) -> Case: ...
+
+
 class TradeOffs(Protocol):
     def __call__(
         self, reviewed: Reviewed, traded: tuple[TradeOff, ...], progress: Progress, enough: Callable[[], bool], /
@@ -83,7 +88,9 @@ class WriteReport(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """In the order of the flow. `attachments` gives what people laid beside the patient of a key. `choose_goals`
+    """In the order of the flow. `find_anatomy` registers today's image to the reference's, contours it where nobody
+    has, and writes what it made into a folder; `contours_to_confirm` says why a person must look at that first ('':
+    nobody need). `attachments` gives what people laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
     node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for,
@@ -96,7 +103,9 @@ class Stages:
     `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
     the evaluation for the record beside a written set, and names in the set what of it shall be sent."""
 
-    assemble: Callable[[Sequence[Received]], Case]
+    find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], Anatomy]
+    assemble: Assemble
+    contours_to_confirm: Callable[[Anatomy], str]
     attachments: Callable[[str], Attachments]
     choose_goals: Callable[[Case], bytes]
     goals_for_case: Callable[[Path, Case], GoalSet]

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
+from appliance.case.today import find_anatomy, why_confirm
 from appliance.config import Config
 from appliance.contracts import (
     Approval,
@@ -57,6 +58,12 @@ NOTE_UNSIGNED = (
 )
 
 
+NO_PLAN = (
+    "There is no RTPLAN to compare with, only a reference dose: what the scheduled plan would do on today's anatomy "
+    "cannot be calculated"
+)
+
+
 def real_stages(config: Config, identities: IdentityStore, attached: Attachments | None = None) -> Stages:
     """attached: in the place of what the store has for the patient. Raises DeviceUnavailable where the configuration
     demands a GPU that cannot be used."""
@@ -71,6 +78,8 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
     return Stages(
+        find_anatomy=partial(find_anatomy, config.anatomy),
+        contours_to_confirm=partial(why_confirm, config.anatomy),
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
         choose_goals=partial(_goal_file, config, guidelines),
@@ -163,9 +172,10 @@ def _goals_for_case(path: Path, case: Case) -> GoalSet:
 def _scheduled(
     config: Config, case: Case, goal_set: GoalSet, progress: Progress
 ) -> tuple[Evaluation | None, CalculatedDose | None, str]:
-    """The reference plan recalculated on today's image, at the coordinates it was made for (no couch shift)."""
+    """The reference plan recalculated on today's image: where the table shift brings it to, if today's anatomy was
+    found, else at the coordinates it was made for. Without a plan, but with its dose, a sentence says so."""
     if case.reference_plan is None:
-        return None, None, ""
+        return None, None, "" if case.reference_dose_gy is None else NO_PLAN
     planning = config.planning
     try:
         dose = calculate_dose(

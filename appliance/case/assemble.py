@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,17 @@ from pydicom.valuerep import PersonName
 from appliance.case.attributes import identity_of, items, source_of, text
 from appliance.case.dose import WHAT as RTDOSE
 from appliance.case.dose import dose_of
-from appliance.case.image import PATIENT_POSITIONS, ImageSeries, read_image
+from appliance.case.image import MODALITIES, PATIENT_POSITIONS, ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan_file
 from appliance.case.prescription import prescription_of
 from appliance.case.structure_set import StructureReading, read_structures
+from appliance.case.to_today import anatomy_notes, plan_today, rigid_of
 from appliance.contracts import Case, Identity, PrescribedTarget, Received, SourceObject
+from appliance.contracts.anatomy import Anatomy
 from appliance.dicomio.read import read_dataset
 from appliance.errors import IncompleteCase, InconsistentCase
 from engines.grid import resample
+from engines.registration import moved
 
 WHOLE_PLAN = ("PLAN", "PLAN_OVERVIEW")
 """Dose Summation Types (PS3.3 C.8.8.3) of the dose of a whole course of one plan."""
@@ -36,17 +39,21 @@ class _Dose:
     note: str
 
 
-def assemble(received: Sequence[Received]) -> Case:
+def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Case:
     """The case these objects make: one CT series, one structure set, at most one plan and one dose of a whole plan.
 
-    Raises IncompleteCase without CT or structure set; InconsistentCase `case.several`, `case.identity`,
-    `case.patient-position`, `case.changed`, `case.no-hounsfield` and what reading images and structures raises;
-    RefusedObject and UnsupportedPlan as the readers raise them."""
-    series = _series(received)
+    anatomy: how today lies to the reference, where that was found: its structure set stands for one that was not
+    received, its density for today's image, and plan and dose come to today by its rigid motion. Raises IncompleteCase
+    without CT or structure set; InconsistentCase `case.several`, `case.identity`, `case.patient-position`,
+    `case.changed`, `case.no-hounsfield` and what reading images and structures raises; RefusedObject and
+    UnsupportedPlan as the readers raise them."""
+    made = None if anatomy is None else anatomy.structure_set
+    received = (*received, made) if made else received
+    series = _series(received, anatomy)
     structures = read_structures(_one(received, RTStructureSetStorage, "structure set").path, series)
     plan_object, dose_object = _optional(received, RTPlanStorage, "plan"), _optional(received, RTDoseStorage, "dose")
     plan = read_plan_file(plan_object.path) if plan_object else None
-    dose = _reference_dose(dose_object.path, series, plan) if dose_object else None
+    dose = _reference_dose(dose_object.path, series, plan, anatomy) if dose_object else None
     others = [item for item in (structures, plan, dose) if item is not None]
     check_one_person(series.identity, [item.identity for item in others])
     sources = (*series.sources, *(item.source for item in others))
@@ -56,7 +63,7 @@ def assemble(received: Sequence[Received]) -> Case:
     if dose is not None and dose.note:
         notes.append(dose.note)
     return Case(
-        digest=_digest(sources),
+        digest=_digest(sources, anatomy),
         identity=series.identity,
         frame_of_reference_uid=series.frame_of_reference_uid,
         patient_position=position,
@@ -67,14 +74,17 @@ def assemble(received: Sequence[Received]) -> Case:
         images=series.sources,
         structure_set=structures.source,
         reference_plan_object=plan.source if plan else None,
-        reference_plan=plan.plan if plan else None,
+        reference_plan=plan_today(plan.plan, anatomy) if plan else None,
         reference_dose_object=dose.source if dose else None,
         reference_dose_gy=dose.dose_gy if dose else None,
-        notes=tuple(notes + _frame_notes(series, plan)),
+        notes=tuple(notes + (list(anatomy_notes(anatomy)) if anatomy else _frame_notes(series, plan))),
     )
 
 
-def _series(received: Sequence[Received]) -> ImageSeries:
+def _series(received: Sequence[Received], anatomy: Anatomy | None) -> ImageSeries:
+    if anatomy is not None and anatomy.density is not None:
+        series = read_image([item.path for item in received if item.sop_class_uid in MODALITIES])
+        return replace(series, image=anatomy.density)
     slices = [item.path for item in received if item.sop_class_uid == str(CTImageStorage)]
     if not slices and any(item.sop_class_uid == str(MRImageStorage) for item in received):
         raise InconsistentCase(
@@ -107,7 +117,7 @@ def _one(received: Sequence[Received], sop_class_uid: str, name: str) -> Receive
     return found
 
 
-def _reference_dose(path: Path, series: ImageSeries, plan: PlanReading | None) -> _Dose:
+def _reference_dose(path: Path, series: ImageSeries, plan: PlanReading | None, anatomy: Anatomy | None) -> _Dose:
     """The dose on today's grid, 0 where it was not calculated; None with a note where it says nothing about today."""
     dataset = read_dataset(path, what=RTDOSE)
     grid, dose_gy = dose_of(dataset)
@@ -117,9 +127,14 @@ def _reference_dose(path: Path, series: ImageSeries, plan: PlanReading | None) -
         note = "The received dose is not that of a whole plan and is not shown"
     elif plan is not None and plans and plan.source.sop_instance_uid not in plans:
         note = "The received dose belongs to another plan than the received one and is not shown"
-    elif text(dataset, "FrameOfReferenceUID") != series.frame_of_reference_uid:
+    elif anatomy is None and text(dataset, "FrameOfReferenceUID") != series.frame_of_reference_uid:
         note = "The received dose is in the frame of reference of another image and is not shown on today's"
-    today = None if note else resample(dose_gy, grid, series.image.grid)
+    if note:
+        today = None
+    elif anatomy is None:
+        today = resample(dose_gy, grid, series.image.grid)
+    else:
+        today = moved(dose_gy, grid, series.image.grid, rigid_of(anatomy), outside=0.0)
     return _Dose(source_of(dataset, path, RTDOSE), identity_of(dataset), today, note)
 
 
@@ -193,5 +208,9 @@ def _frame_notes(series: ImageSeries, plan: PlanReading | None) -> list[str]:
     return ["The received plan is in another frame of reference: its isocentre is taken at the same coordinates today"]
 
 
-def _digest(sources: Sequence[SourceObject]) -> str:
-    return hashlib.sha256("\n".join(source.sha256 for source in sources).encode()).hexdigest()
+def _digest(sources: Sequence[SourceObject], anatomy: Anatomy | None) -> str:
+    parts = [source.sha256 for source in sources]
+    if anatomy is not None:
+        parts.append(hashlib.sha256(anatomy.report.to_json()).hexdigest())
+        parts += [] if anatomy.density is None else [hashlib.sha256(anatomy.density.hu.tobytes()).hexdigest()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

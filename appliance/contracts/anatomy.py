@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pydantic import TypeAdapter
+
+from appliance.contracts.case import Image
 from appliance.contracts.finding import Finding
+from appliance.contracts.received import Received
 
 
 class Verdict(StrEnum):
@@ -97,3 +101,23 @@ class AnatomyReport:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return _REPORT.dump_json(self, indent=1)
+
+    @staticmethod
+    def from_json(data: bytes) -> AnatomyReport:
+        return _REPORT.validate_json(data)
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """What assembling takes beside the received objects. structure_set: the one made for today, None where one was
+    received with today's image. density: what dose is computed on in the place of today's image, None: that itself."""
+
+    report: AnatomyReport
+    structure_set: Received | None = None
+    density: Image | None = None
+
+
+_REPORT = TypeAdapter(AnatomyReport)

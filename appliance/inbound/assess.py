@@ -77,17 +77,21 @@ def _image_of_the_day(
         if item.modality in IMAGE_MODALITIES:
             series.setdefault(item.series_instance_uid, []).append(item)
     since = (plan or structure_set).made_at
-    later = [
+    later: list[Sequence[Received]] = [
         slices
         for slices in series.values()
         if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
     ]
-    # A localiser beside the series has one slice.
-    return tuple(max(later, key=lambda slices: (len(slices) > 1, _taken(slices)))) if later else ()
+    return tuple(max(later, key=_newer)) if later else ()
 
 
 def _taken(series: Sequence[Received]) -> str:
     return max(item.made_at for item in series)
+
+
+def _newer(series: Sequence[Received]) -> tuple[bool, str]:
+    """A localiser beside the series has one slice."""
+    return len(series) > 1, _taken(series)
 
 
 def _undrawn(

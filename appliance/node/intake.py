@@ -118,13 +118,15 @@ class Intake:
         self.waits_for.pop(session.id, None)
         seen = max(item.received_at for item in objects)
         facts: Facts = {"last_object_utc": last.utc, "set_digest": _set_digest(found), "seen_seq": seen}
-        session.receive(found.chosen, facts, found.notes)
+        session.receive(found.chosen, facts, found.notes, found.reference)
         del self._unjudged[patient_key]
         return True
 
 
 def _set_digest(found: Completeness) -> str:
-    return hashlib.sha256("".join(sorted(item.sha256 for item in found.chosen)).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(sorted(item.sha256 for item in (*found.chosen, *found.reference))).encode()
+    ).hexdigest()
 
 
 def _now() -> str:

@@ -78,7 +78,7 @@ class DisplacementField:
         last = np.asarray(source.shape) - 1
         for plane, points in enumerate(self._planes(target)):
             index = (points - np.asarray(source.origin_mm, np.float32)) / np.asarray(source.spacing_mm, np.float32)
-            zyx = np.moveaxis(index, -1, 0)[::-1]
+            zyx = np.ascontiguousarray(np.moveaxis(index, -1, 0)[::-1], np.float32)
             inside = np.all((zyx >= -0.5 - 1e-4) & (zyx <= last[:, None, None] + 0.5 + 1e-4), axis=0)
             if not inside.any():
                 out[plane] = outside

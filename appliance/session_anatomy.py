@@ -1,0 +1,67 @@
+"""Today's anatomy among a session's files.
+
+today/anatomy.json   how today lies to the reference, what was measured and what changed
+today/RS.dcm         today's structure set, where it was made here; today/made.json: as an object of the case
+today/REG.dcm, today/DEFORM.dcm   how today lies to the reference, rigid and deformable
+today/density.npz    what dose is computed on, where that is not today's image
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from appliance.contracts import Image, Received
+from appliance.contracts.anatomy import Anatomy, AnatomyReport
+from appliance.session_artefacts import Artefacts
+from engines.grid import Grid
+
+TODAY = "today"
+REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/made.json", f"{TODAY}/density.npz"
+STRUCTURES_FILE = f"{TODAY}/RS.dcm"
+_MADE = TypeAdapter(Received)
+
+
+def save_anatomy(files: Artefacts, anatomy: Anatomy) -> dict[str, str]:
+    """Also records what already lies in today/. Raises DiskFull, WriteFailed."""
+    saved = files.save(REPORT_FILE, anatomy.report.to_json())
+    if anatomy.structure_set is not None:
+        saved |= files.save(MADE_FILE, _MADE.dump_json(anatomy.structure_set, indent=1))
+    if anatomy.density is not None:
+        saved |= files.save(DENSITY_FILE, _density_bytes(anatomy.density))
+    for path in sorted(item for item in (files.folder / TODAY).iterdir() if item.is_file()):
+        saved |= files.record_path(path)
+    return saved
+
+
+def anatomy_of(files: Artefacts) -> Anatomy | None:
+    """None where today's anatomy did not have to be found. Raises ArtefactAltered."""
+    if not files.has(REPORT_FILE):
+        return None
+    report = AnatomyReport.from_json(files.load(REPORT_FILE))
+    made = None
+    if files.has(MADE_FILE):
+        files.load(STRUCTURES_FILE)
+        # Where the session's folder lies now: a store may have been moved.
+        made = replace(_MADE.validate_json(files.load(MADE_FILE)), path=files.folder / STRUCTURES_FILE)
+    density = _density_from(files.load(DENSITY_FILE)) if files.has(DENSITY_FILE) else None
+    return Anatomy(report, made, density)
+
+
+def _density_bytes(image: Image) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, hu=image.hu, origin_mm=np.asarray(image.grid.origin_mm), spacing_mm=np.asarray(image.grid.spacing_mm)
+    )
+    return buffer.getvalue()
+
+
+def _density_from(data: bytes) -> Image:
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        hu = stored["hu"]
+        x, y, z = (float(value) for value in stored["origin_mm"])
+        dx, dy, dz = (float(value) for value in stored["spacing_mm"])
+    return Image(Grid((x, y, z), (dx, dy, dz), hu.shape), hu)
