@@ -9,6 +9,7 @@
     │   ├── RefusedGoals              the clinical goals cannot be read or do not fit the case
     │   │   ├── UncoveredFractionation  the guideline was made for another fractionation than the case's
     │   │   └── ContradictoryGoals    goals that no dose can meet together
+    │   ├── AnatomyNotConfirmed       today's anatomy needs a person's look before a plan is made on it
     │   ├── RefusedEdit               a change of the plan that cannot be made as it was asked for
     │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
@@ -103,6 +104,14 @@ class InconsistentCase(RefusedInput):
 
     def __init__(self, reason: str, *, what: str, remedy: str, rule: str = "") -> None:
         super().__init__(reason, what=what, remedy=remedy, rule=rule)
+
+
+class AnatomyNotConfirmed(RefusedInput):
+    key = "refused.anatomy"
+    template = (
+        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct the "
+        "contours, or take today's image again"
+    )
 
 
 class RefusedGoals(RefusedInput):

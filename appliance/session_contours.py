@@ -13,6 +13,8 @@ from appliance.session_revising import Revising
 from appliance.session_states import Event
 from appliance.session_work import Facts
 
+NOT_CONFIRMED = "Nobody has confirmed today's contours, which were propagated: look at them with the plan"
+
 
 class Contouring(Revising):
     """A part of Session."""
@@ -29,6 +31,8 @@ class Contouring(Revising):
         """Whether a person looks at today's contours before planning goes on, and why."""
         anatomy = anatomy_of(self.files)
         if anatomy is None or not (why := self.stages.contours_to_confirm(anatomy)):
+            if anatomy is not None and anatomy.structure_set is not None:
+                self._note(NOT_CONFIRMED)
             return Event.ASSEMBLE, {}
         return Event.QUESTION_CONTOURS, {"to_confirm": why}
 

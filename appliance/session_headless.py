@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.contracts import ExportSet, Received
-from appliance.errors import IncompleteCase, SessionError
-from appliance.inbound import Completeness, assess, scan_folder
+from appliance.errors import AnatomyNotConfirmed, IncompleteCase, SessionError
+from appliance.inbound import Completeness, assess, assess_pair, scan_folder, scan_folders
 from appliance.session import Event, Session, State, next_state
 from appliance.session_stages import Stages
 from appliance.session_work import Workplace
@@ -26,26 +26,41 @@ def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
 def read_set(folder: Path) -> Completeness:
     """As `read_case`, with the objects of the plan's own day where they lie in the folder too."""
     contents = scan_folder(folder)
-    found, aside = assess(contents.received), len(contents.notes)
+    return _whole(assess(contents.received), contents.notes, folder.name)
+
+
+def read_pair(reference: Path, today: Path) -> Completeness:
+    """The objects of the reference's folder and of today's that make today's case. Raises RefusedInput."""
+    before, now = scan_folders(reference, today)
+    found = assess_pair(before.received, now.received)
+    return _whole(found, (*before.notes, *now.notes), f"{reference.name} or {today.name}")
+
+
+def _whole(found: Completeness, passed: Sequence[str], place: str) -> Completeness:
+    aside = len(passed)
     if not found.complete:
         # A file cut off within its header is no DICOM object any more: it may be what is missing.
-        named = f" (files passed over: {aside}, such as {contents.notes[0]})" if aside else ""
-        remedy = f"Put what is missing into {folder.name} and run the command again"
+        named = f" (files passed over: {aside}, such as {passed[0]})" if aside else ""
+        remedy = f"Put what is missing into {place} and run the command again"
         raise IncompleteCase(found.missing + named, remedy=remedy)
     note = (f"Files of the folder passed over, because they are no DICOM objects or copies: {aside}",) if aside else ()
     return replace(found, notes=(*found.notes, *note))
 
 
-def run_to_review(received: Sequence[Received], notes: Sequence[str], stages: Stages, workplace: Workplace) -> Session:
-    """Runs a new session until it is in review. Raises the error that it failed with."""
+def run_to_review(found: Completeness, stages: Stages, workplace: Workplace) -> Session:
+    """Runs a new session until it is in review. Raises the error that it failed with, AnatomyNotConfirmed where today's
+    anatomy needs a person's look first: here is none."""
     now = datetime.now(UTC)
-    session = Session.open(f"{now:%Y%m%d}-{secrets.token_hex(4)}", received[0].patient_key, stages, workplace)
-    digest = hashlib.sha256("".join(sorted(item.sha256 for item in received)).encode()).hexdigest()
+    objects = (*found.chosen, *found.reference)
+    session = Session.open(f"{now:%Y%m%d}-{secrets.token_hex(4)}", objects[0].patient_key, stages, workplace)
+    digest = hashlib.sha256("".join(sorted(item.sha256 for item in objects)).encode()).hexdigest()
     facts = {"last_object_utc": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "set_digest": digest}
-    session.receive(received, dict(facts), notes)
+    session.receive(found.chosen, dict(facts), found.notes, found.reference)
     session.run()
     if session.error is not None:
         raise session.error
+    if session.state is State.CONTOUR_REVIEW:
+        raise AnatomyNotConfirmed(str(session.standing.facts.get("to_confirm", "")))
     if session.state is not State.IN_REVIEW:
         raise SessionError(f"The session ended as '{session.state}'")
     return session

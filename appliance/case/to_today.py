@@ -40,10 +40,11 @@ def plan_today(plan: Plan, anatomy: Anatomy | None) -> Plan:
     return replace(plan, beams=tuple(beams))
 
 
-def anatomy_notes(anatomy: Anatomy) -> Iterator[str]:
+def anatomy_notes(anatomy: Anatomy, *, has_plan: bool) -> Iterator[str]:
     report, shift = anatomy.report, anatomy.report.table_shift
-    yield SHIFTED.format(lateral=shift.lateral_mm, longitudinal=shift.longitudinal_mm, vertical=shift.vertical_mm)
-    if (angle := rigid_of(anatomy).rotation_deg) > NOTED_DEG:
+    if has_plan:
+        yield SHIFTED.format(lateral=shift.lateral_mm, longitudinal=shift.longitudinal_mm, vertical=shift.vertical_mm)
+    if has_plan and (angle := rigid_of(anatomy).rotation_deg) > NOTED_DEG:
         yield NOT_TURNED.format(angle=angle)
     if report.density is not DensitySource.TODAY_CT:
         yield f"Dose is computed on: {report.density.value}"

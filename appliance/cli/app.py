@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.cli import (
+    adapt,
     approve,
     attach,
     audit,
@@ -71,6 +72,7 @@ app.command("demo")(demo.demo)
 app.command("cases")(cases.cases)
 app.command("serve")(serve.serve)
 app.command("replan")(replan.replan)
+app.command("adapt")(adapt.adapt)
 app.command("dose")(dose.dose)
 app.command("predict")(predict.predict)
 app.command("robustness")(robustness.robustness)

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 
-from appliance.approval import IdentityStore
-from appliance.audit import AuditLog
-from appliance.cli.attach import DaysSince, Notes, Prior, PriorFractions, attached
+from appliance.cli.attach import DaysSince, Notes, Prior, PriorFractions
+from appliance.cli.headless import Given, plan_into
 from appliance.cli.options import AsJson, Budget, ConfigFile, Device, StoreFolder, settings, with_budget, with_device
-from appliance.cli.output import progress, result
-from appliance.cli.results import BESIDE, copy_results, findings_to_look_at, load, publish, scorecard_table, staged
 from appliance.config import Config
 from appliance.contracts import PriorStated
 from appliance.errors import ConfigError, WriteFailed
-from appliance.session_headless import read_case, run_to_review, write_proposal
-from appliance.session_navigation import add_trade_offs
-from appliance.session_wiring import real_stages
-from appliance.session_work import Workplace
+from appliance.session_headless import read_set
 
 Folder = Annotated[Path, typer.Argument(metavar="DICOM_DIR", help="CT and RTSTRUCT, perhaps RTPLAN and RTDOSE.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
@@ -52,36 +43,14 @@ def replan(
 ) -> None:
     """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
     chosen = with_budget(with_device(with_goals(settings(config, store), goals, site), device), budget_s)
-    with ExitStack() as stack:
-        staging = stack.enter_context(staged(out))
-        folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="couchside-")))
-        tell = stack.enter_context(progress("Replanning"))
-        tell("reading", 0.0)
-        received, remarks = read_case(dicom_dir)
-        audit = stack.enter_context(AuditLog.open(folder / "audit.sqlite"))
-        laid_beside = attached(folder, notes, prior, PriorStated(prior_fractions, days_since))
-        stages = real_stages(chosen, IdentityStore(folder / "identities"), laid_beside)
-        session = run_to_review(received, remarks, stages, Workplace(audit, folder.absolute(), tell))
-        if navigate:
-            add_trade_offs(session, tell)
-        tell("writing", 1.0)
-        written = write_proposal(session, staging)
-        copy_results(session, staging)
-        files = [path.name for path in written.files] + [name for name in BESIDE if (staging / name).exists()]
-        publish(staging, out)
-        summary = session.standing.summary()
-    document = {
-        "out": str(out),
-        "session": summary,
-        "approved": False,
-        "files": files,
-        "scorecard": load(out / "scorecard.json"),
-        "timeline": load(out / "timeline.json"),
-    }
-    told = summary["notes"] if isinstance(summary["notes"], list) else []
-    lines = [*findings_to_look_at(load(out / "scorecard.json")), *(f"- {text}" for text in told)]
-    lines.append(f"UNAPPROVED plan, dose and structures are in {out}; open {out / 'report.html'}")
-    result(document, Group(scorecard_table(out), *lines), as_json=as_json)
+    stated = PriorStated(prior_fractions, days_since)
+    given = Given(headless(chosen), lambda: read_set(dicom_dir), notes, prior, stated, store, navigate)
+    plan_into(out, given, "Replanning", as_json=as_json)
+
+
+def headless(config: Config) -> Config:
+    """Nobody is there to confirm contours that give no reason for a look, and nothing is approved."""
+    return config.model_copy(update={"anatomy": config.anatomy.model_copy(update={"review": "never"})})
 
 
 def with_goals(config: Config, goals: Path | None, site: str) -> Config:

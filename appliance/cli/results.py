@@ -26,6 +26,9 @@ COPIED = (
     NAVIGATION_FILE, NAVIGATION_JSON,
 )  # fmt: skip
 
+ANATOMY = ("anatomy.json", "REG.dcm", "DEFORM.dcm")
+"""Of today's anatomy, under today/ in the session's folder."""
+
 BESIDE = (SECOND_DOSE_FILE, *RECORD_FILES)
 """Files beside an export set that stay at home."""
 
@@ -35,6 +38,13 @@ Document = dict[str, JsonValue]
 def copy_results(session: Session, out: Path) -> None:
     """The session's result files, whole or not at all. A file of an earlier run that this one lacks is taken away."""
     _copy(session.files.folder, COPIED, out)
+    _copy(session.files.folder / "today", ANATOMY, out)
+
+
+def copy_anatomy(store: Path, out: Path) -> None:
+    """That of the newest session of a store, with its structures: what a person must look at before anything else."""
+    folders = sorted((store / "sessions").iterdir(), key=lambda folder: folder.stat().st_mtime)
+    _copy(folders[-1] / "today", (*ANATOMY, "RS.dcm"), out)
 
 
 def copy_beside(session: Session, out: Path) -> None:
@@ -73,7 +83,7 @@ def staged(out: Path) -> Iterator[Path]:
 def publish(staging: Path, out: Path) -> None:
     """Moves the files into `out`. A result file of an earlier run that this one lacks is taken away."""
     try:
-        for name in (*COPIED, *BESIDE):
+        for name in (*COPIED, *BESIDE, *ANATOMY):
             if not (staging / name).exists():
                 (out / name).unlink(missing_ok=True)
         for path in sorted(staging.iterdir()):

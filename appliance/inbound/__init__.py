@@ -5,9 +5,9 @@ association ── reads a message ──► store ── structure, rules ─�
    node (admission, limits)          folder: the same rules for files     assess: which objects make the case
 """
 
-from appliance.inbound.assess import Completeness, assess
+from appliance.inbound.assess import Completeness, assess, assess_pair
 from appliance.inbound.attachments import AttachmentShelf, dicom_files
-from appliance.inbound.folder import FolderContents, read_folder, scan_folder
+from appliance.inbound.folder import FolderContents, read_folder, scan_folder, scan_folders
 from appliance.inbound.limits import Limits
 from appliance.inbound.node import StorageNode
 from appliance.inbound.store import ObjectStore
@@ -20,7 +20,9 @@ __all__ = [
     "ObjectStore",
     "StorageNode",
     "assess",
+    "assess_pair",
     "dicom_files",
     "read_folder",
     "scan_folder",
+    "scan_folders",
 ]

@@ -11,7 +11,7 @@ contours are still to be made from the reference, which is then handed over besi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.contracts import Received
 from appliance.errors import InconsistentCase
@@ -77,21 +77,47 @@ def _image_of_the_day(
         if item.modality in IMAGE_MODALITIES:
             series.setdefault(item.series_instance_uid, []).append(item)
     since = (plan or structure_set).made_at
-    later: list[Sequence[Received]] = [
+    later = [
         slices
         for slices in series.values()
         if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
     ]
-    return tuple(max(later, key=_newer)) if later else ()
+    return _newest_series(later)
 
 
 def _taken(series: Sequence[Received]) -> str:
     return max(item.made_at for item in series)
 
 
-def _newer(series: Sequence[Received]) -> tuple[bool, str]:
-    """A localiser beside the series has one slice."""
-    return len(series) > 1, _taken(series)
+def _newest_series(series: Sequence[Sequence[Received]]) -> tuple[Received, ...]:
+    """A localiser beside a series has one slice, and is taken only where there is nothing else."""
+    newest = sorted(series, key=lambda slices: (len(slices) > 1, _taken(slices)))
+    return tuple(newest[-1]) if newest else ()
+
+
+def assess_pair(reference: Sequence[Received], today: Sequence[Received]) -> Completeness:
+    """As `assess`, where a person says which objects are of which day: images, structure set, plan and dose of the
+    reference, and today's image with or without a structure set drawn on it. Both were read with one set of keys."""
+    everything = (*reference, *today)
+    plan = _newest(reference, Modality.RTPLAN)
+    drawn = _of_plan(reference, plan) or _newest(reference, Modality.RTSTRUCT)
+    if drawn is None:
+        return Completeness(False, "the reference has no structure set")
+    present = {item.sop_instance_uid: item for item in everything if item.modality in IMAGE_MODALITIES}
+    now = _newest(today, Modality.RTSTRUCT)
+    if now is not None:
+        found = assess([*today, *(item for item in reference if item.modality in (Modality.RTPLAN, Modality.RTDOSE))])
+        if not found.complete:
+            return found
+        notes = _one_person(everything, (*found.chosen, *_reference(drawn, present)))
+        return replace(found, reference=_reference(drawn, present), notes=(*found.notes, *notes))
+    series: dict[str, list[Received]] = {}
+    for item in today:
+        if item.modality in IMAGE_MODALITIES:
+            series.setdefault(item.series_instance_uid, []).append(item)
+    if not series:
+        return Completeness(False, "there is no image of today")
+    return _undrawn(everything, _newest_series(list(series.values())), drawn, present)
 
 
 def _undrawn(

@@ -64,9 +64,19 @@ def read_folder(folder: Path) -> tuple[Received, ...]:
 
 def scan_folder(folder: Path) -> FolderContents:
     """As `read_folder`, with its notes."""
+    return scan_folders(folder)[0]
+
+
+def scan_folders(*folders: Path) -> tuple[FolderContents, ...]:
+    """Several folders with one set of keys, so that the objects of one can be compared with those of another."""
+    keys = Keys.fresh()
+    return tuple(_scan(folder, keys) for folder in folders)
+
+
+def _scan(folder: Path, keys: Keys) -> FolderContents:
     if not folder.is_dir():
         raise IncompleteCase(f"there is no folder {folder}", remedy="Name the folder that holds the DICOM files")
-    reader = _Reader()
+    reader = _Reader(keys)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         reader.read(path, path.relative_to(folder))
     if not reader.received:
@@ -77,12 +87,12 @@ def scan_folder(folder: Path) -> FolderContents:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
         self.received: dict[str, Received] = {}
         self.notes: list[str] = []
         self._names: dict[str, Path] = {}
         self._digests: dict[str, str] = {}
-        self._keys = Keys.fresh()
+        self._keys = keys
         self._limits = Limits()
 
     def read(self, path: Path, name: Path) -> None:

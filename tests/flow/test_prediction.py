@@ -23,7 +23,7 @@ from appliance.builtin import write_study
 from appliance.builtin.openkbp import import_openkbp
 from appliance.config import Config, PlanningConfig, PredictionConfig
 from appliance.dicomio.predicted_dose import PREDICTED_MARK
-from appliance.session_headless import read_case, run_to_review
+from appliance.session_headless import read_case, read_set, run_to_review
 from appliance.session_work import Workplace
 from engines.runtime import Backend
 
@@ -175,9 +175,8 @@ def test_a_session_predicts_and_its_report_says_so(patient: Path, tmp_path: Path
     handed = []
     plan = stages.plan
     stages = replace(stages, plan=lambda *given: (handed.append(given[2]), plan(*given))[1])  # type: ignore[func-returns-value]
-    received, notes = read_case(patient)
     with AuditLog.open(tmp_path / "audit.sqlite") as audit:
-        session = run_to_review(received, notes, stages, Workplace(audit, tmp_path))
+        session = run_to_review(read_set(patient), stages, Workplace(audit, tmp_path))
         row = next(row for row in audit.rows(event="session.transition") if row.data["event"] == "predict")
     assert set(row.data["artefacts"]) == {"predicted.npz"}  # type: ignore[arg-type]
     assert handed[0] is not None
@@ -193,9 +192,8 @@ def test_a_session_predicts_and_its_report_says_so(patient: Path, tmp_path: Path
 
 def test_a_session_without_a_prediction_says_so_on_its_report(small: SmallCase, tmp_path: Path) -> None:
     stages = stages_with()(Config(planning=PlanningConfig(goals=small.goals)), IdentityStore(tmp_path / "identities"))
-    received, notes = read_case(small.folder)
     with AuditLog.open(tmp_path / "audit.sqlite") as audit:
-        session = run_to_review(received, notes, stages, Workplace(audit, tmp_path))
+        session = run_to_review(read_set(small.folder), stages, Workplace(audit, tmp_path))
     told = "Planning starts from the goals: no dose was predicted for this patient"
     assert told in session.standing.notes
     report = (session.files.folder / "report.html").read_text("utf-8")
