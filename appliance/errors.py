@@ -109,8 +109,8 @@ class InconsistentCase(RefusedInput):
 class AnatomyNotConfirmed(RefusedInput):
     key = "refused.anatomy"
     template = (
-        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct the "
-        "contours, or take today's image again"
+        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct "
+        "the contours, or take today's image again"
     )
 
 

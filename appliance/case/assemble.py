@@ -77,7 +77,8 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
         reference_plan=plan_today(plan.plan, anatomy) if plan else None,
         reference_dose_object=dose.source if dose else None,
         reference_dose_gy=dose.dose_gy if dose else None,
-        notes=tuple(notes + (list(anatomy_notes(anatomy, has_plan=plan is not None)) if anatomy else _frame_notes(series, plan))),
+        notes=(*notes, *(anatomy_notes(anatomy, has_plan=plan is not None) if anatomy else _frame_notes(series, plan))),
+        structure_predecessor=structures.predecessor if made else None,
     )
 
 

@@ -15,6 +15,7 @@ from appliance.cli import (
     cases,
     check,
     commission,
+    contours,
     decisions,
     demo,
     doctor,
@@ -97,6 +98,7 @@ app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(contours.app, name="contours")
 app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")
