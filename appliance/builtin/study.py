@@ -42,8 +42,8 @@ CONTRAST_HU: Mapping[str, int] = {
     "SpinalCord": 120,
     "Parotid": -70,
 }
-"""Of a structure against water, by the first part of its name; chosen in the order of what CT shows of a fatty organ, one
-filled with contrast medium, the bone round a cord and a tumour."""
+"""Of a structure against water, by the first part of its name; chosen in the order of what CT shows of a fatty organ,
+one filled with contrast medium, the bone round a cord and a tumour."""
 
 STUDY_TIME = "080000"
 STUDY_DATES: Mapping[Day, str] = {"reference": "20260302", "today": "20260316"}
