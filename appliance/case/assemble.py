@@ -84,7 +84,8 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
 
 def _series(received: Sequence[Received], anatomy: Anatomy | None) -> ImageSeries:
     if anatomy is not None and anatomy.density is not None:
-        series = read_image([item.path for item in received if item.sop_class_uid in MODALITIES])
+        images = [item.path for item in received if item.sop_class_uid in MODALITIES]
+        series = read_image(images, hounsfield=False)
         return replace(series, image=anatomy.density)
     slices = [item.path for item in received if item.sop_class_uid == str(CTImageStorage)]
     if not slices and any(item.sop_class_uid == str(MRImageStorage) for item in received):
