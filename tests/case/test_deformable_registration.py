@@ -1,4 +1,4 @@
-"""Deformable registration objects as others write them: turned grids, matrices before and after, and what is refused."""
+"""Deformable registration objects as others write them: turned grids, matrices, and what is refused."""
 
 from __future__ import annotations
 
