@@ -24,6 +24,7 @@
     │   └── NotPredicted              the dose network knows no patient like this one, or cannot run here
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
+    │   ├── NotAccumulated            delivered fractions cannot be added up as they were given
     │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
     │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
@@ -228,6 +229,11 @@ class EvaluationError(CouchsideError):
 class PriorNotSummed(EvaluationError):
     key = "evaluation.prior"
     template = "The earlier course was not summed: {reason}"
+
+
+class NotAccumulated(EvaluationError):
+    key = "evaluation.accumulation"
+    template = "The delivered dose was not accumulated: {reason}"
 
 
 class PreferenceRefused(EvaluationError):

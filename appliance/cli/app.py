@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.cli import (
+    accumulate,
     adapt,
     approve,
     attach,
@@ -81,6 +82,7 @@ app.command("explain")(explain.explain)
 app.command("navigate")(navigate.navigate)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
+app.command("accumulate")(accumulate.accumulate)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
