@@ -18,7 +18,7 @@ from appliance.case.today.reading import Day, Reference, read_reference, read_to
 from appliance.case.today.registering import Registered, registered
 from appliance.case.today.rules import refusal
 from appliance.case.today.table_shift import table_shift
-from appliance.case.today.writing import write_anatomy
+from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
 from appliance.contracts import Finding, Received, Structure, StructureKind
 from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, Verdict
@@ -66,7 +66,7 @@ def find_anatomy(
     with clock.step("contours"):
         structures, notes = _contours(today, before, found, config)
     with clock.step("what changed"):
-        changes = changes_of(structures, today, before, found.rigid)
+        changes = changes_of(structures, today, before, found.rigid, {})
     position = today.series.patient_position or before.series.patient_position
     isocentre_mm = before.plan.plan.beams[0].isocentre_mm if before.plan else _middle_mm(before)
     report = AnatomyReport(
@@ -82,7 +82,8 @@ def find_anatomy(
         notes=(*told, *notes),
     )
     with clock.step("writing"):
-        made = None if today.drawn else write_anatomy(structures, today, before, found, folder)
+        write_registration(today, before, found, folder)
+        made = None if today.drawn else write_anatomy(structures, today, before, folder)
     return Anatomy(replace(report, seconds=clock.seconds), made)
 
 
@@ -114,7 +115,7 @@ def _contours(
         is_target = structure.kind is StructureKind.TARGET
         return found.field if found.field is not None and not (is_target and config.targets == "rigid") else rigid
 
-    done = carried(before.structures, before.series.image.grid, today.series.image, today.body, map_of)
+    done = carried(before.structures, before.series.image.grid, today.series.image.grid, today.body, map_of)
     _check_lost(done, before.structures)
     number = before.external.number
     if any(item.number == number for item in done.structures) or number == 0:
