@@ -136,6 +136,6 @@ def _shown(course: Course, remaining: GoalSet | None, files: list[Path]) -> Grou
     lines = [f"- {note}" for note in course.dose.notes]
     if remaining is not None:
         lines += ["Goals of the fractions that are left:", *(f"- {note}" for note in remaining.notes)]
-    lines.append(f"Written: {', '.join(str(path) for path in files)}. Research software, not for clinical use.")
+    lines += [*(f"{path}: written." for path in files), "Research software, not for clinical use."]
     title = f"{course.dose.delivered} fractions, physical dose (EQD2 is in the files)"
     return Group(table(title, ("structure", "metric", "planned", "accumulated", "band"), rows), *lines)
