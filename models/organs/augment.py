@@ -51,7 +51,7 @@ def sample(volume: Volume, intensity: Intensity, patch: tuple[int, int, int], ra
     """A patch of a volume, turned, mirrored and changed; where it reaches beyond the image, zeros that do not count."""
     middle = _middle(volume, patch, random)
     mirrored = bool(random.random() < 0.5)
-    grid = _places(volume.hu.shape, patch, middle, _turned(random, mirrored))
+    grid = places(volume.hu.shape, patch, middle, _turned(random, mirrored))
     # Zeros beyond the image, as the engine pads what is normalised.
     image = torch.from_numpy(intensity.apply(volume.hu))[None, None]
     image = functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)[0]
@@ -60,7 +60,7 @@ def sample(volume: Volume, intensity: Intensity, patch: tuple[int, int, int], ra
     order = MIRRORED if mirrored else range(len(ORGANS))
     inside, counts = (torch.stack([bits >> first + n & 1 for n in order]).float() for first in (0, COUNTS))
     if random.random() < AROUND_SHARE:
-        _furnish(image[0], bits >> BODY & 1, intensity, random)
+        furnish(image[0], bits >> BODY & 1, intensity, random)
     return Sample(_changed(image, random), inside, counts)
 
 
@@ -85,19 +85,19 @@ def _middle(volume: Volume, patch: tuple[int, int, int], random: Random) -> list
 def _turned(random: Random, mirrored: bool) -> NDArray[np.float64]:
     """From steps of a patch to steps in the patient, both mm along z, y, x."""
     about_x, about_y, about_z = (np.deg2rad(random.uniform(-most, most)) for most in TURN_DEG)
-    turn = _rotation(about_x, 0, 1) @ _rotation(about_y, 0, 2) @ _rotation(about_z, 1, 2)
+    turn = rotation(about_x, 0, 1) @ rotation(about_y, 0, 2) @ rotation(about_z, 1, 2)
     zoom = np.diag([random.uniform(1 - ZOOM, 1 + ZOOM) for _ in range(3)])
     return np.asarray(turn @ zoom @ np.diag([1.0, 1.0, -1.0 if mirrored else 1.0]))
 
 
-def _rotation(angle: float, first: int, second: int) -> NDArray[np.float64]:
+def rotation(angle: float, first: int, second: int) -> NDArray[np.float64]:
     made = np.eye(3)
     made[first, first] = made[second, second] = np.cos(angle)
     made[first, second], made[second, first] = -np.sin(angle), np.sin(angle)
     return made
 
 
-def _places(
+def places(
     size: tuple[int, ...], patch: tuple[int, int, int], middle: list[float], matrix: NDArray[np.float64]
 ) -> Tensor:
     """(1, z, y, x, 3) of where each voxel of the patch is taken, as grid_sample wants it: x first, -1..1."""
@@ -110,7 +110,7 @@ def _places(
     return (2 * at / most - 1).flip(-1).float()[None]
 
 
-def _furnish(image: Tensor, body: Tensor, intensity: Intensity, random: Random) -> None:
+def furnish(image: Tensor, body: Tensor, intensity: Intensity, random: Random) -> None:
     """Noise in the air and a slab behind the patient, in place; both (z, y, x)."""
     low, high = (float(v) for v in intensity.apply(np.array(COUCH_HU)))
     air = body == 0

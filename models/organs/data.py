@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from appliance.builtin.packed import PackedPatient, read_packed
 from appliance.errors import RefusedObject
-from appliance.evaluation.image_context.run import AROUND_MM
-from engines.grid import Grid, resample
+from appliance.evaluation.image_context.run import around_patient
+from engines.grid import VoxelSet, resample
 from engines.segmentation import Intensity, NetworkSpec
 from engines.segmentation.whole_image import network_grid
 from models.dose.console import say
@@ -47,6 +47,8 @@ SPACING_MM = (3.0, 3.906, 3.906)
 their 2.5 mm (chosen: a fifth less to compute, and no organ here is thinner than 10 mm)."""
 PATCH = (48, 48, 56)
 """z, y, x: 144, 187 and 219 mm, both parotids and what is between them (chosen)."""
+OVERLAP = 0.25
+"""Share of a patch that the next one covers again (chosen: a half, which nnU-Net takes, costs three times as long)."""
 INSIDE_SHARE = 0.5
 """A voxel is an organ's where at least half of it is, as with the masks of the product."""
 PERCENTILES = (0.5, 99.5)
@@ -67,16 +69,6 @@ class Volume:
     places: dict[int, NDArray[np.int32]]
 
 
-def around_body(body: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slice]:
-    """The box (z, y, x) of a patient with AROUND_MM of air, within the image."""
-    sides = []
-    for axis in range(3):
-        seen = np.flatnonzero(body.any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = int(np.ceil(AROUND_MM / grid.spacing_mm[2 - axis]))
-        sides.append(slice(max(0, int(seen[0]) - margin), min(body.shape[axis], int(seen[-1]) + 1 + margin)))
-    return sides[0], sides[1], sides[2]
-
-
 def spec_of(intensity: Intensity) -> NetworkSpec:
     """What the product has to know of a network of this folder."""
     return NetworkSpec(
@@ -91,10 +83,6 @@ def spec_of(intensity: Intensity) -> NetworkSpec:
     )
 
 
-OVERLAP = 0.25
-"""Share of a patch that the next one covers again (chosen: a half, which nnU-Net takes, costs three times as long)."""
-
-
 def counted(drawn: NDArray[np.bool_], step_mm: float, partial: bool) -> NDArray[np.bool_]:
     """(z,) which slices say something about an organ, from which slices it is drawn in (z upwards)."""
     slices = np.flatnonzero(drawn)
@@ -106,10 +94,8 @@ def counted(drawn: NDArray[np.bool_], step_mm: float, partial: bool) -> NDArray[
 
 def volume_of(patient: PackedPatient) -> Bits:
     """(2, z, y, x): HU, and the bit field."""
-    box = around_body(patient.masks["External"], patient.grid)
-    cut = patient.grid.cropped(
-        (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
-    )
+    lower, upper = around_patient(VoxelSet.from_dense(patient.masks["External"].astype(np.float32)), patient.grid)
+    cut, box = patient.grid.cropped(lower, upper), tuple(map(slice, lower, upper))
     grid = network_grid(cut, spec_of(Intensity("none")))
     hu = resample(patient.hu[box], cut, grid, outside=float(patient.hu.min()))
     bits = np.zeros(grid.shape, np.int16)
@@ -119,7 +105,7 @@ def volume_of(patient: PackedPatient) -> Bits:
         mask = resample(patient.masks[name][box], cut, grid) >= INSIDE_SHARE
         bits |= mask.astype(np.int16) << bit
         if bit < BODY:
-            counts = counted(mask.any(axis=(1, 2)), grid.spacing_mm[2], name in PARTIAL)
+            counts = counted(np.asarray(mask.any(axis=(1, 2))), grid.spacing_mm[2], name in PARTIAL)
             bits |= counts.astype(np.int16)[:, None, None] << (COUNTS + bit)
     return np.stack([np.rint(hu).astype(np.int16), bits])
 

@@ -39,8 +39,8 @@ DRAWS, SEED, MIDDLE = 4000, 1, 0.95
 
 @dataclass(frozen=True)
 class Scored:
-    """One patient: (Dice, 95 % distance in mm or None where nothing was seen) of each drawn organ; seconds of segmenting
-    and comparing, by the clock and of the processor."""
+    """One patient: (Dice, 95 % distance in mm or None where nothing was seen) of each drawn organ; seconds that
+    segmenting and comparing took, by the clock and of the processor."""
 
     number: int
     organs: dict[str, tuple[float, float | None]]

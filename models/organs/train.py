@@ -44,9 +44,7 @@ def watched_dice(network: OrganNetwork, volumes: Sequence[Volume], intensity: In
     found: dict[str, list[float]] = {name: [] for name in ORGANS}
     for volume in volumes:
         image = intensity.apply(volume.hu)
-        shares = run_tiled(
-            image, spec.patch, run, channels=len(ORGANS), overlap=spec.overlap, sigma=spec.sigma
-        )
+        shares = run_tiled(image, spec.patch, run, channels=len(ORGANS), overlap=spec.overlap, sigma=spec.sigma)
         for channel in volume.places:
             counts = (volume.bits >> COUNTS + channel & 1) > 0
             mine, true = (shares[channel] >= 0.5) & counts, (volume.bits >> channel & 1) > 0
