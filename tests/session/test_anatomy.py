@@ -54,7 +54,9 @@ def test_contours_are_found_where_the_anatomy_lies_today(desk: Desk, pair: Path)
         assert (off_mm < (0.8, 0.8, HALF_SLICE_MM)).all(), (name, off_mm)
     report = AnatomyReport.from_json(session.files.load("today/anatomy.json"))
     shift = report.table_shift  # the patient lies to the left, front and head of the plan
-    assert (shift.lateral_mm, shift.longitudinal_mm, shift.vertical_mm) == pytest.approx((-5, -5, -5), abs=0.8)
+    assert (shift.lateral_mm, shift.longitudinal_mm, shift.vertical_mm) == pytest.approx(
+        (-5, -5, -5), abs=1.5
+    )  # on voxels of 5 mm
 
 
 def test_nothing_is_planned_before_a_person_has_confirmed_and_signed(desk: Desk, pair: Path) -> None:
@@ -99,8 +101,8 @@ def test_a_measure_beyond_its_limit_needs_a_reason(desk: Desk, pair: Path) -> No
     find = desk.stages.find_anatomy
 
     def stopped(*given: object) -> object:
-        found = find(*given)  # type: ignore[arg-type]
-        return replace(found, report=replace(found.report, verdict=Verdict.STOP))
+        found, before = find(*given)  # type: ignore[arg-type]
+        return replace(found, report=replace(found.report, verdict=Verdict.STOP)), before
 
     session = opened(desk, pair, find_anatomy=stopped)
     assert session.state is State.CONTOUR_REVIEW

@@ -13,17 +13,17 @@ import numpy as np
 
 from appliance.case.today.changes import changes_of
 from appliance.case.today.match import DayReference, match_day
-from appliance.case.today.propagate import Carried, carried
-from appliance.case.today.reading import Day, Reference, read_reference, read_today
+from appliance.case.today.propagate import Carried, carried, moved_region
+from appliance.case.today.reading import AIR_HU, Day, Reference, read_reference, read_today
 from appliance.case.today.registering import Registered, registered
 from appliance.case.today.rules import refusal
 from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
-from appliance.contracts import Finding, Received, Structure, StructureKind
-from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, Verdict
+from appliance.contracts import Finding, Image, Received, Structure, StructureKind
+from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, ReferenceToday, Verdict
 from appliance.contracts.progress import Progress
-from engines.registration import DisplacementField
+from engines.registration import DisplacementField, RigidTransform, moved
 
 RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
 
@@ -49,7 +49,7 @@ def find_anatomy(
     reference: Sequence[Received],
     folder: Path,
     progress: Progress,
-) -> Anatomy:
+) -> tuple[Anatomy, ReferenceToday]:
     """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
     reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
 
@@ -84,7 +84,7 @@ def find_anatomy(
     with clock.step("writing"):
         write_registration(today, before, found, folder)
         made = None if today.drawn else write_anatomy(structures, today, before, folder)
-    return Anatomy(replace(report, seconds=clock.seconds), made)
+    return Anatomy(replace(report, seconds=clock.seconds), made), reference_today(today, before, found.rigid)
 
 
 def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verdict:
@@ -93,6 +93,19 @@ def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verd
     if Verdict.STOP in verdicts or any(one.stops for one in findings):
         return Verdict.STOP
     return Verdict.LOOK if Verdict.LOOK in verdicts or any(one.warns for one in findings) else Verdict.WITHIN
+
+
+def reference_today(today: Day, before: Reference, rigid: RigidTransform) -> ReferenceToday:
+    """To look at beside today."""
+    grid, own = today.series.image.grid, before.series.image
+    hu = moved(own.hu, own.grid, grid, rigid, outside=AIR_HU)
+    field = DisplacementField.of_rigid(rigid, grid)
+    structures = []
+    for structure in before.structures:
+        if structure.kind is not StructureKind.EXTERNAL:
+            voxels, _ = moved_region(structure.voxels, own.grid, grid, field)
+            structures.append(replace(structure, contours=(), voxels=voxels))
+    return ReferenceToday(Image(grid, np.rint(hu).astype(np.int16)), tuple(structures))
 
 
 def _middle_mm(day: Day) -> tuple[float, float, float]:

@@ -53,7 +53,9 @@ def _origin(structure: Structure) -> str:
     return ""
 
 
-def _told(name: str, origin: str, change: RegionChange, similarity: float | None, *, is_target: bool) -> StructureChange:
+def _told(
+    name: str, origin: str, change: RegionChange, similarity: float | None, *, is_target: bool
+) -> StructureChange:
     flags = []
     grown = change.after_cc / change.before_cc - 1 if change.before_cc > LEAST_CC else 0.0
     limit = TARGET_VOLUME if is_target else ORGAN_VOLUME
