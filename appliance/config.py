@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -101,12 +102,13 @@ class AnatomyConfig(_Section):
     says of its device that make it one of a treatment machine, beside those known. longest_days: from the reference
     image to today's. ct_density, cbct_density, mr_density: where the density comes from, by what today's image is.
     phantom_points: (value, HU) pairs of a phantom measured on the imager of the treatment machine, at least two; none:
-    it is calibrated to the reference CT. extend: a truncated image is filled up from the reference, or refused."""
+    a calibrated image is calibrated to the reference CT. extend: a truncated image is filled up from the
+    reference, or refused."""
 
     cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     longest_days: int = Field(default=120, ge=1, le=3650)
     ct_density: Literal["today", "deformed"] = "today"
-    cbct_density: Literal["calibrated", "deformed"] = "calibrated"
+    cbct_density: Literal["calibrated", "deformed"] = "deformed"
     mr_density: Literal["deformed", "bulk"] = "deformed"
     phantom_points: tuple[tuple[float, float], ...] = ()
     extend: bool = True
@@ -114,7 +116,7 @@ class AnatomyConfig(_Section):
     @field_validator("phantom_points")
     @classmethod
     def _rising(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        both = zip(points, points[1:], strict=False)
+        both = pairwise(points)
         if len(points) == 1 or any(after[0] <= before[0] or after[1] <= before[1] for before, after in both):
             raise ValueError("needs two points or more, in order, with values and HU that rise")
         return points
