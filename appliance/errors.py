@@ -25,6 +25,7 @@
     │   └── NotPredicted              the dose network knows no patient like this one, or cannot run here
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
+    │   ├── NotAccumulated            delivered fractions cannot be added up as they were given
     │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
     │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
@@ -110,8 +111,8 @@ class InconsistentCase(RefusedInput):
 class AnatomyNotConfirmed(RefusedInput):
     key = "refused.anatomy"
     template = (
-        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct the "
-        "contours, or take today's image again"
+        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct "
+        "the contours, or take today's image again"
     )
 
 
@@ -239,6 +240,11 @@ class EvaluationError(CouchsideError):
 class PriorNotSummed(EvaluationError):
     key = "evaluation.prior"
     template = "The earlier course was not summed: {reason}"
+
+
+class NotAccumulated(EvaluationError):
+    key = "evaluation.accumulation"
+    template = "The delivered dose was not accumulated: {reason}"
 
 
 class PreferenceRefused(EvaluationError):

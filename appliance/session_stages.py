@@ -99,9 +99,11 @@ class Stages:
     that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before
     each whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's, with
     its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
-    `on_image` brings a dose to today's image grid. `deepen` adds to an evaluation what is judged beyond the goals.
-    `write_proposal` writes the export set of a plan that nobody approved, which `send` refuses. `write_record` puts
-    the evaluation for the record beside a written set, and names in the set what of it shall be sent."""
+
+    `confirm` gives who confirms what a plan is made on, and the signature under it. `on_image` brings a dose to today's
+    image grid. `deepen` adds to an evaluation what is judged beyond the goals. `write_proposal` writes the export set
+    of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a
+    written set, and names in the set what of it shall be sent."""
 
     find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], Anatomy]
     assemble: Assemble
@@ -122,6 +124,7 @@ class Stages:
     deepen: Callable[[Subject, Evaluation, Progress], Evaluation]
     scorecard: Callable[[Evaluation], Mapping[str, JsonValue]]
     write_report: WriteReport
+    confirm: Callable[[str, str, bytes], tuple[str, str]]
     sign: Callable[[str, str, Shown, str], Approval]
     verify_approval: Callable[[Approval], None]
     write_export_set: Callable[[Case, Plan, CalculatedDose, Approval, Path], ExportSet]

@@ -97,6 +97,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         scheduled=partial(_scheduled, config),
         scorecard=scorecard,
         write_report=_reported,
+        confirm=partial(_confirmed, identities),
         sign=identities.sign,
         verify_approval=lambda approval: verify_approval(approval, identities),
         write_export_set=export_set,
@@ -111,6 +112,11 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         ),
         send=lambda written, progress: send(written, config.peer, calling_ae=config.node.ae_title, progress=progress),
     )
+
+
+def _confirmed(identities: IdentityStore, name: str, passphrase: str, statement: bytes) -> tuple[str, str]:
+    person, signature = identities.confirm(name, passphrase, statement)
+    return f"{person.name} ({person.role})", signature
 
 
 def _reported(
