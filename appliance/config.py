@@ -103,9 +103,9 @@ class AnatomyConfig(_Section):
     machine, beside those known. longest_days: from the reference image to today's. ct_density, cbct_density,
     mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU) pairs of a phantom
     measured on the imager of the treatment machine, at least two; none: a calibrated image is calibrated to the
-    reference CT. extend: a truncated image is filled up from the reference, or refused. registration: of organs, and of targets unless
-    `targets` says rigid. review: whether a person confirms propagated contours before planning: 'always', 'flagged'
-    (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
+    reference CT. extend: a truncated image is filled up from the reference, or refused. registration: of organs, and of
+    targets unless `targets` says rigid. review: whether a person confirms propagated contours before planning:
+    'always', 'flagged' (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
 
     cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     longest_days: int = Field(default=120, ge=1, le=3650)
