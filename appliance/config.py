@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from appliance.errors import ConfigError
 from engines.runtime import Backend
@@ -97,13 +98,33 @@ class PredictionConfig(_Section):
 
 
 class AnatomyConfig(_Section):
-    """How today's contours are made where none were sent with today's image. registration: of organs, and of targets
-    unless `targets` says rigid. review: whether a person confirms them before planning: 'always', 'flagged' (where a
-    measure passes an action level) or 'never' (they are confirmed with the plan)."""
+    """Which image of the day is taken, what dose is computed on, and how contours are made where none came with the
+    image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a treatment
+    machine, beside those known. longest_days: from the reference image to today's. ct_density, cbct_density,
+    mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU) pairs of a phantom
+    measured on the imager of the treatment machine, at least two; none: a calibrated image is calibrated to the
+    reference CT. extend: a truncated image is filled up from the reference, or refused. registration: of organs, and of
+    targets unless `targets` says rigid. review: whether a person confirms propagated contours before planning:
+    'always', 'flagged' (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
 
+    cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
+    longest_days: int = Field(default=120, ge=1, le=3650)
+    ct_density: Literal["today", "deformed"] = "today"
+    cbct_density: Literal["calibrated", "deformed"] = "deformed"
+    mr_density: Literal["deformed", "bulk"] = "deformed"
+    phantom_points: tuple[tuple[float, float], ...] = ()
+    extend: bool = True
     registration: Literal["deformable", "rigid"] = "deformable"
     targets: Literal["deformable", "rigid"] = "deformable"
     review: Literal["always", "flagged", "never"] = "always"
+
+    @field_validator("phantom_points")
+    @classmethod
+    def _rising(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        both = pairwise(points)
+        if len(points) == 1 or any(after[0] <= before[0] or after[1] <= before[1] for before, after in both):
+            raise ValueError("needs two points or more, in order, with values and HU that rise")
+        return points
 
 
 class Config(_Section):

@@ -11,6 +11,7 @@
     │   │   └── ContradictoryGoals    goals that no dose can meet together
     │   ├── AnatomyNotConfirmed       today's anatomy needs a person's look before a plan is made on it
     │   ├── RefusedEdit               a change of the plan that cannot be made as it was asked for
+    │   ├── RefusedContourEdit        a change of contours that cannot be made as it was asked for
     │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
@@ -24,6 +25,7 @@
     │   └── NotPredicted              the dose network knows no patient like this one, or cannot run here
     ├── EvaluationError               a goal or metric cannot be computed on this dose
     │   ├── PriorNotSummed            an earlier course does not fit today's image or lacks what a sum needs
+    │   ├── NotAccumulated            delivered fractions cannot be added up as they were given
     │   └── PreferenceRefused         decisions or a preference model cannot be used
     ├── ApprovalError                 approval refused: wrong person, passphrase or digest
     │   └── NotAcknowledged           the second calculation or a finding needs a reason, and nobody gave one
@@ -109,8 +111,8 @@ class InconsistentCase(RefusedInput):
 class AnatomyNotConfirmed(RefusedInput):
     key = "refused.anatomy"
     template = (
-        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct the "
-        "contours, or take today's image again"
+        "Today's anatomy has to be looked at before a plan is made on it: {reason}. Compare both images and correct "
+        "the contours, or take today's image again"
     )
 
 
@@ -137,6 +139,16 @@ class RefusedEdit(RefusedInput):
 
     def __init__(self, reason: str, choices: tuple[str, ...] = ()) -> None:
         super().__init__(reason, choices=f" (choose from {', '.join(choices)})" if choices else "")
+
+
+class RefusedContourEdit(RefusedInput):
+    """A change of contours. Fields: reason, remedy."""
+
+    key = "refused.contour_edit"
+    template = "The contours were not changed: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, remedy: str) -> None:
+        super().__init__(reason, remedy=remedy)
 
 
 class RefusedPackage(RefusedInput):
@@ -228,6 +240,11 @@ class EvaluationError(CouchsideError):
 class PriorNotSummed(EvaluationError):
     key = "evaluation.prior"
     template = "The earlier course was not summed: {reason}"
+
+
+class NotAccumulated(EvaluationError):
+    key = "evaluation.accumulation"
+    template = "The delivered dose was not accumulated: {reason}"
 
 
 class PreferenceRefused(EvaluationError):

@@ -6,14 +6,20 @@ finds it again or finds it anew, and a confirmed contour is the file that was co
 from __future__ import annotations
 
 from appliance.contracts import Case
+from appliance.contracts.anatomy import Verdict
 from appliance.contracts.progress import Progress
-from appliance.session_anatomy import REPORT_FILE, TODAY, anatomy_of, save_anatomy
+from appliance.errors import ApprovalError, NotAcknowledged
+from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy
 from appliance.session_record import ARTEFACTS
 from appliance.session_revising import Revising
 from appliance.session_states import Event
 from appliance.session_work import Facts
 
 NOT_CONFIRMED = "Nobody has confirmed today's contours, which were propagated: look at them with the plan"
+
+
+PURPOSE = "couchside contours confirmed/1"
+"""First line of what is signed, so that it can never pass for an approval of a plan."""
 
 
 class Contouring(Revising):
@@ -23,8 +29,11 @@ class Contouring(Revising):
         """The case, from what was received and from today's anatomy where that had to be found."""
         if not self.files.has(REPORT_FILE) and (reference := self.files.reference()):
             folder = self.files.fresh_folder(TODAY)
-            anatomy = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            anatomy, before = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            case = self.stages.assemble(self.files.received(), anatomy)
+            self.stages.write_contours_page(case, anatomy.report, before, folder / CONTOURS_PAGE)
             self._append(ARTEFACTS, {"artefacts": dict(save_anatomy(self.files, anatomy))})
+            return case
         return self.stages.assemble(self.files.received(), anatomy_of(self.files))
 
     def _assemble_event(self) -> tuple[Event, Facts]:
@@ -36,10 +45,28 @@ class Contouring(Revising):
             return Event.ASSEMBLE, {}
         return Event.QUESTION_CONTOURS, {"to_confirm": why}
 
-    def confirm_contours(self, actor: str) -> None:
-        """Today's contours are as they should be, and planning goes on. Raises IllegalTransition, ArtefactAltered."""
+    def confirm_contours(self, identity: str, passphrase: str, reason: str = "") -> None:
+        """Today's contours are as they should be, and planning goes on. reason: why, where a measure of today's anatomy
+        is beyond its limit; NotAcknowledged is raised without it. Raises ApprovalError (recorded), IllegalTransition,
+        ArtefactAltered."""
         with self._lock:
             self._follow(self.standing.state, Event.CONFIRM_CONTOURS)
+            anatomy, because = anatomy_of(self.files), reason.strip()
+            if anatomy is not None and anatomy.report.verdict is Verdict.STOP and not because:
+                raise NotAcknowledged(str(self.standing.facts.get("to_confirm", "")))
             case, _ = self.case()
-            facts: Facts = {"contours_confirmed": case.structure_set.sha256, "to_confirm": ""}
+            try:
+                statement = confirmation_bytes(self.id, case.digest, case.structure_set.sha256, because)
+                actor, signature = self.stages.confirm(identity, passphrase, statement)
+            except ApprovalError as refusal:
+                self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
+                raise
+            facts: Facts = {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
+            facts |= {"to_confirm": "", "confirmed_because": because}
             self._fire(Event.CONFIRM_CONTOURS, facts=facts, actor=actor)
+
+
+def confirmation_bytes(session_id: str, case_digest: str, structures_sha256: str, because: str) -> bytes:
+    """What a confirmation of contours signs: the case as it was assembled and the file of its structures."""
+    parts = (PURPOSE, session_id, case_digest, structures_sha256, because)
+    return "\n".join(parts).encode()

@@ -97,6 +97,13 @@ class IdentityStore:
             raise ApprovalError(f"{person.name} is a demo identity, whose passphrase is no secret; name a real person")
         return self._unlock(person, passphrase).sign(statement).hex()
 
+    def confirm(self, name: str, passphrase: str, statement: bytes) -> tuple[Person, str]:
+        """The person, and the signature (hex) under something of a case that comes before its plan, such as today's
+        contours. Raises ApprovalError as `sign` does: who approves plans confirms what they are made on."""
+        person = self.find(name)
+        demand_may_approve(person)
+        return person, self._unlock(person, passphrase).sign(statement).hex()
+
     def endorse(self, name: str, passphrase: str, statement: str) -> tuple[Person, str]:
         """The person, and the signature (hex) under the activation of a model, in words. Raises as `sign_statement`."""
         return self.find(name), self.sign_statement(name, passphrase, endorsement_bytes(statement))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
 
 from appliance.builtin.deformation import Deformation
 from appliance.builtin.shapes import FloatArray, Solid
 from appliance.contracts import Contour
+from engines.contouring.borders import border_outline
+from engines.contouring.lines import level_loops, thin
 from engines.grid import Grid, VoxelSet
 from engines.grid.rasterise import rasterise, shoelace_area_mm2
 
@@ -49,6 +50,17 @@ def draw(solid: Solid, grid: Grid, deformation: Deformation, *, shrink_mm: float
             continue
         contours += (Contour(float(z_mm[index]), loop) for loop in _loops(window, distance))
     return Drawing(tuple(contours), voxels_of(contours, grid))
+
+
+def along_voxels(mask_zyx: NDArray[np.bool_], grid: Grid) -> tuple[Contour, ...]:
+    """Closed loops along the borders of the True voxels, which rasterise back to exactly these."""
+    spacing, origin = np.array(grid.spacing_mm[:2]), np.array(grid.origin_mm[:2])
+    _, _, z_mm = grid.axes_mm()
+    return tuple(
+        Contour(float(z_mm[index]), loop * spacing + origin)
+        for index in np.flatnonzero(mask_zyx.any(axis=(1, 2))).tolist()
+        for loop in border_outline(mask_zyx[index])
+    )
 
 
 def voxels_of(contours: Sequence[Contour], grid: Grid) -> VoxelSet:
@@ -92,42 +104,5 @@ def _raster(grid: Grid, axis: int, bounds: tuple[int, int]) -> FloatArray:
 
 def _loops(window: _Window, distance: FloatArray) -> Sequence[NDArray[np.float64]]:
     """Closed loops (n, 2) of x, y in mm where the distance is zero, first point not repeated."""
-    lines = contour_generator(window.x_mm, window.y_mm, distance, line_type=LineType.Separate).lines(0.0)
-    thinned = (thin(np.asarray(line, np.float64)[:-1], THINNING_MM) for line in lines)
+    thinned = (thin(loop, THINNING_MM) for loop in level_loops(window.x_mm, window.y_mm, distance, 0.0))
     return [loop for loop in thinned if abs(shoelace_area_mm2(loop)) >= LEAST_AREA_MM2]
-
-
-def thin(loop_mm: NDArray[np.float64], tolerance_mm: float) -> NDArray[np.float64]:
-    """A closed loop (n, 2) with fewer of its points, none left out further than tolerance_mm from the new outline.
-
-    Splits at the farthest point until all are close enough (Ramer 1972; Douglas and Peucker 1973), starting from the
-    first point and the one farthest from it."""
-    points = loop_mm[:, 0] + 1j * loop_mm[:, 1]
-    count = len(points)
-    far = int(np.argmax(np.abs(points - points[0])))
-    closed = np.append(points, points[0])
-    keep = {0, far}
-    open_spans = [(0, far), (far, count)]
-    while open_spans:
-        start, end = open_spans.pop()
-        if end - start < 2:
-            continue
-        distance = _distance_to_segment(closed[start + 1 : end], closed[start], closed[end])
-        split = int(distance.argmax())
-        if distance[split] > tolerance_mm:
-            middle = start + 1 + split
-            keep.add(middle)
-            open_spans += [(start, middle), (middle, end)]
-    return loop_mm[sorted(keep)]
-
-
-def _distance_to_segment(
-    points: NDArray[np.complex128], start: np.complex128, end: np.complex128
-) -> NDArray[np.float64]:
-    """Distances in the complex plane, turned so that the segment lies on the real axis from 0."""
-    length = abs(end - start)
-    if length == 0.0:
-        return np.abs(points - start)
-    turned = (points - start) * (np.conj(end - start) / length)
-    beyond = turned.real - np.clip(turned.real, 0.0, length)
-    return np.asarray(np.hypot(turned.imag, beyond))

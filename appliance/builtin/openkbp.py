@@ -6,10 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from appliance.builtin.cases import kind_of
-from appliance.builtin.contouring import voxels_of
+from appliance.builtin.contouring import along_voxels, voxels_of
 from appliance.builtin.packed import FRACTIONS, PackedPatient, read_packed
 from appliance.builtin.stamp import Stamp
-from appliance.builtin.voxel_outline import outline
 from appliance.builtin.writer import StudyWriter, refuse_used_folder, whole_or_nothing
 from appliance.contracts import Identity, Image, SourceObject, Structure
 
@@ -79,7 +78,7 @@ def _identity(patient: PackedPatient, stamp: Stamp) -> Identity:
 def _structures(patient: PackedPatient) -> tuple[Structure, ...]:
     structures = []
     for number, (name, mask) in enumerate(patient.masks.items(), start=1):
-        contours = outline(mask, patient.grid)
+        contours = along_voxels(mask, patient.grid)
         voxels = voxels_of(contours, patient.grid)
         structures.append(Structure(number, name, name, kind_of(name), contours, voxels, COLOURS[name]))
     return tuple(structures)

@@ -34,6 +34,17 @@ NOISE_HU = 5.0
 """Standard deviation of the white noise in the phantom, HU. Chosen: the order of a planning CT of the trunk."""
 
 AIR_HU = -1000
+CONTRAST_HU: Mapping[str, int] = {
+    "PTV": 40,
+    "Core": 90,
+    "Rectum": -60,
+    "Bladder": 25,
+    "SpinalCord": 120,
+    "Parotid": -70,
+}
+"""Of a structure against water, by the first part of its name; chosen in the order of what CT shows of a fatty organ,
+one filled with contrast medium, the bone round a cord and a tumour."""
+
 STUDY_TIME = "080000"
 STUDY_DATES: Mapping[Day, str] = {"reference": "20260302", "today": "20260316"}
 """Synthetic dates, two weeks apart as for a patient under treatment."""
@@ -56,11 +67,14 @@ class BuiltinStudy:
     truth: Path | None
 
 
-def write_study(name: str, folder: Path, *, day: Day, uid_seed: str | None = None) -> BuiltinStudy:
+def write_study(
+    name: str, folder: Path, *, day: Day, uid_seed: str | None = None, contrast: bool = False
+) -> BuiltinStudy:
     """Writes CT_0001.dcm … and RS.dcm of case `name` into `folder`, which must be new or empty.
 
     Both days have the patient of the case, and each its own study, series and frame of reference; uid_seed makes UIDs
-    and times, and so every byte, reproducible. Voxels and noise are the same at every call.
+    and times, and so every byte, reproducible. Voxels and noise are the same at every call. contrast: structures have
+    values of their own (CONTRAST_HU), so that a registration sees them; else all is water, as the report has it.
 
     Today's truth lies beside the folder, so that the folder holds DICOM only: FOLDER.truth.npz with `displacement_mm`
     (z, y, x, 3) float32, the way in LPS mm from the centre of each of today's voxels to the point of the reference it
@@ -80,9 +94,11 @@ def write_study(name: str, folder: Path, *, day: Day, uid_seed: str | None = Non
     grid = _grid(case, solids["External"])
     structures = _structures(case, solids, grid, day)
     hu = _hounsfield(structures[0].voxels, grid, f"{name}/{day}")
+    if contrast:
+        hu += _contrast(structures, grid)
     images = writer.write_images(Image(grid, hu), f"{case.title}, {day}")
     structure_set = writer.write_structures(
-        structures, images, label=f"{case.name} {day}"[:16], description=_in_words(case, day)
+        structures, images, label=f"{case.name} {day}"[:16], description=_in_words(case, day, contrast=contrast)
     )
     return BuiltinStudy(
         case=case,
@@ -147,9 +163,20 @@ def _hounsfield(external: VoxelSet, grid: Grid, noise_seed: str) -> NDArray[np.i
     return np.rint(AIR_HU * (1 - water) + np.float32(NOISE_HU) * water * noise).astype(np.int16)
 
 
-def _in_words(case: BuiltinCase, day: Day) -> str:
+def _contrast(structures: tuple[Structure, ...], grid: Grid) -> NDArray[np.int16]:
+    """HU to add. Organs over targets, as they are drawn apart from them."""
+    added = np.zeros(grid.shape, np.float32)
+    for kind in (StructureKind.TARGET, StructureKind.ORGAN):
+        for structure in (item for item in structures if item.kind is kind):
+            share = structure.voxels.dense(grid.shape)
+            added += share * (CONTRAST_HU[structure.name.split("_")[0]] - added)
+    return np.rint(added).astype(np.int16)
+
+
+def _in_words(case: BuiltinCase, day: Day, *, contrast: bool) -> str:
     difference = f" {case.today}" if day == "today" else ""
-    return f"{case.description} {case.provenance}{difference}"
+    seen = " Structures differ from water by up to 120 HU, so that they can be seen." if contrast else ""
+    return f"{case.description} {case.provenance}{seen}{difference}"
 
 
 def _centroid_of_targets(structures: tuple[Structure, ...], grid: Grid) -> tuple[float, float, float]:

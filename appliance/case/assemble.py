@@ -77,13 +77,15 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
         reference_plan=plan_today(plan.plan, anatomy) if plan else None,
         reference_dose_object=dose.source if dose else None,
         reference_dose_gy=dose.dose_gy if dose else None,
-        notes=tuple(notes + (list(anatomy_notes(anatomy, has_plan=plan is not None)) if anatomy else _frame_notes(series, plan))),
+        notes=(*notes, *(anatomy_notes(anatomy, has_plan=plan is not None) if anatomy else _frame_notes(series, plan))),
+        structure_predecessor=structures.predecessor if made else None,
     )
 
 
 def _series(received: Sequence[Received], anatomy: Anatomy | None) -> ImageSeries:
     if anatomy is not None and anatomy.density is not None:
-        series = read_image([item.path for item in received if item.sop_class_uid in MODALITIES])
+        images = [item.path for item in received if item.sop_class_uid in MODALITIES]
+        series = read_image(images, hounsfield=False)
         return replace(series, image=anatomy.density)
     slices = [item.path for item in received if item.sop_class_uid == str(CTImageStorage)]
     if not slices and any(item.sop_class_uid == str(MRImageStorage) for item in received):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -48,6 +49,14 @@ def numbers(dataset: Dataset, keyword: str, count: int, what: str) -> tuple[floa
     if (count and len(values) != count) or not values or not all(math.isfinite(item) for item in values):
         raise refused(what, f"its {keyword} does not hold the numbers it must", "attribute.unreadable")
     return values
+
+
+def date_of(value: str) -> date | None:
+    """A DICOM date (DA, YYYYMMDD), None for what is none."""
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:8]))
+    except ValueError:
+        return None
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:

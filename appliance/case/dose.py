@@ -12,6 +12,7 @@ from pydicom.uid import RTDoseStorage
 from appliance.case.attributes import number, numbers, refused, text
 from appliance.case.image import pixels_of
 from appliance.case.planes import SPACING_TOLERANCE_MM, Plane, axial_signs, grid_of
+from appliance.dicomio.accumulated_dose import is_accumulated
 from appliance.dicomio.predicted_dose import is_prediction
 from appliance.dicomio.read import read_dataset
 from engines.grid import Grid
@@ -22,16 +23,28 @@ WHAT = "RTDOSE"
 def read_dose(path: Path) -> tuple[Grid, NDArray[np.float32]]:
     """(grid, dose_gy (z, y, x)) of a dose in GY, of any summation type.
 
-    Raises RefusedObject: `dose.class`, `dose.predicted` (one that `couchside predict` wrote), `dose.units`,
-    `dose.type`, `dose.frames`, `dose.values`, `geometry.orientation`, `attribute.*`, `pixels.*`; InconsistentCase
-    `slices.*` for uneven planes.
+    Raises RefusedObject: `dose.class`, `dose.predicted` (one that `couchside predict` wrote), `dose.accumulated` (one
+    that `couchside accumulate` wrote), `dose.units`, `dose.type`, `dose.frames`, `dose.values`, `geometry.orientation`,
+    `attribute.*`, `pixels.*`; InconsistentCase `slices.*` for uneven planes.
     """
     return dose_of(read_dataset(path, what=WHAT))
+
+
+def read_accumulated_dose(path: Path) -> tuple[Grid, NDArray[np.float32]]:
+    """As `read_dose`, of what `couchside accumulate` wrote, physical or EQD2, and of nothing else."""
+    dataset = read_dataset(path, what=WHAT)
+    if not is_accumulated(lambda keyword: text(dataset, keyword)):
+        raise refused(WHAT, "it is no accumulated dose", "dose.class", "Give one that couchside accumulate wrote")
+    return _values(dataset)
 
 
 def dose_of(dataset: Dataset) -> tuple[Grid, NDArray[np.float32]]:
     """As `read_dose`, of a dataset that is read already."""
     _check_kind(dataset)
+    return _values(dataset)
+
+
+def _values(dataset: Dataset) -> tuple[Grid, NDArray[np.float32]]:
     rows, columns = int(number(dataset, "Rows", WHAT)), int(number(dataset, "Columns", WHAT))
     x, y, z = numbers(dataset, "ImagePositionPatient", 3, WHAT)
     between_rows, between_columns = numbers(dataset, "PixelSpacing", 2, WHAT)
@@ -54,13 +67,21 @@ def dose_of(dataset: Dataset) -> tuple[Grid, NDArray[np.float32]]:
     return grid, dose_gy
 
 
-def check_not_predicted(dataset: Dataset) -> None:
-    """Raises RefusedObject `dose.predicted` for what `couchside predict` wrote: nobody calculated it."""
+def check_of_one_plan(dataset: Dataset) -> None:
+    """Raises RefusedObject `dose.predicted` for what `couchside predict` wrote, which nobody calculated, and
+    `dose.accumulated` for what `couchside accumulate` wrote, which several fractions gave together."""
     if is_prediction(lambda keyword: text(dataset, keyword)):
         raise refused(
             WHAT,
             "it is a dose that Couchside predicted, which nobody calculated",
             "dose.predicted",
+            "Give the dose that was calculated for the plan",
+        )
+    if is_accumulated(lambda keyword: text(dataset, keyword)):
+        raise refused(
+            WHAT,
+            "it is what several fractions gave together, not the dose of a plan",
+            "dose.accumulated",
             "Give the dose that was calculated for the plan",
         )
 
@@ -69,7 +90,7 @@ def _check_kind(dataset: Dataset) -> None:
     remedy = "Send the physical dose of the plan, in Gy"
     if text(dataset, "SOPClassUID") != str(RTDoseStorage):
         raise refused(WHAT, "it is no RT Dose", "dose.class", remedy)
-    check_not_predicted(dataset)
+    check_of_one_plan(dataset)
     if text(dataset, "DoseUnits") != "GY":
         raise refused(WHAT, "its dose is relative, not in GY", "dose.units", remedy)
     if text(dataset, "DoseType") != "PHYSICAL":

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from appliance.case.hounsfield import AIR_BELOW_HU
-from appliance.case.outline import outline
 from appliance.contracts import Contour, Image, Structure, StructureKind
 from appliance.errors import InconsistentCase
+from engines.contouring.borders import border_outline
 from engines.grid import VoxelSet
 
 EXTERNAL = "External"
@@ -42,7 +42,7 @@ def derive_external(image: Image, number: int) -> Structure:
     spacing, origin = np.array(image.grid.spacing_mm[:2]), np.array(image.grid.origin_mm[:2])
     for index in range(len(body)):
         body[index] = ndimage.binary_fill_holes(body[index])
-        contours.extend(Contour(float(z_mm[index]), loop * spacing + origin) for loop in outline(body[index]))
+        contours.extend(Contour(float(z_mm[index]), loop * spacing + origin) for loop in border_outline(body[index]))
     return Structure(
         number=number,
         name=EXTERNAL,
@@ -87,9 +87,5 @@ def share_outside(part: VoxelSet, whole: VoxelSet) -> float:
     """Share of `part` by which its voxels' fractions pass those of `whole`: 0 inside, 1 outside."""
     if part.empty:
         return 0.0
-    fraction = np.zeros(part.index.size, np.float32)
-    if not whole.empty:
-        at = np.minimum(np.searchsorted(whole.index, part.index), whole.index.size - 1)
-        fraction = np.where(whole.index[at] == part.index, whole.fraction[at], np.float32(0))
-    beyond = np.maximum(part.fraction - fraction, 0.0).sum(dtype=np.float64)
+    beyond = part.difference(whole).fraction.sum(dtype=np.float64)
     return float(beyond / part.fraction.sum(dtype=np.float64))

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
 
 from appliance.case.attributes import identity_of, number, numbers, refused, required_text, source_of, text
 from appliance.case.hounsfield import check_plausible, rescaled, to_int16
 from appliance.case.planes import COSINE_TOLERANCE, RESEND, SPACING_TOLERANCE_MM, Plane, axial_signs, grid_of
+from appliance.case.scanner import Scanner
 from appliance.contracts import Identity, Image, SourceObject
 from appliance.dicomio.read import read_dataset
 from appliance.errors import InconsistentCase
 
 PATIENT_POSITIONS = ("HFS", "HFP", "FFS", "FFP")
 MODALITIES = {str(CTImageStorage): "CT", str(MRImageStorage): "MR"}
+MULTI_FRAME = {
+    str(EnhancedCTImageStorage): "CT",
+    str(LegacyConvertedEnhancedCTImageStorage): "CT",
+    str(EnhancedMRImageStorage): "MR",
+    str(LegacyConvertedEnhancedMRImageStorage): "MR",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSeries:
     """An image with what it was made of. sources: one per slice in order of rising z. patient_position: HFS, HFP, FFS,
-    FFP or '' where no slice states it."""
+    FFP or '' where no slice states it. scanner: of the lowest slice."""
 
     image: Image
     frame_of_reference_uid: str
     patient_position: str
     identity: Identity
     sources: tuple[SourceObject, ...]
+    scanner: Scanner = field(default_factory=Scanner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +58,22 @@ class _Slice:
     patient_position: str
     identity: Identity
     source: SourceObject
+    scanner: Scanner
     values: NDArray[np.int16]
 
 
-def read_image(paths: Sequence[Path]) -> ImageSeries:
+def read_image(paths: Sequence[Path], *, hounsfield: bool = True) -> ImageSeries:
     """Reads the slices of one axial series in any order and any of the four patient positions.
 
-    CT values are HU; MR values are taken as they are after rescale, and are no basis for dose. Needs memory for twice
-    the image at most. Raises RefusedObject for a slice that cannot be used (`image.class`, `geometry.orientation`,
-    `rescale.*`, `pixels.*`, `attribute.*` and the rules of reading a file), InconsistentCase for slices that do not
-    make an image (`series.mixed`, `slices.*`, `hounsfield.implausible`).
+    CT values are HU; MR values are taken as they are after rescale, and are no basis for dose. hounsfield=False: the CT
+    need not be calibrated (an image of a treatment machine), and its values too are taken as they are. Needs memory for
+    twice the image at most. Raises RefusedObject for a slice that cannot be used (`image.class`, `image.multi-frame`,
+    `geometry.orientation`, `rescale.*`, `pixels.*`, `attribute.*` and the rules of reading a file), InconsistentCase
+    for slices that do not make an image (`series.mixed`, `slices.*`, `hounsfield.implausible`).
     """
     if not paths:
         raise InconsistentCase("it has no slices", what="The image series", remedy=RESEND, rule="slices.too-few")
-    slices = [_read_slice(path, position) for position, path in enumerate(paths, start=1)]
+    slices = [_read_slice(path, position, hounsfield) for position, path in enumerate(paths, start=1)]
     first = slices[0]
     what = f"The {first.modality} series"
     _check_one_series(slices, what)
@@ -67,7 +84,7 @@ def read_image(paths: Sequence[Path]) -> ImageSeries:
     values = np.empty(grid.shape, np.int16)
     for index in reversed(range(len(slices))):
         values[index] = slices.pop().values
-    if first.modality == "CT":
+    if first.modality == "CT" and hounsfield:
         check_plausible(values, what)
     return ImageSeries(
         image=Image(grid, values, first.modality),
@@ -75,15 +92,14 @@ def read_image(paths: Sequence[Path]) -> ImageSeries:
         patient_position=first.patient_position,
         identity=first.identity,
         sources=sources,
+        scanner=first.scanner,
     )
 
 
-def _read_slice(path: Path, position: int) -> _Slice:
+def _read_slice(path: Path, position: int, hounsfield: bool) -> _Slice:
     what = f"Image slice {position}"
     dataset = read_dataset(path, what=what)
-    modality = MODALITIES.get(text(dataset, "SOPClassUID"))
-    if modality is None or int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise refused(what, "it is no single CT or MR slice", "image.class", "Send a series of CT Image Storage slices")
+    modality = modality_of(dataset, what)
     what = f"{modality} slice {text(dataset, 'InstanceNumber') or position}"
     if "LOCALIZER" in (dataset.get("ImageType") or ()):
         raise refused(what, "it is a localizer", "image.class", "Send the axial series without its localizer")
@@ -103,8 +119,25 @@ def _read_slice(path: Path, position: int) -> _Slice:
         patient_position=patient_position,
         identity=identity_of(dataset),
         source=source_of(dataset, path, what),
-        values=_values(dataset, plane, modality, what),
+        scanner=Scanner.of(dataset),
+        values=_values(dataset, plane, what, is_hounsfield=modality == "CT" and hounsfield),
     )
+
+
+def modality_of(dataset: Dataset, what: str) -> str:
+    """CT or MR. Raises RefusedObject `image.multi-frame`, `image.class`."""
+    sop_class_uid = text(dataset, "SOPClassUID")
+    if sop_class_uid in MULTI_FRAME:
+        raise refused(
+            what,
+            f"it is an Enhanced {MULTI_FRAME[sop_class_uid]} object with all slices in one, which is not read",
+            "image.multi-frame",
+            f"Send it as a series of {MULTI_FRAME[sop_class_uid]} Image Storage slices; scanners and archives convert",
+        )
+    modality = MODALITIES.get(sop_class_uid)
+    if modality is None or int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise refused(what, "it is no single CT or MR slice", "image.class", "Send a series of CT Image Storage slices")
+    return modality
 
 
 def _plane(dataset: Dataset, what: str) -> Plane:
@@ -120,13 +153,13 @@ def _plane(dataset: Dataset, what: str) -> Plane:
     )
 
 
-def _values(dataset: Dataset, plane: Plane, modality: str, what: str) -> NDArray[np.int16]:
+def _values(dataset: Dataset, plane: Plane, what: str, *, is_hounsfield: bool) -> NDArray[np.int16]:
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise refused(what, "it is a colour image", "image.class", "Send a series of CT Image Storage slices")
     stored = pixels_of(dataset, what)
     if stored.shape != plane.shape:
         raise refused(what, "its pixels do not fill its rows and columns", "pixels.shape")
-    if modality == "CT":
+    if is_hounsfield:
         values = rescaled(dataset, stored, what)
     elif text(dataset, "RescaleSlope"):
         slope, intercept = number(dataset, "RescaleSlope", what), number(dataset, "RescaleIntercept", what)

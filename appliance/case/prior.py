@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -19,7 +18,7 @@ from pydicom.uid import (
 )
 
 from appliance.case.assemble import WHOLE_PLAN, check_one_person
-from appliance.case.attributes import identity_of, items, source_of, text
+from appliance.case.attributes import date_of, identity_of, items, source_of, text
 from appliance.case.dose import WHAT as RTDOSE
 from appliance.case.dose import dose_of
 from appliance.case.image import ImageSeries, read_image
@@ -157,20 +156,12 @@ def _planned_fractions(files: _Files) -> int:
 
 
 def _interval(series: ImageSeries, today: Case, fractions: int) -> tuple[float | None, str]:
-    before, now = _date(series.identity.study_date), _date(today.identity.study_date)
+    before, now = date_of(series.identity.study_date), date_of(today.identity.study_date)
     if before is None or now is None:
         return None, UNKNOWN_DATES
     course_days = 7 * fractions // 5
     days = max(0, (now - before).days - course_days - PLANNING_DAYS)
     return float(days), ESTIMATED.format(days=days, fractions=fractions, planning=PLANNING_DAYS)
-
-
-def _date(text_of_date: str) -> date | None:
-    """DICOM DA, YYYYMMDD."""
-    try:
-        return date(int(text_of_date[:4]), int(text_of_date[4:6]), int(text_of_date[6:8]))
-    except ValueError:
-        return None
 
 
 def _registration(files: _Files, today: Case, series: ImageSeries) -> Matrix | None:

@@ -45,17 +45,25 @@ def _matrix(item: Dataset) -> Matrix:
     chains = [chain for entry in items(item, "MatrixRegistrationSequence") for chain in items(entry, "MatrixSequence")]
     if len(chains) != 1:
         raise _several()
-    kind = text(chains[0], "FrameOfReferenceTransformationMatrixType")
+    return rigid_matrix(chains[0], WHAT)
+
+
+def rigid_matrix(item: Dataset, what: str) -> Matrix:
+    """(4, 4) of an item that holds a matrix and its kind. Raises RefusedObject `registration.kind`, `attribute.*`."""
+    kind = text(item, "FrameOfReferenceTransformationMatrixType")
     if kind != "RIGID":
         raise refused(
-            WHAT, f"its matrix is {kind or 'of no stated kind'}, not RIGID", "registration.kind", "Send a rigid one"
+            what, f"its matrix is {kind or 'of no stated kind'}, not RIGID", "registration.kind", "Send a rigid one"
         )
-    values = numbers(chains[0], "FrameOfReferenceTransformationMatrix", 16, WHAT)
+    values = numbers(item, "FrameOfReferenceTransformationMatrix", 16, what)
     matrix = np.asarray(values, np.float64).reshape(4, 4)
     rotation = matrix[:3, :3]
     is_rigid = np.allclose(rotation @ rotation.T, np.eye(3), rtol=0, atol=1e-3) and np.linalg.det(rotation) > 0
     if not is_rigid or not np.allclose(matrix[3], (0, 0, 0, 1)):
-        raise refused(WHAT, "its matrix is called RIGID and is not", "registration.kind", "Send a rigid one")
+        raise refused(what, "its matrix is called RIGID and is not", "registration.kind", "Send a rigid one")
+    # Decimals that a system rounded away: the nearest rotation is what was meant.
+    left, _, right = np.linalg.svd(rotation)
+    matrix[:3, :3], matrix[3] = left @ right, (0, 0, 0, 1)
     return matrix
 
 

@@ -29,12 +29,14 @@ YELLOW = (255, 255, 0)
 
 @dataclass(frozen=True, eq=False)
 class StructureReading:
-    """structures: with exactly one External. notes: sentences for the clinician."""
+    """structures: with exactly one External. notes: sentences for the clinician. predecessor: the structure set that
+    it says it was made from."""
 
     structures: tuple[Structure, ...]
     notes: tuple[str, ...]
     identity: Identity
     source: SourceObject
+    predecessor: SourceObject | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +79,17 @@ def read_structures(path: Path, series: ImageSeries) -> StructureReading:
         structures=tuple(structures),
         notes=tuple(notes),
         identity=identity_of(dataset),
-        source=source_of(dataset, path, "RTSTRUCT"),
+        source=(source := source_of(dataset, path, "RTSTRUCT")),
+        predecessor=_predecessor(dataset, source),
     )
+
+
+def _predecessor(dataset: Dataset, source: SourceObject) -> SourceObject | None:
+    """Known by its UID alone."""
+    for item in items(dataset, "PredecessorStructureSetSequence"):
+        named = text(item, "ReferencedSOPInstanceUID")
+        return replace(source, sop_instance_uid=named, series_instance_uid="", sha256="") if named else None
+    return None
 
 
 def _check_same_image(dataset: Dataset, series: ImageSeries) -> None:

@@ -21,8 +21,8 @@ def anatomy_tables(out: Path) -> list[RenderableType]:
     report = AnatomyReport.from_json(path.read_bytes())
     shift = report.table_shift
     line = (
-        f"Table shift (IEC 61217): lateral {shift.lateral_mm:+.1f}, longitudinal {shift.longitudinal_mm:+.1f}, vertical "
-        f"{shift.vertical_mm:+.1f} mm; pitch {shift.pitch_deg:+.1f}, roll {shift.roll_deg:+.1f}, yaw "
+        f"Table shift (IEC 61217): lateral {shift.lateral_mm:+.1f}, longitudinal {shift.longitudinal_mm:+.1f}, "
+        f"vertical {shift.vertical_mm:+.1f} mm; pitch {shift.pitch_deg:+.1f}, roll {shift.roll_deg:+.1f}, yaw "
         f"{shift.yaw_deg:+.1f} degrees. Today's anatomy: {report.verdict.value}. Dose on: {report.density.value}"
     )
     columns = ("structure", "origin", "volume cc", "change", "shift mm", "95 % distance mm", "Dice")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.cli import (
+    accumulate,
     adapt,
     approve,
     attach,
@@ -15,6 +16,7 @@ from appliance.cli import (
     cases,
     check,
     commission,
+    contours,
     decisions,
     demo,
     doctor,
@@ -80,6 +82,7 @@ app.command("explain")(explain.explain)
 app.command("navigate")(navigate.navigate)
 app.command("check")(check.check)
 app.command("reirradiate")(reirradiate.reirradiate)
+app.command("accumulate")(accumulate.accumulate)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("commission")(commission.commission)
@@ -97,6 +100,7 @@ app.command("notes")(notes.notes)
 app.command("doctor")(doctor.doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(audit.app, name="audit")
+app.add_typer(contours.app, name="contours")
 app.add_typer(engines.app, name="engines")
 app.add_typer(guidelines.app, name="guidelines")
 app.add_typer(machines.app, name="machines")

@@ -43,7 +43,7 @@ def approve(
     """Approve the plan in review with your passphrase; the node then exports and sends it."""
     folder = settings(config, store).node.store
     ask(folder, {"command": "status"})
-    name = identity or _only_identity(IdentityStore(folder / "identities"))
+    name = identity or only_identity(IdentityStore(folder / "identities"))
     passphrase = read_passphrase(f"Passphrase of {name}: ", from_stdin=passphrase_stdin)
     request = {"command": "approve", "session": session, "identity": name, "passphrase": passphrase}
     request |= {"acknowledge": acknowledge}
@@ -60,7 +60,7 @@ def read_passphrase(prompt: str, *, from_stdin: bool) -> str:
     return getpass.getpass(prompt)
 
 
-def _only_identity(identities: IdentityStore) -> str:
+def only_identity(identities: IdentityStore) -> str:
     names = [person.name for person in identities.list()]
     if len(names) != 1:
         known = f"registered are {', '.join(names)}" if names else "nobody is registered; use 'couchside identity add'"

@@ -13,7 +13,7 @@ from appliance.case import (
     ImageSeries,
     PlanReading,
     StructureReading,
-    check_not_predicted,
+    check_of_one_plan,
     read_dose,
     read_plan,
     read_plan_file,
@@ -76,7 +76,7 @@ def gather(asked: Asked, planning: PlanningConfig, tell: Progress) -> Material:
         reference=None if asked.reference is None else read_dataset(asked.reference, what="The reference plan"),
     )
     if objects.dose is not None:
-        check_not_predicted(objects.dose)
+        check_of_one_plan(objects.dose)
     got = _Gathering()
     reading = got.take("plan", lambda: read_plan_file(asked.rtplan))
     received, copies = _folder(asked.ct)

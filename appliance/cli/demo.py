@@ -78,7 +78,7 @@ def _configured(config: Config, store: Path, peer_port: int) -> Config:
     """On loopback with free ports and its own store. It settles sooner, because the one sender is ours."""
     node = NodeConfig(port=0, store=store, settle_s=0.5, minimum_free_mb=64)
     peer = PeerConfig(ae_title=AE_TITLE, port=peer_port)
-    return Config(node=node, peer=peer, planning=config.planning, evaluation=config.evaluation)
+    return Config(node=node, peer=peer, anatomy=config.anatomy, planning=config.planning, evaluation=config.evaluation)
 
 
 def _run(
@@ -93,6 +93,9 @@ def _run(
     node.start()
     try:
         push(files, node.port, config.node.ae_title, tell)
+        session = _wait_for(node, State.CONTOUR_REVIEW, tell)
+        confirm: dict[str, JsonValue] = {"command": "confirm-contours", "session": session, "identity": IDENTITY}
+        ask(store, confirm | {"passphrase": passphrase, "reason": ACKNOWLEDGED})
         session = _wait_for(node, State.IN_REVIEW, tell)
         facts = node.session(session).standing.facts
         agrees, asked = facts.get("second_check_agrees") is True, bool(facts.get("to_acknowledge"))

@@ -1,4 +1,4 @@
-"""What the demo sends: the reference day with a plan made for it, and today."""
+"""What the demo sends: the reference day with a plan made for it, and today's image, which nobody has drawn on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from appliance.approval import IdentityStore
 from appliance.builtin import write_study
+from appliance.builtin.study import STUDY_DATES
 from appliance.config import Config
 from appliance.contracts.progress import Progress
 from appliance.dicomio.dose import dose_dataset
@@ -19,12 +20,12 @@ from appliance.session_work import prescribed
 def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tuple[Path, ...]:
     """Writes the built-in study and plans its reference day with the real planner. Returns the files in the order to
     send them: the reference plan and dose with the anatomy they were made on, which start no session, then today's
-    image and last its structures.
+    image. Today's structures, which are known for a built-in case, stay behind: they are to be found.
 
     Raises RefusedInput for an unknown case, PlanningError."""
     progress("writing the study", 0.0)
-    reference = write_study(name, folder / "reference", day="reference")
-    today = write_study(name, folder / "today", day="today")
+    reference = write_study(name, folder / "reference", day="reference", contrast=True)
+    today = write_study(name, folder / "today", day="today", contrast=True)
     stages = real_stages(config, IdentityStore(folder / "identities"))
     received, _ = read_case(folder / "reference")
     case = stages.assemble(received)
@@ -34,17 +35,16 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
     case = prescribed(case, goal_set)
     made = stages.plan(case, goal_set, None, lambda step, done: progress(f"reference plan, {step}", done))
     plan, dose = made.plan, made.dose
-    written_plan = save_durable(
-        plan_dataset(
-            plan,
-            identity=case.identity,
-            structure_set=case.structure_set,
-            predecessor=None,
-            prescription=case.prescription,
-            frame_of_reference_uid=case.frame_of_reference_uid,
-        ),
-        folder / "RP.dcm",
+    dataset = plan_dataset(
+        plan,
+        identity=case.identity,
+        structure_set=case.structure_set,
+        predecessor=None,
+        prescription=case.prescription,
+        frame_of_reference_uid=case.frame_of_reference_uid,
     )
+    dataset.RTPlanDate = STUDY_DATES["reference"]  # as if planned then: an image after the plan is today's
+    written_plan = save_durable(dataset, folder / "RP.dcm")
     written_dose = save_durable(
         dose_dataset(
             dose.grid,
@@ -57,4 +57,4 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
         folder / "RD.dcm",
     )
     images = [item.path for item in today.images]
-    return (written_plan.path, written_dose.path, *reference.files, *images, today.structure_set.path)
+    return (written_plan.path, written_dose.path, *reference.files, *images)

@@ -1,4 +1,4 @@
-"""What `replan` and `adapt` share: objects of folders planned by the stages of a session, and the results in a folder."""
+"""What `replan` and `adapt` share: folders planned by the stages of a session, and the results in a folder."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import TypeAdapter
 
-from appliance.contracts.case import Image
+from appliance.contracts.case import Image, Structure
 from appliance.contracts.finding import Finding
 from appliance.contracts.received import Received
 
@@ -70,8 +70,8 @@ class StructureChange:
     """A structure today against the reference laid on today by the rigid motion alone: what changed beyond set-up.
 
     origin: of the contour (contracts/origin.py). centroid_mm: shift x, y, z in LPS. surface_mean_mm, surface_95_mm,
-    dice: of both outlines. similarity: correlation of both images within the structure and its rim, NaN where one does
-    not reach. flags: sentences for what passes a limit."""
+    dice: of both outlines. similarity: correlation of both images within the structure and its rim, None where it was
+    not measured. flags: sentences for what passes a limit."""
 
     structure: str
     origin: str
@@ -81,7 +81,7 @@ class StructureChange:
     surface_mean_mm: float
     surface_95_mm: float
     dice: float
-    similarity: float
+    similarity: float | None
     flags: tuple[str, ...] = ()
 
 
@@ -118,6 +118,14 @@ class Anatomy:
     report: AnatomyReport
     structure_set: Received | None = None
     density: Image | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceToday:
+    """The reference laid on today by the rigid motion alone, on today's grid, to look at beside today; kept nowhere."""
+
+    image: Image
+    structures: tuple[Structure, ...]
 
 
 _REPORT = TypeAdapter(AnatomyReport)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contracts.origin import ContourOrigin
 from appliance.contracts.plan import Plan
 from engines.grid import Grid, VoxelSet
 
@@ -41,7 +42,7 @@ class DensityOverride:
 class Structure:
     """A region of interest. `name` is as received, `tg263` the AAPM TG-263 name it is known by inside; `voxels` are
     rasterised on the case's image grid with partial-volume fractions at the edges. density: what its voxels count with
-    in place of their HU, None: the CT's."""
+    in place of their HU, None: the CT's. origin: where its contours come from, None: nobody said."""
 
     number: int
     name: str
@@ -51,6 +52,7 @@ class Structure:
     voxels: VoxelSet
     colour_rgb: tuple[int, int, int] = (255, 255, 0)
     density: DensityOverride | None = None
+    origin: ContourOrigin | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +107,10 @@ class Case:
 
     digest: SHA-256 over the source objects' hashes, safe to log. images: source objects of today's image in order of
     z. structure_set: the source object of the contours. reference_plan_object: the predecessor RTPLAN, if any, with
-    `reference_plan` its content; `reference_dose_gy` is its dose on today's grid only if it shares the frame of
-    reference. patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
+    `reference_plan` its content, at today's isocentre where today's anatomy was found; `reference_dose_gy` is its dose
+    on today's grid only if it shares the frame of reference, or came here by the rigid motion that was found.
+    structure_predecessor: the structure set that today's contours were made from, where they were made here.
+    patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
     """
 
     digest: str
@@ -124,6 +128,7 @@ class Case:
     reference_dose_object: SourceObject | None = None
     reference_dose_gy: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
+    structure_predecessor: SourceObject | None = None
 
     def structure(self, tg263: str) -> Structure | None:
         return next((s for s in self.structures if s.tg263 == tg263), None)

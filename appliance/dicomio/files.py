@@ -16,7 +16,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from appliance.contracts import Identity, SourceObject
-from appliance.dicomio.values import LONG_STRING, clipped, date_time, new_uid
+from appliance.dicomio.values import LONG_STRING, SHORT_TEXT, clipped, date_time, new_uid
 from appliance.errors import DiskFull, WriteFailed
 
 MANUFACTURER = "Couchside"
@@ -100,6 +100,22 @@ def sop_reference(source: SourceObject) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.sop_class_uid
     item.ReferencedSOPInstanceUID = source.sop_instance_uid
+    return item
+
+
+def processing_equipment(model_name: str, said: str) -> Dataset:
+    """An item of the Contributing Equipment Sequence (PS3.3 C.12.1; purpose from PS3.16 CID 7005): what had a part in
+    the values, and how, in words."""
+    purpose = Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "109102", "DCM"
+    purpose.CodeMeaning = "Processing Equipment"
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    item.Manufacturer = MANUFACTURER
+    item.ManufacturerModelName = clipped(model_name, LONG_STRING)
+    item.SoftwareVersions = software_version()
+    item.ContributionDateTime = datetime.now(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+    item.ContributionDescription = clipped(said, SHORT_TEXT)
     return item
 
 

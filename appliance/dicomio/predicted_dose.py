@@ -8,22 +8,21 @@ demands neither a plan nor a treatment record, and its overview has the label PR
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydicom.dataset import Dataset
 
 from appliance.contracts import Case, PredictedDose
 from appliance.dicomio.dose import dose_dataset
-from appliance.dicomio.files import MANUFACTURER, software_version
-from appliance.dicomio.values import LONG_STRING, SHORT_TEXT, clipped
+from appliance.dicomio.files import processing_equipment
+from appliance.dicomio.marks import is_marked
+from appliance.dicomio.values import LONG_STRING, clipped
 
 PREDICTED_MARK = "PREDICTED, not a calculated dose, never for treatment"
 HALF_WIDTH_MARK = "PREDICTED, not a dose: half width of 80 %, never for treatment"
 """Series Description and Dose Comment (both LO: 64 characters at most) of the dose and of its uncertainty."""
 MARK_START = "predicted, not a"
 """What both begin with, in small letters."""
-MARKED = ("DoseComment", "SeriesDescription")
 PREDICTOR_NAME = "Couchside dose prediction"
 """Manufacturer's Model Name, in the place of the planner's."""
 PLAN_LABEL = "PREDICTED"
@@ -56,24 +55,11 @@ def predicted_dose_dataset(case: Case, predicted: PredictedDose, volume: Volume 
 
 
 def is_prediction(text_of: Callable[[str], str]) -> bool:
-    """Whether an RT Dose is one of ours from above. text_of: an attribute's text by keyword, '' if it has none.
-
-    One mark is enough: archives rewrite descriptions, and one that is left must still be believed."""
-    described = any(text_of(keyword).strip().casefold().startswith(MARK_START) for keyword in MARKED)
-    return described or text_of("ManufacturerModelName").strip() == PREDICTOR_NAME
+    """Whether an RT Dose is one of ours from above. text_of: as `is_marked` takes it."""
+    return is_marked(text_of, start=MARK_START, model_name=PREDICTOR_NAME)
 
 
 def _network(predicted: PredictedDose) -> Dataset:
-    """Which network said so (Contributing Equipment, PS3.3 C.12.1; purpose from PS3.16 CID 7005)."""
-    purpose = Dataset()
-    purpose.CodeValue, purpose.CodingSchemeDesignator = "109102", "DCM"
-    purpose.CodeMeaning = "Processing Equipment"
-    item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [purpose]
-    item.Manufacturer = MANUFACTURER
-    item.ManufacturerModelName = clipped(predicted.model, LONG_STRING)
-    item.SoftwareVersions = software_version()
-    item.ContributionDateTime = datetime.now(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+    """Which network said so."""
     said = f"Network {predicted.model}, SHA-256 of its file {predicted.model_sha256}"
-    item.ContributionDescription = clipped(said, SHORT_TEXT)
-    return item
+    return processing_equipment(predicted.model, said)

@@ -104,7 +104,7 @@ def _compare_references(export_set: ExportSet, datasets: Sequence[Dataset], case
         *((_referenced(dose, "ReferencedRTPlanSequence"), [plan_uid], "the dose's plan") for dose in doses),
         (
             _referenced(structures, "PredecessorStructureSetSequence"),
-            [case.structure_set.sop_instance_uid],
+            [(case.structure_predecessor or case.structure_set).sop_instance_uid],
             "the structure set's predecessor",
         ),
         (_image_references(structures), images, "the structure set's images"),

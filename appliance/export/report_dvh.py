@@ -46,6 +46,18 @@ def _targets_last(curves: Iterable[DvhCurve], styles: Styles) -> list[DvhCurve]:
 
 
 def _frame(axes: Axes, evaluation: Evaluation) -> str:
+    parts = []
+    for target in evaluation.targets:
+        title = f"{target.structure}: {target.prescribed_gy:g} Gy prescribed"
+        parts.append(
+            f'<path class="axis" stroke-dasharray="1 4" d="M{axes.x(target.prescribed_gy)} {axes.y(100)}V{axes.y(0)}">'
+            f"<title>{text(title)}</title></path>"
+        )
+    return plane(axes, "Dose of the course (Gy)") + "".join(parts)
+
+
+def plane(axes: Axes, dose_title: str) -> str:
+    """Grid, axes and their titles."""
     left, right, top, bottom = axes.x(0), axes.x(axes.end_gy), axes.y(100), axes.y(0)
     parts = []
     for percent in range(0, 101, 20):
@@ -58,17 +70,9 @@ def _frame(axes: Axes, evaluation: Evaluation) -> str:
         parts.append(
             f'<text x="{x}" y="{bottom + 18}" font-size="13" text-anchor="middle">{index * axes.step_gy:g}</text>'
         )
-    for target in evaluation.targets:
-        title = f"{target.structure}: {target.prescribed_gy:g} Gy prescribed"
-        parts.append(
-            f'<path class="axis" stroke-dasharray="1 4" d="M{axes.x(target.prescribed_gy)} {top}V{bottom}">'
-            f"<title>{text(title)}</title></path>"
-        )
     parts.append(f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>')
     middle = (left + right) / 2
-    parts.append(
-        f'<text x="{middle}" y="{HEIGHT - 8}" font-size="14" text-anchor="middle">Dose of the course (Gy)</text>'
-    )
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" font-size="14" text-anchor="middle">{text(dose_title)}</text>')
     centre = (top + bottom) / 2
     parts.append(
         f'<text x="15" y="{centre}" font-size="14" text-anchor="middle" transform="rotate(-90 15 {centre})">'

@@ -94,7 +94,7 @@ def _write_structures(case: Case, plan: Plan, folder: Path) -> SourceObject:
         frame_of_reference_uid=case.frame_of_reference_uid,
         images=case.images,
         label=plan.label,
-        predecessor=case.structure_set,
+        predecessor=case.structure_predecessor or case.structure_set,
     )
     return save_durable(dataset, folder / "RS.dcm")
 

@@ -97,6 +97,7 @@ class Rule(Enum):
     REFERENCE = ("reference.missing", 0xC009)
     SYNTAX = ("syntax.not-accepted", 0xC00A)
     PREDICTED = ("dose.predicted", 0xC00B)
+    ACCUMULATED = ("dose.accumulated", 0xC00C)
     OTHER_BYTES = ("uid.other-bytes", 0xC010)
     CLASS_MISMATCH = ("class.mismatch", 0xA900)
     INSTANCE_MISMATCH = ("instance.mismatch", 0xA901)

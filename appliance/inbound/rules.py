@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from pydicom.uid import JPEGExtended12Bit
 
+from appliance.dicomio.accumulated_dose import is_accumulated
 from appliance.dicomio.predicted_dose import is_prediction
 from appliance.inbound.catalogue import (
     ACCEPTED_CLASSES,
@@ -175,12 +176,19 @@ def dose_grid(subject: Subject) -> None:
         )
 
 
-def not_predicted(subject: Subject) -> None:
-    """A dose that a network expects comes back from an archive only by mistake: nothing here judges or adapts it."""
+def of_one_plan(subject: Subject) -> None:
+    """A dose that a network expects, or that several fractions gave together, comes back from an archive only by
+    mistake: nothing here judges or adapts it."""
     if is_prediction(subject.text):
         raise subject.refusal(
             Rule.PREDICTED,
             "it is a dose that Couchside predicted, not one that was calculated for a plan",
+            "Send the calculated dose of the plan, or none",
+        )
+    if is_accumulated(subject.text):
+        raise subject.refusal(
+            Rule.ACCUMULATED,
+            "it is what several fractions gave together, not the dose of a plan",
             "Send the calculated dose of the plan, or none",
         )
 
@@ -199,7 +207,7 @@ _RULES: dict[Modality, tuple[ObjectRule, ...]] = {
     Modality.MR: (*_PIXELS, codestream, patient_position),
     Modality.RTSTRUCT: (check_references,),
     Modality.RTPLAN: (check_references,),
-    Modality.RTDOSE: (not_predicted, *_PIXELS, dose_grid, check_references),
+    Modality.RTDOSE: (of_one_plan, *_PIXELS, dose_grid, check_references),
     Modality.REG: (frame_of_reference, registration),
 }
 

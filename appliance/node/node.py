@@ -126,6 +126,8 @@ class Node:
             session.approve(_text(request, "identity"), _text(request, "passphrase"), acknowledged)
         elif command == "reject":
             session.reject(self._decider(request, actor), reason)
+        elif command == "confirm-contours":
+            session.confirm_contours(_text(request, "identity"), _text(request, "passphrase"), reason)
         elif command == "revise":
             session.revise(self._decider(request, actor), _edits(request))
         elif command == "choose-scheduled":

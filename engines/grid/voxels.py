@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 
+Box = tuple[tuple[int, int, int], tuple[int, int, int]]
+"""First voxel and the one beyond the last, (z, y, x)."""
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelSet:
@@ -40,6 +43,29 @@ class VoxelSet:
         out.reshape(-1)[self.index[self.fraction >= at_least]] = True
         return out
 
+    def slice_bounds(self, shape: tuple[int, int, int]) -> NDArray[np.intp]:
+        """(nz + 1,): the voxels of slice k stand at bounds[k] to bounds[k + 1] of `index`."""
+        starts = np.arange(shape[0] + 1, dtype=np.int64) * (shape[1] * shape[2])
+        return np.searchsorted(self.index, starts.astype(np.int32))
+
+    def box(self, shape: tuple[int, int, int]) -> Box:
+        """The smallest box that holds the region. Raises EngineError for an empty one."""
+        if self.empty:
+            raise EngineError("an empty region has no bounding box")
+        rows, columns = np.divmod(self.index % np.int32(shape[1] * shape[2]), np.int32(shape[2]))
+        slices = self.index[[0, -1]] // (shape[1] * shape[2])
+        low = (int(slices[0]), int(rows.min()), int(columns.min()))
+        return low, (int(slices[1]) + 1, int(rows.max()) + 1, int(columns.max()) + 1)
+
+    def dense_in(self, box: Box, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """Fractions (z, y, x) of the part of a grid of this shape; the box must hold the region."""
+        low, high = box
+        planes, inside = np.divmod(self.index, np.int32(shape[1] * shape[2]))
+        rows, columns = np.divmod(inside, np.int32(shape[2]))
+        out = np.zeros([last - first for first, last in zip(low, high, strict=True)], np.float32)
+        out[planes - low[0], rows - low[1], columns - low[2]] = self.fraction
+        return out
+
     @property
     def empty(self) -> bool:
         return self.index.size == 0
@@ -54,3 +80,24 @@ class VoxelSet:
         for part in (self, other):
             fraction[np.searchsorted(index, part.index)] += part.fraction
         return VoxelSet(index, np.minimum(fraction, 1.0, dtype=np.float32))
+
+    def intersection(self, other: VoxelSet) -> VoxelSet:
+        """What both hold, of each voxel the smaller share (exact where one of them holds the other inside the voxel, as
+        a body holds a target that its skin cuts off)."""
+        small, large = (self, other) if self.index.size <= other.index.size else (other, self)
+        fraction = np.minimum(small.fraction, large._fraction_at(small.index))
+        kept = fraction > 0
+        return VoxelSet(small.index[kept], fraction[kept])
+
+    def difference(self, other: VoxelSet) -> VoxelSet:
+        """Without what the other holds: of each voxel the share by which it passes the other's (exact where
+        `intersection` is)."""
+        fraction = np.maximum(self.fraction - other._fraction_at(self.index), np.float32(0))
+        kept = fraction > 0
+        return VoxelSet(self.index[kept], fraction[kept])
+
+    def _fraction_at(self, index: NDArray[np.int32]) -> NDArray[np.float32]:
+        if self.empty:
+            return np.zeros(index.size, np.float32)
+        at = np.minimum(np.searchsorted(self.index, index), self.index.size - 1)
+        return np.where(self.index[at] == index, self.fraction[at], np.float32(0))

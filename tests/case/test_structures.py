@@ -5,7 +5,6 @@ from pydicom.dataset import Dataset
 from appliance.case import read_image, read_structures
 from appliance.case.external import derive_external, share_outside
 from appliance.case.gaps import fill_gaps
-from appliance.case.outline import outline
 from appliance.contracts import Contour, DensityOverride, Structure, StructureKind
 from appliance.dicomio.values import new_uid
 from appliance.errors import InconsistentCase, RefusedObject
@@ -368,18 +367,6 @@ def test_colour_is_kept(study):
         roi_contour(dataset, 1).ROIDisplayColor = [12, 34, 56]
 
     assert read(study, change=paint).structures[1].colour_rgb == (12, 34, 56)
-
-
-def test_outline_gives_its_mask_back():
-    rng = np.random.default_rng(7)
-    grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1, 30, 40))
-    for density in (0.1, 0.5, 0.9):
-        mask = rng.random((30, 40)) < density
-        dense = rasterise({0.0: outline(mask)}, grid).dense(grid.shape)[0]
-        np.testing.assert_array_equal(dense, mask.astype(np.float32))
-    assert outline(np.zeros((3, 3), bool)) == []
-    (square,) = outline(np.ones((3, 4), bool))
-    assert {tuple(point) for point in square} == {(-0.5, -0.5), (3.5, -0.5), (3.5, 2.5), (-0.5, 2.5)}
 
 
 def test_share_outside_by_hand():

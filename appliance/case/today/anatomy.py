@@ -6,23 +6,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from appliance.case.assemble import check_one_person
 from appliance.case.today.changes import changes_of
-from appliance.case.today.propagate import Carried, carried
-from appliance.case.today.reading import Day, read_day, read_day_plan
+from appliance.case.today.match import DayReference, match_day
+from appliance.case.today.propagate import Carried, carried, moved_region
+from appliance.case.today.reading import AIR_HU, Day, Reference, read_reference, read_today
 from appliance.case.today.registering import Registered, registered
+from appliance.case.today.rules import refusal
 from appliance.case.today.table_shift import table_shift
-from appliance.case.today.writing import write_anatomy
+from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
-from appliance.contracts import Received, Structure, StructureKind
-from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Verdict
+from appliance.contracts import Finding, Image, Received, Structure, StructureKind
+from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, ReferenceToday, Verdict
 from appliance.contracts.progress import Progress
-from appliance.errors import InconsistentCase
-from engines.registration import DisplacementField
+from engines.registration import DisplacementField, RigidTransform, moved
 
 RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
 
@@ -48,26 +49,28 @@ def find_anatomy(
     reference: Sequence[Received],
     folder: Path,
     progress: Progress,
-) -> Anatomy:
+) -> tuple[Anatomy, ReferenceToday]:
     """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
     reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
 
     Raises InconsistentCase (`day.*`, `case.identity`, what reading raises), RefusedObject, DiskFull, WriteFailed."""
     clock = _Clock(progress)
     with clock.step("reading both days"):
-        today, before, plan = read_day(received), read_day(reference), read_day_plan(received)
-        check_one_person(today.series.identity, [before.series.identity])
+        before = read_reference(reference, received)
+        today, image = read_today(received, config.cbct_names)
+        known = DayReference(before.series, before.reading, before.plan)
+        told, findings = match_day(known, image, config, on=date.today())
     with clock.step("registration"):
         is_deformable = today.drawn is None and config.registration == "deformable"
         found = registered(today, before, progress, is_deformable=is_deformable)
     with clock.step("contours"):
         structures, notes = _contours(today, before, found, config)
     with clock.step("what changed"):
-        changes = changes_of(structures, today, before, found.rigid)
+        changes = changes_of(structures, today, before, found.rigid, {})
     position = today.series.patient_position or before.series.patient_position
-    isocentre_mm = plan.plan.beams[0].isocentre_mm if plan else _middle_mm(before)
+    isocentre_mm = before.plan.plan.beams[0].isocentre_mm if before.plan else _middle_mm(before)
     report = AnatomyReport(
-        verdict=Verdict.WITHIN,
+        verdict=verdict_of((), findings),
         table_shift=table_shift(found.rigid, isocentre_mm, position),
         to_reference=tuple(tuple(row) for row in found.rigid.matrix.tolist()),
         method=found.method,
@@ -75,11 +78,34 @@ def find_anatomy(
         density=DensitySource.TODAY_CT,
         measures=(),
         changes=changes,
-        notes=notes,
+        findings=findings,
+        notes=(*told, *notes),
     )
     with clock.step("writing"):
-        made = None if today.drawn else write_anatomy(structures, today, before, found, folder)
-    return Anatomy(replace(report, seconds=clock.seconds), made)
+        write_registration(today, before, found, folder)
+        made = None if today.drawn else write_anatomy(structures, today, before, folder)
+    return Anatomy(replace(report, seconds=clock.seconds), made), reference_today(today, before, found.rigid)
+
+
+def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verdict:
+    """The worst of all."""
+    verdicts = {measure.verdict for measure in measures}
+    if Verdict.STOP in verdicts or any(one.stops for one in findings):
+        return Verdict.STOP
+    return Verdict.LOOK if Verdict.LOOK in verdicts or any(one.warns for one in findings) else Verdict.WITHIN
+
+
+def reference_today(today: Day, before: Reference, rigid: RigidTransform) -> ReferenceToday:
+    """To look at beside today."""
+    grid, own = today.series.image.grid, before.series.image
+    hu = moved(own.hu, own.grid, grid, rigid, outside=AIR_HU)
+    field = DisplacementField.of_rigid(rigid, grid)
+    structures = []
+    for structure in before.structures:
+        if structure.kind is not StructureKind.EXTERNAL:
+            voxels, _ = moved_region(structure.voxels, own.grid, grid, field)
+            structures.append(replace(structure, contours=(), voxels=voxels))
+    return ReferenceToday(Image(grid, np.rint(hu).astype(np.int16)), tuple(structures))
 
 
 def _middle_mm(day: Day) -> tuple[float, float, float]:
@@ -91,7 +117,7 @@ def _middle_mm(day: Day) -> tuple[float, float, float]:
 
 
 def _contours(
-    today: Day, before: Day, found: Registered, config: AnatomyConfig
+    today: Day, before: Reference, found: Registered, config: AnatomyConfig
 ) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
     """Today's structures and what a person must know of them."""
     if today.drawn is not None:
@@ -102,7 +128,7 @@ def _contours(
         is_target = structure.kind is StructureKind.TARGET
         return found.field if found.field is not None and not (is_target and config.targets == "rigid") else rigid
 
-    done = carried(before.structures, before.series.image.grid, today.series.image, today.body, map_of)
+    done = carried(before.structures, before.series.image.grid, today.series.image.grid, today.body, map_of)
     _check_lost(done, before.structures)
     number = before.external.number
     if any(item.number == number for item in done.structures) or number == 0:
@@ -117,9 +143,4 @@ def _check_lost(done: Carried, structures: Sequence[Structure]) -> None:
     """Raises InconsistentCase `day.misses-target`."""
     targets = {item.tg263 for item in structures if item.kind is StructureKind.TARGET}
     if missed := sorted(targets & {*done.lost, *done.cut}):
-        raise InconsistentCase(
-            f"it does not hold the whole target {', '.join(missed)}",
-            what="Today's image",
-            remedy="Take an image that holds all targets, with at least a slice beyond them on both sides",
-            rule="day.misses-target",
-        )
+        raise refusal("day.misses-target", f"it does not hold the whole target {', '.join(missed)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from appliance.case.external import derive_external
 from appliance.case.image import MODALITIES, ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan_file
 from appliance.case.structure_set import StructureReading, read_structures
+from appliance.case.today.modality import DayImage, read_day
 from appliance.contracts import Received, Structure, StructureKind
+from appliance.errors import IncompleteCase
 from engines.grid import VoxelSet
 
 AIR_HU = -1000.0
@@ -44,16 +46,39 @@ class Day:
         return np.where(mask, image.hu.astype(np.float32), np.float32(AIR_HU))
 
 
-def read_day(objects: Sequence[Received]) -> Day:
-    """Images and perhaps a structure set of one day. Raises what reading images and structures raises."""
+@dataclass(frozen=True, eq=False)
+class Reference(Day):
+    """The day the plan was made for. drawn is never None."""
+
+    reading: StructureReading
+    plan: PlanReading | None
+
+
+def read_reference(objects: Sequence[Received], received: Sequence[Received]) -> Reference:
+    """objects: its images and structure set; received: today's, among them the plan. Raises what reading raises."""
     series = read_image([item.path for item in objects if item.sop_class_uid in MODALITIES])
-    drawn = [item for item in objects if item.sop_class_uid == str(RTStructureSetStorage)]
-    if not drawn:
-        return Day(series, None, derive_external(series.image, EXTERNAL_NUMBER))
-    reading = read_structures(drawn[0].path, series)
-    return Day(series, reading, next(item for item in reading.structures if item.kind is StructureKind.EXTERNAL))
+    path = next((item.path for item in objects if item.sop_class_uid == str(RTStructureSetStorage)), None)
+    if path is None:
+        raise IncompleteCase("the reference has no structure set", remedy="Send the one that the plan was made on")
+    reading = read_structures(path, series)
+    plans = [item for item in received if item.sop_class_uid == str(RTPlanStorage)]
+    plan = read_plan_file(plans[0].path) if plans else None
+    return Reference(series, reading, _external(reading), reading, plan)
 
 
-def read_day_plan(objects: Sequence[Received]) -> PlanReading | None:
-    found = [item for item in objects if item.sop_class_uid == str(RTPlanStorage)]
-    return read_plan_file(found[0].path) if found else None
+def read_today(objects: Sequence[Received], names: Sequence[str]) -> tuple[Day, DayImage]:
+    """Today's image and perhaps a structure set drawn on it. names: of the clinic's own imagers. Raises what reading
+    raises."""
+    image = read_day([item.path for item in objects if item.sop_class_uid in MODALITIES], names=names)
+    path = next((item.path for item in objects if item.sop_class_uid == str(RTStructureSetStorage)), None)
+    if path is not None:
+        reading = read_structures(path, image.series)
+        return Day(image.series, reading, _external(reading)), image
+    # A cone-beam CT shows air and body well enough for an outline, whatever its values are worth.
+    seen = replace(image.series.image, modality="CT" if image.series.image.modality == "CBCT" else "MR")
+    seen = image.series.image if image.series.image.modality == "CT" else seen
+    return Day(image.series, None, derive_external(seen, EXTERNAL_NUMBER)), image
+
+
+def _external(reading: StructureReading) -> Structure:
+    return next(item for item in reading.structures if item.kind is StructureKind.EXTERNAL)

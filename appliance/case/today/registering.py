@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.case.today.reading import Day
+from appliance.case.today.rules import refusal
 from appliance.contracts.progress import Progress
-from appliance.errors import InconsistentCase
 from engines.errors import EngineError
 from engines.registration import DisplacementField, RigidTransform, register_rigid
-
-REMEDY = "Check that both images are of this patient and of the same region; then take today's image again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +22,7 @@ class Registered:
 
 
 def registered(today: Day, reference: Day, progress: Progress, *, is_deformable: bool) -> Registered:
-    """Raises InconsistentCase `day.registration` where the images cannot be brought onto each other."""
+    """Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each other."""
     fixed, moving = today.inside_hu(), reference.inside_hu()
     try:
         progress("rigid registration", 0.0)
@@ -34,5 +32,5 @@ def registered(today: Day, reference: Day, progress: Progress, *, is_deformable:
         progress("deformable registration", 0.0)
         field = DisplacementField.of_rigid(rigid, today.series.image.grid)
     except EngineError as error:
-        raise InconsistentCase(str(error), what="Today's image", remedy=REMEDY, rule="day.registration") from error
+        raise refusal("day.no-overlap", f"it cannot be brought onto the reference ({error})") from error
     return Registered(rigid, field)

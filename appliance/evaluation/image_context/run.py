@@ -34,7 +34,7 @@ def segment_case(case: Case, network: SegmentationNetwork, *, threads: int = 0) 
             f"the image has a spacing of {beyond[0]:g} mm and the network {network.name} is made for {low:g} to "
             f"{high:g} mm; name another network"
         )
-    box = _around_patient(case)
+    box = around_patient(case.external.voxels, grid)
     cut = grid.cropped(*box)
     inner = tuple(slice(start, stop) for start, stop in zip(*box, strict=True))
     opened = network.open(threads=threads)
@@ -45,15 +45,13 @@ def segment_case(case: Case, network: SegmentationNetwork, *, threads: int = 0) 
     return {name: _placed(voxels, cut, grid, box) for name, voxels in found.items()}
 
 
-def _around_patient(case: Case) -> Box:
+def around_patient(external: VoxelSet, grid: Grid) -> Box:
     """First and last voxel (z, y, x) of the patient with AROUND_MM around, within the image; all of it without an
     outline."""
-    grid = case.image.grid
-    voxels = case.external.voxels
-    if voxels.empty:
+    if external.empty:
         return (0, 0, 0), grid.shape
     lower, upper = [], []
-    for axis, places in enumerate(np.unravel_index(voxels.index, grid.shape)):
+    for axis, places in enumerate(np.unravel_index(external.index, grid.shape)):
         margin = int(np.ceil(AROUND_MM / grid.spacing_mm[2 - axis]))
         lower.append(max(0, int(places.min()) - margin))
         upper.append(min(grid.shape[axis], int(places.max()) + 1 + margin))

@@ -1,12 +1,10 @@
-"""Contours along voxel borders: a mask drawn this way rasterises back to exactly itself."""
+"""Contours along pixel borders: a mask drawn this way rasterises back to exactly itself."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Contour
-from engines.grid import Grid
 
 Corner = tuple[int, int]
 
@@ -17,16 +15,10 @@ _RIGHT_LEFT_STRAIGHT = (1, 3, 0)
 """Turns in the order tried. Right first, so that voxels that touch at a corner only stay separate loops."""
 
 
-def outline(mask_zyx: NDArray[np.bool_], grid: Grid) -> tuple[Contour, ...]:
-    """Closed loops around the True voxels of each slice, corners only, holes as loops of their own (even-odd rule)."""
-    x_mm, y_mm, z_mm = grid.axes_mm()
-    first_mm = np.array([x_mm[0] - grid.spacing_mm[0] / 2, y_mm[0] - grid.spacing_mm[1] / 2])
-    step_mm = np.array(grid.spacing_mm[:2])
-    return tuple(
-        Contour(float(z_mm[index]), first_mm + step_mm * np.array(loop, np.float64)[:, ::-1])
-        for index in np.flatnonzero(mask_zyx.any(axis=(1, 2))).tolist()
-        for loop in border_loops(mask_zyx[index])
-    )
+def border_outline(mask_yx: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Loops (n, 2) of x, y in index coordinates (pixel i reaches from i - 0.5 to i + 0.5) around the True pixels,
+    corners only. Holes have loops of their own: the even-odd rule gives the mask back."""
+    return [np.array(loop, np.float64)[:, ::-1] - 0.5 for loop in border_loops(mask_yx)]
 
 
 def border_loops(mask: NDArray[np.bool_]) -> list[list[Corner]]:
