@@ -17,7 +17,7 @@ from appliance.builtin.daily import AIR_HU, Anatomy, ConeBeam, cone_beam, today_
 from appliance.builtin.daily_motion import Motion
 from appliance.builtin.daily_scenarios import motion_of
 from appliance.builtin.packed import read_packed
-from engines.grid import Grid
+from engines.grid import Grid, VoxelSet
 from engines.overlap import dice
 from engines.registration import DisplacementField, Scan, sampled
 
@@ -82,6 +82,16 @@ def shown(anatomy: Anatomy, image: str, seed: int) -> Scan:
         middle = anatomy.grid.centres_mm(np.flatnonzero(anatomy.masks[target_of(anatomy)])).mean(axis=0)
         hu = with_pocket(hu, anatomy.grid, tuple(middle.tolist()), 12.0, -900.0)
     return Scan(np.where(body, hu, AIR_HU), anatomy.grid, body)
+
+
+def carried(reference: Anatomy, field: DisplacementField, grid: Grid) -> dict[str, VoxelSet]:
+    """The reference's structures on today's grid, by the field."""
+    found = {}
+    for name, mask in reference.masks.items():
+        dense = field.pulled(mask.astype(np.float32), reference.grid, grid, outside=0.0) >= 0.5
+        if name != "External" and dense.any():
+            found[name] = VoxelSet.from_dense(dense.astype(np.float32))
+    return found
 
 
 @dataclass(frozen=True)
