@@ -5,8 +5,9 @@
 
 Each patient's CT is read through motions in closed form (registration_problem.py). Ways: the rigid start alone; ours;
 SimpleITK's demons as its documentation shows them (multi-resolution, standard deviation 1, 20 iterations a level, no
-masks) after the same rigid start on voxels of the same size; with --bspline also its B-spline registration (Mattes mutual
-information, 5 % of the voxels, L-BFGS-B, a mesh of 50 mm). Figures: target registration error inside the body, Dice and
+masks) after the same rigid start on voxels of the same size; with --bspline also its B-spline registration (Mattes
+mutual information, 5 % of the voxels, L-BFGS-B, a mesh of 50 mm).
+Figures: target registration error inside the body, Dice and
 95th percentile surface distance of the structures carried over, folded voxels, CPU seconds. A case that is in
 DIR/registration.jsonl is not run again; the report gives medians and the 5th and 95th percentile over cases.
 """
@@ -30,9 +31,7 @@ from appliance.builtin.daily import AIR_HU
 from appliance.builtin.daily_scenarios import SCENARIOS
 from engines.grid import Grid
 from engines.registration import (
-    DeformableOptions,
     DisplacementField,
-    Intensities,
     RigidTransform,
     moved,
     register_deformable,
@@ -50,8 +49,7 @@ def rigid(day: SimulatedDay, start: RigidTransform) -> DisplacementField:
 
 
 def ours(day: SimulatedDay, start: RigidTransform) -> DisplacementField:
-    kind = Intensities.SHADED if day.is_shaded else Intensities.SAME
-    return register_deformable(day.fixed, day.moving, start=start, options=DeformableOptions(intensities=kind))
+    return register_deformable(day.fixed, day.moving, start=start)
 
 
 def working(day: SimulatedDay, start: RigidTransform) -> tuple[Grid, sitk.Image, sitk.Image]:
@@ -86,10 +84,8 @@ def plain_demons(day: SimulatedDay, start: RigidTransform) -> DisplacementField:
             sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, 0.5 * factor * SPACING_MM), [factor] * 3)
             for image in (fixed, moving)
         ]
-        if field is None:
-            field = demons.Execute(*pair)
-        else:
-            field = demons.Execute(*pair, sitk.Resample(field, pair[0]))
+        initial = [] if field is None else [sitk.Resample(field, pair[0])]
+        field = demons.Execute(*pair, *initial)
     return after(start, grid, sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from registration_problem import SimulatedDay, carried, simulated, target_of, truth_of
@@ -15,7 +15,6 @@ from engines.grid import Grid
 from engines.registration import (
     DeformableOptions,
     DisplacementField,
-    Intensities,
     RigidTransform,
     Scan,
     found_in_fixed,
@@ -43,9 +42,9 @@ def mixed_up(day: SimulatedDay, kind: str, other: Anatomy) -> Scan:
     if kind == "other patient":
         return Scan(np.where(other.masks["External"], other.hu, AIR_HU), other.grid, other.masks["External"])
     if kind == "left-right":
-        return Scan(flipped_left_right(scan.hu), scan.grid, flipped_left_right(scan.body))
+        return replace(scan, hu=flipped_left_right(scan.hu), body=flipped_left_right(scan.body))
     if kind == "head-feet":
-        return Scan(flipped_head_feet(scan.hu), scan.grid, flipped_head_feet(scan.body))
+        return replace(scan, hu=flipped_head_feet(scan.hu), body=flipped_head_feet(scan.body))
     if kind == "misses target":
         held = np.nonzero(day.anatomy.masks[target_of(day.anatomy)].any(axis=(1, 2)))[0]
         middle = int(held.mean())
@@ -53,7 +52,7 @@ def mixed_up(day: SimulatedDay, kind: str, other: Anatomy) -> Scan:
         part = slice(0, middle) if below > above else slice(middle, None)
         shape = scan.grid.shape
         grid = scan.grid.cropped((part.start, 0, 0), (part.stop or shape[0], shape[1], shape[2]))
-        return Scan(scan.hu[part], grid, scan.body[part])
+        return replace(scan, hu=scan.hu[part], grid=grid, body=scan.body[part])
     return scan
 
 
@@ -82,12 +81,11 @@ def run_case(reference: Anatomy, other: Anatomy, scenario: str, image: str, kind
         if kind == "wrong vertebra":
             start = RigidTransform(RigidTransform.of((0.0, 0.0, VERTEBRA_MM)).matrix @ start.matrix)
         row["likeness"] = likeness(filled, fixed, day.moving, start)
-        options = DeformableOptions(intensities=Intensities.SHADED if day.is_shaded else Intensities.SAME)
-        field = register_deformable(fixed, day.moving, start=start, options=options)
+        field = register_deformable(fixed, day.moving, start=start)
         if kind == "torn field":
             field = torn(field, fixed.body, fixed.grid, seed)
-        back_options = DeformableOptions(intensities=options.intensities, spacing_mm=BACKWARD_SPACING_MM)
-        back = register_deformable(day.moving, fixed, start=start.inverse, options=back_options)
+        coarse = DeformableOptions(spacing_mm=BACKWARD_SPACING_MM)
+        back = register_deformable(day.moving, fixed, start=start.inverse, options=coarse)
         organs = carried(reference, field, fixed.grid)
         quality = quality_of(fixed, day.moving, field, start=start, backward=back, organs=organs)
     except EngineError as error:

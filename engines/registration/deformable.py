@@ -54,12 +54,13 @@ MARGIN_VOXELS = 4
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """One image to be registered. hu: (z, y, x) in HU, or for a fixed image in what DeformableOptions.intensities says;
-    air outside the body, NaN where the image does not reach. body: mask of the same shape."""
+    """One image to be registered. hu: (z, y, x), in HU unless `intensities` says otherwise; air outside the body, NaN
+    where the image does not reach. body: mask of the same shape."""
 
     hu: NDArray[np.floating]
     grid: Grid
     body: Mask
+    intensities: Intensities = Intensities.SAME
 
     def __post_init__(self) -> None:
         if self.hu.shape != self.grid.shape or self.body.shape != self.grid.shape:
@@ -68,13 +69,19 @@ class Scan:
             raise EngineError("an image to be registered holds no body")
 
 
+def pair_kind(fixed: Scan, moving: Scan) -> Intensities:
+    """How the fixed image's values are brought to the moving one's. Raises EngineError for a moving image of another
+    kind: its values would have to be translated as it is deformed."""
+    if moving.intensities is Intensities.OTHER:
+        raise EngineError("an image whose values are not near Hounsfield units cannot be the moving one")
+    return moving.intensities if fixed.intensities is Intensities.SAME else fixed.intensities
+
+
 @dataclass(frozen=True)
 class DeformableOptions:
-    """intensities: what the fixed image's values mean. spacing_mm: of the working grid and of the field that is
-    returned. shrink, iterations: of each level, coarse to fine. smoothing_voxels: standard deviation of the
-    regulariser, in voxels of the level."""
+    """spacing_mm: of the working grid and of the field that is returned. shrink, iterations: of each level, coarse to
+    fine. smoothing_voxels: standard deviation of the regulariser, in voxels of the level."""
 
-    intensities: Intensities = Intensities.SAME
     spacing_mm: float = 3.0
     shrink: tuple[int, ...] = (4, 2, 1)
     iterations: tuple[int, ...] = (60, 40, 20)
@@ -103,10 +110,7 @@ def register_deformable(
     field = np.zeros((*grid.shape, 3), np.float32)
     work = [steps * shrink**-3.0 for steps, shrink in zip(options.iterations, options.shrink, strict=True)]
     for level, (shrink, steps) in enumerate(zip(options.shrink, options.iterations, strict=True)):
-        images = [
-            _shrunk(sitk, itk_image(sitk, image, grid), shrink, grid)
-            for image in pair.comparable(field, options.intensities)
-        ]
+        images = [_shrunk(sitk, itk_image(sitk, image, grid), shrink, grid) for image in pair.comparable(field)]
         found = _read_at(sitk, itk_image(sitk, field, grid), images[0])
         for done in range(0, steps, ROUND):
             found = _demons(sitk, images, found, (min(ROUND, steps - done), options.smoothing_voxels))
@@ -144,6 +148,7 @@ class _Pair:
     nearest value that it has; other_known: 0 there, 1 elsewhere, 2 in its body."""
 
     grid: Grid
+    kind: Intensities
     one: Values
     body: Mask
     other: Values
@@ -154,9 +159,10 @@ class _Pair:
         one, body = _on(fixed, grid, _IDENTITY)
         other, other_body = _on(moving, grid, start)
         known = np.isfinite(other)
-        return _Pair(grid, one, body, _extended(other, known), known + (known & other_body).astype(np.float32))
+        kind = pair_kind(fixed, moving)
+        return _Pair(grid, kind, one, body, _extended(other, known), known + (known & other_body).astype(np.float32))
 
-    def comparable(self, field_mm: Values, kind: Intensities) -> tuple[Values, Values]:
+    def comparable(self, field_mm: Values) -> tuple[Values, Values]:
         """Both images in the same values, cut to their range. Where there is nothing to compare, the first shows what
         the second shows there so far, so that no force acts."""
         seen, known = self.other, self.other_known
@@ -166,10 +172,10 @@ class _Pair:
             known = so_far.pulled(known, self.grid, self.grid, outside=0.0)
         unknown = ~np.isfinite(self.one) | (known < 0.99)
         other_body = known > 1.5
-        one = in_values_of(self.one, seen, self.body & other_body & ~unknown, kind)
-        if kind is not Intensities.SAME:
+        one = in_values_of(self.one, seen, self.body & other_body & ~unknown, self.kind)
+        if self.kind is not Intensities.SAME:
             one = np.where(self.body, one, np.float32(AIR_HU))
-        if kind is not Intensities.OTHER:
+        if self.kind is not Intensities.OTHER:
             gas, other_gas = one < GAS_HU, seen < GAS_HU
             unknown |= _came_or_went(gas & self.body, other_gas, self.grid)
             unknown |= _came_or_went(other_gas & other_body, gas, self.grid)
