@@ -76,7 +76,7 @@ def _measures(measures: tuple[Measure, ...]) -> str:
     if not measures:
         return ""
     rows = [
-        [text(f"{one.title}{f', {one.structure}' if one.structure else ''}"), f"{one.value:.3g} {text(one.unit)}",
+        [text(f"{one.title}{f', {one.structure}' if one.structure else ''}"), "–" if one.value is None else f"{one.value:.3g} {text(one.unit)}",
          _level(one.look_at, one), _level(one.stop_at, one), f"{SIGNS[one.verdict][1]} {one.verdict.value}"]
         for one in measures
     ]  # fmt: skip

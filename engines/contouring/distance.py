@@ -46,7 +46,10 @@ class Raster:
         columns, rows = (np.arange(first[axis] * finer, (last[axis] + 1) * finer) for axis in (0, 1))
         lines = np.arange(first[1] * finer * strips, (last[1] + 1) * finer * strips)
         return Raster(
-            _places(columns, finer, grid, 0), _places(rows, finer, grid, 1), _places(lines, finer * strips, grid, 1), strips
+            _places(columns, finer, grid, 0),
+            _places(rows, finer, grid, 1),
+            _places(lines, finer * strips, grid, 1),
+            strips,
         )
 
     @property
@@ -82,9 +85,7 @@ class Sheet:
         return Sheet(np.sqrt(out) - np.sqrt(depth), inside)
 
 
-def _beside(
-    raster: Raster, loops: Sequence[FloatArray]
-) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
     """For each strip and point (ny * strips, nx): whether it is inside, and how far the next border lies towards
     falling and towards rising x, mm, infinite where there is none."""
     shape = (raster.strips_mm.size, raster.x_mm.size)

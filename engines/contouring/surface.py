@@ -17,9 +17,7 @@ for its neighbours (chosen: a lung has so many; only the largest distance can mi
 few voxels' width)."""
 
 
-def surface_distances_mm(
-    a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]
-) -> tuple[Distances, Distances]:
+def surface_distances_mm(a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]) -> tuple[Distances, Distances]:
     """(from the surface voxels of a to the nearest of b, from those of b to the nearest of a), exact between voxel
     centres. A surface voxel is inside and has a face neighbour outside; what lies beyond the masks' border is outside.
     Masks (z, y, x). Raises EngineError for an empty mask or masks of two shapes."""

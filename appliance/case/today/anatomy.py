@@ -21,7 +21,7 @@ from appliance.case.today.metal import metal_findings
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.propagate import moved_region
 from appliance.case.today.reading import Day, Reference, read_reference, read_today
-from appliance.case.today.registering import AIR_HU, Registered, judged, registered
+from appliance.case.today.registering import AIR_HU, judged, registered
 from appliance.case.today.seen import SeenRegion, seen_region
 from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
