@@ -47,7 +47,7 @@ def _origin(structure: Structure, found: Registered, targets: str, now: str) -> 
 
 
 def _external(today: Day, before: Reference, found: Registered) -> Structure:
-    """As seen on today's image under the reference's name and number; on an MR, which shows no such outline, carried."""
+    """As seen on today's image, under the reference's name and number; on an MR, which shows no outline, carried."""
     former = before.external
     taken = {item.number for item in before.structures if item is not former}
     number = former.number if former and former.number not in taken else 1 + max(taken, default=0)
