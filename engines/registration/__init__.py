@@ -3,7 +3,7 @@
 from engines.registration.agreement import Agreement, agreement
 from engines.registration.deformable import METHOD, DeformableOptions, Scan, register_deformable
 from engines.registration.field import DisplacementField
-from engines.registration.inverse import Inverse, composed, inconsistency_mm, inverse_of
+from engines.registration.inverse import Inverse, composed, found_in_fixed, inconsistency_mm, inverse_of
 from engines.registration.moving import moved, moved_voxels, sampled
 from engines.registration.quality import Likeness, RegistrationQuality, quality_of
 from engines.registration.rigid import register_rigid
@@ -21,6 +21,7 @@ __all__ = [
     "Scan",
     "agreement",
     "composed",
+    "found_in_fixed",
     "inconsistency_mm",
     "inverse_of",
     "moved",
