@@ -16,6 +16,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from engines.contouring.lines import FloatArray
+from engines.grid import Grid
 
 DECIMALS = 4
 LATTICE_MM = 10.0**-DECIMALS
@@ -53,6 +54,13 @@ def cut(area: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
 
 def common(area: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
     return _polygons(shapely.intersection(area, other, grid_size=LATTICE_MM))
+
+
+def image_area(grid: Grid) -> BaseGeometry:
+    """What a slice of the image shows, to the borders of its pixels."""
+    low = np.array(grid.origin_mm[:2]) - np.array(grid.spacing_mm[:2]) / 2
+    high = low + np.array([grid.shape[2], grid.shape[1]]) * np.array(grid.spacing_mm[:2])
+    return shapely.box(*low, *high)
 
 
 def covered_by_none(area: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
