@@ -52,6 +52,7 @@ class PlanningConfig(_Section):
     (0: the goal set's, or the adapted plan's). sparing_rounds: rounds after the goals are met that lower organ doses
     and monitor units (0: none). device: 'auto' takes a working GPU, else the CPU. policy: what steers: 'learned' (a
     network; the rules where it cannot be used), 'rules', or 'template' (the template's objectives and nothing more).
+    start: where a plan is adapted, planning begins at that plan ('reference') or as if there were none ('goals').
     budget_s: seconds of planning after which the best plan so far is taken (0: as long as it takes). hang_s: seconds
     without a sign of life after which the planning system counts as hung."""
 
@@ -71,6 +72,7 @@ class PlanningConfig(_Section):
     sparing_rounds: int = Field(default=4, ge=0, le=20)
     per_beam_dose: bool = False
     policy: Literal["learned", "rules", "template"] = "learned"
+    start: Literal["reference", "goals"] = "reference"
     budget_s: float = Field(default=180.0, ge=0, le=86400)
     hang_s: float = Field(default=120.0, ge=1, le=3600)
 
