@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +52,7 @@ class PlanningConfig(_Section):
     (0: the goal set's, or the adapted plan's). sparing_rounds: rounds after the goals are met that lower organ doses
     and monitor units (0: none). device: 'auto' takes a working GPU, else the CPU. policy: what steers: 'learned' (a
     network; the rules where it cannot be used), 'rules', or 'template' (the template's objectives and nothing more).
+    start: where a plan is adapted, planning begins at that plan ('reference') or as if there were none ('goals').
     budget_s: seconds of planning after which the best plan so far is taken (0: as long as it takes). hang_s: seconds
     without a sign of life after which the planning system counts as hung."""
 
@@ -70,6 +72,7 @@ class PlanningConfig(_Section):
     sparing_rounds: int = Field(default=4, ge=0, le=20)
     per_beam_dose: bool = False
     policy: Literal["learned", "rules", "template"] = "learned"
+    start: Literal["reference", "goals"] = "reference"
     budget_s: float = Field(default=180.0, ge=0, le=86400)
     hang_s: float = Field(default=120.0, ge=1, le=3600)
 
@@ -101,15 +104,15 @@ class AnatomyConfig(_Section):
     image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a treatment
     machine, beside those known. longest_days: from the reference image to today's. ct_density, cbct_density,
     mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU) pairs of a phantom
-    measured on the imager of the treatment machine, at least two; none: it is calibrated to the reference CT. extend: a
-    truncated image is filled up from the reference, or refused. registration: of organs, and of targets unless
-    `targets` says rigid. review: whether a person confirms propagated contours before planning: 'always', 'flagged'
-    (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
+    measured on the imager of the treatment machine, at least two; none: a calibrated image is calibrated to the
+    reference CT. extend: a truncated image is filled up from the reference, or refused. registration: of organs, and of
+    targets unless `targets` says rigid. review: whether a person confirms propagated contours before planning:
+    'always', 'flagged' (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
 
     cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     longest_days: int = Field(default=120, ge=1, le=3650)
     ct_density: Literal["today", "deformed"] = "today"
-    cbct_density: Literal["calibrated", "deformed"] = "calibrated"
+    cbct_density: Literal["calibrated", "deformed"] = "deformed"
     mr_density: Literal["deformed", "bulk"] = "deformed"
     phantom_points: tuple[tuple[float, float], ...] = ()
     extend: bool = True
@@ -120,7 +123,7 @@ class AnatomyConfig(_Section):
     @field_validator("phantom_points")
     @classmethod
     def _rising(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        both = zip(points, points[1:], strict=False)
+        both = pairwise(points)
         if len(points) == 1 or any(after[0] <= before[0] or after[1] <= before[1] for before, after in both):
             raise ValueError("needs two points or more, in order, with values and HU that rise")
         return points

@@ -3,6 +3,7 @@
 today/anatomy.json   how today lies to the reference, what was measured and what changed
 today/RS.dcm         today's structure set, where it was made here; today/made.json: as an object of the case
 today/REG.dcm, today/DEFORM.dcm   how today lies to the reference, rigid and deformable
+today/contours.html  today's contours beside the reference's, to look at
 today/density.npz    what dose is computed on, where that is not today's image
 """
 
@@ -21,6 +22,7 @@ from engines.grid import Grid
 
 TODAY = "today"
 REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/made.json", f"{TODAY}/density.npz"
+CONTOURS_PAGE = "contours.html"
 STRUCTURES_FILE = f"{TODAY}/RS.dcm"
 _MADE = TypeAdapter(Received)
 

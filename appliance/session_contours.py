@@ -9,7 +9,7 @@ from appliance.contracts import Case
 from appliance.contracts.anatomy import Verdict
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
-from appliance.session_anatomy import REPORT_FILE, TODAY, anatomy_of, save_anatomy
+from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy
 from appliance.session_record import ARTEFACTS
 from appliance.session_revising import Revising
 from appliance.session_states import Event
@@ -29,8 +29,11 @@ class Contouring(Revising):
         """The case, from what was received and from today's anatomy where that had to be found."""
         if not self.files.has(REPORT_FILE) and (reference := self.files.reference()):
             folder = self.files.fresh_folder(TODAY)
-            anatomy = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            anatomy, before = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            case = self.stages.assemble(self.files.received(), anatomy)
+            self.stages.write_contours_page(case, anatomy.report, before, folder / CONTOURS_PAGE)
             self._append(ARTEFACTS, {"artefacts": dict(save_anatomy(self.files, anatomy))})
+            return case
         return self.stages.assemble(self.files.received(), anatomy_of(self.files))
 
     def _assemble_event(self) -> tuple[Event, Facts]:

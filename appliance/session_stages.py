@@ -35,7 +35,7 @@ from appliance.contracts import (
     Shown,
     TradeOff,
 )
-from appliance.contracts.anatomy import Anatomy
+from appliance.contracts.anatomy import Anatomy, AnatomyReport, ReferenceToday
 from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.progress import Progress
 
@@ -89,8 +89,9 @@ class WriteReport(Protocol):
 @dataclass(frozen=True)
 class Stages:
     """In the order of the flow. `find_anatomy` registers today's image to the reference's, contours it where nobody
-    has, and writes what it made into a folder; `contours_to_confirm` says why a person must look at that first ('':
-    nobody need). `attachments` gives what people laid beside the patient of a key. `choose_goals`
+    has, and writes what it made into a folder; `write_contours_page` draws both days beside each other;
+    `contours_to_confirm` says why a person must look at that first ('': nobody need). `attachments` gives what people
+    laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
     node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for,
@@ -105,7 +106,8 @@ class Stages:
     of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a
     written set, and names in the set what of it shall be sent."""
 
-    find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], Anatomy]
+    find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], tuple[Anatomy, ReferenceToday]]
+    write_contours_page: Callable[[Case, AnatomyReport, ReferenceToday, Path], None]
     assemble: Assemble
     contours_to_confirm: Callable[[Anatomy], str]
     attachments: Callable[[str], Attachments]

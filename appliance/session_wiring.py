@@ -38,7 +38,14 @@ from appliance.evaluation import (
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
-from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
+from appliance.export import (
+    read_back,
+    send,
+    write_contours_page,
+    write_export_set,
+    write_second_dose,
+    write_unapproved_set,
+)
 from appliance.export.record import write_record
 from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
@@ -79,6 +86,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
 
     return Stages(
         find_anatomy=partial(find_anatomy, config.anatomy),
+        write_contours_page=write_contours_page,
         contours_to_confirm=partial(why_confirm, config.anatomy),
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,

@@ -207,6 +207,30 @@ def test_goals_of_the_rest_are_made_on_request(root, run, tmp_path):
     assert ran.code == 4 and "none is left" in ran.err
 
 
+def test_objects_that_a_session_wrote_the_other_way_and_those_beside_the_anatomy_are_used(root, tmp_path):
+    """Today is the fixed image there; and one day's anatomy may be reached from another's through the reference."""
+    tell = lambda *_: None  # noqa: E731
+    sides = {}
+    for name in ("reference", "deformed"):
+        case = assemble(assess(read_folder(root / name)).chosen)
+        sides[name] = RegisteredImage.of(case)
+    folder = changed(root, "deformed", tmp_path)
+    field = DisplacementField(GRID, DEFORMATION.field_mm(GRID))
+    dataset = deformable_registration_dataset(field, fixed=sides["deformed"], moving=sides["reference"])
+    save_durable(dataset, folder / "REG.dcm")
+    course = accumulate_course(root / "reference", [folder], Asked(), tell)
+    assert course.fractions[0].origin == "deformable registration object, turned round"
+    assert 3.0 <= course.fractions[0].delivered.uncertainty_mm < 3.1
+    inside = sum(axis**2 for axis in meshed(GRID)) < 34.0**2
+    assert np.abs(course.dose.dose_gy - tissue_gy(*meshed(GRID)))[inside].mean() < 0.02
+    # On today's anatomy: the shifted day, reached from the deformed one through the reference.
+    course = accumulate_course(folder, [root / "shifted"], Asked(), tell)
+    assert "through another image" in course.fractions[0].origin
+    assert 6.0 <= course.fractions[0].delivered.uncertainty_mm < 6.1
+    truth = tissue_gy(*DEFORMATION.to_reference(*meshed(GRID)))
+    assert np.abs(course.dose.dose_gy - truth)[inside].mean() < 0.02
+
+
 def test_a_fraction_without_a_registration_is_refused_or_registered(root, tmp_path):
     folder = changed(root, "deformed", tmp_path)
     (folder / "REG.dcm").unlink()

@@ -33,9 +33,9 @@ def write_registration(today: Day, before: Day, found: Registered, folder: Path)
         return
     rigid = spatial_registration_dataset(found.rigid, fixed=sides[0], moving=sides[1], comment=RIGID_WORDS)
     save_durable(rigid, folder / RIGID)
-    if found.field is not None:
+    if found.method:
         dataset = deformable_registration_dataset(
-            found.field, fixed=sides[0], moving=sides[1], comment=f"{found.method}, with the rigid motion in it"
+            found.field, fixed=sides[0], moving=sides[1], comment="Deformable, with the rigid motion in it"
         )
         save_durable(dataset, folder / DEFORMABLE)
 
@@ -48,7 +48,7 @@ def write_anatomy(structures: Sequence[Structure], today: Day, before: Reference
         frame_of_reference_uid=today.series.frame_of_reference_uid,
         images=today.series.sources,
         label=LABEL,
-        predecessor=before.reading.source,
+        predecessor=before.known.structures.source,
     )
     written = save_durable(dataset, folder / STRUCTURES)
     return Received(
