@@ -98,10 +98,10 @@ def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.boo
     inside = (np.cumsum(passed.reshape(shape[0], -1), axis=1)[:, :-1] & 1).astype(np.bool_)
     left, right = np.full(shape, -np.inf), np.full(shape, np.inf)
     # Of several borders between two points the nearest counts: the last from the left, the first from the right.
-    here = following < shape[1]
-    left[strip[here], following[here]] = x_mm[here]
-    here = np.flatnonzero(following > 0)[::-1]
-    right[strip[here], following[here] - 1] = x_mm[here]
+    after = np.flatnonzero(following < shape[1])
+    left[strip[after], following[after]] = x_mm[after]
+    before = np.flatnonzero(following > 0)[::-1]
+    right[strip[before], following[before] - 1] = x_mm[before]
     np.maximum.accumulate(left, axis=1, out=left)
     np.minimum.accumulate(right[:, ::-1], axis=1, out=right[:, ::-1])
     return inside, raster.x_mm - left, right - raster.x_mm

@@ -22,7 +22,7 @@ DECIMALS = 4
 LATTICE_MM = 10.0**-DECIMALS
 
 ARC_MM = 0.02
-"""A disc's outline lies this far inside the circle at most (chosen: a tenth of what a raster of a quarter pixel keeps)."""
+"""A disc's outline lies this far inside the circle at most (chosen: well under any pixel)."""
 
 EMPTY: BaseGeometry = shapely.Polygon()
 
@@ -75,8 +75,8 @@ def stroke(points_mm: FloatArray, radius_mm: float) -> BaseGeometry:
 
 
 def smoothed(area: BaseGeometry, radius_mm: float) -> BaseGeometry:
-    """Without corners and spikes that a disc of this radius does not fit into, and then without notches and gaps that it
-    does not fit into (opening, then closing). What is narrower than the disc goes as a whole."""
+    """Without corners and spikes that a disc of this radius does not fit into, and then without notches and gaps that
+    it does not fit into (opening, then closing). What is narrower than the disc goes as a whole."""
     arcs = _arcs(radius_mm)
     grown = shapely.buffer(shapely.buffer(area, -radius_mm, quad_segs=arcs), 2 * radius_mm, quad_segs=arcs)
     return _on_lattice(shapely.buffer(grown, -radius_mm, quad_segs=arcs))

@@ -35,7 +35,7 @@ FAINT = 0.02
 """Shares below this are left by interpolation and rounding, and no part of a region (chosen)."""
 FULL = 0.98
 LEAST_PIXELS = 0.25
-"""Area in pixels under which an island, a thin part or a hole is left out (chosen: a quarter of what one click draws)."""
+"""Area in pixels under which an island, a thin part or a hole is left out (chosen: next to nothing)."""
 SMALL_PIXELS = 6.0
 """Area in pixels under which an island is drawn along its pixels (chosen: marching squares takes 8 % off an island of
 two by three pixels by cutting its corners, and 50 % off a single one)."""
@@ -127,9 +127,9 @@ def _scaled(mask: NDArray[np.bool_], field: Shares, area: float) -> list[FloatAr
 
 
 def _widen_strips(field: Shares) -> None:
-    """Scales, in place, the shares of strips that are narrower than two pixels, so that the outline gives them the width
-    that their shares add up to. A strip is where the shares fall to half within two pixels on both sides; neither the
-    slope of a blurred edge nor the tip of what is wider (a pixel next to a full one) is. field: with two pixels of
+    """Scales, in place, the shares of strips that are narrower than two pixels, so that the outline gives them the
+    width that their shares add up to. A strip is where the shares fall to half within two pixels on both sides; neither
+    the slope of a blurred edge nor the tip of what is wider (a pixel next to a full one) is. field: with two pixels of
     nothing around."""
     flat, width = field.reshape(-1), field.shape[1]
     partial = np.flatnonzero((flat > 0) & (flat < FULL))
@@ -150,7 +150,7 @@ def _widen_strips(field: Shares) -> None:
 
 def _level(highest: Shares, rest: Shares) -> Shares:
     """Share at which a strip is drawn with its width, interpolated between two cases. Shares 0, m, 0 across have the
-    width 2 (1 - t / m) at the share t, which is m for t = m (1 - m / 2); shares 0, a, a, 0 have 1 + 2 (1 - t / a), which
-    is 2 a for t = a (3 / 2 - a). The width of two pixels that are less than half inside is at least one."""
+    width 2 (1 - t / m) at the share t, which is m for t = m (1 - m / 2); shares 0, a, a, 0 have 1 + 2 (1 - t / a),
+    which is 2 a for t = a (3 / 2 - a). The width of two pixels that are less than half inside is at least one."""
     part = 1 - highest / 2 + rest / highest * (1 - highest) / 2
     return highest * np.minimum(part, np.float32(0.98))

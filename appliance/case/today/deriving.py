@@ -33,9 +33,7 @@ def derived_slices(
     return found
 
 
-def slices_to_derive(
-    rule: DerivedRule, source: Sequence[int], external: Sequence[int], grid: Grid
-) -> tuple[int, ...]:
+def slices_to_derive(rule: DerivedRule, source: Sequence[int], external: Sequence[int], grid: Grid) -> tuple[int, ...]:
     """Slices of the derived structure in reach of the slices on which its source and the External changed."""
     touched = {near for index in source for near in reached_slices(index, grid, rule.margins_mm)}
     if rule.crop_to_external_mm is not None:

@@ -45,8 +45,9 @@ def checked_points(points: Sequence[Point], grid: Grid, *, least: int = 1) -> Fl
         raise RefusedContourEdit("a point is not a number", remedy="Draw it again")
     if stray_points([array], grid):
         raise RefusedContourEdit("a point lies outside the image", remedy="Draw within the image")
-    moved = np.any(np.diff(array, axis=0) != 0, axis=1)
-    return array[np.concatenate([[True], moved])]
+    kept = np.ones(len(array), np.bool_)
+    kept[1:] = np.any(np.diff(array, axis=0) != 0, axis=1)
+    return array[kept]
 
 
 def checked_polygon(points: Sequence[Point], grid: Grid) -> FloatArray:
@@ -55,10 +56,10 @@ def checked_polygon(points: Sequence[Point], grid: Grid) -> FloatArray:
     loop = checked_points(points, grid, least=3)
     if len(loop) > 1 and (loop[0] == loop[-1]).all():
         loop = loop[:-1]
+    if len(loop) >= 3 and crosses_itself(loop):
+        raise RefusedContourEdit("the outline crosses itself", remedy="Draw it again without crossing it")
     if len(loop) < 3 or abs(shoelace_area_mm2(loop)) < LEAST_AREA_MM2:
         raise RefusedContourEdit("the outline encloses nothing", remedy="Draw it round what you mean")
-    if crosses_itself(loop):
-        raise RefusedContourEdit("the outline crosses itself", remedy="Draw it again without crossing it")
     return loop
 
 

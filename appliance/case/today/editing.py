@@ -1,8 +1,8 @@
 """The desk at which a person corrects today's contours: edits, what follows from them, undo and redo.
 
 A state is immutable and shares with the one before every slice that an edit did not touch, so that any number of edits
-can be undone and undoing is exact. The same edits on the same structures give the same contours and voxels, so a session
-stores the edits and plays them again.
+can be undone and undoing is exact. The same edits on the same structures give the same contours and voxels, so a
+session stores the edits and plays them again.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class ContourDesk:
         drawn = {name: Drawn.of(structure, grid) for name, structure in self._structures.items()}
         self._external = next(s.tg263 for s in structures if s.kind is StructureKind.EXTERNAL)
         state = _State(drawn, in_order(rules))
-        self._past, self._future = [self._all_derived(state)], []
+        self._past = [self._all_derived(state)]
+        self._future: list[_State] = []
         self.made_at_start = self._show(state, self._past[-1]).names
 
     @property

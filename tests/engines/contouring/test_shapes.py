@@ -58,7 +58,11 @@ def test_squares_joined_and_cut():
         [np.array([[0, 0], [10, 10], [10, 0], [0, 10]], float)],
         [np.concatenate([circle(0, 0, 10), circle(1, 0, 6)])],
         [square(0, 0, 5), square(5, 5, 5)],
-        [np.array([[0, 0], [10, 0], [10, 10], [0, 10], [0, 5], [3, 5], [3, 7], [7, 7], [7, 3], [3, 3], [3, 5], [0, 5.0]])],
+        [
+            np.array(
+                [[0, 0], [10, 0], [10, 10], [0, 10], [0, 5], [3, 5], [3, 7], [7, 7], [7, 3], [3, 3], [3, 5], [0, 5.0]]
+            )
+        ],
     ],
     ids=["hole", "overlap", "bow tie", "twice round", "corner", "keyhole"],
 )
