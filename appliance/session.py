@@ -63,6 +63,7 @@ _OUT = {
 TABLE: Mapping[tuple[State, Event], State] = _FLOW | {
     (state, event): to for (event, to), states in _OUT.items() for state in states
 }
+Objects = Sequence[Received]
 ENDED = (State.DELIVERED, State.REJECTED, State.SCHEDULED_PLAN_CHOSEN, State.STOPPED)
 
 
@@ -104,13 +105,7 @@ class Session(Contouring):
 
     # The stages, in order. What one makes, the next one takes.
 
-    def receive(
-        self,
-        chosen: Sequence[Received],
-        facts: Facts,
-        notes: Sequence[str] = (),
-        reference: Sequence[Received] = (),
-    ) -> None:
+    def receive(self, chosen: Objects, facts: Facts, notes: Sequence[str] = (), reference: Objects = ()) -> None:
         """Today's case has arrived. `chosen` are the objects it is made of, reference: those of the day that its plan
         was made for. facts: last_object_utc, set_digest."""
         next_state(self.state, Event.RECEIVE)

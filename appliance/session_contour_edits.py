@@ -1,9 +1,9 @@
 """Today's contours edited in a session: each edit is a row of the log, and the contours they lead to are written once,
 when they are confirmed.
 
-The desk in memory is what the rows since the session came to `contour review` make of the contours as they were then, so
-it is found again after a restart. Contours that are confirmed after edits lie under today/edited-N/, beside those that
-were found."""
+The desk in memory is what the rows since the session came to `contour review` make of the contours as they were then,
+so it is found again after a restart. Contours that are confirmed after edits lie under today/edited-N/, beside those
+that were found."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
 from appliance.case.today.editing import ContourDesk, DeskChange
-from appliance.contracts import ClinicalGoal
+from appliance.contracts import Case, ClinicalGoal, Received
 from appliance.contracts.contour_edit import ContourEdit, contour_edits_from_json, contour_edits_to_json
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import AuditError, EvaluationError, RefusedContourEdit
 from appliance.evaluation.judged import Judged, Regions, goal_value
-from appliance.session_anatomy import anatomy_of, edited_folder, edits_made, save_made
+from appliance.session_anatomy import anatomy_of, edited_folder, edits_made
 from appliance.session_record import TRANSITION
-from appliance.session_revising import Revising
+from appliance.session_revising import REVISION, Revising
 from appliance.session_states import Event, State
-from appliance.session_work import Facts, Saved
+from appliance.session_work import Facts
 
 CONTOUR_EDITED = "session.contour_edit"
 UNDO, REDO = "undo", "redo"
+REVISIONS_LEFT = (
+    "The contours were edited after the plan had been revised: it is planned for the goals of the goal file again. Make "
+    "the revision again if it still matters"
+)
 
 
 class ContourEditing(Revising):
@@ -75,7 +79,10 @@ class ContourEditing(Revising):
                 raise RefusedContourEdit(
                     "today's structures were received without a reference", remedy="Send an edited structure set"
                 )
+            if self.files.has(REVISION):
+                self._note(REVISIONS_LEFT)
             self._fire(Event.EDIT_CONTOURS, facts={"to_confirm": "the contours are being edited"}, actor=actor)
+            self._case = None
         self._follow(self.standing.state, Event.CONFIRM_CONTOURS)
         if self._desk is None:
             self._desk = self._replayed()
@@ -128,17 +135,16 @@ class ContourEditing(Revising):
             effect.append({"structure": name, "volume_cc": structure.voxels.volume_cc(cell_cc), "goals": goals})
         return effect
 
-    def _write_edited(self) -> tuple[Saved, Facts]:
-        """Today's structure set as it was edited; nothing where it was not."""
-        case, _ = self.case()
+    def _write_edited(self, case: Case) -> tuple[int, Received] | None:
+        """Today's structure set as it was edited, and its number; None where it was not."""
         desk = self._desk if self._desk is not None else self._replayed()
         if not desk.edits:
-            return {}, {}
+            return None
         number = edits_made(self.files) + 1
         made = self.stages.write_contours(case, desk.structures, self.files.fresh_folder(edited_folder(number)))
         names = sorted({edit.structure for edit in desk.edits})
         self._note(f"Contours were edited: {', '.join(names)}")
-        return save_made(self.files, number, made), {"contours_edited": number}
+        return number, made
 
 
 def _together(desk: ContourDesk, changes: Sequence[DeskChange]) -> DeskChange:

@@ -5,11 +5,13 @@ finds it again or finds it anew, and a confirmed contour is the file that was co
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.contracts import Case
-from appliance.contracts.anatomy import Verdict
+from appliance.contracts.anatomy import Anatomy, Verdict
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
-from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy
+from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy, save_made
 from appliance.session_contour_edits import ContourEditing
 from appliance.session_record import ARTEFACTS
 from appliance.session_states import Event
@@ -54,10 +56,7 @@ class Contouring(ContourEditing):
             anatomy, because = anatomy_of(self.files), reason.strip()
             if anatomy is not None and anatomy.report.verdict is Verdict.STOP and not because:
                 raise NotAcknowledged(str(self.standing.facts.get("to_confirm", "")))
-            saved, facts = self._write_edited()
-            if saved:
-                facts |= self._with_edits(saved)
-            case, _ = self.case()
+            saved, case, facts = self._with_edits(anatomy)
             try:
                 statement = confirmation_bytes(self.id, case.digest, case.structure_set.sha256, because)
                 actor, signature = self.stages.confirm(identity, passphrase, statement)
@@ -65,18 +64,19 @@ class Contouring(ContourEditing):
                 self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
                 raise
             facts |= {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
-            facts |= {"to_confirm": "", "confirmed_because": because}
-            self._fire(Event.CONFIRM_CONTOURS, facts=facts, actor=actor)
-            self._desk = self._review_gy = None
+            facts |= {"to_confirm": "", "confirmed_because": because, "case_digest": case.digest}
+            self._fire(Event.CONFIRM_CONTOURS, saved, facts, actor=actor)
+            self._desk = self._review_gy = self._case = None
 
-    def _with_edits(self, saved: Saved) -> Facts:
-        """Records the edited structure set and assembles the case anew from it."""
-        self._append(ARTEFACTS, {"artefacts": dict(saved)})
-        case = self.stages.assemble(self.files.received(), anatomy_of(self.files))
-        facts: Facts = {"case_digest": case.digest}
-        self._append(ARTEFACTS, {"artefacts": {}, "facts": facts})
-        self._case = None
-        return facts
+    def _with_edits(self, anatomy: Anatomy | None) -> tuple[Saved, Case, Facts]:
+        """The case with the contours as they were edited, written and not yet recorded; as it is without edits."""
+        case, _ = self.case()
+        written = self._write_edited(case)
+        if written is None or anatomy is None:
+            return {}, case, {}
+        number, made = written
+        edited = self.stages.assemble(self.files.received(), replace(anatomy, structure_set=made))
+        return save_made(self.files, number, made), edited, {"contours_edited": number}
 
 
 def confirmation_bytes(session_id: str, case_digest: str, structures_sha256: str, because: str) -> bytes:

@@ -92,7 +92,8 @@ class WriteReport(Protocol):
 class Stages:
     """In the order of the flow. `find_anatomy` registers today's image to the reference's, contours it where nobody
     has, and writes what it made into a folder; `write_contours_page` draws both days beside each other;
-    `contour_desk` is where they are edited, `write_contours` writes what came of it. `contours_to_confirm` says why a person must look at that first ('': nobody need). `attachments` gives what people
+    `contour_desk` is where they are edited, `write_contours` writes what came of it; `contours_to_confirm` says why a
+    person must look at them first ('': nobody need). `attachments` gives what people
     laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
