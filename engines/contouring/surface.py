@@ -45,4 +45,5 @@ def _surface(mask: Mask) -> NDArray[np.intp]:
             neighbour[axis] = slice(step, step + inner.shape[axis])
             inner &= cut[tuple(neighbour)]
     own = cut[1:-1, 1:-1, 1:-1] & ~inner
-    return np.argwhere(own) + np.asarray(low)
+    points: NDArray[np.intp] = np.argwhere(own) + np.asarray(low)
+    return points
