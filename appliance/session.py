@@ -42,6 +42,7 @@ _FLOW = {
     (State.PLANNING, Event.PLAN): State.EVALUATING,
     (State.EVALUATING, Event.EVALUATE): State.IN_REVIEW,
     (State.IN_REVIEW, Event.REVISE): State.REVISING,
+    (State.IN_REVIEW, Event.EDIT_CONTOURS): State.CONTOUR_REVIEW,
     (State.REVISING, Event.FINISH_REVISION): State.PLANNING,
     (State.IN_REVIEW, Event.APPROVE): State.APPROVED,
     (State.APPROVED, Event.START_EXPORT): State.EXPORTING,

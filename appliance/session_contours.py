@@ -10,10 +10,10 @@ from appliance.contracts.anatomy import Verdict
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
 from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy
+from appliance.session_contour_edits import ContourEditing
 from appliance.session_record import ARTEFACTS
-from appliance.session_revising import Revising
 from appliance.session_states import Event
-from appliance.session_work import Facts
+from appliance.session_work import Facts, Saved
 
 NOT_CONFIRMED = "Nobody has confirmed today's contours, which were propagated: look at them with the plan"
 
@@ -22,7 +22,7 @@ PURPOSE = "couchside contours confirmed/1"
 """First line of what is signed, so that it can never pass for an approval of a plan."""
 
 
-class Contouring(Revising):
+class Contouring(ContourEditing):
     """A part of Session."""
 
     def _assembled(self, progress: Progress) -> Case:
@@ -54,6 +54,9 @@ class Contouring(Revising):
             anatomy, because = anatomy_of(self.files), reason.strip()
             if anatomy is not None and anatomy.report.verdict is Verdict.STOP and not because:
                 raise NotAcknowledged(str(self.standing.facts.get("to_confirm", "")))
+            saved, facts = self._write_edited()
+            if saved:
+                facts |= self._with_edits(saved)
             case, _ = self.case()
             try:
                 statement = confirmation_bytes(self.id, case.digest, case.structure_set.sha256, because)
@@ -61,9 +64,19 @@ class Contouring(Revising):
             except ApprovalError as refusal:
                 self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
                 raise
-            facts: Facts = {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
+            facts |= {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
             facts |= {"to_confirm": "", "confirmed_because": because}
             self._fire(Event.CONFIRM_CONTOURS, facts=facts, actor=actor)
+            self._desk = self._review_gy = None
+
+    def _with_edits(self, saved: Saved) -> Facts:
+        """Records the edited structure set and assembles the case anew from it."""
+        self._append(ARTEFACTS, {"artefacts": dict(saved)})
+        case = self.stages.assemble(self.files.received(), anatomy_of(self.files))
+        facts: Facts = {"case_digest": case.digest}
+        self._append(ARTEFACTS, {"artefacts": {}, "facts": facts})
+        self._case = None
+        return facts
 
 
 def confirmation_bytes(session_id: str, case_digest: str, structures_sha256: str, because: str) -> bytes:

@@ -56,7 +56,7 @@ def grown(loops: Loops, grid: Grid, margins: Margins, slices: Sequence[int] | No
     low, high = bounds(used)
     left, right = margins.axes[0]
     posterior, anterior = margins.axes[1]
-    low, high = low - (right, anterior), high + (left, posterior)
+    low, high = low - np.array([right, anterior]), high + np.array([left, posterior])
     raster = _raster(low, high, grid, margins)
     sheets = _inner_sheets(used, raster, margins)
     return _outlines({index: _grown_field(index, sheets, grid, margins) for index in wanted}, raster, FURTHEST)

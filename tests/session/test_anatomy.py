@@ -20,7 +20,6 @@ from appliance.session_headless import read_pair
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
 from .small_case import SHIFT_MM, write_small_pair
 
-
 HALF_SLICE_MM = 2.5
 """Contours lie on slices, so a structure ends half a slice too early or too late where the shift is no whole slice."""
 
@@ -120,7 +119,7 @@ def test_without_review_the_plan_says_that_nobody_confirmed(desk: Desk, pair: Pa
 
 def test_received_contours_are_kept_as_they_are(desk: Desk, tmp_path: Path) -> None:
     drawn = write_small_pair(tmp_path / "drawn", drawn=True).folder
-    session = opened(desk, drawn)
+    session = opened(desk, drawn, contours_to_confirm=lambda _: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     anatomy = anatomy_of(session.files)
     assert anatomy is not None

@@ -31,7 +31,7 @@ ALLOWED = {
     State.PLANNING: {Event.PLAN, Event.STOP, Event.FAIL},
     State.EVALUATING: {Event.EVALUATE, Event.STOP, Event.FAIL},
     State.IN_REVIEW: {
-        Event.REVISE,
+        Event.REVISE, Event.EDIT_CONTOURS,
         Event.APPROVE,
         Event.REJECT,
         Event.CHOOSE_SCHEDULED,

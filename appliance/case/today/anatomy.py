@@ -21,7 +21,7 @@ from appliance.case.today.metal import metal_findings
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.propagate import moved_region
 from appliance.case.today.reading import Day, Reference, read_reference, read_today
-from appliance.case.today.registering import AIR_HU, Registered, judged, registered
+from appliance.case.today.registering import AIR_HU, judged, registered
 from appliance.case.today.seen import SeenRegion, seen_region
 from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
@@ -70,7 +70,7 @@ def find_anatomy(
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = contours_today(today, before, found, targets=config.targets)
+        structures, notes = contours_today(today, before, found, config)
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)

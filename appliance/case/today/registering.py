@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,4 +67,7 @@ def judged(
         quality = quality_of(scan_of(today), scan_of(reference), found.field, start=found.rigid, organs=organs)
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be compared with the reference: {error}") from error
-    return quality, tuple(measures(quality))
+    told = (
+        one if one.value is None or math.isfinite(one.value) else replace(one, value=None) for one in measures(quality)
+    )
+    return quality, tuple(told)
