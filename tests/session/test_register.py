@@ -13,14 +13,14 @@ from appliance.errors import NotAccumulated
 from appliance.session_register import placed_from_images
 from engines.grid import Grid, VoxelSet
 
-GRID = Grid((-75.0, -66.0, -54.0), (3.0, 3.0, 3.0), (37, 45, 51))
+GRID = Grid((-57.0, -51.0, -45.0), (3.0, 3.0, 3.0), (31, 35, 39))
 DEFORMATION = Deformation((-4.0, 3.0, 2.0), (Bump((15.0, -10.0, 5.0), (4.0, -3.0, 3.0), 25.0),))
 """From the fraction to the anatomy that dose is added up on."""
 STILL = Deformation()
-BALLS = (((-30.0, 0.0, 10.0), 10.0, 250), ((25.0, -15.0, -10.0), 12.0, -120), ((10.0, 25.0, 15.0), 8.0, 300))
+BALLS = (((-24.0, 0.0, 8.0), 9.0, 250), ((18.0, -10.0, -8.0), 10.0, -120), ((8.0, 18.0, 10.0), 7.0, 300))
 
 
-def a_case(deformation: Deformation = STILL, *, half_mm=(60.0, 50.0, 44.0), balls=BALLS) -> Case:
+def a_case(deformation: Deformation = STILL, *, half_mm=(45.0, 38.0, 33.0), balls=BALLS) -> Case:
     """An ellipsoid of uneven soft tissue with three balls in it, noise of 5 HU; the day's is the reference's read
     through the deformation."""
     x_mm, y_mm, z_mm = np.broadcast_arrays(
@@ -53,6 +53,6 @@ def test_a_deformed_day_is_found_within_the_uncertainty_that_is_stated():
 
 
 def test_an_image_of_another_body_is_not_used():
-    other = a_case(half_mm=(66.0, 30.0, 25.0), balls=(((0.0, 0.0, 0.0), 20.0, 900),))
+    other = a_case(half_mm=(48.0, 20.0, 18.0), balls=(((0.0, 0.0, 0.0), 14.0, 900),))
     with pytest.raises(NotAccumulated, match="image of 20260316"):
         placed_from_images(a_case(), other)
