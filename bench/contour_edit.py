@@ -62,7 +62,9 @@ def patient() -> tuple[Structure, ...]:
     rng = np.random.default_rng(5)
     organs = [
         ellipsoid(10 + n, f"Organ_{n}", StructureKind.ORGAN, (x, y, z), (a, b, c))
-        for n, (x, y, z, a, b, c) in enumerate(rng.uniform([-90, -60, -90, 8, 8, 10], [90, 60, 90, 35, 30, 60], (16, 6)))
+        for n, (x, y, z, a, b, c) in enumerate(
+            rng.uniform([-90, -60, -90, 8, 8, 10], [90, 60, 90, 35, 30, 60], (16, 6))
+        )
     ]
     return (
         ellipsoid(1, "External", StructureKind.EXTERNAL, (0, 0, 0), (180, 120, 1e4)),
@@ -109,7 +111,9 @@ def edits(structures: tuple[Structure, ...], runs: int) -> list[float]:
         both, change = edit_seconds(desk, edit, runs)
         curves = seconds(lambda change=change: changed_dvhs(change, dose_gy, GRID), runs)  # type: ignore[misc]
         totals.append(both + curves)
-        print(f"{name:<28}{own:8.3f}{max(both - own, 0):9.3f}{curves:8.3f}{both + curves:8.3f}   {', '.join(change.names)}")
+        print(
+            f"{name:<28}{own:8.3f}{max(both - own, 0):9.3f}{curves:8.3f}{both + curves:8.3f}   {', '.join(change.names)}"
+        )
     whole = seconds(lambda: all_anew(desk.structures, dose_gy), 1)
     print(f"everything made anew: {whole:.1f} s, {whole / max(totals):.0f} times the slowest edit")
     return totals
