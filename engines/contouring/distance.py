@@ -127,8 +127,8 @@ def _rows(squared: Field, raster: Raster) -> Field:
 
 
 def _along_y(strips: Field, row_mm: float, margins_mm: Sides) -> Field:
-    """Least over the strips (ny, n, nx) of their squared distance plus that of the way along y to them, for every row of
-    points (ny, nx). A strip is an n-th of a row wide."""
+    """Least over the strips (ny, n, nx) of their squared distance plus that of the way along y to them, for every row
+    of points (ny, nx). A strip is an n-th of a row wide."""
     rows, count, columns = strips.shape
     best = np.full((rows, columns), FURTHEST**2, np.float32)
     sums = np.empty_like(best)

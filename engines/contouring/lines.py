@@ -43,7 +43,7 @@ def thin(loop_mm: FloatArray, tolerance_mm: float) -> FloatArray:
 def _distance_to_segment(
     points: NDArray[np.complex128], start: NDArray[np.complex128], end: NDArray[np.complex128]
 ) -> FloatArray:
-    """Of each point to its own segment, in the complex plane, turned so that the segment lies on the real axis from 0."""
+    """Of each point to its own segment, in the complex plane, turned so that this lies on the real axis from 0."""
     length = np.abs(end - start)
     turned = (points - start) * (np.conj(end - start) / np.where(length > 0, length, 1.0))
     beyond = turned.real - np.clip(turned.real, 0.0, length)
