@@ -30,7 +30,6 @@ LARGEST_RESIDUAL_MM = 1.0
 """There and back again may miss by this (chosen: a third of a dose voxel); what it misses by is added to the
 uncertainty."""
 
-TURNED_ROUND = "turned round"
 BOTH_KINDS = "A deformable and a rigid registration object join the same two images; the deformable one was used"
 
 
@@ -122,7 +121,7 @@ def _turned(field: DisplacementField, notes: tuple[str, ...]) -> Link:
             "registration.direction",
             "Send the one whose own frame of reference is that of the image that values are brought to",
         )
-    return Link(inverse.field, 1, residual_mm, f"deformable registration object, {TURNED_ROUND}", notes)
+    return Link(inverse.field, 1, residual_mm, "deformable registration object, turned round", notes)
 
 
 def _after(first: Link, then: Link) -> Link:

@@ -40,6 +40,14 @@ DEFORMATION = Deformation((-3.0, 2.0, -1.5), (Bump((10.0, -5.0, 4.0), (4.0, -3.0
 """From the fraction to the reference, as everywhere in the built-in cases."""
 
 
+GOALS = (
+    'name = "two"\ntitle = "Two"\nsite = "c-shape"\nfractions = 5\n'
+    '[[prescription]]\nstructure = "PTV"\ndose_gy = 10.0\n'
+    '[[goal]]\nstructure = "Core"\nmetric = "Max"\ncomparator = "<="\nlimit = 12.0\nunit = "Gy"\n'
+    'priority = 2\nsource = "test"\n'
+)
+
+
 def tissue_gy(x_mm, y_mm, z_mm) -> np.ndarray:
     """Dose of one fraction to tissue at these points of the reference: a ball of 22 mm with a steep edge."""
     radius = np.sqrt(x_mm**2 + y_mm**2 + z_mm**2)
@@ -189,12 +197,7 @@ def test_a_validator_finds_no_error_in_doses_of_one_plan_and_of_two(root, run, t
 
 def test_goals_of_the_rest_are_made_on_request(root, run, tmp_path):
     goals = tmp_path / "goals.toml"
-    goals.write_text(
-        'name = "two"\ntitle = "Two"\nsite = "c-shape"\nfractions = 5\n'
-        '[[prescription]]\nstructure = "PTV"\ndose_gy = 10.0\n'
-        '[[goal]]\nstructure = "Core"\nmetric = "Max"\ncomparator = "<="\nlimit = 12.0\nunit = "Gy"\n'
-        'priority = 2\nsource = "test"\n'
-    )
+    goals.write_text(GOALS)
     out = tmp_path / "out"
     ran = run("accumulate", root / "reference", root / "deformed", "--out", out, "--goals", goals)
     assert ran.code == 0, ran.err
@@ -280,6 +283,18 @@ def test_another_patient_a_dose_without_its_plan_and_one_fraction_twice_are_refu
         accumulate_course(root / "reference", [root / "deformed"], Asked(counts=(1, 2)), tell)
     with pytest.raises(RefusedInput):
         accumulate_course(root / "nowhere", [root / "deformed"], Asked(), tell)
+
+
+def test_without_a_plan_of_the_reference_there_is_nothing_to_compare_with(root, run, tmp_path):
+    folder, out = changed(root, "reference", tmp_path), tmp_path / "out"
+    for name in ("RP.dcm", "RD.dcm"):
+        (folder / name).unlink()
+    course = accumulate_course(folder, [root / "shifted"], Asked(), lambda *_: None)
+    assert course.dose.planned == 0 and all(item.planned is None for item in course.dose.figures)
+    goals = tmp_path / "goals.toml"
+    goals.write_text(GOALS)
+    ran = run("accumulate", folder, root / "shifted", "--out", out, "--goals", goals)
+    assert ran.code == 5 and "length of the course is not known" in ran.err and not out.exists()
 
 
 def test_the_command_says_what_it_takes(root, run, tmp_path):

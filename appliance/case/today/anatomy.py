@@ -70,7 +70,7 @@ def find_anatomy(
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = contours_today(today, before, found, targets=config.targets)
+        structures, notes = contours_today(today, before, found, config)
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
