@@ -12,9 +12,11 @@ from appliance.case.today.reading import Day, Reference
 from appliance.case.today.registering import Registered
 from appliance.case.today.rules import refusal
 from appliance.config import AnatomyConfig
-from appliance.contracts import Case, Structure, StructureKind
+from appliance.contracts import Case, Image, Structure, StructureKind
+from appliance.contracts.anatomy import Segmenter
 from appliance.contracts.derived import DerivedRule
 from appliance.contracts.origin import ContourOrigin, Origin
+from appliance.errors import EvaluationError, ModelError
 from engines.grid import Margins
 from engines.registration import DisplacementField
 
@@ -22,7 +24,7 @@ RECEIVED = "Today's structures came with today's image: they are compared with t
 
 
 def contours_today(
-    today: Day, before: Reference, found: Registered, config: AnatomyConfig
+    today: Day, before: Reference, found: Registered, config: AnatomyConfig, segmenter: Segmenter | None = None
 ) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
     """Today's structures, what follows from others made of them, and what a person must know. Raises InconsistentCase
     `day.misses-target`, RefusedContourEdit for rules of the configuration that fit no structures."""
@@ -39,11 +41,39 @@ def contours_today(
     _check_lost(done, before.structures)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = [replace(item, origin=_origin(item, found, config.targets, now)) for item in done.structures]
+    made, said = _segmented(made, today, external, (config.segmented, segmenter))
     desk = ContourDesk((external, *made), today.grid, rules_of(config, {item.tg263 for item in made}))
     followed = (f"{rule.name} was made anew of today's {rule.words}" for rule in desk.rules)
     cut = (f"{name} reaches the end of today's image and may go on beyond it" for name in done.cut)
     lost = (f"{name} does not lie in today's image and has no contour today" for name in done.lost)
-    return desk.structures, (*cut, *lost, *followed)
+    return desk.structures, (*cut, *lost, *said, *followed)
+
+
+def _segmented(
+    made: list[Structure], today: Day, external: Structure, asked: tuple[Sequence[str], Segmenter | None]
+) -> tuple[list[Structure], list[str]]:
+    """Organs that a network is to contour, by it; propagated where it fails or finds nothing, and that is said."""
+    names, segmenter = asked
+    if not names or segmenter is None:
+        return made, []
+    try:
+        seen = segmenter(Image(today.grid, today.hu), external.voxels)
+    except (EvaluationError, ModelError) as error:
+        return made, [f"Nothing was segmented, and all organs were propagated: {error.fields['reason']}"]
+    done, said = [], []
+    for structure in made:
+        voxels = seen.get(structure.tg263) if structure.tg263 in names else None
+        contours = () if voxels is None else contours_of(voxels.intersection(external.voxels), today.grid)
+        if voxels is None or not contours:
+            if structure.tg263 in names:
+                said.append(f"{structure.tg263} was propagated: the network {segmenter.name} finds none")
+            done.append(structure)
+            continue
+        origin = ContourOrigin(
+            Origin.SEGMENTED, by=segmenter.name, at_utc=structure.origin.at_utc if structure.origin else ""
+        )
+        done.append(replace(structure, contours=contours, voxels=voxels, origin=origin))
+    return done, said
 
 
 def contour_desk(config: AnatomyConfig, case: Case) -> ContourDesk:
