@@ -15,7 +15,7 @@ from appliance.contracts import Finding, Structure, StructureKind
 from engines.calibration import circle_seen
 from engines.grid import Grid, VoxelSet, extended_grid
 from engines.registration import DisplacementField
-from engines.registration.inverse import found_in_fixed
+from engines.registration.found import found_in_fixed
 
 MOST_POINTS = 20_000
 """Of a structure, that are looked for in today's image (chosen: a share is then known to a third of a percent)."""
