@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.case.today import find_anatomy, why_confirm
+from appliance.case.today import contour_desk, find_anatomy, why_confirm, write_edited
 from appliance.config import Config
 from appliance.contracts import (
     Approval,
@@ -87,6 +87,8 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
     return Stages(
         find_anatomy=partial(find_anatomy, config.anatomy),
         write_contours_page=write_contours_page,
+        contour_desk=partial(contour_desk, config.anatomy),
+        write_contours=write_edited,
         contours_to_confirm=partial(why_confirm, config.anatomy),
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from appliance.contracts import Plan
+from appliance.contracts import Plan, Structure, StructureKind
 from appliance.contracts.anatomy import Anatomy, DensitySource, Verdict
 from engines.registration import RigidTransform
 
@@ -38,6 +38,19 @@ def plan_today(plan: Plan, anatomy: Anatomy | None) -> Plan:
         x, y, z = to_today.apply(np.asarray(beam.isocentre_mm)).tolist()
         beams.append(replace(beam, isocentre_mm=(round(x, 2), round(y, 2), round(z, 2))))
     return replace(plan, beams=tuple(beams))
+
+
+def target_shift(anatomy: Anatomy | None, structures: Sequence[Structure]) -> tuple[float, float, float] | None:
+    """How far the targets moved beyond the rigid motion, mm x, y, z: the mean over the targets that were compared, each
+    as large as it is. None where there is none."""
+    targets = {item.tg263 for item in structures if item.kind is StructureKind.TARGET}
+    moved = [
+        one for one in (anatomy.report.changes if anatomy else ()) if one.structure in targets and one.today_cc > 0
+    ]
+    if not moved:
+        return None
+    x, y, z = np.average([one.centroid_mm for one in moved], axis=0, weights=[one.today_cc for one in moved]).tolist()
+    return x, y, z
 
 
 def anatomy_notes(anatomy: Anatomy, *, has_plan: bool) -> Iterator[str]:

@@ -51,12 +51,12 @@ class TableShift:
 @dataclass(frozen=True)
 class Measure:
     """One quality measure with its action levels. key: 'registration.folded' and alike, stable. structure: TG-263 name
-    where it is of one, '' of the whole. look_at, stop_at: the value from which a person has to look, or the case stops;
-    None: there is no such level. is_low_bad: levels are passed downwards."""
+    where it is of one, '' of the whole. value: None where it could not be found. look_at, stop_at: the value from which
+    a person has to look, or the case stops; None: there is no such level. is_low_bad: levels are passed downwards."""
 
     key: str
     title: str
-    value: float
+    value: float | None
     unit: str
     verdict: Verdict
     look_at: float | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contracts.origin import ContourOrigin
 from appliance.contracts.plan import Plan
 from engines.grid import Grid, VoxelSet
 
@@ -41,7 +42,7 @@ class DensityOverride:
 class Structure:
     """A region of interest. `name` is as received, `tg263` the AAPM TG-263 name it is known by inside; `voxels` are
     rasterised on the case's image grid with partial-volume fractions at the edges. density: what its voxels count with
-    in place of their HU, None: the CT's."""
+    in place of their HU, None: the CT's. origin: where its contours come from, None: nobody said."""
 
     number: int
     name: str
@@ -51,6 +52,7 @@ class Structure:
     voxels: VoxelSet
     colour_rgb: tuple[int, int, int] = (255, 255, 0)
     density: DensityOverride | None = None
+    origin: ContourOrigin | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,8 @@ class Case:
     z. structure_set: the source object of the contours. reference_plan_object: the predecessor RTPLAN, if any, with
     `reference_plan` its content, at today's isocentre where today's anatomy was found; `reference_dose_gy` is its dose
     on today's grid only if it shares the frame of reference, or came here by the rigid motion that was found.
+    target_shift_mm: how far today's targets lie from where that motion leaves the reference's, x, y, z in LPS; None
+    where no motion was found or nothing is known of the reference's targets.
     structure_predecessor: the structure set that today's contours were made from, where they were made here.
     patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
     """
@@ -127,6 +131,7 @@ class Case:
     reference_dose_gy: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
     structure_predecessor: SourceObject | None = None
+    target_shift_mm: tuple[float, float, float] | None = None
 
     def structure(self, tg263: str) -> Structure | None:
         return next((s for s in self.structures if s.tg263 == tg263), None)

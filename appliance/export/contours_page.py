@@ -76,12 +76,22 @@ def _measures(measures: tuple[Measure, ...]) -> str:
     if not measures:
         return ""
     rows = [
-        [text(f"{one.title}{f', {one.structure}' if one.structure else ''}"), f"{one.value:.3g} {text(one.unit)}",
-         _level(one.look_at, one), _level(one.stop_at, one), f"{SIGNS[one.verdict][1]} {one.verdict.value}"]
-        for one in measures
-    ]  # fmt: skip
+        [_name(one), _value(one), _level(one.look_at, one), _level(one.stop_at, one), _verdict(one)] for one in measures
+    ]
     caption = "What was measured of the registration, with its action levels"
     return table(caption, ["Measure", "#Value", "#Look from", "#Stop from", "Verdict"], rows)
+
+
+def _name(one: Measure) -> str:
+    return text(f"{one.title}, {one.structure}" if one.structure else one.title)
+
+
+def _value(one: Measure) -> str:
+    return "–" if one.value is None else f"{one.value:.3g} {text(one.unit)}"
+
+
+def _verdict(one: Measure) -> str:
+    return f"{SIGNS[one.verdict][1]} {one.verdict.value}"
 
 
 def _level(limit: float | None, one: Measure) -> str:

@@ -19,8 +19,8 @@ PERCENTILE = 95.0
 class RegionChange:
     """volumes with partial voxels; centroid_shift_mm: of the second region's centre against the first's, x, y, z in
     LPS. Distances between surface voxels (of at least half a voxel's share): mean_mm is the mean of both directions'
-    means, p95_mm the larger of both directions' 95th percentile, max_mm the larger of both largest (Hausdorff). They tell
-    voxels apart, not parts of voxels: a shift of less than half a voxel may show as none."""
+    means, p95_mm the larger of both directions' 95th percentile, max_mm the larger of both largest (Hausdorff). They
+    tell voxels apart, not parts of voxels: a shift of less than half a voxel may show as none."""
 
     before_cc: float
     after_cc: float

@@ -46,7 +46,10 @@ class Raster:
         columns, rows = (np.arange(first[axis] * finer, (last[axis] + 1) * finer) for axis in (0, 1))
         lines = np.arange(first[1] * finer * strips, (last[1] + 1) * finer * strips)
         return Raster(
-            _places(columns, finer, grid, 0), _places(rows, finer, grid, 1), _places(lines, finer * strips, grid, 1), strips
+            _places(columns, finer, grid, 0),
+            _places(rows, finer, grid, 1),
+            _places(lines, finer * strips, grid, 1),
+            strips,
         )
 
     @property
@@ -82,9 +85,7 @@ class Sheet:
         return Sheet(np.sqrt(out) - np.sqrt(depth), inside)
 
 
-def _beside(
-    raster: Raster, loops: Sequence[FloatArray]
-) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
     """For each strip and point (ny * strips, nx): whether it is inside, and how far the next border lies towards
     falling and towards rising x, mm, infinite where there is none."""
     shape = (raster.strips_mm.size, raster.x_mm.size)
@@ -97,10 +98,10 @@ def _beside(
     inside = (np.cumsum(passed.reshape(shape[0], -1), axis=1)[:, :-1] & 1).astype(np.bool_)
     left, right = np.full(shape, -np.inf), np.full(shape, np.inf)
     # Of several borders between two points the nearest counts: the last from the left, the first from the right.
-    here = following < shape[1]
-    left[strip[here], following[here]] = x_mm[here]
-    here = np.flatnonzero(following > 0)[::-1]
-    right[strip[here], following[here] - 1] = x_mm[here]
+    after = np.flatnonzero(following < shape[1])
+    left[strip[after], following[after]] = x_mm[after]
+    before = np.flatnonzero(following > 0)[::-1]
+    right[strip[before], following[before] - 1] = x_mm[before]
     np.maximum.accumulate(left, axis=1, out=left)
     np.minimum.accumulate(right[:, ::-1], axis=1, out=right[:, ::-1])
     return inside, raster.x_mm - left, right - raster.x_mm

@@ -9,7 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from engines.contouring.lines import FloatArray, level_loops, thin
+from engines.grid import Grid
+from engines.grid.rasterise import plane_coverage
+
+FINER = 3
+"""Raster points a pixel and axis on which outlines are mixed (chosen: they then lie within 0.2 pixels)."""
+THINNING_MM = 0.05
+"""Points are left out while the line stays this close to them (chosen: under the raster's own error)."""
+
 Plane = NDArray[np.float32]
+
+
+def loops_between(
+    first: Sequence[FloatArray], second: Sequence[FloatArray], weights: Sequence[float], grid: Grid
+) -> list[tuple[FloatArray, ...]]:
+    """Outlines (loops (n, 2) of x, y in mm, even-odd rule) that lie so far (0..1) from those of one slice to those of
+    another; none where shapes that do not lie over each other have nothing between them."""
+    points = np.concatenate([*first, *second])
+    pixel, origin = np.asarray(grid.spacing_mm[:2]), np.asarray(grid.origin_mm[:2])
+    low, high = np.floor((points.min(axis=0) - origin) / pixel) - 1, np.ceil((points.max(axis=0) - origin) / pixel) + 1
+    fine = pixel / FINER
+    x, y = (origin + (low - 0.5) * pixel + fine / 2).tolist()
+    columns, rows = ((high - low + 1) * FINER).astype(int).tolist()
+    window = Grid((x, y, 0.0), (*fine.tolist(), 1.0), (1, rows, columns))
+    planes = [_plane(loops, window) for loops in (first, second)]
+    x_mm, y_mm, _ = window.axes_mm()
+    shapes = []
+    for shape in between(planes[0], planes[1], weights, window.spacing_mm[:2]):
+        thinned = (thin(loop, THINNING_MM) for loop in level_loops(x_mm, y_mm, shape, 0.5))
+        shapes.append(tuple(loop for loop in thinned if len(loop) >= 3))
+    return shapes
+
+
+def _plane(loops: Sequence[FloatArray], window: Grid) -> Plane:
+    plane = np.zeros(window.shape[1:], np.float32)
+    row, covered = plane_coverage(loops, window)
+    plane[row : row + len(covered)] = covered
+    return plane
 
 
 def between(first: Plane, second: Plane, weights: Sequence[float], spacing_xy_mm: tuple[float, float]) -> list[Plane]:

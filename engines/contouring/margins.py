@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from engines.contouring.distance import FURTHEST, Raster, Sheet
 from engines.contouring.lines import FloatArray, level_loops, thin
 from engines.contouring.shapes import area_of, covered_by_none, loops_of
-from engines.errors import EngineError
-from engines.grid import Grid
+from engines.grid import Grid, Margins
 
 LEAST_RASTER = 2.0
 """A margin is at least this many raster points wide, so that the line between two points is placed by both ..."""
@@ -47,31 +46,6 @@ Outlines = dict[int, tuple[FloatArray, ...]]
 Field = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Margins:
-    """mm towards each side of the patient, none negative (LPS: left +x, posterior +y, superior +z)."""
-
-    left: float
-    right: float
-    anterior: float
-    posterior: float
-    superior: float
-    inferior: float
-
-    def __post_init__(self) -> None:
-        if not all(np.isfinite(value) and value >= 0 for axis in self.axes for value in axis):
-            raise EngineError(f"margins must be finite and not negative, got {self.axes} mm")
-
-    @staticmethod
-    def all_round(margin_mm: float) -> Margins:
-        return Margins(*[margin_mm] * 6)
-
-    @property
-    def axes(self) -> tuple[tuple[float, float], ...]:
-        """(towards rising, towards falling coordinates) along x, y, z."""
-        return (self.left, self.right), (self.posterior, self.anterior), (self.superior, self.inferior)
-
-
 def grown(loops: Loops, grid: Grid, margins: Margins, slices: Sequence[int] | None = None) -> Outlines:
     """The region grown by the margins, on the slices asked for (None: all of the grid); only slices where it is. May
     reach beyond the image in plane."""
@@ -82,7 +56,7 @@ def grown(loops: Loops, grid: Grid, margins: Margins, slices: Sequence[int] | No
     low, high = bounds(used)
     left, right = margins.axes[0]
     posterior, anterior = margins.axes[1]
-    low, high = low - (right, anterior), high + (left, posterior)
+    low, high = low - np.array([right, anterior]), high + np.array([left, posterior])
     raster = _raster(low, high, grid, margins)
     sheets = _inner_sheets(used, raster, margins)
     return _outlines({index: _grown_field(index, sheets, grid, margins) for index in wanted}, raster, FURTHEST)

@@ -1,8 +1,9 @@
 from engines.grid.extend import box_within, extended_grid, placed
 from engines.grid.grid import Grid
+from engines.grid.margins import Margins
 from engines.grid.rasterise import rasterise
 from engines.grid.resample import resample
 from engines.grid.shrink import shrunk
 from engines.grid.voxels import VoxelSet
 
-__all__ = ["Grid", "VoxelSet", "box_within", "extended_grid", "placed", "rasterise", "resample", "shrunk"]
+__all__ = ["Grid", "Margins", "VoxelSet", "box_within", "extended_grid", "placed", "rasterise", "resample", "shrunk"]

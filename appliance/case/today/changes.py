@@ -8,6 +8,7 @@ from appliance.case.today.propagate import moved_region
 from appliance.case.today.reading import Day, Reference
 from appliance.contracts import Structure, StructureKind
 from appliance.contracts.anatomy import StructureChange
+from appliance.contracts.origin import Origin
 from engines.contouring import RegionChange, compare
 from engines.errors import EngineError
 from engines.registration import DisplacementField, RigidTransform
@@ -32,25 +33,22 @@ def changes_of(
     similarity: Mapping[str, float],
 ) -> tuple[StructureChange, ...]:
     """similarity: correlation of both images around each structure, by TG-263 name, where it was measured."""
-    grid, known = today.series.image.grid, {item.tg263: item for item in before.structures}
+    grid, known = today.grid, {item.tg263: item for item in before.structures}
     field = DisplacementField.of_rigid(rigid, grid)
     changes = []
     for structure in structures:
         former = known.get(structure.tg263)
         if former is None or structure.kind not in (StructureKind.TARGET, StructureKind.ORGAN):
             continue
-        there, _ = moved_region(former.voxels, before.series.image.grid, grid, field)
+        there, _ = moved_region(former.voxels, before.grid, grid, field)
         try:
             change = compare(there, structure.voxels, grid)
         except EngineError:  # too thin for a voxel that is half inside: nothing to compare
             continue
         name, alike = structure.tg263, similarity.get(structure.tg263)
-        changes.append(_told(name, _origin(structure), change, alike, is_target=structure.kind is StructureKind.TARGET))
+        origin = Origin.RECEIVED if structure.origin is None else structure.origin.kind
+        changes.append(_told(name, origin, change, alike, is_target=structure.kind is StructureKind.TARGET))
     return tuple(changes)
-
-
-def _origin(structure: Structure) -> str:
-    return ""
 
 
 def _told(

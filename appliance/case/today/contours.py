@@ -1,0 +1,86 @@
+"""Today's contours: received, or carried from the reference, with External and derived structures made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from appliance.case.today.editing import ContourDesk
+from appliance.case.today.propagate import Carried, carried, contours_of, moved_region
+from appliance.case.today.reading import Day, Reference
+from appliance.case.today.registering import Registered
+from appliance.case.today.rules import refusal
+from appliance.config import AnatomyConfig
+from appliance.contracts import Case, Structure, StructureKind
+from appliance.contracts.derived import DerivedRule
+from appliance.contracts.origin import ContourOrigin, Origin
+from engines.grid import Margins
+from engines.registration import DisplacementField
+
+RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
+
+
+def contours_today(
+    today: Day, before: Reference, found: Registered, config: AnatomyConfig
+) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
+    """Today's structures, what follows from others made of them, and what a person must know. Raises InconsistentCase
+    `day.misses-target`, RefusedContourEdit for rules of the configuration that fit no structures."""
+    if today.is_drawn:
+        return today.structures, (RECEIVED,)
+    rigid = DisplacementField.of_rigid(found.rigid, today.grid)
+
+    def map_of(structure: Structure) -> DisplacementField:
+        is_rigid = config.targets == "rigid" and structure.kind is StructureKind.TARGET
+        return rigid if is_rigid else found.field
+
+    external = _external(today, before, found)
+    done = carried(before.structures, before.grid, today.grid, external.voxels, map_of)
+    _check_lost(done, before.structures)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = [replace(item, origin=_origin(item, found, config.targets, now)) for item in done.structures]
+    desk = ContourDesk((external, *made), today.grid, rules_of(config, {item.tg263 for item in made}))
+    followed = (f"{rule.name} was made anew of today's {rule.words}" for rule in desk.rules)
+    cut = (f"{name} reaches the end of today's image and may go on beyond it" for name in done.cut)
+    lost = (f"{name} does not lie in today's image and has no contour today" for name in done.lost)
+    return desk.structures, (*cut, *lost, *followed)
+
+
+def contour_desk(config: AnatomyConfig, case: Case) -> ContourDesk:
+    """Where today's contours of a case are edited, under the rules of the configuration. Raises RefusedContourEdit."""
+    return ContourDesk(case.structures, case.image.grid, rules_of(config, {item.tg263 for item in case.structures}))
+
+
+def rules_of(config: AnatomyConfig, present: Collection[str]) -> tuple[DerivedRule, ...]:
+    """Those of the configuration whose source the case has: one configuration serves all sites."""
+    rules = []
+    for one in config.derived:
+        margins = Margins.all_round(one.margin_mm[0]) if len(one.margin_mm) == 1 else Margins(*one.margin_mm)
+        if one.source in present:
+            rules.append(DerivedRule(one.name, one.source, margins, one.crop_to_external_mm))
+    return tuple(rules)
+
+
+def _origin(structure: Structure, found: Registered, targets: str, now: str) -> ContourOrigin:
+    is_rigid = not found.method or (targets == "rigid" and structure.kind is StructureKind.TARGET)
+    kind = Origin.PROPAGATED_RIGID if is_rigid else Origin.PROPAGATED_DEFORMABLE
+    return ContourOrigin(kind, by="rigid" if is_rigid else found.method, at_utc=now, from_="the reference")
+
+
+def _external(today: Day, before: Reference, found: Registered) -> Structure:
+    """As seen on today's image, under the reference's name and number; on an MR, which shows no outline, carried."""
+    former = before.external
+    taken = {item.number for item in before.structures if item is not former}
+    number = former.number if former and former.number not in taken else 1 + max(taken, default=0)
+    name, colour = (former.name, former.colour_rgb) if former else ("External", (0, 255, 0))
+    if today.external is not None:
+        return replace(today.external, number=number, name=name, colour_rgb=colour)
+    voxels, _ = moved_region(before.body, before.grid, today.grid, found.field)
+    kind = StructureKind.EXTERNAL
+    return Structure(number, name, "External", kind, contours_of(voxels, today.grid), voxels, colour)
+
+
+def _check_lost(done: Carried, structures: Sequence[Structure]) -> None:
+    targets = {item.tg263 for item in structures if item.kind is StructureKind.TARGET}
+    if missed := sorted(targets & set(done.lost)):
+        raise refusal("day.misses-target", f"it does not hold the target {', '.join(missed)}")
