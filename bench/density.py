@@ -42,7 +42,7 @@ from appliance.errors import InconsistentCase
 from appliance.planning.density import load_density
 from engines.calibration import matched
 from engines.grid import Grid, box_within
-from engines.registration.found import found_in_fixed
+from engines.registration import found_in_fixed
 
 KINDS = {"mild": MILD, "usual": USUAL, "strong": STRONG}
 STEP_MM, REACH_MM = 2.0, 350.0

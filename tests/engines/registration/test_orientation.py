@@ -3,9 +3,8 @@ import pytest
 
 from engines.errors import EngineError
 from engines.grid import Grid
-from engines.registration import DisplacementField, RigidTransform, moved
+from engines.registration import DisplacementField, RigidTransform, found_in_fixed, moved
 from engines.registration.blocks import match
-from engines.registration.found import found_in_fixed
 from engines.registration.orientation import LEFT_RIGHT, orientations
 
 GRID = Grid((-75.0, -75.0, -75.0), (5.0, 5.0, 5.0), (31, 31, 31))
