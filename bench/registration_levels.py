@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -25,21 +24,15 @@ from pathlib import Path
 
 import numpy as np
 from registration_problem import SimulatedDay, patient, simulated, target_of, truth_of
-from rich.console import Console
-from rich.table import Table
 
 from appliance.builtin.daily import Anatomy, flipped_head_feet, flipped_left_right
 from appliance.builtin.deformation import Bump, Deformation
-from appliance.case.today.levels import measures
-from appliance.contracts.anatomy import Verdict
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet
 from engines.registration import (
     DeformableOptions,
     DisplacementField,
     Intensities,
-    Likeness,
-    RegistrationQuality,
     RigidTransform,
     Scan,
     found_in_fixed,
