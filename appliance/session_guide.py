@@ -1,15 +1,17 @@
-"""A predicted dose as the planner's guide: prediction, evaluation and execution meet here."""
+"""A predicted dose, or that of an earlier plan, as the planner's guide: prediction, evaluation and execution meet
+here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Case, ClinicalGoal, GoalSet, MetricKind, PredictedBand, PredictedDose
-from appliance.errors import EvaluationError
+from appliance.errors import EvaluationError, PlanningError
 from appliance.evaluation.dose_on_image import array_on_image
 from appliance.evaluation.judged import Judged, Regions, goal_value
 from appliance.execution.guide import Foreseen, Guide, guide_of
@@ -21,6 +23,27 @@ def guide_for(case: Case, goal_set: GoalSet, predicted: PredictedDose) -> Guide:
     """Raises PlanningError for a dose that cannot be of this case."""
     dose_gy = _on_image(predicted.dose_gy, case, predicted)
     return guide_of(goal_set, _foreseen_on(dose_gy, case, goal_set, predicted), bands=predicted.dvh, dose_gy=dose_gy)
+
+
+def guide_by_reference(case: Case, goal_set: GoalSet, guide: Guide | None) -> Guide:
+    """The guide, if there is one, with the case's reference dose in the place of what it would have imitated; what that
+    dose reaches for the goals is not foreseen of today's plan. Raises PlanningError for a dose that cannot be of this
+    case, or none."""
+    if case.reference_dose_gy is None:
+        raise PlanningError("there is no reference dose")
+    judged = Judged(Regions(case), case.reference_dose_gy)
+    guide_of(goal_set, [_exactly(goal, judged) for goal in goal_set.goals], what="reference dose")
+    if guide is not None:
+        return replace(guide, dose_gy=case.reference_dose_gy)
+    return Guide(goal_set, (NOTHING,) * len(goal_set.goals), dose_gy=case.reference_dose_gy)
+
+
+def _exactly(goal: ClinicalGoal, judged: Judged) -> Foreseen:
+    try:
+        value = goal_value(goal, judged.volume(goal.structure))
+    except EvaluationError:  # absent today
+        return NOTHING
+    return Foreseen(value, value, value)
 
 
 def foreseen_goals(case: Case, goal_set: GoalSet, predicted: PredictedDose) -> tuple[Foreseen, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from appliance.config import Config, PlanningConfig
-from appliance.contracts import CalculatedDose, Case, GoalSet, Plan, Planned, PredictedDose, Working
+from appliance.contracts import CalculatedDose, Case, GoalSet, Plan, Planned, PredictedDose, ReferenceStart, Working
 from appliance.contracts.progress import Progress
 from appliance.errors import CouchsideError, DeviceUnavailable, EvaluationError, PlanningError
 from appliance.evaluation.dose_on_image import dose_on_image
@@ -17,12 +17,13 @@ from appliance.execution import Guide
 from appliance.execution.anytime import Way, plan_anytime
 from appliance.execution.deadline import Deadline
 from appliance.execution.exploring import Exploring
+from appliance.execution.from_reference import plan_from_reference
 from appliance.execution.steering.observation import VOLUMES_PERCENT
 from appliance.execution.watch import TPS_FAILURES, Watch, failed
-from appliance.execution.watched import watched
+from appliance.execution.watched import WatchedTps, watched
 from appliance.planning import PhotonTps
 from appliance.planning.coarse import CoarseTps
-from appliance.session_guide import guide_for
+from appliance.session_guide import guide_by_reference, guide_for
 from appliance.session_policy import Steering, steering_of
 from engines.errors import DeviceError, EngineError
 
@@ -43,7 +44,7 @@ def planned(
     watch = Watch(progress, Deadline(planning.budget_s), explain=explained, hang_s=planning.hang_s)
     try:
         tps = watch("preparing the case", lambda: PhotonTps(case, goal_set, planning, watch.progress))
-        guide = None if predicted is None else _guide(case, goal_set, predicted, notes)
+        guide, start = _guide(config.planning, case, goal_set, predicted, notes)
         chosen = steering_of(config) if steering is None else steering
         way = Way(
             scorer=plan_scorer(goal_set),
@@ -55,8 +56,9 @@ def planned(
             policy_sha256=chosen.sha256,
             curves=partial(curves_of, Regions(case), goal_set),
             notes=tuple(notes),
+            start=start,
         )
-        made = plan_anytime(watched(tps, watch), goal_set, way, progress)
+        made = _made(watched(tps, watch), goal_set, way, progress, _reference(planning, case))
         return replace(made, working=working_of(tps, watch, made.plan))
     finally:
         watch.close()
@@ -98,12 +100,41 @@ def _with_static_beams(planning: PlanningConfig, goal_set: GoalSet) -> PlanningC
     return planning.model_copy(update={"beams": goal_set.beams}) if planning.technique == "vmat" else planning
 
 
-def _guide(case: Case, goal_set: GoalSet, predicted: PredictedDose, notes: list[str]) -> Guide | None:
-    try:
-        return guide_for(case, goal_set, predicted)
-    except PlanningError as error:
-        notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
+def _made(
+    tps: WatchedTps, goal_set: GoalSet, way: Way, progress: Progress, reference: ReferenceStart | None
+) -> Planned:
+    if reference is None:
+        return plan_anytime(tps, goal_set, way, progress)
+    return plan_from_reference(tps, goal_set, way=way, reference=reference, progress=progress)
+
+
+def _reference(planning: PlanningConfig, case: Case) -> ReferenceStart | None:
+    """Where a plan is adapted and shall be begun with. The template's plan is of the template alone."""
+    if case.reference_plan is None or planning.start != "reference" or planning.policy == "template":
         return None
+    return ReferenceStart(case.reference_plan, case.target_shift_mm)
+
+
+def _guide(
+    planning: PlanningConfig, case: Case, goal_set: GoalSet, predicted: PredictedDose | None, notes: list[str]
+) -> tuple[Guide | None, str]:
+    """What a dose says beforehand, and what planning begins with by it. Where a plan is adapted of which only the dose
+    is at hand, that is imitated."""
+    guide = None
+    if predicted is not None:
+        try:
+            guide = guide_for(case, goal_set, predicted)
+        except PlanningError as error:
+            notes.append(f"Planned without the predicted dose: {error.fields['reason']}")
+    if planning.start != "reference" or case.reference_plan is not None or case.reference_dose_gy is None:
+        return guide, "goals"
+    try:
+        guide = guide_by_reference(case, goal_set, guide)
+    except PlanningError as error:
+        notes.append(f"Planned without the reference dose: {error.fields['reason']}")
+        return guide, "goals"
+    notes.append("The first fluence imitates the reference dose: there is no reference plan to begin with")
+    return guide, "dose"
 
 
 def curves_of(regions: Regions, goal_set: GoalSet, dose: CalculatedDose) -> dict[str, tuple[float, ...]]:

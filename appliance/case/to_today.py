@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from appliance.contracts import Plan
+from appliance.contracts import Plan, Structure, StructureKind
 from appliance.contracts.anatomy import Anatomy, DensitySource, Verdict
 from engines.registration import RigidTransform
 
@@ -38,6 +38,18 @@ def plan_today(plan: Plan, anatomy: Anatomy | None) -> Plan:
         x, y, z = to_today.apply(np.asarray(beam.isocentre_mm)).tolist()
         beams.append(replace(beam, isocentre_mm=(round(x, 2), round(y, 2), round(z, 2))))
     return replace(plan, beams=tuple(beams))
+
+
+def target_shift_mm(anatomy: Anatomy | None, structures: Sequence[Structure]) -> tuple[float, float, float] | None:
+    """How far today's targets lie from where the rigid motion leaves those of the reference, x, y, z in LPS: of the
+    middle of all of them, each counting by its volume today. None where nothing was compared."""
+    targets = {structure.tg263 for structure in structures if structure.kind is StructureKind.TARGET}
+    changes = () if anatomy is None else [one for one in anatomy.report.changes if one.structure in targets]
+    volumes_cc = np.array([one.today_cc for one in changes])
+    if not volumes_cc.sum() > 0:
+        return None
+    x, y, z = np.average([one.centroid_mm for one in changes], axis=0, weights=volumes_cc).tolist()
+    return x, y, z
 
 
 def anatomy_notes(anatomy: Anatomy, *, has_plan: bool) -> Iterator[str]:

@@ -41,6 +41,7 @@ from appliance.contracts.objectives import Objective, ObjectiveKind, Objectives
 from appliance.contracts.plan import Beam, ControlPoint, Jaws, Plan
 from appliance.contracts.planned import Planned, PlanningFacts
 from appliance.contracts.received import Received
+from appliance.contracts.reference_start import CanFollow, Followed, ReferenceStart
 from appliance.contracts.second_check import SECOND_DOSE_FILE, BeamPoint, DvhDifference, SecondCheck, TargetDifference
 from appliance.contracts.story import (
     STORY_FILE,
@@ -74,6 +75,7 @@ __all__ = [
     "BeamPoint",
     "CalculatedDose",
     "CanBeQuick",
+    "CanFollow",
     "CanImitate",
     "CanResume",
     "CanTakeFluence",
@@ -94,6 +96,7 @@ __all__ = [
     "Evaluation",
     "ExportSet",
     "Finding",
+    "Followed",
     "GoalComparison",
     "GoalConflict",
     "GoalResult",
@@ -128,6 +131,7 @@ __all__ = [
     "ProtectMore",
     "PushCoverage",
     "Received",
+    "ReferenceStart",
     "Refusal",
     "RemoveHotSpot",
     "Revision",

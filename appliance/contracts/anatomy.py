@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from appliance.contracts.case import Image, Structure
 from appliance.contracts.finding import Finding
 from appliance.contracts.received import Received
+from engines.grid import VoxelSet
 
 
 class Verdict(StrEnum):
@@ -51,12 +53,12 @@ class TableShift:
 @dataclass(frozen=True)
 class Measure:
     """One quality measure with its action levels. key: 'registration.folded' and alike, stable. structure: TG-263 name
-    where it is of one, '' of the whole. look_at, stop_at: the value from which a person has to look, or the case stops;
-    None: there is no such level. is_low_bad: levels are passed downwards."""
+    where it is of one, '' of the whole. value: None where it could not be found. look_at, stop_at: the value from which
+    a person has to look, or the case stops; None: there is no such level. is_low_bad: levels are passed downwards."""
 
     key: str
     title: str
-    value: float
+    value: float | None
     unit: str
     verdict: Verdict
     look_at: float | None = None
@@ -126,6 +128,17 @@ class ReferenceToday:
 
     image: Image
     structures: tuple[Structure, ...]
+
+
+class Segmenter(Protocol):
+    """A segmentation network for today's image. name: with its hash, for the origin of a contour."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, image: Image, external: VoxelSet) -> Mapping[str, VoxelSet]:
+        """Voxels by TG-263 name. Raises EvaluationError, ModelError."""
+        ...
 
 
 _REPORT = TypeAdapter(AnatomyReport)

@@ -109,6 +109,8 @@ class Case:
     z. structure_set: the source object of the contours. reference_plan_object: the predecessor RTPLAN, if any, with
     `reference_plan` its content, at today's isocentre where today's anatomy was found; `reference_dose_gy` is its dose
     on today's grid only if it shares the frame of reference, or came here by the rigid motion that was found.
+    target_shift_mm: how far today's targets lie from where that motion leaves the reference's, x, y, z in LPS; None
+    where no motion was found or nothing is known of the reference's targets.
     structure_predecessor: the structure set that today's contours were made from, where they were made here.
     patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
     """
@@ -129,6 +131,7 @@ class Case:
     reference_dose_gy: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
     structure_predecessor: SourceObject | None = None
+    target_shift_mm: tuple[float, float, float] | None = None
 
     def structure(self, tg263: str) -> Structure | None:
         return next((s for s in self.structures if s.tg263 == tg263), None)

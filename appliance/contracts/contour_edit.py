@@ -121,7 +121,7 @@ class Release:
     kind: Literal["release"] = "release"
 
 
-ContourEdit = (
+SliceEdit = (
     AddPolygon
     | SubtractPolygon
     | AddBrush
@@ -132,8 +132,8 @@ ContourEdit = (
     | CopySlice
     | SmoothSlice
     | Interpolate
-    | Release
 )
+ContourEdit = SliceEdit | Release
 
 _EDITS: TypeAdapter[tuple[ContourEdit, ...]] = TypeAdapter(
     tuple[Annotated[ContourEdit, Field(discriminator="kind")], ...]

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Origin(StrEnum):
-    """RECEIVED with today's image; PROPAGATED from the reference; SEGMENTED by a network; DERIVED from another structure
-    by a rule; EDITED by a person, whatever it was before."""
+    """RECEIVED with today's image; PROPAGATED from the reference; SEGMENTED on today's image; DERIVED from another
+    structure by a rule; EDITED by a person, whatever it was before."""
 
     RECEIVED = "received"
     PROPAGATED_RIGID = "propagated_rigid"

@@ -16,7 +16,8 @@ class PlanningFacts:
     """For the record. policy: what steered ('learned', 'rules', 'template'), with the SHA-256 of its network, '' where
     it has none; fallback: why another than the configured one, '' where none. calls: of the TPS for exploring. kept:
     'preliminary' or 'improved'; of a revision 'improved' or 'as it was'. budget_s: 0 where there was none. ended: why
-    planning stopped."""
+    planning stopped. start: 'goals', or what of the adapted plan it began with ('apertures', 'fluence', 'dose'), with
+    ', then goals' where it was planned anew from the goals and that is the plan handed on."""
 
     policy: str = ""
     policy_sha256: str = ""
@@ -26,6 +27,7 @@ class PlanningFacts:
     budget_s: float = 0.0
     seconds: float = 0.0
     ended: str = ""
+    start: str = "goals"
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,7 +58,7 @@ class Way:
     """How a case is planned. scorer: of the scorecard, percent. exploring: None: the rules push goals on the full
     planning system alone. is_template: nothing but the preliminary plan. fallback: asked at the end: why another policy
     than the configured one planned. policy_sha256: of its network. curves: for the story. notes: what there is to say
-    before it begins."""
+    before it begins. start: what the guide's dose is of (see PlanningFacts)."""
 
     scorer: Scorer
     exploring: Exploring | None = None
@@ -69,6 +69,7 @@ class Way:
     policy_sha256: str = ""
     curves: Curves = lambda _: {}
     notes: tuple[str, ...] = ()
+    start: str = "goals"
 
 
 def plan_anytime(tps: WatchedTps, goal_set: GoalSet, way: Way, progress: Progress = silent) -> Planned:
@@ -95,6 +96,7 @@ class AnytimePlanner:
 
     def __post_init__(self) -> None:
         self.deadline, self.notes = self.tps.watch.deadline, list(self.way.notes)
+        self.start = self.way.start
         self.operator = Operator(self.tps, self.goal_set, self._offer, self._seen)
         self.teller = Teller(self.goal_set, self.way.scorer, clock=self.deadline.clock)
 
@@ -112,7 +114,7 @@ class AnytimePlanner:
         kept = "preliminary" if best is self.preliminary else "improved"
         facts = PlanningFacts(
             self.by, self.way.policy_sha256, story.fallback, self.calls, kept, self.deadline.budget_s,
-            round(self.deadline.seconds, 3), ended,
+            round(self.deadline.seconds, 3), ended, self.start,
         )  # fmt: skip
         return Planned(best.plan, best.dose, notes, tuple(items), story, facts)
 
@@ -139,28 +141,31 @@ class AnytimePlanner:
         self.notes.append(f"Planning ended early: {said}. The best plan made by then is kept")
         return said
 
-    def _preliminary(self) -> tuple[Rules, PlanningState]:
-        """Rules and fluence that it was made from."""
+    def _preliminary(self) -> tuple[Rules, PlanningState | None]:
+        """Rules and fluence that it was made from; None: one that was not optimised for them."""
         self.progress("planner: preliminary", 0.0)
         rules = rules_of(self.operator, self.way.guide)
         imitate_first(self.tps, self.way.guide)
         fluence = self.tps.optimise_fluence(rules.first)
         # A plan that is meant to stay is not made in haste.
         state = (self.tps.sequence if self.way.is_template else self.tps.sequence_quickly)(rules.first)
+        self._deliverable(state, rules, TEMPLATE, "a deliverable plan under the template's objectives")
+        return rules, fluence
+
+    def _deliverable(self, state: PlanningState, rules: Rules, by: str, told: str) -> None:
+        """Scales the apertures as they stand to a first plan with a true dose."""
         if (factor := self.operator.factor(state)) != 1.0:
             self.tps.normalise(factor)
         self.operator.judge()
         self.preliminary = self.best
         if self.best is not None:
             self.began = self.met = Met(self.best.candidate, rules.first, rules, "preliminary")
-            told = "a deliverable plan under the template's objectives"
             curves = self.way.curves(self.best.dose)
-            self._tell("preliminary", self.best.state, rules.first, by=TEMPLATE, curves=curves, told=told)
-        return rules, fluence
+            self._tell("preliminary", self.best.state, rules.first, by=by, curves=curves, told=told)
 
-    def _improve(self, rules: Rules, fluence: PlanningState) -> str:
+    def _improve(self, rules: Rules, begun: PlanningState | None) -> str:
+        """begun: the fluence, where it was optimised for the rules' first objectives."""
         found = self._explore()
-        begun: PlanningState | None = fluence
         if found.objectives:
             rules, begun = rules_of(self.operator, self.way.guide, found.objectives), None
         onwards, self.stage = part_of(self.progress, IMPROVING_FROM, 1.0), "fluence"

@@ -127,9 +127,11 @@ def guide_of(
     *,
     bands: Sequence[PredictedBand] = (),
     dose_gy: NDArray[np.float32] | None = None,
+    what: str = "predicted dose",
 ) -> Guide:
-    """Raises PlanningError for a prediction that cannot be of this patient and prescription, judged by the doses that
-    it gives to targets, and for one without a target to judge it by: planning then goes on without it."""
+    """what: what it is called. Raises PlanningError for a prediction that cannot be of this patient and prescription,
+    judged by the doses that it gives to targets, and for one without a target to judge it by: planning then goes on
+    without it."""
     checked = 0
     for goal, one in zip(goal_set.goals, foreseen, strict=True):
         if goal.comparator is not Comparator.AT_LEAST or goal.unit != "Gy" or math.isnan(one.value):
@@ -137,9 +139,9 @@ def guide_of(
         checked += 1
         if not COLDEST * goal.limit <= one.value <= HOTTEST * goal.limit:
             raise PlanningError(
-                f"the predicted dose gives {goal.structure} a {goal.measure} of {one.value:.1f} Gy where "
+                f"the {what} gives {goal.structure} a {goal.measure} of {one.value:.1f} Gy where "
                 f"{goal.limit:g} Gy are wanted; it cannot be of this case"
             )
     if not checked:
-        raise PlanningError("no goal states a target dose by which the predicted dose could be judged")
+        raise PlanningError(f"no goal states a target dose by which the {what} could be judged")
     return Guide(goal_set, tuple(foreseen), tuple(bands), dose_gy)

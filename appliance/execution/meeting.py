@@ -44,9 +44,11 @@ class Met:
     why: str
 
 
-def meet(operator: Operator, rules: Rules, objectives: Objectives, progress: Progress) -> Met:
-    """From the first apertures on."""
-    best = operator.judge()
+def meet(
+    operator: Operator, rules: Rules, objectives: Objectives, progress: Progress, *, begun: Candidate | None = None
+) -> Met:
+    """From the first apertures on. begun: these, where the planning system stands at them and they were judged."""
+    best = begun or operator.judge()
     state, idle, why = best.state, 0, f"{ROUNDS} rounds used"
     for number in range(ROUNDS):
         if operator.satisfied(best.state, 0.0, besides=rules.given_up):

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from appliance.contracts import (
     CalculatedDose,
     CanBeQuick,
+    CanFollow,
     CanImitate,
     CanResume,
     CanTakeFluence,
+    Followed,
     GoalConflict,
     Objectives,
     Plan,
     PlanningState,
+    ReferenceStart,
     SteerableTps,
     TreatmentPlanningSystem,
     Working,
@@ -48,6 +51,13 @@ class WatchedTps:
         if not isinstance(tps, CanResume):
             raise PlanningError("this planning system cannot go on from a plan that it made before")
         return self.watch("taking up the plan in review", lambda: tps.resume(working, final))
+
+    def follow(self, start: ReferenceStart) -> Followed:
+        """Implements contracts.CanFollow. Raises PlanningError for a planning system that cannot."""
+        tps = self._tps
+        if not isinstance(tps, CanFollow):
+            raise PlanningError("this planning system cannot begin at a plan that was made elsewhere")
+        return self.watch("taking up the plan that is adapted", lambda: tps.follow(start))
 
     def take_fluence(self, values: NDArray[np.floating]) -> PlanningState:
         """Implements contracts.CanTakeFluence. Raises PlanningError for a planning system that cannot."""

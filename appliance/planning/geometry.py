@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import PlanningConfig
-from appliance.contracts import Case, GoalSet
+from appliance.contracts import Beam, Case, GoalSet
 from appliance.errors import PlanningError
 from appliance.planning.machine import Machine
 from engines.photon.frame import BeamFrame, beam_frame
+
+NEAR_TARGET_MM = 30.0
+"""An isocentre is taken over from an earlier plan at most so far from the targets' middle along each axis (chosen: a
+field of 140 mm then stays within 100 mm of the axis, and half a leaf bank's reach is kept)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +30,7 @@ class Arrangement:
 
 def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningConfig) -> Arrangement:
     """Beam angles: the configuration's number if it names one, else those of the plan that is adapted, else those of
-    the goal set. Isocentre: the middle of the targets' bounding box today, to 0.1 mm. Raises PlanningError without a
-    target."""
+    the goal set. Isocentre: see `isocentre_of`. Raises PlanningError without a target."""
     isocentre = isocentre_of(case)
     angles = planned_gantry_deg(case, goal_set, config)
     # One decimal: what a gantry can be set to and a plan can state.
@@ -48,17 +51,33 @@ def arrange(case: Case, goal_set: GoalSet, machine: Machine, config: PlanningCon
 
 
 def planned_gantry_deg(case: Case, goal_set: GoalSet, config: PlanningConfig) -> list[float]:
-    """IEC 61217, in any order: where static beams come from (see `arrange`)."""
+    """IEC 61217, in any order: where static beams come from (see `arrange`). Of a plan with arcs none are taken over:
+    what arcs deliver comes from all around."""
     if config.beams:
         return [i * 360.0 / config.beams for i in range(config.beams)]
-    if case.reference_plan is not None:
+    if case.reference_plan is not None and not any(_turns(beam) for beam in case.reference_plan.beams):
         return [beam.gantry_deg for beam in case.reference_plan.beams]
     return [(goal_set.first_gantry_deg + i * 360.0 / goal_set.beams) % 360.0 for i in range(goal_set.beams)]
 
 
+def _turns(beam: Beam) -> bool:
+    return any(point.gantry_deg != beam.gantry_deg for point in beam.control_points)
+
+
 def isocentre_of(case: Case) -> tuple[float, float, float]:
-    """LPS mm: the middle of the targets' bounding box, to 0.1 mm. Raises PlanningError without a target."""
-    points = target_points_mm(case)
+    """LPS mm: the middle of the targets' bounding box, to 0.1 mm. Where today's anatomy was found, that of the plan
+    that is adapted: the table shift then brings the patient to either plan; but only within NEAR_TARGET_MM of that
+    middle, for fields that reach the target from there. Raises PlanningError without a target."""
+    middle = _middle_of(target_points_mm(case))
+    if case.reference_plan is None or case.target_shift_mm is None:
+        return middle
+    planned = {beam.isocentre_mm for beam in case.reference_plan.beams}
+    if len(planned) == 1 and max(abs(a - b) for a, b in zip(*planned, middle, strict=True)) <= NEAR_TARGET_MM:
+        return planned.pop()
+    return middle
+
+
+def _middle_of(points: NDArray[np.float32]) -> tuple[float, float, float]:
     x, y, z = (round(float(value), 1) for value in (points.min(axis=0) + points.max(axis=0)) / 2)
     return x, y, z
 

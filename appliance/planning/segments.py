@@ -38,6 +38,11 @@ def smallest_gap_mm(machine: Machine) -> float:
     return max(SMALLEST_GAP_MM, machine.mlc.minimum_gap_mm)
 
 
+def bank_room_mm(machine: Machine) -> float:
+    """Width that a segment may use, so that its closed pairs can park behind a jaw within the span of a bank."""
+    return machine.mlc.bank_span_max_mm - PARK_MM - JAW_MARGIN_MM - 2.0
+
+
 def ajar(left: Vector, right: Vector, window_mm: Vector, machine: Machine) -> tuple[Vector, Vector]:
     """Segments (segments, pairs) without a closed pair between open ones, where no jaw and no second layer could cover
     the gap that it keeps: it stands open by that gap at the nearer end of its window, where the optimiser sees it."""
@@ -121,7 +126,7 @@ def sequence_beam(
         none = np.zeros((0, beamlets.layers.pairs))
         return BeamSegments(Apertures(none, none, np.zeros((0, 4)), np.zeros(0)), np.zeros((0, 2)))
     start, stop = int(used[0]), int(used[-1]) + 1
-    span = machine.mlc.bank_span_max_mm - PARK_MM - JAW_MARGIN_MM - 2.0
+    span = bank_room_mm(machine)
     smallest = max(1, int(np.ceil(smallest_gap_mm(machine) / width)))
     result = sequence_fluence(
         fluence[:, start:stop],
@@ -135,12 +140,12 @@ def sequence_beam(
     is_open = last > first
     left = np.where(is_open, zero_mm + first * width, 0.0)
     right = np.where(is_open, zero_mm + last * width, 0.0)
-    windows = _windows(left, right, (zero_mm, zero_mm + (stop - start) * width), span, machine)
+    windows = windows_of(left, right, (zero_mm, zero_mm + (stop - start) * width), span, machine)
     left, right = ajar(left, right, windows, machine)
     return BeamSegments(Apertures(left, right, jaws_of(left, right, machine), result.weight), windows)
 
 
-def _windows(left: Vector, right: Vector, field: tuple[float, float], span: float, machine: Machine) -> Vector:
+def windows_of(left: Vector, right: Vector, field: tuple[float, float], span: float, machine: Machine) -> Vector:
     """The part of the field each segment may use: all of it, or where the field is wider than `span` the side that the
     segment lies on, so that its closed pairs can park behind that side's jaw within the bank's span."""
     low = max(field[0] - FIELD_ROOM_MM, machine.mlc.position_min_mm + PARK_MM + JAW_MARGIN_MM)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
+from appliance.planning.moved_apertures import moved_segments, why_not_apertures
+from appliance.planning.old_beams import Move, OldBeam
 from appliance.planning.segments import (
     BeamSegments,
     SegmentVector,
@@ -91,6 +93,20 @@ class StepAndShoot:
             first = max(1, round(self._most(beamlets, beam) * SEQUENCED_SHARE))
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
         self._take(tuple(beams), beamlets)
+
+    def stand_at(self, beams: Sequence[OldBeam], beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
+        """See delivery_model.StandsAtApertures."""
+        frames = self._arrangement.frames
+        if why := why_not_apertures(beams, frames, self._machine):
+            return why
+        moved = moved_segments(
+            beams, frames, beamlets, self._machine, shift_mm=shift_mm, mu_factor=mu_factor,
+            minimum_mu=self._machine.dose_rate.minimum_segment_mu,
+        )  # fmt: skip
+        if not any(len(beam.apertures.mu) for beam in moved):
+            return "none of its apertures faces today's target"
+        self._take(moved, beamlets)
+        return ""
 
     def _take(self, beams: tuple[BeamSegments, ...], beamlets: Beamlets) -> None:
         self._segments, self._beamlets = beams, beamlets

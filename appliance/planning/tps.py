@@ -25,11 +25,11 @@ from appliance.planning.aim import Aim, corrected, hot_limit_gy, hottest_gy
 from appliance.planning.conflicts import Pull, conflicts, told
 from appliance.planning.final_dose import FinalDose, dose_options
 from appliance.planning.fluence_stage import FLUENCE_BUDGET
+from appliance.planning.following import Following
 from appliance.planning.imitation import IMITATION_BUDGET, imitation
 from appliance.planning.machine import load_machine
 from appliance.planning.merit import FullGrid, Merit, Regions, doses_at, goal_values
 from appliance.planning.offered import offered_objectives
-from appliance.planning.resuming import Resuming
 from appliance.planning.sampling import sample_case
 from appliance.planning.setting import setting_of
 from appliance.planning.techniques import technique_of
@@ -42,7 +42,7 @@ over this share; at most so many at a time (chosen: 3 % is what later rounds mov
 under 5 % of an evaluation)."""
 
 
-class PhotonTps(Resuming):
+class PhotonTps(Following):
     """Implements contracts.TreatmentPlanningSystem with the matrix-free photon engine, and contracts.SteerableTps with
     the fluence alone; the technique of the configuration says what the variables of a deliverable plan are (see
     `delivery.Delivery`).

@@ -16,12 +16,13 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from engines.contouring.lines import FloatArray
+from engines.grid import Grid
 
 DECIMALS = 4
 LATTICE_MM = 10.0**-DECIMALS
 
 ARC_MM = 0.02
-"""A disc's outline lies this far inside the circle at most (chosen: a tenth of what a raster of a quarter pixel keeps)."""
+"""A disc's outline lies this far inside the circle at most (chosen: well under any pixel)."""
 
 EMPTY: BaseGeometry = shapely.Polygon()
 
@@ -55,6 +56,13 @@ def common(area: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
     return _polygons(shapely.intersection(area, other, grid_size=LATTICE_MM))
 
 
+def image_area(grid: Grid) -> BaseGeometry:
+    """What a slice of the image shows, to the borders of its pixels."""
+    low = np.array(grid.origin_mm[:2]) - np.array(grid.spacing_mm[:2]) / 2
+    high = low + np.array([grid.shape[2], grid.shape[1]]) * np.array(grid.spacing_mm[:2])
+    return shapely.box(*low, *high)
+
+
 def covered_by_none(area: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
     """The parts of an area that have nothing in common with the other."""
     return shapely.MultiPolygon([part for part in shapely.get_parts(area) if not part.intersects(other)])
@@ -67,8 +75,8 @@ def stroke(points_mm: FloatArray, radius_mm: float) -> BaseGeometry:
 
 
 def smoothed(area: BaseGeometry, radius_mm: float) -> BaseGeometry:
-    """Without corners and spikes that a disc of this radius does not fit into, and then without notches and gaps that it
-    does not fit into (opening, then closing). What is narrower than the disc goes as a whole."""
+    """Without corners and spikes that a disc of this radius does not fit into, and then without notches and gaps that
+    it does not fit into (opening, then closing). What is narrower than the disc goes as a whole."""
     arcs = _arcs(radius_mm)
     grown = shapely.buffer(shapely.buffer(area, -radius_mm, quad_segs=arcs), 2 * radius_mm, quad_segs=arcs)
     return _on_lattice(shapely.buffer(grown, -radius_mm, quad_segs=arcs))

@@ -1,8 +1,8 @@
 """The network: a U-Net whose trunk works at half resolution, with a thin head at full resolution.
 
 Wide channels at full resolution cost most of a U-Net and see least; on one core a stem of stride 2 and a head of a few
-channels take half the time of 16 channels at full resolution (measured: 0.51 against 0.91 s a patch, forwards and
-back). Convolution, instance normalisation and leaky ReLU as in nnU-Net (Isensee et al., Nat Methods 18:203, 2021).
+channels take about half the time of 16 channels at full resolution (CARD.md has the timing). Convolution, instance
+normalisation and leaky ReLU as in nnU-Net (Isensee et al., Nat Methods 18:203, 2021).
 """
 
 from __future__ import annotations

@@ -40,6 +40,14 @@ DEFORMATION = Deformation((-3.0, 2.0, -1.5), (Bump((10.0, -5.0, 4.0), (4.0, -3.0
 """From the fraction to the reference, as everywhere in the built-in cases."""
 
 
+GOALS = (
+    'name = "two"\ntitle = "Two"\nsite = "c-shape"\nfractions = 5\n'
+    '[[prescription]]\nstructure = "PTV"\ndose_gy = 10.0\n'
+    '[[goal]]\nstructure = "Core"\nmetric = "Max"\ncomparator = "<="\nlimit = 12.0\nunit = "Gy"\n'
+    'priority = 2\nsource = "test"\n'
+)
+
+
 def tissue_gy(x_mm, y_mm, z_mm) -> np.ndarray:
     """Dose of one fraction to tissue at these points of the reference: a ball of 22 mm with a steep edge."""
     radius = np.sqrt(x_mm**2 + y_mm**2 + z_mm**2)
@@ -189,12 +197,7 @@ def test_a_validator_finds_no_error_in_doses_of_one_plan_and_of_two(root, run, t
 
 def test_goals_of_the_rest_are_made_on_request(root, run, tmp_path):
     goals = tmp_path / "goals.toml"
-    goals.write_text(
-        'name = "two"\ntitle = "Two"\nsite = "c-shape"\nfractions = 5\n'
-        '[[prescription]]\nstructure = "PTV"\ndose_gy = 10.0\n'
-        '[[goal]]\nstructure = "Core"\nmetric = "Max"\ncomparator = "<="\nlimit = 12.0\nunit = "Gy"\n'
-        'priority = 2\nsource = "test"\n'
-    )
+    goals.write_text(GOALS)
     out = tmp_path / "out"
     ran = run("accumulate", root / "reference", root / "deformed", "--out", out, "--goals", goals)
     assert ran.code == 0, ran.err
@@ -205,6 +208,30 @@ def test_goals_of_the_rest_are_made_on_request(root, run, tmp_path):
     assert "Goals of the fractions that are left" in (out / "accumulation.html").read_text()
     ran = run("accumulate", root / "reference", root / "deformed", "--out", out, "--goals", goals, "--delivered", 5)
     assert ran.code == 4 and "none is left" in ran.err
+
+
+def test_objects_that_a_session_wrote_the_other_way_and_those_beside_the_anatomy_are_used(root, tmp_path):
+    """Today is the fixed image there; and one day's anatomy may be reached from another's through the reference."""
+    tell = lambda *_: None  # noqa: E731
+    sides = {}
+    for name in ("reference", "deformed"):
+        case = assemble(assess(read_folder(root / name)).chosen)
+        sides[name] = RegisteredImage.of(case)
+    folder = changed(root, "deformed", tmp_path)
+    field = DisplacementField(GRID, DEFORMATION.field_mm(GRID))
+    dataset = deformable_registration_dataset(field, fixed=sides["deformed"], moving=sides["reference"])
+    save_durable(dataset, folder / "REG.dcm")
+    course = accumulate_course(root / "reference", [folder], Asked(), tell)
+    assert course.fractions[0].origin == "deformable registration object, turned round"
+    assert 3.0 <= course.fractions[0].delivered.uncertainty_mm < 3.1
+    inside = sum(axis**2 for axis in meshed(GRID)) < 34.0**2
+    assert np.abs(course.dose.dose_gy - tissue_gy(*meshed(GRID)))[inside].mean() < 0.02
+    # On today's anatomy: the shifted day, reached from the deformed one through the reference.
+    course = accumulate_course(folder, [root / "shifted"], Asked(), tell)
+    assert "through another image" in course.fractions[0].origin
+    assert 6.0 <= course.fractions[0].delivered.uncertainty_mm < 6.1
+    truth = tissue_gy(*DEFORMATION.to_reference(*meshed(GRID)))
+    assert np.abs(course.dose.dose_gy - truth)[inside].mean() < 0.02
 
 
 def test_a_fraction_without_a_registration_is_refused_or_registered(root, tmp_path):
@@ -256,6 +283,18 @@ def test_another_patient_a_dose_without_its_plan_and_one_fraction_twice_are_refu
         accumulate_course(root / "reference", [root / "deformed"], Asked(counts=(1, 2)), tell)
     with pytest.raises(RefusedInput):
         accumulate_course(root / "nowhere", [root / "deformed"], Asked(), tell)
+
+
+def test_without_a_plan_of_the_reference_there_is_nothing_to_compare_with(root, run, tmp_path):
+    folder, out = changed(root, "reference", tmp_path), tmp_path / "out"
+    for name in ("RP.dcm", "RD.dcm"):
+        (folder / name).unlink()
+    course = accumulate_course(folder, [root / "shifted"], Asked(), lambda *_: None)
+    assert course.dose.planned == 0 and all(item.planned is None for item in course.dose.figures)
+    goals = tmp_path / "goals.toml"
+    goals.write_text(GOALS)
+    ran = run("accumulate", folder, root / "shifted", "--out", out, "--goals", goals)
+    assert ran.code == 5 and "length of the course is not known" in ran.err and not out.exists()
 
 
 def test_the_command_says_what_it_takes(root, run, tmp_path):

@@ -11,7 +11,9 @@ import pytest
 from appliance.approval import is_signed
 from appliance.contracts import Structure
 from appliance.contracts.anatomy import AnatomyReport, Verdict
-from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotAcknowledged
+from appliance.contracts.contour_edit import AddPolygon
+from appliance.contracts.origin import Origin
+from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotAcknowledged, RefusedContourEdit
 from appliance.session import Session, State
 from appliance.session_anatomy import STRUCTURES_FILE, anatomy_of
 from appliance.session_contours import confirmation_bytes
@@ -19,7 +21,6 @@ from appliance.session_headless import read_pair
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
 from .small_case import SHIFT_MM, write_small_pair
-
 
 HALF_SLICE_MM = 2.5
 """Contours lie on slices, so a structure ends half a slice too early or too late where the shift is no whole slice."""
@@ -120,10 +121,90 @@ def test_without_review_the_plan_says_that_nobody_confirmed(desk: Desk, pair: Pa
 
 def test_received_contours_are_kept_as_they_are(desk: Desk, tmp_path: Path) -> None:
     drawn = write_small_pair(tmp_path / "drawn", drawn=True).folder
-    session = opened(desk, drawn)
+    session = opened(desk, drawn, contours_to_confirm=lambda _: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     anatomy = anatomy_of(session.files)
     assert anatomy is not None
     assert anatomy.structure_set is None
     assert not session.files.has(STRUCTURES_FILE)
     assert {change.structure for change in anatomy.report.changes} == {"PTV", "Core"}
+
+
+def square(structure: str, z_mm: float, half_mm: float = 6.0) -> AddPolygon:
+    """Beside the organ, at its height, on the patient's left."""
+    x, y = 30.0, 20.0
+    left, right, front, back = x - half_mm, x + half_mm, y - half_mm, y + half_mm
+    return AddPolygon(structure, z_mm, ((left, front), (right, front), (right, back), (left, back)))
+
+
+def volume_cc(session: Session, name: str) -> float:
+    case, _ = session.case()
+    structure = case.structure(name)
+    assert structure is not None
+    return structure.voxels.volume_cc(case.image.grid.voxel_volume_cc)
+
+
+def test_an_edit_is_in_the_case_once_it_is_confirmed_and_says_who_made_it(desk: Desk, pair: Path) -> None:
+    session = opened(desk, pair)
+    before, digest = volume_cc(session, "Core"), session.case()[0].digest
+    change = session.edit_contours("Dr Test", [square("Core", 2.5)])
+    assert change.names == ("Core",)
+    (effect,) = session.contour_effect(change)
+    assert effect["volume_cc"] == pytest.approx(before + 12 * 12 * 5 / 1000, abs=0.02)
+    assert desk.rows("session.contour_edit")[0].data["edit"]["kind"] == "polygon add"  # type: ignore[index,call-overload]
+    with pytest.raises(ApprovalError):
+        session.confirm_contours(PHYSICIAN, "not the passphrase")
+    session.confirm_contours(PHYSICIAN, PASSPHRASE, "edited")
+    assert volume_cc(session, "Core") == pytest.approx(before + 0.72, abs=0.03)
+    case, _ = session.case()
+    assert case.digest != digest
+    core = case.structure("Core")
+    assert core is not None
+    assert core.origin is not None
+    assert (core.origin.kind, core.origin.by) == (Origin.EDITED, "Dr Test")
+    assert "Contours were edited: Core" in session.standing.notes
+
+
+def test_an_undone_edit_leaves_no_trace_in_the_case_and_a_restart_knows_it(desk: Desk, pair: Path) -> None:
+    session = opened(desk, pair)
+    before, digest = volume_cc(session, "Core"), session.case()[0].digest
+    session.edit_contours("Dr Test", [square("Core", 2.5)])
+    session.edit_contours("Dr Test", [square("PTV", 2.5)])
+    session.undo_contours("Dr Test")
+    again = desk.reopen()
+    again.redo_contours("Dr Test")
+    with pytest.raises(RefusedContourEdit):
+        again.redo_contours("Dr Test")
+    again.undo_contours("Dr Test")
+    again.undo_contours("Dr Test")
+    with pytest.raises(RefusedContourEdit):
+        again.undo_contours("Dr Test")
+    again.confirm_contours(PHYSICIAN, PASSPHRASE, "as found")
+    assert volume_cc(again, "Core") == before
+    assert again.case()[0].digest == digest
+
+
+def test_edits_that_cannot_be_made_change_nothing(desk: Desk, pair: Path) -> None:
+    session = opened(desk, pair)
+    with pytest.raises(RefusedContourEdit):
+        session.edit_contours("Dr Test", [square("Core", 2.5), square("Nobody", 2.5)])
+    assert not desk.rows("session.contour_edit")
+    session.confirm_contours(PHYSICIAN, PASSPHRASE, "as found")
+    assert "contours_edited" not in session.standing.facts
+
+
+def test_contours_edited_in_review_are_confirmed_and_planned_on_again(desk: Desk, pair: Path) -> None:
+    session = opened(desk, pair)
+    session.confirm_contours(PHYSICIAN, PASSPHRASE, "as found")
+    session.run()
+    assert session.state is State.IN_REVIEW, session.standing.facts
+    session.edit_contours("Dr Test", [square("Core", 2.5)])
+    assert session.state is State.CONTOUR_REVIEW
+    assert not session.can_run
+    assert {name.split("/")[0] for name in session.standing.artefacts} == {
+        "received.json", "reference.json", "goals.toml", "today"}  # fmt: skip
+    session.confirm_contours(PHYSICIAN, PASSPHRASE, "edited")
+    session.run()
+    assert session.state is State.IN_REVIEW, session.standing.facts
+    assert session.standing.facts["contours_edited"] == 1
+    session.approve(PHYSICIAN, PASSPHRASE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from appliance.case.today.propagate import moved_region
-from appliance.case.today.reading import Day, Reference
+from appliance.case.today.reading import Reference
 from appliance.contracts import Structure, StructureKind
 from appliance.contracts.anatomy import StructureChange
+from appliance.contracts.origin import Origin
 from engines.contouring import RegionChange, compare
 from engines.errors import EngineError
+from engines.grid import Grid
 from engines.registration import DisplacementField, RigidTransform
 
 TARGET_VOLUME, ORGAN_VOLUME = 0.20, 0.30
@@ -26,31 +28,29 @@ LEAST_CC = 0.1
 
 def changes_of(
     structures: Sequence[Structure],
-    today: Day,
+    grid: Grid,
     before: Reference,
     rigid: RigidTransform,
     similarity: Mapping[str, float],
 ) -> tuple[StructureChange, ...]:
-    """similarity: correlation of both images around each structure, by TG-263 name, where it was measured."""
-    grid, known = today.series.image.grid, {item.tg263: item for item in before.structures}
+    """grid: that today's structures are on. similarity: correlation of both images around each structure, by TG-263
+    name, where it was measured."""
+    known = {item.tg263: item for item in before.structures}
     field = DisplacementField.of_rigid(rigid, grid)
     changes = []
     for structure in structures:
         former = known.get(structure.tg263)
         if former is None or structure.kind not in (StructureKind.TARGET, StructureKind.ORGAN):
             continue
-        there, _ = moved_region(former.voxels, before.series.image.grid, grid, field)
+        there, _ = moved_region(former.voxels, before.grid, grid, field)
         try:
             change = compare(there, structure.voxels, grid)
         except EngineError:  # too thin for a voxel that is half inside: nothing to compare
             continue
         name, alike = structure.tg263, similarity.get(structure.tg263)
-        changes.append(_told(name, _origin(structure), change, alike, is_target=structure.kind is StructureKind.TARGET))
+        origin = Origin.RECEIVED if structure.origin is None else structure.origin.kind
+        changes.append(_told(name, origin, change, alike, is_target=structure.kind is StructureKind.TARGET))
     return tuple(changes)
-
-
-def _origin(structure: Structure) -> str:
-    return ""
 
 
 def _told(
