@@ -26,7 +26,7 @@ from appliance.builtin.daily_motion import Motion
 from appliance.builtin.daily_scenarios import motion_of
 from engines.grid import Grid
 from engines.registration import (
-    DeformableOptions,
+    BACKWARD,
     DisplacementField,
     Scan,
     quality_of,

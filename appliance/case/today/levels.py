@@ -1,8 +1,8 @@
 """Action levels of a registration: from which figure a person has to look, and from which the case stops.
 
 TG-132 is Brock et al., "Use of image registration and fusion algorithms and techniques in radiotherapy", Med Phys
-44:e43 (2017), doi 10.1002/mp.12256. What it has no figure for was chosen on simulated days of OpenKBP patients with known
-truth, on half of them; what the levels catch and miss on the other half stands in docs/registration.md.
+44:e43 (2017), doi 10.1002/mp.12256. What it has no figure for was chosen on simulated days of OpenKBP patients with
+known truth, on half of them; what the levels catch and miss on the other half stands in docs/registration.md.
 """
 
 from __future__ import annotations
