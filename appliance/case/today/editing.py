@@ -209,10 +209,9 @@ def _refuse_outside(drawn: Drawn, external: Drawn) -> None:
         body = external.slices.get(index)
         outside += float(own.voxels.difference(body.voxels if body else NOTHING).fraction.sum())
         total += float(own.fraction.sum())
-    share = outside / total
-    if share > MOST_OUTSIDE:
+    if outside > MOST_OUTSIDE * total:
         raise RefusedContourEdit(
-            f"{share:.0%} of the target {drawn.facts.tg263} would lie outside the body",
+            f"{outside / total:.0%} of the target {drawn.facts.tg263} would lie outside the body",
             remedy="Correct the External first, or draw within it",
         )
 
