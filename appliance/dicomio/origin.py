@@ -2,7 +2,8 @@
 
 ROI Generation Algorithm holds AUTOMATIC, SEMIAUTOMATIC or MANUAL (PS3.3 C.8.8.5); ROI Generation Description the kind,
 the method and what it was made of, behind a word of ours, and ROI Description the last of these where it is too long
-for that; ROI DateTime the time; ROI Creator Sequence the person who edited. What another system wrote there is kept as it was: it says what the sender knows of a received contour.
+for that; ROI DateTime the time; ROI Creator Sequence the person who edited. What another system wrote there is kept as
+it was: it says what the sender knows of a received contour.
 """
 
 from __future__ import annotations
