@@ -29,8 +29,8 @@ Field = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """x_mm (nx,), y_mm (ny,): points; row_mm: between rows of them; strips_mm (ny * strips,): middle lines of the strips
-    that each row is cut into."""
+    """x_mm (nx,), y_mm (ny,): points; row_mm: between rows of them; strips_mm (ny * strips,): middle lines of the
+    strips that each row is cut into."""
 
     x_mm: FloatArray
     y_mm: FloatArray
