@@ -118,7 +118,7 @@ def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.boo
 def _squared(distance_mm: Field, margin_mm: float) -> Field:
     if margin_mm == 0:
         return np.where(distance_mm > 0, np.float32(np.inf), np.float32(0))
-    return np.square(distance_mm / np.float32(margin_mm))
+    return np.asarray(np.square(distance_mm / np.float32(margin_mm)), np.float32)
 
 
 def _rows(squared: Field, raster: Raster) -> Field:

@@ -151,7 +151,8 @@ def _with_rim(organ: VoxelSet, source: Grid, grid: Grid) -> NDArray[np.intp]:
     box = np.zeros(tuple(high - low), np.bool_)
     box[tuple((index - low).T)] = True
     within = np.nonzero(binary_dilation(box, iterations=RIM_VOXELS))
-    return np.ravel_multi_index(tuple(part + start for part, start in zip(within, low, strict=True)), grid.shape)
+    places = tuple(part + start for part, start in zip(within, low, strict=True))
+    return np.asarray(np.ravel_multi_index(places, grid.shape), np.intp)
 
 
 def _surface_mm(

@@ -27,7 +27,15 @@ from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
 from appliance.contracts import Finding, Image, Received, Structure, StructureKind
-from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, ReferenceToday, Verdict
+from appliance.contracts.anatomy import (
+    Anatomy,
+    AnatomyReport,
+    DensitySource,
+    Measure,
+    ReferenceToday,
+    Segmenter,
+    Verdict,
+)
 from appliance.contracts.progress import Progress
 from engines.grid import VoxelSet, voxels_taken
 from engines.registration import DisplacementField, RegistrationQuality, RigidTransform, moved
@@ -54,6 +62,8 @@ def find_anatomy(
     reference: Sequence[Received],
     folder: Path,
     progress: Progress,
+    *,
+    segmenter: Segmenter | None = None,
 ) -> tuple[Anatomy, ReferenceToday]:
     """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
     reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
@@ -71,7 +81,7 @@ def find_anatomy(
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = contours_today(today, before, found, seen, config=config)
+        structures, notes = contours_today(today, before, found, seen, config=config, segmenter=segmenter)
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
