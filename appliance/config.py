@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -98,23 +99,47 @@ class PredictionConfig(_Section):
     backends: tuple[Backend, ...] = ()
 
 
+class DerivedConfig(_Section):
+    """Structure `name` is `source` grown by margin_mm on every side, or towards (left, right, anterior, posterior,
+    superior, inferior), within the External less crop_to_external_mm. TG-263 names."""
+
+    name: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    margin_mm: tuple[Annotated[float, Field(ge=0, le=50)], ...] = Field(min_length=1, max_length=6)
+    crop_to_external_mm: float = Field(default=0.0, ge=0, le=50)
+
+    @field_validator("margin_mm", mode="before")
+    @classmethod
+    def _sides(cls, margin: object) -> object:
+        sides = (margin,) if isinstance(margin, int | float) else margin
+        if isinstance(sides, tuple | list) and len(sides) not in (1, 6):
+            raise ValueError("is one number, or six: left, right, anterior, posterior, superior, inferior")
+        return sides
+
+
 class AnatomyConfig(_Section):
-    """Which image of the day is taken, what dose is computed on, and how contours are made where none came with the
-    image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a treatment
-    machine, beside those known. longest_days: from the reference image to today's. ct_density, cbct_density,
-    mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU) pairs of a phantom
-    measured on the imager of the treatment machine, at least two; none: it is calibrated to the reference CT. extend: a
-    truncated image is filled up from the reference, or refused. registration: of organs, and of targets unless
-    `targets` says rigid. review: whether a person confirms propagated contours before planning: 'always', 'flagged'
-    (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
+    """Which image of the day is taken, what dose is computed on, and how contours are made where none came with
+    the image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a
+    treatment machine, beside those known. longest_days: from the reference image to today's. ct_density,
+    cbct_density, mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU)
+    pairs of a phantom measured on the imager of the treatment machine, at least two; none: a calibrated image is
+    calibrated to the reference CT. extend: a truncated image is filled up from the reference, or refused. derived:
+    structures that are made of others today, such as a PTV of its CTV, and not carried. segmentation: the TOML
+    file of a segmentation network; segmented: the organs (TG-263 names) whose contours it makes in the place of
+    propagation. registration: of organs, and of targets unless `targets` says rigid. review: whether a person
+    confirms propagated contours before planning: 'always', 'flagged' (where a measure passes an action level) or
+    'never' (they are looked at with the plan)."""
 
     cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     longest_days: int = Field(default=120, ge=1, le=3650)
     ct_density: Literal["today", "deformed"] = "today"
-    cbct_density: Literal["calibrated", "deformed"] = "calibrated"
+    cbct_density: Literal["calibrated", "deformed"] = "deformed"
     mr_density: Literal["deformed", "bulk"] = "deformed"
     phantom_points: tuple[tuple[float, float], ...] = ()
     extend: bool = True
+    derived: tuple[DerivedConfig, ...] = ()
+    segmentation: Path | None = None
+    segmented: tuple[str, ...] = ()
     registration: Literal["deformable", "rigid"] = "deformable"
     targets: Literal["deformable", "rigid"] = "deformable"
     review: Literal["always", "flagged", "never"] = "always"
@@ -122,7 +147,7 @@ class AnatomyConfig(_Section):
     @field_validator("phantom_points")
     @classmethod
     def _rising(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        both = zip(points, points[1:], strict=False)
+        both = pairwise(points)
         if len(points) == 1 or any(after[0] <= before[0] or after[1] <= before[1] for before, after in both):
             raise ValueError("needs two points or more, in order, with values and HU that rise")
         return points

@@ -11,6 +11,7 @@
     │   │   └── ContradictoryGoals    goals that no dose can meet together
     │   ├── AnatomyNotConfirmed       today's anatomy needs a person's look before a plan is made on it
     │   ├── RefusedEdit               a change of the plan that cannot be made as it was asked for
+    │   ├── RefusedContourEdit        a change of contours that cannot be made as it was asked for
     │   ├── RefusedPackage            a guideline package is not whole, not signed by a trusted key, or not valid today
     │   └── RefusedMeasurements       beam measurements cannot be read, or are too few to commission a beam
     ├── PlanningError                 no deliverable plan could be made
@@ -138,6 +139,16 @@ class RefusedEdit(RefusedInput):
 
     def __init__(self, reason: str, choices: tuple[str, ...] = ()) -> None:
         super().__init__(reason, choices=f" (choose from {', '.join(choices)})" if choices else "")
+
+
+class RefusedContourEdit(RefusedInput):
+    """A change of contours. Fields: reason, remedy."""
+
+    key = "refused.contour_edit"
+    template = "The contours were not changed: {reason}. {remedy}"
+
+    def __init__(self, reason: str, *, remedy: str) -> None:
+        super().__init__(reason, remedy=remedy)
 
 
 class RefusedPackage(RefusedInput):

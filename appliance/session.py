@@ -42,6 +42,7 @@ _FLOW = {
     (State.PLANNING, Event.PLAN): State.EVALUATING,
     (State.EVALUATING, Event.EVALUATE): State.IN_REVIEW,
     (State.IN_REVIEW, Event.REVISE): State.REVISING,
+    (State.IN_REVIEW, Event.EDIT_CONTOURS): State.CONTOUR_REVIEW,
     (State.REVISING, Event.FINISH_REVISION): State.PLANNING,
     (State.IN_REVIEW, Event.APPROVE): State.APPROVED,
     (State.APPROVED, Event.START_EXPORT): State.EXPORTING,
@@ -62,6 +63,7 @@ _OUT = {
 TABLE: Mapping[tuple[State, Event], State] = _FLOW | {
     (state, event): to for (event, to), states in _OUT.items() for state in states
 }
+Objects = Sequence[Received]
 ENDED = (State.DELIVERED, State.REJECTED, State.SCHEDULED_PLAN_CHOSEN, State.STOPPED)
 
 
@@ -103,13 +105,7 @@ class Session(Contouring):
 
     # The stages, in order. What one makes, the next one takes.
 
-    def receive(
-        self,
-        chosen: Sequence[Received],
-        facts: Facts,
-        notes: Sequence[str] = (),
-        reference: Sequence[Received] = (),
-    ) -> None:
+    def receive(self, chosen: Objects, facts: Facts, notes: Sequence[str] = (), reference: Objects = ()) -> None:
         """Today's case has arrived. `chosen` are the objects it is made of, reference: those of the day that its plan
         was made for. facts: last_object_utc, set_digest."""
         next_state(self.state, Event.RECEIVE)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.case import assemble, read_accumulated_dose, read_fraction
-from appliance.contracts import Case, GoalSet
+from appliance.contracts import Case, GoalSet, Received
 from appliance.contracts.accumulation import AccumulatedDose, AlphaBeta, Fraction, Quantity, Register
 from appliance.contracts.progress import Progress
 from appliance.delivery import Accumulation, Planned, remaining_goals
@@ -21,7 +21,6 @@ from appliance.evaluation.reirradiation.tolerances import alpha_beta_of, shipped
 from appliance.export.read_back_dose import compare_dose
 from appliance.inbound import assess, scan_folder
 from appliance.inbound.catalogue import Modality
-from appliance.session_headless import read_case
 
 UNCERTAINTY_MM = 3.0
 """Of a registration object, which states none (chosen: TG-132 asks of a registration a mean error within 2 to 3 mm;
@@ -90,38 +89,43 @@ def accumulate_course(
 ) -> Course:
     """reference: folder of the anatomy that dose is added up on: CT, structure set, and the plan and dose that what was
     delivered is compared with, if there are any. folders: one for each image that was treated on: image, structure set,
-    plan, its dose, registration objects. register: places a fraction without a registration object; None: it is
-    refused. Raises RefusedInput and NotAccumulated; what is wrong with a fraction names its folder."""
+    plan, its dose. Registration objects may lie in any of them. register: places a fraction that none of them joins to
+    the anatomy; None: it is refused. Raises RefusedInput and NotAccumulated; what is wrong with a fraction names its
+    folder."""
     counts = asked.counts or (1,) * len(folders)
     if len(counts) != len(folders):
         raise NotAccumulated(f"{len(folders)} folders and {len(counts)} numbers of fractions were given")
     tell("reading the reference", 0.0)
-    case = assemble(read_case(reference)[0])
+    chosen, shared = _objects(reference)
+    case = assemble(chosen)
     fractions = []
     for number, (folder, count) in enumerate(zip(folders, counts, strict=True)):
         tell(f"reading fraction {number + 1}", 0.1 + 0.5 * number / len(folders))
-        fractions.append(_fraction(folder, case, count, asked, register))
+        try:
+            received, registrations = _objects(folder)
+            fraction = read_fraction(
+                received,
+                [*registrations, *shared],
+                case,
+                count=count,
+                uncertainty_mm=asked.uncertainty_mm,
+                register=register,
+            )
+        except RefusedInput as error:
+            raise NotAccumulated(f"the fraction in {folder.name} was refused. {error.sentence}") from error
+        fractions.append(fraction)
     tell("adding up", 0.6)
     accumulation = Accumulation(case, tuple(fractions), asked.ratios.of, _planned(case))
     return Course(case, tuple(fractions), accumulation, accumulation.summed(asked.ratios.general))
 
 
-def _fraction(folder: Path, onto: Case, count: int, asked: Asked, register: Register | None) -> Fraction:
-    try:
-        contents = scan_folder(folder)
-        found = assess(contents.received)
-        if not found.complete:
-            raise IncompleteCase(found.missing, remedy="Put what is missing into the folder")
-        return read_fraction(
-            found.chosen,
-            [item.path for item in contents.received if item.modality == Modality.REG],
-            onto,
-            count=count,
-            uncertainty_mm=asked.uncertainty_mm,
-            register=register,
-        )
-    except RefusedInput as error:
-        raise NotAccumulated(f"the fraction in {folder.name} was refused. {error.sentence}") from error
+def _objects(folder: Path) -> tuple[Sequence[Received], list[Path]]:
+    """What makes the case of a folder, and its registration objects. Raises RefusedInput."""
+    contents = scan_folder(folder)
+    found = assess(contents.received)
+    if not found.complete:
+        raise IncompleteCase(found.missing, remedy=f"Put what is missing into {folder.name}")
+    return found.chosen, [item.path for item in contents.received if item.modality == Modality.REG]
 
 
 def _planned(case: Case) -> Planned | None:

@@ -3,6 +3,8 @@
 today/anatomy.json   how today lies to the reference, what was measured and what changed
 today/RS.dcm         today's structure set, where it was made here; today/made.json: as an object of the case
 today/REG.dcm, today/DEFORM.dcm   how today lies to the reference, rigid and deformable
+today/contours.html  today's contours beside the reference's, to look at
+today/edited-N/      the same structure set as a person edited it, the Nth time it was confirmed
 today/density.npz    what dose is computed on, where that is not today's image
 """
 
@@ -20,8 +22,10 @@ from appliance.session_artefacts import Artefacts
 from engines.grid import Grid
 
 TODAY = "today"
-REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/made.json", f"{TODAY}/density.npz"
-STRUCTURES_FILE = f"{TODAY}/RS.dcm"
+STRUCTURES, MADE = "RS.dcm", "made.json"
+REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/{MADE}", f"{TODAY}/density.npz"
+CONTOURS_PAGE = "contours.html"
+STRUCTURES_FILE = f"{TODAY}/{STRUCTURES}"
 _MADE = TypeAdapter(Received)
 
 
@@ -37,16 +41,37 @@ def save_anatomy(files: Artefacts, anatomy: Anatomy) -> dict[str, str]:
     return saved
 
 
+def edited_folder(number: int) -> str:
+    return f"{TODAY}/edited-{number}"
+
+
+def edits_made(files: Artefacts) -> int:
+    """How often today's contours were confirmed after edits."""
+    number = 0
+    while files.has(f"{edited_folder(number + 1)}/{MADE}"):
+        number += 1
+    return number
+
+
+def save_made(files: Artefacts, number: int, made: Received) -> dict[str, str]:
+    """A structure set that was written into the folder of edits `number`."""
+    saved = files.record_path(made.path)
+    return saved | files.save(f"{edited_folder(number)}/{MADE}", _MADE.dump_json(made, indent=1))
+
+
 def anatomy_of(files: Artefacts) -> Anatomy | None:
     """None where today's anatomy did not have to be found. Raises ArtefactAltered."""
     if not files.has(REPORT_FILE):
         return None
     report = AnatomyReport.from_json(files.load(REPORT_FILE))
     made = None
-    if files.has(MADE_FILE):
-        files.load(STRUCTURES_FILE)
+    number = edits_made(files)
+    folder = edited_folder(number) if number else TODAY
+    if files.has(f"{folder}/{MADE}"):
+        files.load(f"{folder}/{STRUCTURES}")
         # Where the session's folder lies now: a store may have been moved.
-        made = replace(_MADE.validate_json(files.load(MADE_FILE)), path=files.folder / STRUCTURES_FILE)
+        stored = _MADE.validate_json(files.load(f"{folder}/{MADE}"))
+        made = replace(stored, path=files.folder / folder / STRUCTURES)
     density = _density_from(files.load(DENSITY_FILE)) if files.has(DENSITY_FILE) else None
     return Anatomy(report, made, density)
 

@@ -5,15 +5,17 @@ finds it again or finds it anew, and a confirmed contour is the file that was co
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.contracts import Case
-from appliance.contracts.anatomy import Verdict
+from appliance.contracts.anatomy import Anatomy, Verdict
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
-from appliance.session_anatomy import REPORT_FILE, TODAY, anatomy_of, save_anatomy
+from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy, save_made
+from appliance.session_contour_edits import ContourEditing
 from appliance.session_record import ARTEFACTS
-from appliance.session_revising import Revising
 from appliance.session_states import Event
-from appliance.session_work import Facts
+from appliance.session_work import Facts, Saved
 
 NOT_CONFIRMED = "Nobody has confirmed today's contours, which were propagated: look at them with the plan"
 
@@ -22,15 +24,18 @@ PURPOSE = "couchside contours confirmed/1"
 """First line of what is signed, so that it can never pass for an approval of a plan."""
 
 
-class Contouring(Revising):
+class Contouring(ContourEditing):
     """A part of Session."""
 
     def _assembled(self, progress: Progress) -> Case:
         """The case, from what was received and from today's anatomy where that had to be found."""
         if not self.files.has(REPORT_FILE) and (reference := self.files.reference()):
             folder = self.files.fresh_folder(TODAY)
-            anatomy = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            anatomy, before = self.stages.find_anatomy(self.files.received(), reference, folder, progress)
+            case = self.stages.assemble(self.files.received(), anatomy)
+            self.stages.write_contours_page(case, anatomy.report, before, folder / CONTOURS_PAGE)
             self._append(ARTEFACTS, {"artefacts": dict(save_anatomy(self.files, anatomy))})
+            return case
         return self.stages.assemble(self.files.received(), anatomy_of(self.files))
 
     def _assemble_event(self) -> tuple[Event, Facts]:
@@ -51,16 +56,27 @@ class Contouring(Revising):
             anatomy, because = anatomy_of(self.files), reason.strip()
             if anatomy is not None and anatomy.report.verdict is Verdict.STOP and not because:
                 raise NotAcknowledged(str(self.standing.facts.get("to_confirm", "")))
-            case, _ = self.case()
+            saved, case, facts = self._with_edits(anatomy)
             try:
                 statement = confirmation_bytes(self.id, case.digest, case.structure_set.sha256, because)
                 actor, signature = self.stages.confirm(identity, passphrase, statement)
             except ApprovalError as refusal:
                 self._append("approval.refused", {"identity": identity[:64], "reason": str(refusal.fields["reason"])})
                 raise
-            facts: Facts = {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
-            facts |= {"to_confirm": "", "confirmed_because": because}
-            self._fire(Event.CONFIRM_CONTOURS, facts=facts, actor=actor)
+            facts |= {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
+            facts |= {"to_confirm": "", "confirmed_because": because, "case_digest": case.digest}
+            self._fire(Event.CONFIRM_CONTOURS, saved, facts, actor=actor)
+            self._desk = self._review_gy = self._case = None
+
+    def _with_edits(self, anatomy: Anatomy | None) -> tuple[Saved, Case, Facts]:
+        """The case with the contours as they were edited, written and not yet recorded; as it is without edits."""
+        case, _ = self.case()
+        written = self._write_edited(case)
+        if written is None or anatomy is None:
+            return {}, case, {}
+        number, made = written
+        edited = self.stages.assemble(self.files.received(), replace(anatomy, structure_set=made))
+        return save_made(self.files, number, made), edited, {"contours_edited": number}
 
 
 def confirmation_bytes(session_id: str, case_digest: str, structures_sha256: str, because: str) -> bytes:

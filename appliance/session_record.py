@@ -19,6 +19,10 @@ PLAN_FILES = ("plan.json", "dose.npz", "evaluation.json", "scorecard.json", "rep
 """Made anew with every plan; so are the files under export/, those of the scheduled plan, and what could be traded
 around it."""
 
+BEFORE_PLANNING = ("received.json", "reference.json", "goals.toml", "attached/", "today/")
+OF_THE_CASE = ("case_digest", "goal_set", "guideline", "contours_edited")
+"""Artefacts and facts that hold when today's contours are edited again."""
+
 ABOUT_THE_SET = ("last_object_utc", "set_digest", "seen_seq", "revisions")
 """Facts that hold as long as the session is about the same objects.
 
@@ -125,6 +129,10 @@ class Standing:
             }
             self.facts = {name: value for name, value in self.facts.items() if name in ABOUT_THE_SET}
             self.notes.clear()
+        elif event == "edit contours":
+            # Everything that was made of the contours as they were: predictions, plans, revisions, judgements.
+            self.artefacts = {name: sha for name, sha in self.artefacts.items() if name.startswith(BEFORE_PLANNING)}
+            self.facts = {name: value for name, value in self.facts.items() if name in (*ABOUT_THE_SET, *OF_THE_CASE)}
         elif state == "planning":
             made = ("export", "scheduled", "navigation")
             stale = {name for name in self.artefacts if name in PLAN_FILES or name.startswith(made)}

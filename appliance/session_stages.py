@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from appliance.case.today.editing import ContourDesk
 from appliance.contracts import (
     Approval,
     Attachments,
@@ -33,9 +34,10 @@ from appliance.contracts import (
     Revision,
     SecondCheck,
     Shown,
+    Structure,
     TradeOff,
 )
-from appliance.contracts.anatomy import Anatomy
+from appliance.contracts.anatomy import Anatomy, AnatomyReport, ReferenceToday
 from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.progress import Progress
 
@@ -43,7 +45,8 @@ from appliance.contracts.progress import Progress
 @dataclass(frozen=True, eq=False)
 class Reviewed:
     """What a question about a plan is about. dose: of the plan, on today's image. story: how the plan came about, where
-    the planner told it. traded: what could be traded around it, where that was made."""
+    the planner told it. traded: what could be traded around it, where that was made. anatomy: how today's contours came
+    about, where that was found here."""
 
     case: Case
     goal_set: GoalSet
@@ -51,6 +54,7 @@ class Reviewed:
     dose: CalculatedDose
     story: PlanningStory | None = field(default=None, kw_only=True)
     traded: TradeOffSet | None = field(default=None, kw_only=True)
+    anatomy: AnatomyReport | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +93,10 @@ class WriteReport(Protocol):
 @dataclass(frozen=True)
 class Stages:
     """In the order of the flow. `find_anatomy` registers today's image to the reference's, contours it where nobody
-    has, and writes what it made into a folder; `contours_to_confirm` says why a person must look at that first ('':
-    nobody need). `attachments` gives what people laid beside the patient of a key. `choose_goals`
+    has, and writes what it made into a folder; `write_contours_page` draws both days beside each other;
+    `contour_desk` is where they are edited, `write_contours` writes what came of it; `contours_to_confirm` says why a
+    person must look at them first ('': nobody need). `attachments` gives what people
+    laid beside the patient of a key. `choose_goals`
     returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
     node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for,
@@ -105,9 +111,12 @@ class Stages:
     of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a
     written set, and names in the set what of it shall be sent."""
 
-    find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], Anatomy]
+    find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], tuple[Anatomy, ReferenceToday]]
+    write_contours_page: Callable[[Case, AnatomyReport, ReferenceToday, Path], None]
     assemble: Assemble
     contours_to_confirm: Callable[[Anatomy], str]
+    contour_desk: Callable[[Case], ContourDesk]
+    write_contours: Callable[[Case, Sequence[Structure], Path], Received]
     attachments: Callable[[str], Attachments]
     choose_goals: Callable[[Case], bytes]
     goals_for_case: Callable[[Path, Case], GoalSet]

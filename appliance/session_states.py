@@ -30,6 +30,7 @@ class Event(StrEnum):
     ASSEMBLE = "assemble"
     QUESTION_CONTOURS = "question contours"
     CONFIRM_CONTOURS = "confirm contours"
+    EDIT_CONTOURS = "edit contours"
     PREDICT = "predict"
     PLAN = "plan"
     EVALUATE = "evaluate"

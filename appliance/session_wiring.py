@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from appliance.approval import IdentityStore, verify_approval
 from appliance.case import assemble, read_dose, read_plan
-from appliance.case.today import find_anatomy, why_confirm
+from appliance.case.today import contour_desk, find_anatomy, why_confirm, write_edited
 from appliance.config import Config
 from appliance.contracts import (
     Approval,
@@ -38,13 +38,21 @@ from appliance.evaluation import (
 from appliance.evaluation.dose_on_image import dose_on_image
 from appliance.evaluation.guidelines.store import GuidelineStore
 from appliance.evaluation.retrieval import Library, passages_for_goals, shipped_passages
-from appliance.export import read_back, send, write_export_set, write_second_dose, write_unapproved_set
+from appliance.export import (
+    read_back,
+    send,
+    write_contours_page,
+    write_export_set,
+    write_second_dose,
+    write_unapproved_set,
+)
 from appliance.export.record import write_record
 from appliance.export.report import Beside, write_report
 from appliance.inbound import AttachmentShelf
 from appliance.planning import calculate_dose, check_plan, dose_options, select_device
 from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
+from appliance.session_judgement import segmenter_of
 from appliance.session_navigation import trade_offs_around
 from appliance.session_plan import planned
 from appliance.session_predict import predict_case
@@ -78,7 +86,10 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
     return Stages(
-        find_anatomy=partial(find_anatomy, config.anatomy),
+        find_anatomy=partial(find_anatomy, config.anatomy, segmenter=segmenter_of(config.anatomy)),
+        write_contours_page=write_contours_page,
+        contour_desk=partial(contour_desk, config.anatomy),
+        write_contours=write_edited,
         contours_to_confirm=partial(why_confirm, config.anatomy),
         assemble=assemble,
         attachments=AttachmentShelf(config.node.store).of if attached is None else lambda _: attached,
@@ -127,7 +138,8 @@ def _reported(
     scheduled: Evaluation | None,
     prediction: Prediction,
 ) -> None:
-    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story, reviewed.traded)
+    told = prediction, reviewed.story, reviewed.traded, reviewed.anatomy
+    beside = Beside(scheduled, _why(reviewed.goal_set), *told)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 

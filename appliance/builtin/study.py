@@ -68,13 +68,14 @@ class BuiltinStudy:
 
 
 def write_study(
-    name: str, folder: Path, *, day: Day, uid_seed: str | None = None, contrast: bool = False
+    name: str, folder: Path, *, day: Day, uid_seed: str | None = None, contrast: bool = False, dated: str = ""
 ) -> BuiltinStudy:
     """Writes CT_0001.dcm … and RS.dcm of case `name` into `folder`, which must be new or empty.
 
     Both days have the patient of the case, and each its own study, series and frame of reference; uid_seed makes UIDs
     and times, and so every byte, reproducible. Voxels and noise are the same at every call. contrast: structures have
-    values of their own (CONTRAST_HU), so that a registration sees them; else all is water, as the report has it.
+    values of their own (CONTRAST_HU), so that a registration sees them; else all is water, as the report has it. dated:
+    YYYYMMDD in the place of the day's synthetic date.
 
     Today's truth lies beside the folder, so that the folder holds DICOM only: FOLDER.truth.npz with `displacement_mm`
     (z, y, x, 3) float32, the way in LPS mm from the centre of each of today's voxels to the point of the reference it
@@ -89,7 +90,9 @@ def write_study(
         raise RefusedInput(f"There is no built-in case '{name}'; choose one of {', '.join(CASES)}")
     refuse_used_folder(folder)
     stamp = Stamp(f"{name}/{day}", uid_seed)
-    writer = StudyWriter(folder, _identity(case, day, stamp), stamp.uid("frame-of-reference"), stamp)
+    writer = StudyWriter(
+        folder, _identity(case, day, stamp, dated or STUDY_DATES[day]), stamp.uid("frame-of-reference"), stamp
+    )
     solids = case.solids()
     grid = _grid(case, solids["External"])
     structures = _structures(case, solids, grid, day)
@@ -114,7 +117,7 @@ def write_study(
     )
 
 
-def _identity(case: BuiltinCase, day: Day, stamp: Stamp) -> Identity:
+def _identity(case: BuiltinCase, day: Day, stamp: Stamp, dated: str) -> Identity:
     return Identity(
         patient_id=case.patient_id,
         patient_name=case.patient_name,
@@ -122,7 +125,7 @@ def _identity(case: BuiltinCase, day: Day, stamp: Stamp) -> Identity:
         sex="O",
         study_instance_uid=stamp.uid("study"),
         study_id="REFERENCE" if day == "reference" else "TODAY",
-        study_date=STUDY_DATES[day],
+        study_date=dated,
         study_time=STUDY_TIME,
         study_description=f"{case.title}, {day}",
     )

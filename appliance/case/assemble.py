@@ -48,7 +48,8 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
     `case.changed`, `case.no-hounsfield` and what reading images and structures raises; RefusedObject and
     UnsupportedPlan as the readers raise them."""
     made = None if anatomy is None else anatomy.structure_set
-    received = (*received, made) if made else received
+    if made is not None:
+        received = (*(item for item in received if item.sop_class_uid != str(RTStructureSetStorage)), made)
     series = _series(received, anatomy)
     structures = read_structures(_one(received, RTStructureSetStorage, "structure set").path, series)
     plan_object, dose_object = _optional(received, RTPlanStorage, "plan"), _optional(received, RTDoseStorage, "dose")

@@ -50,25 +50,18 @@ class DeformableReading:
 
 
 def read_deformable(path: Path, from_frame: str, to_frame: str) -> DeformableReading | None:
-    """The field that takes points of `from_frame` to `to_frame` (Frame of Reference UIDs); None if the object does not
-    speak of both, whichever way round.
+    """The field that takes points of `from_frame`, the object's own, to `to_frame`, a source's (Frame of Reference
+    UIDs); None if the object does not speak of both, this way round: a field is not its inverse (`links`).
 
-    Raises RefusedObject: `registration.class`; `registration.direction` for the way back, since a field is not its
-    inverse; `registration.several` for two items of one source frame or two grids; `registration.grid` for an item
-    without vectors or with vectors that do not fill it; `registration.undefined` where vectors are NaN;
-    `registration.kind` for a matrix that is not rigid; `geometry.orientation` for an oblique grid; `attribute.*`."""
+    Raises RefusedObject: `registration.class`; `registration.several` for two items of one source frame or two grids;
+    `registration.grid` for an item without vectors or with vectors that do not fill it; `registration.undefined` where
+    vectors are NaN; `registration.kind` for a matrix that is not rigid; `geometry.orientation` for an oblique grid;
+    `attribute.*`."""
     dataset = read_dataset(path, what=WHAT)
     if text(dataset, "SOPClassUID") != str(DeformableSpatialRegistrationStorage):
         raise refused(WHAT, "it is no deformable registration", "registration.class", "Send a deformable registration")
     own = required_text(dataset, "FrameOfReferenceUID", WHAT)
     sources = items(dataset, "DeformableRegistrationSequence")
-    if own == to_frame and any(text(item, "SourceFrameOfReferenceUID") == from_frame for item in sources):
-        raise refused(
-            WHAT,
-            "it takes points the other way, and the way back cannot be read from it",
-            "registration.direction",
-            "Send the one whose own frame of reference is that of the image that values are brought to",
-        )
     found = [item for item in sources if text(item, "SourceFrameOfReferenceUID") == to_frame]
     if own != from_frame or not found:
         return None

@@ -9,11 +9,14 @@ from scipy import ndimage
 
 from appliance.case.hounsfield import AIR_BELOW_HU
 from appliance.contracts import Contour, Image, Structure, StructureKind
+from appliance.contracts.origin import ContourOrigin, Origin
 from appliance.errors import InconsistentCase
 from engines.contouring.borders import border_outline
 from engines.grid import VoxelSet
 
 EXTERNAL = "External"
+METHOD = "body above air"
+"""How an outline that is found here was made, for its origin."""
 
 MOST_OUTSIDE = 0.05
 """Largest share of a target's volume outside the body before the case is refused; chosen, because margins near the skin
@@ -51,6 +54,7 @@ def derive_external(image: Image, number: int) -> Structure:
         contours=tuple(contours),
         voxels=VoxelSet.from_dense(body.astype(np.float32)),
         colour_rgb=(0, 255, 0),
+        origin=ContourOrigin(Origin.SEGMENTED, METHOD),
     )
 
 

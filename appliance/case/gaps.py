@@ -1,9 +1,8 @@
 """Slices on which a structure should be but has no contour.
 
 Rule: where up to MOST_SLICES slices in a row are missing and the outlines on both sides lie over each other, the
-structure goes on between them, and the missing slices get the shape half way: signed distances to the two outlines,
-mixed linearly, and what is inside is inside (shape-based interpolation: Raya and Udupa, IEEE Trans Med Imaging 9:32,
-1990). Outlines that do not lie over each other, and longer gaps, are separate parts of the structure and stay so. Both
+structure goes on between them, and the missing slices get the shape on the way (`engines.contouring.interpolate`).
+Outlines that do not lie over each other, and longer gaps, are separate parts of the structure and stay so. Both
 are noted.
 """
 
@@ -11,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from engines.contouring.interpolate import between
 from engines.grid import Grid, VoxelSet
 
 MOST_SLICES = 3
@@ -49,38 +48,18 @@ def _between(voxels: VoxelSet, grid: Grid, below: int, above: int) -> list[Voxel
     first, second = _plane(voxels, grid, below), _plane(voxels, grid, above)
     if np.minimum(first, second).sum() < LEAST_OVERLAP * min(first.sum(), second.sum()):
         return []
-    rows, columns = (np.flatnonzero(np.any((first > 0) | (second > 0), axis=axis)) for axis in (1, 0))
-    # One pixel of margin, so that the outside has a distance too; planes are padded for outlines at the border.
-    box = (slice(rows[0], rows[-1] + 3), slice(columns[0], columns[-1] + 3))
-    distances = [_signed_distance(np.pad(plane, 1)[box], grid) for plane in (first, second)]
-    pixel_mm = (grid.spacing_mm[0] + grid.spacing_mm[1]) / 2
+    missing = range(below + 1, above)
+    weights = [(index - below) / (above - below) for index in missing]
     parts = []
-    for index in range(below + 1, above):
-        weight = (index - below) / (above - below)
-        mixed = (1 - weight) * distances[0] + weight * distances[1]
-        plane = np.zeros((grid.shape[1] + 2, grid.shape[2] + 2), np.float32)
-        plane[box] = np.clip(0.5 + mixed / pixel_mm, 0.0, 1.0)
-        part = VoxelSet.from_dense(plane[1:-1, 1:-1])
+    for index, plane in zip(missing, between(first, second, weights, grid.spacing_mm[:2]), strict=True):
+        part = VoxelSet.from_dense(plane)
         parts.append(VoxelSet(part.index + np.int32(index * grid.shape[1] * grid.shape[2]), part.fraction))
     return parts
 
 
 def _plane(voxels: VoxelSet, grid: Grid, index: int) -> FloatArray:
     size = grid.shape[1] * grid.shape[2]
-    first, last = np.searchsorted(voxels.index, [index * size, (index + 1) * size])
+    first, last = np.searchsorted(voxels.index, np.array([index * size, (index + 1) * size], np.int32))
     plane = np.zeros(size, np.float32)
     plane[voxels.index[first:last] - index * size] = voxels.fraction[first:last]
     return plane.reshape(grid.shape[1:])
-
-
-def _signed_distance(plane: FloatArray, grid: Grid) -> NDArray[np.float64]:
-    """mm to the outline, positive inside. The outline runs half a pixel beyond the centre of the last pixel inside."""
-    inside = plane >= 0.5
-    if not inside.any():  # thinner than half a pixel everywhere
-        inside = plane >= plane.max()
-    sampling = (grid.spacing_mm[1], grid.spacing_mm[0])
-    half = (sampling[0] + sampling[1]) / 4
-    within = ndimage.distance_transform_edt(inside, sampling=sampling)
-    beyond = ndimage.distance_transform_edt(~inside, sampling=sampling)
-    signed: NDArray[np.float64] = np.where(inside, within - half, half - beyond)
-    return signed

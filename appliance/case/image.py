@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class ImageSeries:
     patient_position: str
     identity: Identity
     sources: tuple[SourceObject, ...]
-    scanner: Scanner = Scanner()
+    scanner: Scanner = field(default_factory=Scanner)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,8 @@ from appliance.case.gaps import fill_gaps
 from appliance.case.image import ImageSeries
 from appliance.case.nomenclature import folded, kind_of, lookup
 from appliance.contracts import Contour, DensityOverride, Identity, SourceObject, Structure, StructureKind
+from appliance.contracts.origin import ContourOrigin
+from appliance.dicomio.origin import read_origin
 from appliance.dicomio.read import read_dataset
 from appliance.errors import InconsistentCase
 from engines.grid import Grid, rasterise
@@ -49,6 +51,7 @@ class _Roi:
     contours: Dataset | None
     density: DensityOverride | None
     not_modelled: str
+    origin: ContourOrigin
 
     @property
     def what(self) -> str:
@@ -139,7 +142,8 @@ def _rois(dataset: Dataset) -> list[_Roi]:
         density, not_used = read_density(observation, f"{WHAT}, structure {name}")
         if not not_used and density is None and text(observation, "RTROIInterpretedType") == "BOLUS":
             not_used = "it is a bolus without a density, which is not added to the image"
-        rois.append(_Roi(roi_number, name, tg263, kind, frame, contours.get(roi_number), density, not_used))
+        drawn = contours.get(roi_number)
+        rois.append(_Roi(roi_number, name, tg263, kind, frame, drawn, density, not_used, read_origin(item)))
     if not rois:
         raise _inconsistent("it holds no structures", "empty")
     if len({roi.number for roi in rois}) != len(rois):
@@ -235,4 +239,5 @@ def _rasterised(roi: _Roi, loops: Loops, grid: Grid, notes: list[str]) -> Struct
         voxels=voxels,
         colour_rgb=(red, green, blue),
         density=roi.density,
+        origin=roi.origin,
     )

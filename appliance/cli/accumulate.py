@@ -28,6 +28,7 @@ from appliance.session_accumulate import (
     accumulate_course,
     write_doses,
 )
+from appliance.session_register import placed_from_images
 
 SCHEMA = "couchside.accumulation/1"
 TITLE = "Accumulated dose"
@@ -55,6 +56,9 @@ Uncertainty = Annotated[
 AlphaBetaGy = Annotated[
     float, typer.Option("--alpha-beta", metavar="GY", min=0.1, help="Of organs without a source of their own.")
 ]
+RegisterImages = Annotated[
+    bool, typer.Option("--register", help="Register the images of fractions that no registration object places.")
+]
 TargetAlphaBetaGy = Annotated[float, typer.Option("--target-alpha-beta", metavar="GY", min=0.1, help="Of targets.")]
 
 
@@ -67,12 +71,14 @@ def accumulate(
     uncertainty_mm: Uncertainty = UNCERTAINTY_MM,
     alpha_beta: AlphaBetaGy = GENERAL_ALPHA_BETA_GY,
     target_alpha_beta: TargetAlphaBetaGy = TARGET_ALPHA_BETA_GY,
+    register: RegisterImages = False,
     as_json: AsJson = False,
 ) -> None:
     """Add up what fractions gave, on one anatomy: physical dose and EQD2, with the band of the registrations."""
     asked = Asked(_counts(delivered), uncertainty_mm, Ratios(alpha_beta, target_alpha_beta))
     with progress("Accumulation") as tell:
-        course = accumulate_course(reference_dir, fraction_dirs, asked, tell)
+        how = placed_from_images if register else None
+        course = accumulate_course(reference_dir, fraction_dirs, asked, tell, register=how)
         remaining = None
         if goals is not None:
             remaining = course.remaining(goals_for_case(load_goal_set(goals), course.case))
@@ -136,6 +142,6 @@ def _shown(course: Course, remaining: GoalSet | None, files: list[Path]) -> Grou
     lines = [f"- {note}" for note in course.dose.notes]
     if remaining is not None:
         lines += ["Goals of the fractions that are left:", *(f"- {note}" for note in remaining.notes)]
-    lines.append(f"Written: {', '.join(str(path) for path in files)}. Research software, not for clinical use.")
+    lines += [*(f"{path}: written." for path in files), "Research software, not for clinical use."]
     title = f"{course.dose.delivered} fractions, physical dose (EQD2 is in the files)"
     return Group(table(title, ("structure", "metric", "planned", "accumulated", "band"), rows), *lines)

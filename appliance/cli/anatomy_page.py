@@ -39,7 +39,13 @@ def anatomy_tables(out: Path) -> list[RenderableType]:
         for change in report.changes
     ]
     measured = [
-        (one.title, one.structure, f"{one.value:.3g} {one.unit}".rstrip(), one.verdict.value) for one in report.measures
+        (
+            one.title,
+            one.structure,
+            "–" if one.value is None else f"{one.value:.3g} {one.unit}".rstrip(),
+            one.verdict.value,
+        )
+        for one in report.measures
     ]
     shown: list[RenderableType] = [Text(line)]
     if measured:

@@ -1,19 +1,23 @@
-"""`couchside contours show | confirm`: today's contours of a session, before a plan is made on them."""
+"""`couchside contours show | edit | undo | redo | confirm`: today's contours of a session, before a plan is made on
+them."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 from rich.console import Group
 
 from appliance.approval import IdentityStore
 from appliance.cli.anatomy_page import anatomy_tables
 from appliance.cli.approve import FromStdin, only_identity, read_passphrase
 from appliance.cli.options import AsJson, ConfigFile, SessionId, StoreFolder, settings
-from appliance.cli.output import result
+from appliance.cli.output import result, table
 from appliance.cli.results import load
-from appliance.errors import SessionError
+from appliance.errors import RefusedContourEdit, SessionError
 from appliance.node import ask
 
 app = typer.Typer(help="Today's contours before a plan is made on them.", no_args_is_help=True)
@@ -34,6 +38,70 @@ def show(session: SessionId, config: ConfigFile = None, store: StoreFolder = Non
     if report is None:
         raise SessionError(f"Session '{session}' has no anatomy of today that was found here")
     result({"session": session, "anatomy": report}, Group(*anatomy_tables(folder)), as_json=as_json)
+
+
+Editor = Annotated[str, typer.Option("--identity", metavar="NAME", help="Who edits: a registered person.")]
+EditsFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON list of edits (docs/contours.md).")]
+
+
+@app.command("edit")
+def edit(
+    session: SessionId,
+    file: EditsFile,
+    identity: Editor = "",
+    config: ConfigFile = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change contours slice by slice; all edits of the file or none. A plan in review is then planned again."""
+    try:
+        edits = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedContourEdit(
+            f"{file.name} cannot be read as JSON", remedy="docs/contours.md has an example"
+        ) from error
+    _act({"act": "edit", "edits": edits}, session, identity, settings(config, store).node.store, as_json=as_json)
+
+
+@app.command("undo")
+def undo(
+    session: SessionId,
+    identity: Editor = "",
+    config: ConfigFile = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the last edit back."""
+    _act({"act": "undo"}, session, identity, settings(config, store).node.store, as_json=as_json)
+
+
+@app.command("redo")
+def redo(
+    session: SessionId,
+    identity: Editor = "",
+    config: ConfigFile = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an edit again that was taken back."""
+    _act({"act": "redo"}, session, identity, settings(config, store).node.store, as_json=as_json)
+
+
+def _act(act: dict[str, JsonValue], session: str, identity: str, folder: Path, *, as_json: bool) -> None:
+    request: dict[str, JsonValue] = {"command": "contours", "session": session, "identity": identity}
+    answer = ask(folder, request | act)
+    effect = answer["effect"] if isinstance(answer["effect"], list) else []
+    rows = [row for one in effect if isinstance(one, dict) for row in _rows(one)]
+    notes = answer["notes"] if isinstance(answer["notes"], list) else []
+    columns = ("structure", "volume cc", "goal", "scheduled plan today")
+    result(answer, Group(table("What changed", columns, rows), *(f"- {note}" for note in notes)), as_json=as_json)
+
+
+def _rows(one: dict[str, JsonValue]) -> list[tuple[str, ...]]:
+    goals = [goal for goal in one["goals"] if isinstance(goal, dict)] if isinstance(one["goals"], list) else []
+    head = str(one["structure"]), f"{float(str(one['volume_cc'])):.2f}"
+    said = [(str(g["goal"]), "–" if g["value"] is None else f"{float(str(g['value'])):.2f} {g['unit']}") for g in goals]
+    return [(*head, *goal) for goal in said] or [(*head, "", "")]
 
 
 @app.command("confirm")

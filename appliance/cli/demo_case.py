@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 from appliance.approval import IdentityStore
 from appliance.builtin import write_study
-from appliance.builtin.study import STUDY_DATES
 from appliance.config import Config
 from appliance.contracts.progress import Progress
 from appliance.dicomio.dose import dose_dataset
@@ -16,6 +16,9 @@ from appliance.session_headless import read_case
 from appliance.session_wiring import real_stages
 from appliance.session_work import prescribed
 
+DAYS_SINCE = 14
+"""From the reference to today, as for a patient under treatment."""
+
 
 def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tuple[Path, ...]:
     """Writes the built-in study and plans its reference day with the real planner. Returns the files in the order to
@@ -24,8 +27,10 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
 
     Raises RefusedInput for an unknown case, PlanningError."""
     progress("writing the study", 0.0)
-    reference = write_study(name, folder / "reference", day="reference", contrast=True)
-    today = write_study(name, folder / "today", day="today", contrast=True)
+    now = date.today()
+    planned = f"{now - timedelta(days=DAYS_SINCE):%Y%m%d}"
+    reference = write_study(name, folder / "reference", day="reference", contrast=True, dated=planned)
+    today = write_study(name, folder / "today", day="today", contrast=True, dated=f"{now:%Y%m%d}")
     stages = real_stages(config, IdentityStore(folder / "identities"))
     received, _ = read_case(folder / "reference")
     case = stages.assemble(received)
@@ -43,7 +48,7 @@ def prepare(name: str, folder: Path, config: Config, progress: Progress) -> tupl
         prescription=case.prescription,
         frame_of_reference_uid=case.frame_of_reference_uid,
     )
-    dataset.RTPlanDate = STUDY_DATES["reference"]  # as if planned then: an image after the plan is today's
+    dataset.RTPlanDate = planned  # as if planned then: an image after the plan is today's
     written_plan = save_durable(dataset, folder / "RP.dcm")
     written_dose = save_durable(
         dose_dataset(

@@ -26,7 +26,7 @@ COPIED = (
     NAVIGATION_FILE, NAVIGATION_JSON,
 )  # fmt: skip
 
-ANATOMY = ("anatomy.json", "REG.dcm", "DEFORM.dcm")
+ANATOMY = ("anatomy.json", "contours.html", "REG.dcm", "DEFORM.dcm")
 """Of today's anatomy, under today/ in the session's folder."""
 
 BESIDE = (SECOND_DOSE_FILE, *RECORD_FILES)

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from appliance.contracts.case import Image
+from appliance.contracts.case import Image, Structure
 from appliance.contracts.finding import Finding
 from appliance.contracts.received import Received
+from engines.grid import VoxelSet
 
 
 class Verdict(StrEnum):
@@ -51,12 +53,12 @@ class TableShift:
 @dataclass(frozen=True)
 class Measure:
     """One quality measure with its action levels. key: 'registration.folded' and alike, stable. structure: TG-263 name
-    where it is of one, '' of the whole. look_at, stop_at: the value from which a person has to look, or the case stops;
-    None: there is no such level. is_low_bad: levels are passed downwards."""
+    where it is of one, '' of the whole. value: None where it could not be found. look_at, stop_at: the value from which
+    a person has to look, or the case stops; None: there is no such level. is_low_bad: levels are passed downwards."""
 
     key: str
     title: str
-    value: float
+    value: float | None
     unit: str
     verdict: Verdict
     look_at: float | None = None
@@ -70,8 +72,8 @@ class StructureChange:
     """A structure today against the reference laid on today by the rigid motion alone: what changed beyond set-up.
 
     origin: of the contour (contracts/origin.py). centroid_mm: shift x, y, z in LPS. surface_mean_mm, surface_95_mm,
-    dice: of both outlines. similarity: correlation of both images within the structure and its rim, NaN where one does
-    not reach. flags: sentences for what passes a limit."""
+    dice: of both outlines. similarity: correlation of both images within the structure and its rim, None where it was
+    not measured. flags: sentences for what passes a limit."""
 
     structure: str
     origin: str
@@ -81,7 +83,7 @@ class StructureChange:
     surface_mean_mm: float
     surface_95_mm: float
     dice: float
-    similarity: float
+    similarity: float | None
     flags: tuple[str, ...] = ()
 
 
@@ -118,6 +120,25 @@ class Anatomy:
     report: AnatomyReport
     structure_set: Received | None = None
     density: Image | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceToday:
+    """The reference laid on today by the rigid motion alone, on today's grid, to look at beside today; kept nowhere."""
+
+    image: Image
+    structures: tuple[Structure, ...]
+
+
+class Segmenter(Protocol):
+    """A segmentation network for today's image. name: with its hash, for the origin of a contour."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, image: Image, external: VoxelSet) -> Mapping[str, VoxelSet]:
+        """Voxels by TG-263 name. Raises EvaluationError, ModelError."""
+        ...
 
 
 _REPORT = TypeAdapter(AnatomyReport)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contracts.origin import ContourOrigin
 from appliance.contracts.plan import Plan
 from engines.grid import Grid, VoxelSet
 
@@ -41,7 +42,7 @@ class DensityOverride:
 class Structure:
     """A region of interest. `name` is as received, `tg263` the AAPM TG-263 name it is known by inside; `voxels` are
     rasterised on the case's image grid with partial-volume fractions at the edges. density: what its voxels count with
-    in place of their HU, None: the CT's."""
+    in place of their HU, None: the CT's. origin: where its contours come from, None: nobody said."""
 
     number: int
     name: str
@@ -51,6 +52,7 @@ class Structure:
     voxels: VoxelSet
     colour_rgb: tuple[int, int, int] = (255, 255, 0)
     density: DensityOverride | None = None
+    origin: ContourOrigin | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,10 @@ from appliance.contracts.prior import PriorCourse
 from appliance.contracts.robustness import Robustness
 from appliance.contracts.second_check import SecondCheck
 from appliance.contracts.trade_off import TradeOff
+from engines.dvh import DoseVolume, cumulative_dvh
+
+DVH_BIN_GY = 0.1
+"""Chosen, because it is finer than any difference a plan is judged by and keeps a curve below 1,000 points."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,20 @@ class DvhCurve:
     max_gy: float
     dose_gy: tuple[float, ...]
     volume_percent: tuple[float, ...]
+
+    @staticmethod
+    def of(structure: str, volume: DoseVolume) -> DvhCurve:
+        """volume: with weights in cc. Rounded to four decimals."""
+        edge_gy, percent = cumulative_dvh(volume.dose_gy, volume.weight, DVH_BIN_GY)
+        return DvhCurve(
+            structure=structure,
+            volume_cc=volume.total,
+            mean_gy=volume.mean_gy,
+            min_gy=volume.min_gy,
+            max_gy=volume.max_gy,
+            dose_gy=tuple(edge_gy.round(4).tolist()),
+            volume_percent=tuple(percent.round(4).tolist()),
+        )
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,10 @@ class Accumulation:
         names = [item.tg263 for item in self.case.structures if item.kind not in NOT_SHOWN]
         structures = [dose for name in names if (dose := self.dose_in(name)) is not None]
         notes = [MAPPED, BAND]
+        body = self.case.external.voxels
+        missed = body.fraction[~whole.reached.reshape(-1)[body.index]].sum() / body.fraction.sum()
+        if missed > 0:
+            notes.append(UNREACHED.format(structure="The body", share=100 * missed))
         if self.planned is not None:
             notes.append(SHARE.format(delivered=self.delivered, planned=self.planned.fractions))
         notes += [

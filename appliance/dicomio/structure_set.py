@@ -11,6 +11,7 @@ from pydicom.uid import RTStructureSetStorage
 
 from appliance.contracts import Contour, Identity, SourceObject, Structure, StructureKind
 from appliance.dicomio.files import RESEARCH_NOTICE, new_dataset, sop_reference
+from appliance.dicomio.origin import write_origin
 from appliance.dicomio.read import read_dataset
 from appliance.dicomio.values import LONG_STRING, SHORT_STRING, clipped, date_time, ds, new_uid
 from appliance.errors import ExportError
@@ -108,7 +109,7 @@ def _roi(structure: Structure, frame_of_reference_uid: str) -> Dataset:
     item.ROINumber = structure.number
     item.ReferencedFrameOfReferenceUID = frame_of_reference_uid
     item.ROIName = clipped(structure.name, LONG_STRING)
-    item.ROIGenerationAlgorithm = ""
+    write_origin(item, structure.origin)
     return item
 
 

@@ -25,10 +25,6 @@ from appliance.evaluation.dose_on_image import check_dose, dose_on_image
 from appliance.evaluation.goal_evaluator import GoalEvaluator
 from appliance.evaluation.goal_reduction import goals_for_case
 from appliance.evaluation.judged import Judged, Outside
-from engines.dvh import DoseVolume, cumulative_dvh
-
-DVH_BIN_GY = 0.1
-"""Chosen, because it is finer than any difference a plan is judged by and keeps a curve below 1,000 points."""
 
 HOT_VOLUME_CC = 0.1
 """The hottest 0.1 cc stands for the maximum: OpenKBP-Opt's near-maximum, a cube of under 5 mm."""
@@ -125,22 +121,9 @@ def _dvh_curves(judged: Judged) -> tuple[tuple[DvhCurve, ...], tuple[str, ...]]:
             continue
         volume = judged.sampled(structure.tg263)
         if not isinstance(volume, Outside):
-            curves.append(_curve(structure.tg263, volume))
+            curves.append(DvhCurve.of(structure.tg263, volume))
         elif structure.kind is StructureKind.EXTERNAL:
             notes.append(NOTE_CUT_BODY)
         else:
             notes.append(NOTE_CUT_ORGAN.format(name=structure.tg263))
     return tuple(curves), tuple(notes)
-
-
-def _curve(name: str, volume: DoseVolume) -> DvhCurve:
-    edge_gy, percent = cumulative_dvh(volume.dose_gy, volume.weight, DVH_BIN_GY)
-    return DvhCurve(
-        structure=name,
-        volume_cc=volume.total,
-        mean_gy=volume.mean_gy,
-        min_gy=volume.min_gy,
-        max_gy=volume.max_gy,
-        dose_gy=tuple(edge_gy.round(4).tolist()),
-        volume_percent=tuple(percent.round(4).tolist()),
-    )

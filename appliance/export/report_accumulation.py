@@ -75,8 +75,7 @@ def _figures(figures: Sequence[AccumulatedFigure], quantity: Quantity, title: st
 
 def _histograms(case: Case, dose: AccumulatedDose) -> str:
     styles = Styles.of(case)
-    highest_gy = max(float(item.physical.high.max()) for item in dose.structures)
-    axes = Axes(highest_gy)
+    axes = Axes(max((float(item.physical.high.max()) for item in dose.structures), default=1.0))
     parts = [plane(axes, "Dose of the fractions so far (Gy)")]
     for item in dose.structures:
         parts += [_band(axes, item, styles[item.structure]), _curves(axes, item, styles[item.structure])]

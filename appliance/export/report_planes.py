@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import CalculatedDose, Case, Plan, PredictedDose, StructureKind
+from appliance.contracts import CalculatedDose, Case, PredictedDose, StructureKind
 from engines.grid import Grid, VoxelSet
 from engines.grid.resample import resample
 
@@ -64,17 +64,21 @@ class Plane:
 
 
 class DisplayVolume:
-    """The image cropped to the External and its margin, with the dose brought onto it (0 where there is none)."""
+    """The image cropped to the External and its margin, with the dose brought onto it (0 where there is none).
+    isocentre_mm: what is marked and cut through."""
 
-    def __init__(self, case: Case, dose: CalculatedDose | PredictedDose, plan: Plan) -> None:
+    def __init__(
+        self, case: Case, dose: CalculatedDose | PredictedDose | None, isocentre_mm: tuple[float, float, float]
+    ) -> None:
         self._case = case
         image = case.image.grid
         self._lower, self._upper = _bounds(case.external.voxels, image)
         self._crop = tuple(slice(low, high) for low, high in zip(self._lower, self._upper, strict=True))
         self.grid = image.cropped(self._lower, self._upper)
         self._hu = case.image.hu[self._crop]
-        self._dose_gy = resample(dose.dose_gy, dose.grid, self.grid)
-        self.isocentre_mm = plan.beams[0].isocentre_mm
+        none = np.zeros(self.grid.shape, np.float32)
+        self._dose_gy = none if dose is None else resample(dose.dose_gy, dose.grid, self.grid)
+        self.isocentre_mm = isocentre_mm
 
     def through_isocentre(self) -> tuple[Plane, Plane, Plane]:
         """Axial, coronal, sagittal through the first beam's isocentre, moved into the image where it lies outside."""
@@ -97,6 +101,10 @@ class DisplayVolume:
         shape = self._case.image.grid.shape
         slices = voxels.index // (shape[1] * shape[2]) - self._lower[0]
         return self.plane(Cut.AXIAL, int(np.clip(np.median(slices), 0, self.grid.shape[0] - 1)))
+
+    def plane_at(self, other: Plane) -> Plane:
+        """The same cut as a plane of another volume on the same image grid."""
+        return self.plane(other.cut, self._nearest(other.cut.axis, other.position_mm))
 
     def plane(self, cut: Cut, index: int) -> Plane:
         """One plane by its index in the cropped grid."""

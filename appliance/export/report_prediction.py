@@ -130,7 +130,8 @@ def _slices(case: Case, plan: Plan, dose: CalculatedDose, predicted: PredictedDo
         return ""
     unsure = replace(predicted, dose_gy=predicted.uncertainty_gy)
     expected, width, made = (
-        DisplayVolume(case, what, plan).through_middle_of(structure.voxels) for what in (predicted, unsure, dose)
+        DisplayVolume(case, what, plan.beams[0].isocentre_mm).through_middle_of(structure.voxels)
+        for what in (predicted, unsure, dose)
     )
     difference = replace(made, dose_gy=made.dose_gy - expected.dose_gy)
     styles, box = Styles.of(case), box_of(expected, case.external.tg263)

@@ -69,7 +69,7 @@ ISODOSES = (
 
 
 def slices_section(case: Case, plan: Plan, dose: CalculatedDose, evaluation: Evaluation) -> str:
-    volume = DisplayVolume(case, dose, plan)
+    volume = DisplayVolume(case, dose, plan.beams[0].isocentre_mm)
     styles = Styles.of(case)
     reference_gy = max(target.prescribed_gy for target in evaluation.targets)
     main, series = volume.through_isocentre(), volume.axial_series(AXIAL_COUNT)
@@ -203,6 +203,12 @@ def path_of(lines: list[NDArray[np.float64]]) -> str:
     return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines if len(line) > 2)
 
 
+def structures_key(case: Case, styles: Styles) -> str:
+    names = [structure.tg263 for structure in case.structures if not structure.voxels.empty]
+    regions = "".join(f"<li>{swatch(replace(styles[name], dash=''))}{text(name)}</li>" for name in names)
+    return f'<ul class="key view" aria-label="Structures">{regions}</ul>'
+
+
 def contours(plane: Plane, styles: Styles) -> str:
     parts = []
     for name, region in plane.regions.items():
@@ -290,9 +296,4 @@ def _key(case: Case, styles: Styles, reference_gy: float) -> str:
             f'stroke="{isodose.colour}" stroke-width="{isodose.width + 0.4}"{dash}/></svg>{isodose.percent} % '
             f"({reference_gy * isodose.percent / 100:.1f} Gy)</li>"
         )
-    names = [structure.tg263 for structure in case.structures if not structure.voxels.empty]
-    regions = "".join(f"<li>{swatch(replace(styles[name], dash=''))}{text(name)}</li>" for name in names)
-    return (
-        f'<ul class="key view" aria-label="Isodose lines">{"".join(isodoses)}</ul>'
-        f'<ul class="key view" aria-label="Structures">{regions}</ul>'
-    )
+    return f'<ul class="key view" aria-label="Isodose lines">{"".join(isodoses)}</ul>{structures_key(case, styles)}'

@@ -83,6 +83,7 @@ p.never{max-width:90ch}
 .view{background:#000;color:#f2f5f7;border-radius:6px;overflow:hidden;break-inside:avoid}
 .view>svg{display:block;width:100%;height:auto;background:#000}
 .view figcaption{color:#d9e1e7;background:#1d242b;padding:6px 12px}
+.views.pair{grid-template-columns:repeat(2,1fr);margin-bottom:12px}
 .view .roi{fill:none;stroke-width:2;vector-effect:non-scaling-stroke}
 .view .iso{fill:none;vector-effect:non-scaling-stroke}
 .key{display:flex;flex-wrap:wrap;gap:5px 20px;margin:12px 0 0;padding:9px 14px;list-style:none;

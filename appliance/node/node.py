@@ -18,6 +18,7 @@ from appliance.contracts import Edit, PriorStated
 from appliance.contracts.edit import edits_from_json
 from appliance.errors import ApprovalError, AuditError, CouchsideError, NodeError, RefusedEdit, SessionError
 from appliance.inbound import AttachmentShelf, ObjectStore, StorageNode
+from appliance.node.contour_acts import contour_act
 from appliance.node.control import ControlSocket
 from appliance.node.guideline_acts import perform
 from appliance.node.intake import Intake
@@ -128,6 +129,8 @@ class Node:
             session.reject(self._decider(request, actor), reason)
         elif command == "confirm-contours":
             session.confirm_contours(_text(request, "identity"), _text(request, "passphrase"), reason)
+        elif command == "contours":
+            return contour_act(session, request, self._decider(request, actor))
         elif command == "revise":
             session.revise(self._decider(request, actor), _edits(request))
         elif command == "choose-scheduled":

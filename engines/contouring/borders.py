@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-
 Corner = tuple[int, int]
 
 _STEPS: tuple[Corner, ...] = ((0, 1), (1, 0), (0, -1), (-1, 0))

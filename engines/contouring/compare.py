@@ -19,8 +19,8 @@ PERCENTILE = 95.0
 class RegionChange:
     """volumes with partial voxels; centroid_shift_mm: of the second region's centre against the first's, x, y, z in
     LPS. Distances between surface voxels (of at least half a voxel's share): mean_mm is the mean of both directions'
-    means, p95_mm the larger of both directions' 95th percentile, max_mm the larger of both largest (Hausdorff). They tell
-    voxels apart, not parts of voxels: a shift of less than half a voxel may show as none."""
+    means, p95_mm the larger of both directions' 95th percentile, max_mm the larger of both largest (Hausdorff). They
+    tell voxels apart, not parts of voxels: a shift of less than half a voxel may show as none."""
 
     before_cc: float
     after_cc: float
@@ -63,9 +63,7 @@ def _boxed(
 
 def _centroid_mm(part: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
     """Centre of mass x, y, z of fractions on their grid."""
-    centre = []
-    for axis, along_mm in enumerate(grid.axes_mm()):
-        others = tuple(other for other in range(3) if other != 2 - axis)
-        weight = part.sum(axis=others, dtype=np.float64)
-        centre.append(float(weight @ along_mm / weight.sum()))
-    return np.array(centre)
+    x_mm, y_mm, z_mm = grid.axes_mm()
+    zx, zy = part.sum(axis=1, dtype=np.float64), part.sum(axis=2, dtype=np.float64)
+    centre = np.array([zx.sum(axis=0) @ x_mm, zy.sum(axis=0) @ y_mm, zx.sum(axis=1) @ z_mm], np.float64)
+    return np.asarray(centre / zx.sum(), np.float64)

@@ -11,15 +11,13 @@ from engines.errors import EngineError
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
 
-MOST_POINTS = 40_000
+MOST_POINTS = 20_000
 """Surface voxels of one mask from which a distance is found; of larger surfaces every second, third, ... voxel stands
-for its neighbours (chosen: a lung has so many; only the largest distance can miss something, and no more than these
-few voxels' width)."""
+for its neighbours (chosen: a kidney has about so many; only the largest distance can miss something, and no more than
+these few voxels' width)."""
 
 
-def surface_distances_mm(
-    a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]
-) -> tuple[Distances, Distances]:
+def surface_distances_mm(a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]) -> tuple[Distances, Distances]:
     """(from the surface voxels of a to the nearest of b, from those of b to the nearest of a), exact between voxel
     centres. A surface voxel is inside and has a face neighbour outside; what lies beyond the masks' border is outside.
     Masks (z, y, x). Raises EngineError for an empty mask or masks of two shapes."""
@@ -32,7 +30,7 @@ def surface_distances_mm(
     return np.asarray(trees[1].query(asked[0])[0]), np.asarray(trees[0].query(asked[1])[0])
 
 
-def _surface(mask: Mask) -> NDArray[np.int64]:
+def _surface(mask: Mask) -> NDArray[np.intp]:
     """Indices (n, 3) of the surface voxels."""
     low, high = [], []
     for axis in range(3):
@@ -47,4 +45,5 @@ def _surface(mask: Mask) -> NDArray[np.int64]:
             neighbour[axis] = slice(step, step + inner.shape[axis])
             inner &= cut[tuple(neighbour)]
     own = cut[1:-1, 1:-1, 1:-1] & ~inner
-    return np.stack(np.unravel_index(np.flatnonzero(own), own.shape), axis=1) + np.asarray(low)
+    points: NDArray[np.intp] = np.argwhere(own) + np.asarray(low)
+    return points

@@ -6,8 +6,9 @@ have loops of their own. Two things that this line would lose are drawn in anoth
 
 - Islands of less than SMALL_PIXELS: along the pixel borders, scaled about their centre to their area. The line of one
   half would cut a single voxel to half its size.
-- Parts thinner than half a pixel, where no share reaches one half: by a line at a lower share, which gives a strip of
-  width m in the middle of a pixel row its width (`_level`). A strip that lies across two rows comes out wider.
+- Strips narrower than two pixels: at the share that gives them their width (`_widen_strips`), where one half would
+  draw them too narrow or, below half a pixel, not at all. One that is less than a pixel wide and lies across two rows
+  comes out a pixel wide.
 
 What is smaller than LEAST_PIXELS is left out and counted.
 """
@@ -32,8 +33,9 @@ OUTLINE = 0.499
 (as wide as it is) and not lost to rounding."""
 FAINT = 0.02
 """Shares below this are left by interpolation and rounding, and no part of a region (chosen)."""
+FULL = 0.98
 LEAST_PIXELS = 0.25
-"""Area in pixels under which an island, a thin part or a hole is left out (chosen: a quarter of what one click draws)."""
+"""Area in pixels under which an island, a thin part or a hole is left out (chosen: next to nothing)."""
 SMALL_PIXELS = 6.0
 """Area in pixels under which an island is drawn along its pixels (chosen: marching squares takes 8 % off an island of
 two by three pixels by cutting its corners, and 50 % off a single one)."""
@@ -87,7 +89,7 @@ def _trace_plane(plane: Shares) -> tuple[list[FloatArray], list[float]]:
     """(loops in index coordinates, areas in pixels of what was left out)."""
     field = np.where(plane < FAINT, np.float32(0), plane)
     small_loops, left_out = _take_islands(field)
-    left_out += _raise_thin_parts(field)
+    _widen_strips(field)
     rows, columns = (np.arange(count, dtype=np.float64) for count in field.shape)
     loops = []
     for loop in level_loops(columns, rows, field, OUTLINE):
@@ -124,37 +126,31 @@ def _scaled(mask: NDArray[np.bool_], field: Shares, area: float) -> list[FloatAr
     return [centre + scale * (loop - centre) for loop in border_outline(mask)]
 
 
-def _raise_thin_parts(field: Shares) -> list[float]:
-    """Brings what lies off every pixel that is half inside above one half, in place; areas of what is left out."""
-    solid = field >= HALF
-    thin = (field > 0) & ~_widened(solid)
-    if not thin.any():
-        return []
-    parts, count = ndimage.label(thin, AROUND)
-    numbers = np.arange(1, count + 1)
-    areas = ndimage.sum_labels(field, parts, numbers)
-    drawn = np.concatenate([[False], areas >= LEAST_PIXELS])
-    strips = np.where(drawn[parts], field, np.float32(0))
-    # Across a strip along the rows the highest share is a column's, across one along the columns a row's.
-    across = np.minimum(ndimage.maximum_filter1d(strips, 3, axis=0), ndimage.maximum_filter1d(strips, 3, axis=1))
-    level = _level(across)
-    np.multiply(field, HALF / np.maximum(level, FAINT / 2), out=field, where=drawn[parts])
-    field[(parts > 0) & ~drawn[parts]] = 0
-    return [float(area) for area in np.asarray(areas)[~drawn[1:]]]
+def _widen_strips(field: Shares) -> None:
+    """Scales, in place, the shares of strips that are narrower than two pixels, so that the outline gives them the
+    width that their shares add up to. A strip is where the shares fall to half within two pixels on both sides; neither
+    the slope of a blurred edge nor the tip of what is wider (a pixel next to a full one) is. field: with two pixels of
+    nothing around."""
+    flat, width = field.reshape(-1), field.shape[1]
+    partial = np.flatnonzero((flat > 0) & (flat < FULL))
+    for near in (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1):
+        partial = partial[flat[partial + near] < FULL]
+    own = flat[partial]
+    level = np.zeros(own.size, np.float32)
+    for step in (1, width):
+        before, after = flat[partial - step], flat[partial + step]
+        falls = np.minimum(before, flat[partial - 2 * step]) <= own / 2
+        falls &= np.minimum(after, flat[partial + 2 * step]) <= own / 2
+        highest = np.maximum(own, np.maximum(before, after))
+        rest = np.minimum(before + own + after - highest, highest)
+        np.maximum(level, _level(highest, rest), out=level, where=falls)
+    strips = level > 0
+    flat[partial[strips]] *= HALF / level[strips]
 
 
-def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """With the eight neighbours of each pixel; the border of the mask must be empty."""
-    rows = mask.copy()
-    rows[1:] |= mask[:-1]
-    rows[:-1] |= mask[1:]
-    wide = rows.copy()
-    wide[:, 1:] |= rows[:, :-1]
-    wide[:, :-1] |= rows[:, 1:]
-    return wide
-
-
-def _level(highest: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Share at which a strip with shares 0, m, 0 across has the width m: linear interpolation gives it the width
-    2 (1 - t / m) at the share t. One half for m = 1."""
-    return highest * (1 - highest / 2)
+def _level(highest: Shares, rest: Shares) -> Shares:
+    """Share at which a strip is drawn with its width, interpolated between two cases. Shares 0, m, 0 across have the
+    width 2 (1 - t / m) at the share t, which is m for t = m (1 - m / 2); shares 0, a, a, 0 have 1 + 2 (1 - t / a),
+    which is 2 a for t = a (3 / 2 - a). The width of two pixels that are less than half inside is at least one."""
+    part = 1 - highest / 2 + rest / highest * (1 - highest) / 2
+    return highest * np.minimum(part, np.float32(0.98))

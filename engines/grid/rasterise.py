@@ -74,7 +74,7 @@ def plane_coverage(loops: Sequence[FloatArray], grid: Grid) -> tuple[int, NDArra
     """Covered share of the pixels of one plane: the first row that is reached, and (rows, nx) shares 0..1 from there
     on (no rows if nothing is covered). Raises EngineError as `rasterise`."""
     ny, nx = grid.shape[1:]
-    scan, x = _crossings(_edges(loops, grid), (np.arange(ny * SUB_ROWS) + 0.5) / SUB_ROWS)
+    scan, x = crossings(_edges(loops, grid), (np.arange(ny * SUB_ROWS) + 0.5) / SUB_ROWS)
     if scan.size == 0:
         return 0, np.zeros((0, nx), np.float32)
     order = np.lexsort((x, scan))
@@ -102,7 +102,7 @@ def even_odd_area_mm2(loops: Sequence[FloatArray]) -> float:
     vertices_mm = np.unique(np.concatenate([loop[:, 1] for loop in loops]))
     lines_mm = (vertices_mm[:-1] + vertices_mm[1:]) / 2
     edges = np.concatenate([np.hstack([loop, np.roll(loop, -1, axis=0)]) for loop in loops])
-    line, x_mm = _crossings(edges, lines_mm)
+    line, x_mm = crossings(edges, lines_mm)
     order = np.lexsort((x_mm, line))
     widths_mm = x_mm[order][1::2] - x_mm[order][::2]
     return float(np.sum(widths_mm * np.diff(vertices_mm)[line[order][::2]]))
@@ -160,7 +160,7 @@ def _edges(loops: Sequence[FloatArray], grid: Grid) -> FloatArray:
     return np.concatenate(edges) if edges else np.zeros((0, 4))
 
 
-def _crossings(edges: FloatArray, lines: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+def crossings(edges: FloatArray, lines: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
     """(number of the line, x) of every crossing of edges (n, 4) x0, y0, x1, y1 with the lines at rising y.
 
     An edge holds the lines with lower end <= y < upper end, so that a vertex on a line is counted once."""

@@ -1,8 +1,4 @@
-"""Rigid registration of two CT-like images by mean squares, from coarse to fine (SimpleITK).
-
-The only file that imports SimpleITK. Method: Lowekamp et al., "The Design of SimpleITK", Front Neuroinform 7:45 (2013),
-doi 10.3389/fninf.2013.00045.
-"""
+"""Rigid registration of two CT-like images by mean squares, from coarse to fine (SimpleITK)."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.grid import Grid
 from engines.registration.moving import moved
+from engines.registration.simpleitk import itk_image, simpleitk
 from engines.registration.transform import RigidTransform
 
 LOWEST_HU, HIGHEST_HU = -500.0, 700.0
@@ -48,7 +45,7 @@ def register_rigid(
     rotations of up to some 15 degrees. The same images give the same transform. Whether it is right has to be judged
     on the result (`agreement`). Raises EngineError if SimpleITK is missing, an image has no body, or the search breaks
     down."""
-    sitk = _simpleitk()
+    sitk = simpleitk()
     fixed_image, moving_image = _image(sitk, fixed_hu, fixed), _image(sitk, moving_hu, moving)
     centre = _centre_mm(fixed_hu, fixed)
     start = sitk.Euler3DTransform()
@@ -79,20 +76,8 @@ def register_rigid(
     return RigidTransform(matrix)
 
 
-def _simpleitk() -> Any:
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise EngineError("registration needs the Python package SimpleITK; install it") from error
-    return SimpleITK
-
-
 def _image(sitk: Any, hu: NDArray[np.generic], grid: Grid) -> Any:
-    if hu.shape != grid.shape:
-        raise EngineError(f"an image of shape {hu.shape} is not on a grid of shape {grid.shape}")
-    image = sitk.GetImageFromArray(np.clip(hu, LOWEST_HU, HIGHEST_HU).astype(np.float32))
-    image.SetOrigin(grid.origin_mm)
-    image.SetSpacing(grid.spacing_mm)
+    image = itk_image(sitk, np.clip(hu, LOWEST_HU, HIGHEST_HU), grid)
     factors = [
         max(1, min(round(FINEST_MM / step), count // 8))
         for step, count in zip(grid.spacing_mm, grid.shape[::-1], strict=True)

@@ -58,7 +58,8 @@ class NetworkSpec:
     may overlap, a voxel in where it has at least half. values: what the network gives, logits or probabilities.
     overlap: share of a patch that the next one covers again. sigma: of the Gaussian that tiles are weighed by, in patch
     sizes. mirror_axes: axes (0 D, 1 H, 2 W) along which the image is also run mirrored, all combinations, and averaged.
-    labels: (channel, name)."""
+    labels: (channel, name). largest_part: of each label only its largest connected part is kept (voxels that share a
+    face, on the network's grid), as nnU-Net does where it helps (Isensee et al., Nat Methods 18:203, 2021)."""
 
     orientation: str
     spacing_mm: tuple[float, float, float]
@@ -72,6 +73,7 @@ class NetworkSpec:
     mirror_axes: tuple[int, ...] = ()
     input_name: str = ""
     output_name: str = ""
+    largest_part: bool = False
 
     def __post_init__(self) -> None:
         check_orientation(self.orientation)

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet, resample
@@ -48,6 +49,8 @@ def segment(hu: NDArray[np.generic], grid: Grid, network: Network) -> dict[str, 
         overlap=spec.overlap,
         sigma=spec.sigma,
     )
+    if spec.largest_part:
+        _keep_largest_parts(probabilities, spec)
     return _masks(from_network(probabilities, spec.orientation), inner, grid, spec)
 
 
@@ -67,6 +70,17 @@ def network_grid(grid: Grid, spec: NetworkSpec) -> Grid:
     z, y, x = spacing_zyx
     made = Grid((origin[0], origin[1], origin[2]), (x, y, z), (shape[2], shape[1], shape[0]))
     return grid if made.same_as(grid) else made
+
+
+def _keep_largest_parts(probabilities: NDArray[np.float32], spec: NetworkSpec) -> None:
+    """In place: a label's probability becomes 0 where it has the voxel outside its largest part."""
+    best = probabilities.argmax(axis=0) if spec.kind == "softmax" else None
+    for channel, _ in spec.labels:
+        parts, count = ndimage.label(probabilities[channel] >= HALF if best is None else best == channel)
+        if count > 1:
+            sizes = np.bincount(parts.ravel())
+            sizes[0] = 0
+            probabilities[channel][(parts > 0) & (parts != int(sizes.argmax()))] = 0
 
 
 def _masks(probabilities: NDArray[np.float32], inner: Grid, grid: Grid, spec: NetworkSpec) -> dict[str, VoxelSet]:

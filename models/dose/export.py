@@ -72,10 +72,10 @@ def write_onnx(network: DoseNetwork, path: Path) -> None:
         output_names=list(outputs.names), dynamic_axes=dict.fromkeys(("features", *outputs.names), free),
         dynamo=False,
     )  # fmt: skip
-    _halve(path)
+    halve_weights(path)
 
 
-def _halve(path: Path) -> None:
+def halve_weights(path: Path) -> None:
     """Stores the file's large weights in float16, each with its conversion."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -32,6 +32,7 @@ ALLOWED = {
     State.EVALUATING: {Event.EVALUATE, Event.STOP, Event.FAIL},
     State.IN_REVIEW: {
         Event.REVISE,
+        Event.EDIT_CONTOURS,
         Event.APPROVE,
         Event.REJECT,
         Event.CHOOSE_SCHEDULED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,20 +13,32 @@ from pathlib import Path
 import numpy as np
 
 from appliance.case.today.changes import changes_of
-from appliance.case.today.match import DayReference, match_day
-from appliance.case.today.propagate import Carried, carried
+from appliance.case.today.contours import contours_today
+from appliance.case.today.density import DayDensity, density_map
+from appliance.case.today.likeness import check_likeness
+from appliance.case.today.match import match_day
+from appliance.case.today.metal import metal_findings
+from appliance.case.today.modality import DayImage, Imaging
+from appliance.case.today.propagate import moved_region
 from appliance.case.today.reading import Day, Reference, read_reference, read_today
-from appliance.case.today.registering import Registered, registered
-from appliance.case.today.rules import refusal
+from appliance.case.today.registering import AIR_HU, judged, registered
+from appliance.case.today.seen import SeenRegion, seen_region
 from appliance.case.today.table_shift import table_shift
-from appliance.case.today.writing import write_anatomy
+from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
-from appliance.contracts import Finding, Received, Structure, StructureKind
-from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, Verdict
+from appliance.contracts import Finding, Image, Received, Structure, StructureKind
+from appliance.contracts.anatomy import (
+    Anatomy,
+    AnatomyReport,
+    DensitySource,
+    Measure,
+    ReferenceToday,
+    Segmenter,
+    Verdict,
+)
 from appliance.contracts.progress import Progress
-from engines.registration import DisplacementField
-
-RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
+from engines.grid import VoxelSet, voxels_taken
+from engines.registration import DisplacementField, RegistrationQuality, RigidTransform, moved
 
 
 @dataclass(eq=False)
@@ -49,7 +62,9 @@ def find_anatomy(
     reference: Sequence[Received],
     folder: Path,
     progress: Progress,
-) -> Anatomy:
+    *,
+    segmenter: Segmenter | None = None,
+) -> tuple[Anatomy, ReferenceToday]:
     """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
     reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
 
@@ -57,33 +72,56 @@ def find_anatomy(
     clock = _Clock(progress)
     with clock.step("reading both days"):
         before = read_reference(reference, received)
-        today, image = read_today(received, config.cbct_names)
-        known = DayReference(before.series, before.reading, before.plan)
-        told, findings = match_day(known, image, config, on=date.today())
+        today, image = read_today(received, before, config.cbct_names)
+        told, findings = match_day(before.known, image, config, on=date.today())
     with clock.step("registration"):
-        is_deformable = today.drawn is None and config.registration == "deformable"
+        is_deformable = not today.is_drawn and config.registration == "deformable"
         found = registered(today, before, progress, is_deformable=is_deformable)
+    with clock.step("checking the image"):
+        findings += check_likeness(before.known, image, today.hu, found.rigid).findings
+        seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = _contours(today, before, found, config)
+        structures, notes = contours_today(today, before, found, seen, config=config, segmenter=segmenter)
+    with clock.step("density"):
+        density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
+        metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
     with clock.step("what changed"):
-        changes = changes_of(structures, today, before, found.rigid)
-    position = today.series.patient_position or before.series.patient_position
-    isocentre_mm = before.plan.plan.beams[0].isocentre_mm if before.plan else _middle_mm(before)
+        quality, measures = judged(today, before, found, _in_the_image(structures, seen))
+        changes = changes_of(structures, seen.larger, before, found.rigid, _alike(quality))
+    findings += (*seen.findings, *density.findings, *metal)
     report = AnatomyReport(
-        verdict=verdict_of((), findings),
-        table_shift=table_shift(found.rigid, isocentre_mm, position),
+        verdict=verdict_of(measures, findings),
+        table_shift=table_shift(found.rigid, *_isocentre(today, before)),
         to_reference=tuple(tuple(row) for row in found.rigid.matrix.tolist()),
         method=found.method,
-        field_spacing_mm=(0.0, 0.0, 0.0) if found.field is None else found.field.grid.spacing_mm,
-        density=DensitySource.TODAY_CT,
-        measures=(),
+        field_spacing_mm=found.field.grid.spacing_mm if found.method else (0.0, 0.0, 0.0),
+        density=density.source,
+        measures=measures,
         changes=changes,
         findings=findings,
-        notes=(*told, *notes),
+        notes=(*told, *notes, *density.notes),
     )
     with clock.step("writing"):
-        made = None if today.drawn else write_anatomy(structures, today, before, found, folder)
-    return Anatomy(replace(report, seconds=clock.seconds), made)
+        write_registration(today, before, found, folder)
+        made = None if today.is_drawn else write_anatomy(structures, today, before, folder)
+    anatomy = Anatomy(replace(report, seconds=clock.seconds), made, _own_density(image, seen, density))
+    return anatomy, reference_today(before, density.image, found.rigid)
+
+
+def _own_density(image: DayImage, seen: SeenRegion, density: DayDensity) -> Image | None:
+    """None where today's image itself is what dose is computed on."""
+    is_own = density.source is DensitySource.TODAY_CT and image.imaging is Imaging.CT and not seen.extends
+    return None if is_own else density.image
+
+
+def _in_the_image(structures: Sequence[Structure], seen: SeenRegion) -> dict[str, VoxelSet]:
+    """Organs and targets as far as today's image goes, by name."""
+    drawn = (item for item in structures if item.kind is not StructureKind.EXTERNAL)
+    return {item.tg263: voxels_taken(item.voxels, seen.larger, seen.grid) for item in drawn}
+
+
+def _alike(quality: RegistrationQuality) -> dict[str, float]:
+    return {name: one.after for name, one in quality.organs.items() if math.isfinite(one.after)}
 
 
 def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verdict:
@@ -94,39 +132,28 @@ def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verd
     return Verdict.LOOK if Verdict.LOOK in verdicts or any(one.warns for one in findings) else Verdict.WITHIN
 
 
-def _middle_mm(day: Day) -> tuple[float, float, float]:
-    """Without a plan, the middle of the targets stands for its isocentre."""
-    targets = [item.voxels for item in day.structures if item.kind is StructureKind.TARGET] or [day.body]
-    grid = day.series.image.grid
-    x, y, z = np.concatenate([grid.centres_mm(region.index) for region in targets]).mean(axis=0).tolist()
-    return x, y, z
+def reference_today(before: Reference, today: Image, rigid: RigidTransform) -> ReferenceToday:
+    """To look at beside today, on the grid that today's case is on."""
+    own = before.series.image
+    hu = moved(own.hu, own.grid, today.grid, rigid, outside=AIR_HU)
+    to_reference = DisplacementField.of_rigid(rigid, today.grid)
+    structures = []
+    for structure in before.structures:
+        if structure.kind is not StructureKind.EXTERNAL:
+            voxels, _ = moved_region(structure.voxels, own.grid, today.grid, to_reference)
+            structures.append(replace(structure, contours=(), voxels=voxels))
+    return ReferenceToday(Image(today.grid, np.rint(hu).astype(np.int16)), tuple(structures))
 
 
-def _contours(
-    today: Day, before: Reference, found: Registered, config: AnatomyConfig
-) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
-    """Today's structures and what a person must know of them."""
-    if today.drawn is not None:
-        return today.structures, (RECEIVED,)
-    rigid = DisplacementField.of_rigid(found.rigid, today.series.image.grid)
-
-    def map_of(structure: Structure) -> DisplacementField:
-        is_target = structure.kind is StructureKind.TARGET
-        return found.field if found.field is not None and not (is_target and config.targets == "rigid") else rigid
-
-    done = carried(before.structures, before.series.image.grid, today.series.image, today.body, map_of)
-    _check_lost(done, before.structures)
-    number = before.external.number
-    if any(item.number == number for item in done.structures) or number == 0:
-        number = 1 + max(item.number for item in before.structures)
-    external = replace(today.external, number=number, name=before.external.name, colour_rgb=before.external.colour_rgb)
-    cut = (f"{name} reaches the end of today's image and may go on beyond it" for name in done.cut)
-    lost = (f"{name} does not lie in today's image and has no contour today" for name in done.lost)
-    return (external, *done.structures), (*cut, *lost)
+def _isocentre(today: Day, before: Reference) -> tuple[tuple[float, float, float], str]:
+    """The plan's, or without a plan the middle of the targets; and how the patient lies."""
+    position = today.series.patient_position or before.series.patient_position
+    if before.plan is not None:
+        return before.plan.plan.beams[0].isocentre_mm, position
+    targets = [item.voxels for item in before.structures if _is_target(item)] or [before.body]
+    x, y, z = np.concatenate([before.grid.centres_mm(region.index) for region in targets]).mean(axis=0).tolist()
+    return (x, y, z), position
 
 
-def _check_lost(done: Carried, structures: Sequence[Structure]) -> None:
-    """Raises InconsistentCase `day.misses-target`."""
-    targets = {item.tg263 for item in structures if item.kind is StructureKind.TARGET}
-    if missed := sorted(targets & {*done.lost, *done.cut}):
-        raise refusal("day.misses-target", f"it does not hold the whole target {', '.join(missed)}")
+def _is_target(structure: Structure) -> bool:
+    return structure.kind is StructureKind.TARGET and not structure.voxels.empty

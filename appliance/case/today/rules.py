@@ -96,7 +96,7 @@ RULES: Mapping[str, DayRule] = MappingProxyType(
         "day.truncated": DayRule(
             "The whole body is in the field of view",
             Severity.WARN,
-            "Check the outline where it was filled up; take the image with a larger field of view where beams pass there",
+            "Check the outline where it was filled up; take a larger field of view where beams pass there",
         ),
         "day.metal": DayRule(
             "There is no metal",

@@ -84,6 +84,7 @@ class _Output(Table):
     name: str = ""
     kind: Literal["softmax", "sigmoid"]
     values: Literal["logits", "probabilities"]
+    largest_part: bool = False
 
 
 class _Tiling(Table):
@@ -135,6 +136,7 @@ class _File(Table):
             mirror_axes=self.tiling.mirror_axes,
             input_name=self.input.name,
             output_name=self.output.name,
+            largest_part=self.output.largest_part,
         )
 
     def registry(self, folder: Path) -> Registry:

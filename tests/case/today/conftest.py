@@ -22,9 +22,11 @@ WHO = Identity("P-17", "Doe^Jane", "19500101", "F", "1.2.3", study_date="2026030
 def phantom_hu(grid: Grid = GRID) -> np.ndarray:
     """An elliptical body of 20 HU with fat below the skin, a spine, a windpipe, and landmarks that no mirror image
     shares; noise of 5 HU."""
-    x_mm, y_mm, z_mm = (axis.reshape(shape) for axis, shape in zip(grid.axes_mm(), ((-1,), (-1, 1), (-1, 1, 1))))
+    x_mm, y_mm, z_mm = (
+        axis.reshape(shape) for axis, shape in zip(grid.axes_mm(), ((-1,), (-1, 1), (-1, 1, 1)), strict=True)
+    )
     hu = np.full(grid.shape, -1000.0)
-    radius = np.sqrt((x_mm / 80) ** 2 + (y_mm / 60) ** 2) + 0 * z_mm
+    radius = np.sqrt((x_mm / 80) ** 2 + (y_mm / 60) ** 2) * (1 + z_mm / 400)
     hu[radius < 1] = -100
     hu[radius < 0.85] = 20
 
@@ -34,7 +36,7 @@ def phantom_hu(grid: Grid = GRID) -> np.ndarray:
     hu[((x_mm - 2) ** 2 + (y_mm - 35) ** 2 < 12**2) & (z_mm > -1e9)] = 500
     hu[(x_mm**2 + (y_mm + 15) ** 2 < 8**2) & (z_mm > -10)] = -950
     rng = np.random.default_rng(3)
-    for _ in range(40):
+    for _ in range(70):
         x, y, z = rng.uniform((-60, -40, -55), (60, 40, 55))
         ball(x, y, z, rng.uniform(5, 10), rng.choice((-90, 60, 250, 600)))
     return np.rint(hu + 5 * rng.standard_normal(grid.shape)).astype(np.int16)
@@ -88,7 +90,7 @@ class Kit:
 def day_kit() -> Kit:
     hu = phantom_hu()
     body = hu > -300
-    body |= box((-20, -40, -70), (20, 10, 70)) & (np.abs(hu) > 900)
+    body |= box((-20, -40, -70), (20, 10, 70))
     drawn = (
         structure("External", StructureKind.EXTERNAL, body, 1),
         structure("PTV_7000", StructureKind.TARGET, box((-20, -20, -20), (20, 20, 20)), 2),

@@ -134,6 +134,28 @@ def test_regions_may_overlap_and_hold_what_has_half():
     assert np.array_equal(made["Low"], hu >= 0) and np.array_equal(made["High"], hu >= 500)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_only_the_largest_part_of_each_label_stays_where_it_is_asked_for(kind):
+    """Bone above 200 and metal above 2000: two blocks of each, the smaller ones touching the larger by an edge only."""
+    hu = np.zeros(GRID.shape, np.int16)
+    large, small = (slice(1, 5), slice(1, 6), slice(1, 6)), (slice(5, 7), slice(6, 8), slice(1, 6))
+    hu[large] = hu[small] = 1000
+    hu[8:11, 8:12, 8:12] = hu[8:10, 12:14, 14:16] = 3000
+    wanted = {name: np.zeros(GRID.shape, bool) for name in ("Bone", "Metal")}
+    wanted["Bone"][large] = wanted["Metal"][8:11, 8:12, 8:12] = True
+    if kind == "sigmoid":
+        # Each for itself: metal is bone too, and its larger block is smaller than that of bone.
+        spec = replace(SPEC, kind=kind, labels=((0, "Bone"), (1, "Metal")))
+        weights = np.ones((2, 1, 1, 1, 1), np.float32)
+        model = convolution(weights, [-200.0, -2000.0])
+    else:
+        spec, model = SPEC, thresholds(200.0, 1100.0)
+    whole = run(hu, model, spec)
+    made = run(hu, model, replace(spec, largest_part=True))
+    for name, mask in wanted.items():
+        assert np.array_equal(made[name], mask) and whole[name].sum() > mask.sum()
+
+
 def test_mirrors_are_turned_back_and_averaged():
     """The network marks the voxel after a bright one along W. The mirrored image, turned back, has the mark before it;
     each then has the mean of marked (logit 4 - 0.5) and unmarked (-0.5). Mirrored along H nothing changes."""

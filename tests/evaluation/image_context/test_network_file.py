@@ -18,6 +18,11 @@ def test_a_whole_file_is_read(network):
     assert network.partial == {"SpinalCord"}
     assert network.spec.intensity.apply(np.array([-2000, 0, 50])) == pytest.approx([-10, 0, 0.5])
     assert network.open(threads=1).channels == 4
+    assert not network.spec.largest_part
+
+
+def test_the_largest_part_is_kept_where_the_file_says_so(write):
+    assert load_network(write(('values = "logits"', 'values = "logits"\nlargest_part = true')), NAMES).spec.largest_part
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,180 @@
+"""What dose is computed on today: today's values where they can be believed, else the reference CT deformed to today
+with what today's image knows better, or one density for each structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.case.today.hounsfield_check import check_hounsfield
+from appliance.case.today.match import HALF, DayReference, external_of
+from appliance.case.today.modality import DayImage, Imaging
+from appliance.case.today.rules import finding, refusal
+from appliance.case.today.seen import SeenRegion
+from appliance.config import AnatomyConfig
+from appliance.contracts import Finding, Image, Outcome, Structure, StructureKind
+from appliance.contracts.anatomy import DensitySource
+from engines.calibration import Calibration, body_of, deformed_with_today, flattened, matched, rough, soft_peak
+from engines.calibration.curve import AIR_HU
+from engines.errors import EngineError
+from engines.grid import box_within, placed
+from engines.registration import DisplacementField
+
+WATER_HU = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class DayDensity:
+    """image: HU on today's grid, or on a larger one where today's image was cut off. filled: voxels (z, y, x) of it
+    that today's image does not show, taken from the reference."""
+
+    image: Image
+    source: DensitySource
+    filled: NDArray[np.bool_]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def image_for_registration(reference: DayReference, today: DayImage) -> NDArray[np.int16]:
+    """Today's image in HU, or near them, (z, y, x): of a CT as it is; of a cone-beam CT by its peaks of air and soft
+    tissue; of an MR as it is, which only a measure that needs no common scale can register.
+
+    Raises InconsistentCase `day.calibration` if the peaks are not there."""
+    values = today.series.image.hu
+    if today.imaging is not Imaging.CBCT:
+        return values
+    try:
+        curve = rough(values, soft_peak(reference.series.image.hu, external_of(reference)))
+    except EngineError as error:
+        raise refusal("day.calibration", f"its values cannot be brought to Hounsfield units: {error}") from error
+    return np.rint(curve.hu(values)).astype(np.int16)
+
+
+def density_map(
+    reference: DayReference,
+    today: DayImage,
+    to_reference: DisplacementField,
+    *,
+    seen: SeenRegion,
+    settings: AnatomyConfig,
+    structures: Sequence[Structure] = (),
+) -> DayDensity:
+    """The image that dose is computed on, and what has to be said of it.
+
+    to_reference: from today to the reference. seen: what today's image shows and how far the body reaches beyond it.
+    structures: today's, on seen.larger, for an MR: with the density 'bulk' all of them count, with 'deformed' the
+    External. Raises InconsistentCase `day.calibration`, `day.hounsfield`, `day.truncated`."""
+    choice = _Chosen(reference, today, to_reference, seen, settings)
+    if seen.cut_cc > 0 and not settings.extend:
+        raise refusal("day.truncated", f"{seen.cut_cc:.0f} cm³ of the body lie outside its field of view")
+    if today.imaging is Imaging.MR:
+        made = choice.of_mr(structures)
+    elif today.imaging is Imaging.CT:
+        made = choice.of_ct()
+    else:
+        made = choice.of_cbct()
+    hu, source, findings, words = made
+    filled = seen.filled if seen.extends else np.zeros(seen.larger.shape, np.bool_)
+    if seen.extends:
+        hu = np.where(filled, choice.deformed, hu)
+        words.append("Where today's image ends before the body does, the densities are the reference's")
+    findings = [*findings, finding("day.density", f"Dose is computed on: {source.value}", Outcome.PASSED)]
+    image = Image(seen.larger, np.rint(hu).astype(np.int16))
+    return DayDensity(image, source, filled, tuple(findings), tuple(words))
+
+
+class _Chosen:
+    """The deformed reference on the grid of the result, and today's values made densities in each of the ways."""
+
+    def __init__(
+        self,
+        reference: DayReference,
+        today: DayImage,
+        to_reference: DisplacementField,
+        seen: SeenRegion,
+        settings: AnatomyConfig,
+    ) -> None:
+        self.reference, self.today, self.settings, self.seen = reference, today, settings, seen
+        source = reference.series.image
+        inside = external_of(reference)
+        # Outside the outline lies what does not come with the patient: couch, mask, air.
+        self.deformed = to_reference.pulled(
+            np.where(inside, source.hu, np.int16(AIR_HU)), source.grid, seen.larger, outside=AIR_HU
+        )
+        self.deformed_body = to_reference.pulled(inside, source.grid, seen.larger, outside=0.0) >= HALF
+        self.here = box_within(seen.grid, seen.larger)
+
+    def of_ct(self) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
+        values = self.today.series.image.hu
+        findings = check_hounsfield(values, body_of(values, self.seen.grid), self.reference)
+        if self.settings.ct_density == "deformed":
+            return (*self._deformed(values.astype(np.float32)), findings, [self._said(DensitySource.DEFORMED_CT)])
+        return self._whole(values), DensitySource.TODAY_CT, findings, [self._said(DensitySource.TODAY_CT)]
+
+    def of_cbct(self) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
+        calibrated, findings, words = self._calibrated()
+        if self.settings.cbct_density == "deformed":
+            return (*self._deformed(calibrated), findings, [self._said(DensitySource.DEFORMED_CT), *words])
+        findings += check_hounsfield(calibrated, body_of(calibrated, self.seen.grid), self.reference)
+        return (
+            self._whole(calibrated),
+            DensitySource.CALIBRATED,
+            findings,
+            [self._said(DensitySource.CALIBRATED), *words],
+        )
+
+    def of_mr(
+        self, structures: Sequence[Structure]
+    ) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
+        external = next((item for item in structures if item.kind is StructureKind.EXTERNAL), None)
+        outline = external.voxels.mask(self.seen.larger.shape, HALF) if external else self.deformed_body
+        body = outline[self.here]
+        if self.settings.mr_density == "bulk":
+            return self._bulk(structures, body), DensitySource.BULK, [], [self._said(DensitySource.BULK)]
+        before = self.deformed[self.here]
+        soft = np.where(self.deformed_body[self.here], before, np.float32(WATER_HU))
+        made, source = self._deformed(soft, body)
+        return made, source, [], [self._said(source), "Gas of the day is not seen on an MR: it is the reference's"]
+
+    def _deformed(
+        self, today_hu: NDArray[np.float32], body: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.floating], DensitySource]:
+        outline = body_of(today_hu, self.seen.grid) if body is None else body
+        made = deformed_with_today(self.deformed[self.here], today_hu, outline, self.seen.within, self.seen.grid)
+        return self._whole(made), DensitySource.DEFORMED_CT
+
+    def _calibrated(self) -> tuple[NDArray[np.float32], list[Finding], list[str]]:
+        values, before = self.today.series.image.hu, self.deformed[self.here]
+        if self.settings.phantom_points:
+            words = ["Its values were made Hounsfield units by the phantom points of the configuration"]
+            return Calibration(np.asarray(self.settings.phantom_points, np.float64)).hu(values), [], words
+        try:
+            curve, tissues = matched(values, before, self.seen.within)
+        except EngineError as error:
+            raise refusal("day.calibration", f"it cannot be calibrated to the reference CT: {error}") from error
+        both = self.deformed_body[self.here] & self.seen.within
+        hu = flattened(curve.hu(values), before, both, self.seen.grid)
+        return hu, [], [f"Its values were calibrated to the reference CT by {', '.join(tissues)}, and flattened"]
+
+    def _bulk(self, structures: Sequence[Structure], body: NDArray[np.bool_]) -> NDArray[np.floating]:
+        """The median HU that the reference has in each organ, and in the rest of its body."""
+        source, inside = self.reference.series.image.hu, external_of(self.reference)
+        made = np.where(body, np.float32(np.median(source[inside])), np.float32(AIR_HU))
+        known = {item.tg263: item.voxels for item in self.reference.structures.structures}
+        for item in sorted(structures, key=lambda one: -one.voxels.index.size):
+            voxels = known.get(item.tg263)
+            if item.kind is not StructureKind.ORGAN or voxels is None or voxels.empty:
+                continue
+            value = float(np.median(source.reshape(-1)[voxels.index[voxels.fraction >= HALF]]))
+            made[item.voxels.mask(self.seen.larger.shape, HALF)[self.here]] = value
+        return self._whole(made)
+
+    def _whole(self, values: NDArray[np.floating] | NDArray[np.int16]) -> NDArray[np.floating]:
+        whole = placed(values.astype(np.float32), self.seen.grid, self.seen.larger, outside=AIR_HU)
+        return np.asarray(whole, np.float32)
+
+    def _said(self, source: DensitySource) -> str:
+        return f"Dose is computed on {source.value} ({self.today.imaging.value} of the day)"
