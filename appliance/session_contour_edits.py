@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
+from appliance.case.today.changed_dvh import changed_dvhs
 from appliance.case.today.editing import ContourDesk, DeskChange
-from appliance.contracts import Case, ClinicalGoal, Received
+from appliance.contracts import Case, ClinicalGoal, DvhCurve, Received
 from appliance.contracts.contour_edit import ContourEdit, contour_edits_from_json, contour_edits_to_json
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import AuditError, EvaluationError, RefusedContourEdit
@@ -31,8 +32,8 @@ from appliance.session_work import Facts
 CONTOUR_EDITED = "session.contour_edit"
 UNDO, REDO = "undo", "redo"
 REVISIONS_LEFT = (
-    "The contours were edited after the plan had been revised: it is planned for the goals of the goal file again. Make "
-    "the revision again if it still matters"
+    "The contours were edited after the plan had been revised: it is planned for the goals of the goal file again. "
+    "Make the revision again if it still matters"
 )
 
 
@@ -115,8 +116,9 @@ class ContourEditing(Revising):
         self._append(CONTOUR_EDITED, data, actor)
 
     def contour_effect(self, change: DeskChange, progress: Progress = silent) -> list[Facts]:
-        """Of each structure that changed its volume, and what its goals get in the scheduled plan's dose on today's
-        anatomy, calculated once (`value` is None where there is no such plan). Nothing else is computed again."""
+        """Of each structure that changed its volume, its histogram and what its goals get in the scheduled plan's dose
+        on today's anatomy, calculated once (`dvh` and `value` are None where there is no such plan). Nothing else is
+        computed again."""
         case, goal_set = self.case()
         if self._review_gy is None:
             _, dose, _ = self.stages.scheduled(case, goal_set, progress)
@@ -125,6 +127,8 @@ class ContourEditing(Revising):
         now = replace(case, structures=tuple(drawn.get(one.tg263, one) for one in case.structures))
         cell_cc, dose_gy = case.image.grid.voxel_volume_cc, self._review_gy[0]
         judged = None if dose_gy is None else Judged(Regions(now), dose_gy)
+        curves = () if dose_gy is None else changed_dvhs(change, dose_gy, case.image.grid).curves
+        dvh = {curve.structure: curve for curve in curves}
         effect: list[Facts] = []
         for name, structure in drawn.items():
             goals: list[JsonValue] = [
@@ -132,7 +136,8 @@ class ContourEditing(Revising):
                 for goal in goal_set.goals
                 if goal.structure == name
             ]
-            effect.append({"structure": name, "volume_cc": structure.voxels.volume_cc(cell_cc), "goals": goals})
+            one: Facts = {"structure": name, "volume_cc": structure.voxels.volume_cc(cell_cc), "goals": goals}
+            effect.append(one | {"dvh": _drawn(dvh[name]) if name in dvh else None})
         return effect
 
     def _write_edited(self, case: Case) -> tuple[int, Received] | None:
@@ -157,6 +162,11 @@ def _together(desk: ContourDesk, changes: Sequence[DeskChange]) -> DeskChange:
             slices[name] = tuple(sorted({*slices.get(name, ()), *own}))
     now = tuple(one for one in desk.structures if one.tg263 in slices)
     return DeskChange(now, slices, tuple(note for change in changes for note in change.notes))
+
+
+def _drawn(curve: DvhCurve) -> dict[str, JsonValue]:
+    points: dict[str, JsonValue] = {"dose_gy": list(curve.dose_gy), "volume_percent": list(curve.volume_percent)}
+    return {"mean_gy": curve.mean_gy, "max_gy": curve.max_gy} | points
 
 
 def _value(goal: ClinicalGoal, judged: Judged | None) -> float | None:

@@ -60,9 +60,10 @@ def ellipsoid(number: int, name: str, kind: StructureKind, centre: Place, radii:
 
 def patient() -> tuple[Structure, ...]:
     rng = np.random.default_rng(5)
+    places = rng.uniform([-90, -60, -90, 8, 8, 10], [90, 60, 90, 35, 30, 60], (16, 6)).tolist()
     organs = [
         ellipsoid(10 + n, f"Organ_{n}", StructureKind.ORGAN, (x, y, z), (a, b, c))
-        for n, (x, y, z, a, b, c) in enumerate(rng.uniform([-90, -60, -90, 8, 8, 10], [90, 60, 90, 35, 30, 60], (16, 6)))
+        for n, (x, y, z, a, b, c) in enumerate(places)
     ]
     return (
         ellipsoid(1, "External", StructureKind.EXTERNAL, (0, 0, 0), (180, 120, 1e4)),
@@ -102,14 +103,15 @@ def edit_seconds(desk: ContourDesk, edit: ContourEdit, runs: int) -> tuple[float
 def edits(structures: tuple[Structure, ...], runs: int) -> list[float]:
     dose_gy = dose()
     bare, desk = ContourDesk(structures, GRID), ContourDesk(structures, GRID, RULES)
-    print(f"{'CPU s':<28}{'edit':>8}{'derived':>9}{'DVH':>8}{'all':>8}   changed")
+    print(f"{'CPU s':<28}{'edit':>9}{'derived':>9}{'DVH':>9}{'all':>9}   changed")
     totals = []
     for name, edit in EDITS.items():
         own, _ = edit_seconds(bare, edit, runs)
         both, change = edit_seconds(desk, edit, runs)
         curves = seconds(lambda change=change: changed_dvhs(change, dose_gy, GRID), runs)  # type: ignore[misc]
         totals.append(both + curves)
-        print(f"{name:<28}{own:8.3f}{max(both - own, 0):9.3f}{curves:8.3f}{both + curves:8.3f}   {', '.join(change.names)}")
+        parts = (own, max(both - own, 0), curves, both + curves)
+        print(f"{name:<28}" + "".join(f"{part:9.3f}" for part in parts) + f"   {', '.join(change.names)}")
     whole = seconds(lambda: all_anew(desk.structures, dose_gy), 1)
     print(f"everything made anew: {whole:.1f} s, {whole / max(totals):.0f} times the slowest edit")
     return totals

@@ -19,7 +19,7 @@ from appliance.case.image import MODALITIES, PATIENT_POSITIONS, ImageSeries, rea
 from appliance.case.plan import PlanReading, read_plan_file
 from appliance.case.prescription import prescription_of
 from appliance.case.structure_set import StructureReading, read_structures
-from appliance.case.to_today import anatomy_notes, plan_today, rigid_of, target_shift
+from appliance.case.to_today import anatomy_notes, plan_today, rigid_of, target_shift_mm
 from appliance.contracts import Case, Identity, PrescribedTarget, Received, SourceObject
 from appliance.contracts.anatomy import Anatomy
 from appliance.dicomio.read import read_dataset
@@ -48,8 +48,7 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
     `case.changed`, `case.no-hounsfield` and what reading images and structures raises; RefusedObject and
     UnsupportedPlan as the readers raise them."""
     made = None if anatomy is None else anatomy.structure_set
-    if made is not None:
-        received = (*(item for item in received if item.sop_class_uid != str(RTStructureSetStorage)), made)
+    received = (*received, made) if made else received
     series = _series(received, anatomy)
     structures = read_structures(_one(received, RTStructureSetStorage, "structure set").path, series)
     plan_object, dose_object = _optional(received, RTPlanStorage, "plan"), _optional(received, RTDoseStorage, "dose")
@@ -80,7 +79,7 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
         reference_dose_gy=dose.dose_gy if dose else None,
         notes=(*notes, *(anatomy_notes(anatomy, has_plan=plan is not None) if anatomy else _frame_notes(series, plan))),
         structure_predecessor=structures.predecessor if made else None,
-        target_shift_mm=target_shift(anatomy, structures.structures),
+        target_shift_mm=target_shift_mm(anatomy, structures.structures),
     )
 
 

@@ -17,6 +17,7 @@ from appliance.execution.meeting import Met, meet
 from appliance.execution.planner import FLUENCE_ROOM, ending, part_of, rules_of
 from appliance.execution.rules import Rules, hot_shortfall, shortfall
 from appliance.execution.sparing import spare
+from appliance.execution.watch import reason_of
 from appliance.execution.watched import WatchedTps
 
 REFERENCE, ANEW = "reference", ", then goals"
@@ -58,7 +59,7 @@ class FromReference(AnytimePlanner):
         except PlanningSystemHung:
             raise
         except PlanningError as error:
-            self.notes.append(f"Planned from the goals; the received plan cannot be followed: {error.fields['reason']}")
+            self.notes.append(f"Planned from the goals; the received plan cannot be followed: {reason_of(error)}")
             return super()._preliminary()
         self.notes.append(f"Planned on from {followed.told}")
         self.start, self.is_anew = followed.way, followed.way == "fluence"
@@ -77,9 +78,9 @@ class FromReference(AnytimePlanner):
         if not self.operator.satisfied(met.best.state, 0.0):
             self.stage = "fluence"
             fluence = self.tps.optimise_fluence(rules.first)
-            self._seen(rules.first, fluence)
             if self._promises(fluence, met.best.state):
                 return self._anew(rules, fluence, met)
+            self._seen(rules.first, fluence)
         self.stage = "sparing"
         last = spare(self.operator, met, self.way.sparing_rounds, part_of(self.progress, SPARING_FROM, 1.0))
         return ending(self.operator, met, last.state)

@@ -63,9 +63,6 @@ def _boxed(
 
 def _centroid_mm(part: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
     """Centre of mass x, y, z of fractions on their grid."""
-    centre = []
-    for axis, along_mm in enumerate(grid.axes_mm()):
-        others = tuple(other for other in range(3) if other != 2 - axis)
-        weight = part.sum(axis=others, dtype=np.float64)
-        centre.append(float(weight @ along_mm / weight.sum()))
-    return np.array(centre)
+    x_mm, y_mm, z_mm = grid.axes_mm()
+    zx, zy = part.sum(axis=1, dtype=np.float64), part.sum(axis=2, dtype=np.float64)
+    return np.array([zx.sum(axis=0) @ x_mm, zy.sum(axis=0) @ y_mm, zx.sum(axis=1) @ z_mm]) / zx.sum()

@@ -24,6 +24,7 @@ FURTHEST = 2.0
 """Distances in margins stop here (chosen: nothing beyond decides where a line of one margin lies)."""
 
 Sides = tuple[float, float]
+Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,72 +69,81 @@ class Sheet:
     lies. 1 is where the shape comes to when it is grown by the margins, -1 when it is shrunk. No more than FURTHEST,
     and FURTHEST from a little beyond the margin on. inside (ny * strips, nx): of the points moved to each strip."""
 
-    signed: NDArray[np.float32]
+    signed: Field
     inside: NDArray[np.bool_]
 
     @staticmethod
-    def of(raster: Raster, loops: Sequence[FloatArray], along_x: Sides, along_y: Sides) -> Sheet:
-        """loops: of one slice, at least one. along_x, along_y: margins towards rising and falling coordinates."""
+    def of(
+        raster: Raster, loops: Sequence[FloatArray], along_x: Sides, along_y: Sides, *, for_inside: bool = False
+    ) -> Sheet:
+        """loops: of one slice, at least one. along_x, along_y: margins towards rising and falling coordinates.
+        for_inside: distances of points inside are to be as good as they can be, those outside are only to be mixed
+        with others, and are found with one strip a row; otherwise the other way round."""
         inside, left_mm, right_mm = _beside(raster, loops)
         rising, falling = along_x
         beyond = np.minimum(_squared(left_mm, rising), _squared(right_mm, falling))
         within = np.minimum(_squared(left_mm, falling), _squared(right_mm, rising))
         beyond[inside] = 0
         within[~inside] = 0
-        out = _along_y(_limited(beyond), raster, along_y)
-        depth = _along_y(_limited(within), raster, along_y[::-1])
+        middle = slice(raster.strips // 2, raster.strips // 2 + 1)
+        out_strips, depth_strips = (middle, slice(None)) if for_inside else (slice(None), middle)
+        out = _along_y(_rows(beyond, raster)[:, out_strips], raster.row_mm, along_y)
+        depth = _along_y(_rows(within, raster)[:, depth_strips], raster.row_mm, along_y[::-1])
         return Sheet(np.sqrt(out) - np.sqrt(depth), inside)
 
 
-def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.bool_], Field, Field]:
     """For each strip and point (ny * strips, nx): whether it is inside, and how far the next border lies towards
     falling and towards rising x, mm, infinite where there is none."""
     shape = (raster.strips_mm.size, raster.x_mm.size)
     edges = np.concatenate([np.hstack([loop, np.roll(loop, -1, axis=0)]) for loop in loops])
-    strip, x_mm = crossings(edges, raster.strips_mm)
-    order = np.lexsort((x_mm, strip))
-    strip, x_mm = strip[order], x_mm[order]
-    following = np.searchsorted(raster.x_mm, x_mm)  # first point at or beyond the border
+    strip, border_mm = crossings(edges, raster.strips_mm)
+    order = np.lexsort((border_mm, strip))
+    strip, border_mm = strip[order], border_mm[order]
+    following = np.searchsorted(raster.x_mm, border_mm)  # first point at or beyond the border
     passed = np.bincount(strip * (shape[1] + 1) + following, minlength=shape[0] * (shape[1] + 1))
     inside = (np.cumsum(passed.reshape(shape[0], -1), axis=1)[:, :-1] & 1).astype(np.bool_)
-    left, right = np.full(shape, -np.inf), np.full(shape, np.inf)
+    left, right = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
     # Of several borders between two points the nearest counts: the last from the left, the first from the right.
     after = np.flatnonzero(following < shape[1])
-    left[strip[after], following[after]] = x_mm[after]
+    left[strip[after], following[after]] = border_mm[after]
     before = np.flatnonzero(following > 0)[::-1]
-    right[strip[before], following[before] - 1] = x_mm[before]
+    right[strip[before], following[before] - 1] = border_mm[before]
     np.maximum.accumulate(left, axis=1, out=left)
     np.minimum.accumulate(right[:, ::-1], axis=1, out=right[:, ::-1])
-    return inside, raster.x_mm - left, right - raster.x_mm
+    x_mm = raster.x_mm.astype(np.float32)
+    return inside, x_mm - left, right - x_mm
 
 
-def _squared(distance_mm: FloatArray, margin_mm: float) -> FloatArray:
+def _squared(distance_mm: Field, margin_mm: float) -> Field:
     if margin_mm == 0:
-        return np.where(distance_mm > 0, np.inf, 0.0)
-    return np.square(distance_mm / margin_mm)
+        return np.where(distance_mm > 0, np.float32(np.inf), np.float32(0))
+    return np.square(distance_mm / np.float32(margin_mm))
 
 
-def _limited(squared: FloatArray) -> NDArray[np.float32]:
-    return np.minimum(squared, FURTHEST**2).astype(np.float32)
+def _rows(squared: Field, raster: Raster) -> Field:
+    """(ny, strips, nx), limited."""
+    return np.minimum(squared, np.float32(FURTHEST**2)).reshape(raster.y_mm.size, raster.strips, -1)
 
 
-def _along_y(strips: NDArray[np.float32], raster: Raster, margins_mm: Sides) -> NDArray[np.float32]:
-    """Least over the strips of their squared distance plus that of the way along y to them, for every row of points. A
-    strip is as wide as its share of a row."""
-    rows = raster.y_mm.size
-    split = strips.reshape(rows, raster.strips, -1)
-    best = np.full((rows, split.shape[2]), FURTHEST**2, np.float32)
-    up, down = (int(np.ceil(margin / raster.row_mm)) + 2 for margin in margins_mm)
+def _along_y(strips: Field, row_mm: float, margins_mm: Sides) -> Field:
+    """Least over the strips (ny, n, nx) of their squared distance plus that of the way along y to them, for every row
+    of points (ny, nx). A strip is an n-th of a row wide."""
+    rows, count, columns = strips.shape
+    best = np.full((rows, columns), FURTHEST**2, np.float32)
+    sums = np.empty_like(best)
+    up, down = (int(np.ceil(margin / row_mm)) + 2 for margin in margins_mm)
     for step in range(-down, up + 1):
         target, source = slice(max(step, 0), rows + min(step, 0)), slice(max(-step, 0), rows - max(step, 0))
-        for strip in range(raster.strips):
-            way_mm = step * raster.row_mm + ((raster.strips - 1) / 2 - strip) * raster.strip_mm
+        for strip in range(count):
+            way_mm = (step + ((count - 1) / 2 - strip) / count) * row_mm
             margin = margins_mm[0] if way_mm > 0 else margins_mm[1]
-            gap_mm = max(abs(way_mm) - raster.strip_mm / 2, 0.0)
-            if gap_mm > 0 and (margin == 0 or gap_mm > margin + 1.5 * raster.row_mm):
+            gap_mm = max(abs(way_mm) - row_mm / count / 2, 0.0)
+            if gap_mm > 0 and (margin == 0 or gap_mm > margin + 1.5 * row_mm):
                 continue
             cost = np.float32((gap_mm / margin) ** 2 if gap_mm > 0 else 0.0)
-            np.minimum(best[target], split[source, strip] + cost, out=best[target])
+            np.add(strips[source, strip], cost, out=sums[target])
+            np.minimum(best[target], sums[target], out=best[target])
     return best
 
 

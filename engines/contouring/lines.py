@@ -21,34 +21,30 @@ def level_loops(
 def thin(loop_mm: FloatArray, tolerance_mm: float) -> FloatArray:
     """A closed loop (n, 2) with fewer of its points, none left out further than tolerance_mm from the new outline.
 
-    Splits at the farthest point until all are close enough (Ramer 1972; Douglas and Peucker 1973), starting from the
+    Splits at the farthest points until all are close enough (Ramer 1972; Douglas and Peucker 1973), starting from the
     first point and the one farthest from it."""
     points = loop_mm[:, 0] + 1j * loop_mm[:, 1]
     count = len(points)
-    far = int(np.argmax(np.abs(points - points[0])))
     closed = np.append(points, points[0])
-    keep = {0, far}
-    open_spans = [(0, far), (far, count)]
-    while open_spans:
-        start, end = open_spans.pop()
-        if end - start < 2:
-            continue
-        distance = _distance_to_segment(closed[start + 1 : end], closed[start], closed[end])
-        split = int(distance.argmax())
-        if distance[split] > tolerance_mm:
-            middle = start + 1 + split
-            keep.add(middle)
-            open_spans += [(start, middle), (middle, end)]
-    return loop_mm[sorted(keep)]
+    far = int(np.argmax(np.abs(points - points[0])))
+    kept = np.array([0, far, count] if far else [0, count])
+    while True:
+        span = np.repeat(np.arange(kept.size - 1), np.diff(kept))
+        distance = _distance_to_segment(points, closed[kept[:-1]][span], closed[kept[1:]][span])
+        furthest = np.maximum.reduceat(distance, kept[:-1])
+        split = np.flatnonzero(furthest > tolerance_mm)
+        if split.size == 0:
+            return loop_mm[kept[:-1]]
+        # the first point of each span that is as far away as any of it
+        at = np.flatnonzero(distance == furthest[span])
+        kept = np.sort(np.append(kept, at[np.searchsorted(span[at], split)]))
 
 
 def _distance_to_segment(
-    points: NDArray[np.complex128], start: np.complex128, end: np.complex128
-) -> NDArray[np.float64]:
-    """Distances in the complex plane, turned so that the segment lies on the real axis from 0."""
-    length = abs(end - start)
-    if length == 0.0:
-        return np.abs(points - start)
-    turned = (points - start) * (np.conj(end - start) / length)
+    points: NDArray[np.complex128], start: NDArray[np.complex128], end: NDArray[np.complex128]
+) -> FloatArray:
+    """Of each point to its own segment, in the complex plane, turned so that this lies on the real axis from 0."""
+    length = np.abs(end - start)
+    turned = (points - start) * (np.conj(end - start) / np.where(length > 0, length, 1.0))
     beyond = turned.real - np.clip(turned.real, 0.0, length)
-    return np.asarray(np.hypot(turned.imag, beyond))
+    return np.asarray(np.where(length > 0, np.hypot(turned.imag, beyond), np.abs(points - start)))

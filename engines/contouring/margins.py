@@ -20,9 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engines.contouring.distance import FURTHEST, Raster, Sheet
+from engines.contouring.distance import FURTHEST, Field, Raster, Sheet
 from engines.contouring.lines import FloatArray, level_loops, thin
 from engines.contouring.shapes import area_of, covered_by_none, loops_of
 from engines.grid import Grid, Margins
@@ -43,7 +42,6 @@ ROUNDING = 1e-9
 Loops = Mapping[int, Sequence[FloatArray]]
 """Slice index -> closed loops (n, 2) of x, y in mm, combined by the even-odd rule."""
 Outlines = dict[int, tuple[FloatArray, ...]]
-Field = NDArray[np.float32]
 
 
 def grown(loops: Loops, grid: Grid, margins: Margins, slices: Sequence[int] | None = None) -> Outlines:
@@ -141,7 +139,9 @@ def _inner_sheets(loops: Loops, raster: Raster, margins: Margins) -> _Sheets:
 
 def _outer_sheets(loops: Loops, raster: Raster, margins: Margins) -> _Sheets:
     """Of a region that is to be shrunk: half a slice beyond its last one there is nothing of it."""
-    sheets = {index: Sheet.of(raster, own, *margins.axes[:2]).signed for index, own in loops.items() if own}
+    sheets = {
+        index: Sheet.of(raster, own, *margins.axes[:2], for_inside=True).signed for index, own in loops.items() if own
+    }
     nothing = np.full((raster.y_mm.size, raster.x_mm.size), np.float32(FURTHEST))
     ends = {(i, way): nothing for i in sheets for way in (1, -1) if i + way in loops and not loops[i + way]}
     return _Sheets(sheets, ends)

@@ -11,10 +11,10 @@ from engines.errors import EngineError
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
 
-MOST_POINTS = 40_000
+MOST_POINTS = 20_000
 """Surface voxels of one mask from which a distance is found; of larger surfaces every second, third, ... voxel stands
-for its neighbours (chosen: a lung has so many; only the largest distance can miss something, and no more than these
-few voxels' width)."""
+for its neighbours (chosen: a kidney has about so many; only the largest distance can miss something, and no more than
+these few voxels' width)."""
 
 
 def surface_distances_mm(a: Mask, b: Mask, spacing_zyx_mm: tuple[float, float, float]) -> tuple[Distances, Distances]:

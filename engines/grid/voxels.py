@@ -52,19 +52,24 @@ class VoxelSet:
         """The smallest box that holds the region. Raises EngineError for an empty one."""
         if self.empty:
             raise EngineError("an empty region has no bounding box")
-        rows, columns = np.divmod(self.index % np.int32(shape[1] * shape[2]), np.int32(shape[2]))
-        slices = self.index[[0, -1]] // (shape[1] * shape[2])
-        low = (int(slices[0]), int(rows.min()), int(columns.min()))
-        return low, (int(slices[1]) + 1, int(rows.max()) + 1, int(columns.max()) + 1)
+        size, width = shape[1] * shape[2], shape[2]
+        # Voxels lie in runs: only their ends are looked at.
+        breaks = np.flatnonzero(np.diff(self.index) != 1)
+        first = self.index[np.concatenate([[0], breaks + 1])]
+        last = self.index[np.concatenate([breaks, [self.index.size - 1]])]
+        rows = first % size // width, last % size // width
+        whole_rows = bool((first // width != last // width).any())
+        left, right = (0, width - 1) if whole_rows else (int((first % width).min()), int((last % width).max()))
+        top, bottom = (0, shape[1] - 1) if (first // size != last // size).any() else (rows[0].min(), rows[1].max())
+        low = (int(first[0]) // size, int(top), left)
+        return low, (int(last[-1]) // size + 1, int(bottom) + 1, right + 1)
 
     def dense_in(self, box: Box, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """Fractions (z, y, x) of the part of a grid of this shape; the box must hold the region."""
-        low, high = box
-        planes, inside = np.divmod(self.index, np.int32(shape[1] * shape[2]))
-        rows, columns = np.divmod(inside, np.int32(shape[2]))
-        out = np.zeros([last - first for first, last in zip(low, high, strict=True)], np.float32)
-        out[planes - low[0], rows - low[1], columns - low[2]] = self.fraction
-        return out
+        (z0, y0, x0), (z1, y1, x1) = box
+        out = np.zeros((z1 - z0, *shape[1:]), np.float32)
+        out.reshape(-1)[self.index - np.int32(z0 * shape[1] * shape[2])] = self.fraction
+        return np.ascontiguousarray(out[:, y0:y1, x0:x1])
 
     @property
     def empty(self) -> bool:

@@ -3,6 +3,7 @@
 from engines.registration.agreement import Agreement, agreement
 from engines.registration.deformable import METHOD, DeformableOptions, Scan, register_deformable
 from engines.registration.field import DisplacementField
+from engines.registration.intensities import Intensities
 from engines.registration.inverse import Inverse, composed, found_in_fixed, inconsistency_mm, inverse_of
 from engines.registration.moving import moved, moved_voxels, sampled
 from engines.registration.quality import Likeness, RegistrationQuality, quality_of
@@ -14,6 +15,7 @@ __all__ = [
     "Agreement",
     "DeformableOptions",
     "DisplacementField",
+    "Intensities",
     "Inverse",
     "Likeness",
     "RegistrationQuality",

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, uniform_filter
 
 from engines.errors import EngineError
 from engines.grid import Grid
 from engines.registration.field import DisplacementField
 from engines.registration.folds import unfolded
+from engines.registration.intensities import Intensities, in_values_of
 from engines.registration.moving import moved
 from engines.registration.simpleitk import itk_image, simpleitk
 from engines.registration.transform import RigidTransform
@@ -49,8 +50,8 @@ MARGIN_VOXELS = 4
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """One image to be registered. hu: (z, y, x), air outside the body, NaN where the image does not reach. body: mask
-    of the same shape."""
+    """One image to be registered. hu: (z, y, x) in HU, or for a fixed image in what DeformableOptions.intensities says;
+    air outside the body, NaN where the image does not reach. body: mask of the same shape."""
 
     hu: NDArray[np.floating]
     grid: Grid
@@ -65,13 +66,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class DeformableOptions:
-    """spacing_mm: of the working grid and of the field that is returned. shrink, iterations: of each level, coarse to
-    fine. smoothing_voxels: standard deviation of the regulariser, in voxels of the level."""
+    """intensities: what the fixed image's values mean. spacing_mm: of the working grid and of the field that is
+    returned. shrink, iterations: of each level, coarse to fine. smoothing_voxels: standard deviation of the
+    regulariser, in voxels of the level."""
 
+    intensities: Intensities = Intensities.SAME
     spacing_mm: float = 3.0
     shrink: tuple[int, ...] = (4, 2, 1)
     iterations: tuple[int, ...] = (60, 40, 20)
-    smoothing_voxels: float = 2.0
+    smoothing_voxels: float = 1.5
 
 
 def register_deformable(
@@ -96,7 +99,10 @@ def register_deformable(
     field = np.zeros((*grid.shape, 3), np.float32)
     work = [steps * shrink**-3.0 for steps, shrink in zip(options.iterations, options.shrink, strict=True)]
     for level, (shrink, steps) in enumerate(zip(options.shrink, options.iterations, strict=True)):
-        images = [_shrunk(sitk, itk_image(sitk, image, grid), shrink, grid) for image in pair.comparable(field)]
+        images = [
+            _shrunk(sitk, itk_image(sitk, image, grid), shrink, grid)
+            for image in pair.comparable(field, options.intensities)
+        ]
         found = _read_at(sitk, itk_image(sitk, field, grid), images[0])
         for done in range(0, steps, ROUND):
             found = _demons(sitk, images, found, (min(ROUND, steps - done), options.smoothing_voxels))
@@ -129,52 +135,68 @@ def _working_grid(fixed: Scan, moving: Scan, start: RigidTransform, spacing_mm: 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Both images on the working grid, the moving one through the rigid start, and their bodies there."""
+    """Both images on the working grid, the moving one through the rigid start. other: where it does not reach, the
+    nearest value that it has; other_known: 0 there, 1 elsewhere, 2 in its body."""
 
     grid: Grid
     one: Values
-    other: Values
     body: Mask
-    other_body: Values
+    other: Values
+    other_known: Values
 
     @staticmethod
     def of(fixed: Scan, moving: Scan, grid: Grid, start: RigidTransform) -> _Pair:
+        other = moved(moving.hu, moving.grid, grid, start, outside=np.nan)
+        known = np.isfinite(other)
+        body = moved(moving.body, moving.grid, grid, start, outside=0.0) > 0.5
         return _Pair(
             grid,
             moved(fixed.hu, fixed.grid, grid, _IDENTITY, outside=np.nan),
-            moved(moving.hu, moving.grid, grid, start, outside=np.nan),
             moved(fixed.body, fixed.grid, grid, _IDENTITY, outside=0.0) > 0.5,
-            moved(moving.body, moving.grid, grid, start, outside=0.0),
+            _extended(other, known),
+            known + (known & body).astype(np.float32),
         )
 
-    def comparable(self, field_mm: Values) -> tuple[Values, Values]:
-        """Both images cut to their range. Where there is nothing to compare, the first shows what the second shows
-        there so far, so that no force acts."""
-        so_far = DisplacementField(self.grid, field_mm)
-        seen = so_far.pulled(self.other, self.grid, self.grid, outside=np.nan)
-        body = so_far.pulled(self.other_body, self.grid, self.grid, outside=0.0) > 0.5
-        unknown = ~np.isfinite(self.one) | ~np.isfinite(seen)
-        gas, other_gas = self.one < GAS_HU, seen < GAS_HU
-        unknown |= _came_or_went(gas & self.body, other_gas, self.grid)
-        unknown |= _came_or_went(other_gas & body, gas, self.grid)
-        moving = _cut(_extended(self.other))
-        there = so_far.pulled(moving, self.grid, self.grid, outside=LOWEST_HU)
-        return np.where(unknown, there, _cut(self.one)), moving
+    def comparable(self, field_mm: Values, kind: Intensities) -> tuple[Values, Values]:
+        """Both images in the same values, cut to their range. Where there is nothing to compare, the first shows what
+        the second shows there so far, so that no force acts."""
+        seen, known = self.other, self.other_known
+        if field_mm.any():
+            so_far = DisplacementField(self.grid, field_mm)
+            seen = so_far.pulled(seen, self.grid, self.grid, outside=AIR_HU)
+            known = so_far.pulled(known, self.grid, self.grid, outside=0.0)
+        unknown = ~np.isfinite(self.one) | (known < 0.99)
+        other_body = known > 1.5
+        one = in_values_of(self.one, seen, self.body & other_body & ~unknown, kind)
+        if kind is not Intensities.SAME:
+            one = np.where(self.body, one, np.float32(AIR_HU))
+        if kind is not Intensities.OTHER:
+            gas, other_gas = one < GAS_HU, seen < GAS_HU
+            unknown |= _came_or_went(gas & self.body, other_gas, self.grid)
+            unknown |= _came_or_went(other_gas & other_body, gas, self.grid)
+        return np.where(unknown, _cut(seen), _cut(one)), _cut(self.other)
 
 
 def _came_or_went(gas: Mask, other: Mask, grid: Grid) -> Mask:
-    """Gas in a body further than GAS_REACH_MM from air or gas of the other image, with all of it that hangs together
-    within that reach and its rim."""
-    far = gas & (distance_transform_edt(~other, sampling=grid.spacing_mm[::-1]) > GAS_REACH_MM)
-    if not far.any():
-        return far
-    reach = int(np.ceil(GAS_REACH_MM / min(grid.spacing_mm))) + 1
-    return binary_dilation(far, iterations=reach) & binary_dilation(gas, iterations=2)
+    """Gas in a body further than GAS_REACH_MM (along the axes) from air or gas of the other image, with all of it that
+    hangs together within that reach and its rim."""
+    found = np.zeros_like(gas)
+    boxes = find_objects(gas.astype(np.int8))
+    if not boxes:
+        return found
+    reach = [int(np.ceil(GAS_REACH_MM / step)) for step in grid.spacing_mm[::-1]]
+    box = tuple(
+        slice(max(0, part.start - width), part.stop + width) for part, width in zip(boxes[0], reach, strict=True)
+    )
+    cube = [2 * width + 1 for width in reach]
+    far = gas[box] & ~(uniform_filter(other[box].astype(np.float32), cube) > 0.5 / np.prod(cube))
+    if far.any():
+        found[box] = binary_dilation(far, iterations=max(reach) + 1) & binary_dilation(gas[box], iterations=2)
+    return found
 
 
-def _extended(values: Values) -> Values:
+def _extended(values: Values, known: Mask) -> Values:
     """The nearest value that is known in the place of each that is not."""
-    known = np.isfinite(values)
     if known.all():
         return values
     nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)

@@ -133,13 +133,17 @@ class DisplacementField:
         """Determinant of the map's derivative at each voxel centre (z, y, x), by central differences: volume in the
         moving frame for a volume in the fixed one; 0 or less where the map folds. An axis of one voxel counts as not
         deformed along it."""
-        gradients = np.zeros((*self.grid.shape, 3, 3), np.float32)
-        for axis in range(3):  # x, y, z
-            if self.grid.shape[2 - axis] > 1:
-                step = self.grid.spacing_mm[axis]
-                gradients[..., axis] = np.gradient(self.displacement_mm, step, axis=2 - axis)
-        gradients += np.eye(3, dtype=np.float32)
-        return np.asarray(np.linalg.det(gradients), np.float32)
+        rows = []
+        for component in range(3):
+            row = [np.float32(component == axis) for axis in range(3)]
+            for axis in range(3):  # x, y, z
+                if self.grid.shape[2 - axis] > 1:
+                    along = np.gradient(self.displacement_mm[..., component], axis=2 - axis)
+                    row[axis] = row[axis] + along * np.float32(1 / self.grid.spacing_mm[axis])
+            rows.append(row)
+        (a, b, c), (d, e, f), (g, h, i) = rows
+        found = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+        return np.asarray(np.broadcast_to(found, self.grid.shape), np.float32)
 
 
 def _mixed(

@@ -12,8 +12,8 @@ from engines.registration.field import DisplacementField
 
 ROUNDS = 40
 CLOSE_ENOUGH_MM = 0.02
-"""The fixed-point rule ends once no point moves by more, or after ROUNDS (chosen: a fiftieth of a voxel; where u changes
-by 0.8 mm a mm, 40 rounds leave 1e-4 of the error)."""
+"""The fixed-point rule ends once no point moves by more, or after ROUNDS (chosen: a fiftieth of a mm; where u
+changes by 0.8 mm a mm, 40 rounds leave 1e-4 of the error)."""
 
 
 def found_in_fixed(field: DisplacementField, points_mm: NDArray[np.floating]) -> NDArray[np.float64]:

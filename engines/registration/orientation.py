@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.grid import Grid, shrunk
+from engines.grid import Grid, resample, shrunk
 from engines.registration.blocks import LIMITS_HU, Matching, Values, match
-from engines.registration.moving import moved
 from engines.registration.transform import RigidTransform
 
 AS_IT_IS = "as it is"
@@ -100,7 +99,8 @@ def _start(fixed: tuple[Values, Grid], coarse: tuple[Values, Grid]) -> tuple[Rig
     best, best_score = RigidTransform.of(tuple(shift)), -1.0
     for along_mm in sorted(np.arange(-START_REACH_MM, START_REACH_MM + 1, START_STEP_MM), key=abs):
         tried = RigidTransform.of((float(shift[0]), float(shift[1]), float(shift[2] + along_mm)))
-        there = moved(*coarse, grid, tried, outside=np.nan)
+        x, y, z = np.asarray(coarse[1].origin_mm) - tried.matrix[:3, 3]
+        there = resample(coarse[0], replace(coarse[1], origin_mm=(float(x), float(y), float(z))), grid, outside=np.nan)
         seen = np.isfinite(there)
         either = seen & (body | (there > BODY_ABOVE_HU))
         if (seen & body & (there > BODY_ABOVE_HU)).sum() * grid.voxel_volume_cc < least:

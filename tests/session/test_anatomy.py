@@ -133,13 +133,8 @@ def test_received_contours_are_kept_as_they_are(desk: Desk, tmp_path: Path) -> N
 def square(structure: str, z_mm: float, half_mm: float = 6.0) -> AddPolygon:
     """Beside the organ, at its height, on the patient's left."""
     x, y = 30.0, 20.0
-    corners = (
-        (x - half_mm, y - half_mm),
-        (x + half_mm, y - half_mm),
-        (x + half_mm, y + half_mm),
-        (x - half_mm, y + half_mm),
-    )
-    return AddPolygon(structure, z_mm, corners)
+    left, right, front, back = x - half_mm, x + half_mm, y - half_mm, y + half_mm
+    return AddPolygon(structure, z_mm, ((left, front), (right, front), (right, back), (left, back)))
 
 
 def volume_cc(session: Session, name: str) -> float:
@@ -206,6 +201,8 @@ def test_contours_edited_in_review_are_confirmed_and_planned_on_again(desk: Desk
     session.edit_contours("Dr Test", [square("Core", 2.5)])
     assert session.state is State.CONTOUR_REVIEW
     assert not session.can_run
+    assert {name.split("/")[0] for name in session.standing.artefacts} == {
+        "received.json", "reference.json", "goals.toml", "today"}  # fmt: skip
     session.confirm_contours(PHYSICIAN, PASSPHRASE, "edited")
     session.run()
     assert session.state is State.IN_REVIEW, session.standing.facts

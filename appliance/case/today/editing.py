@@ -50,7 +50,8 @@ class ContourDesk:
     """The structures of a case and the rules that some of them follow. Structures are known by their TG-263 names.
 
     A structure that a rule makes and that is not marked as made by just this rule is derived when the desk is set up
-    (`made_at_start`), or added where there is none. Not for several threads at once."""
+    (`made_at_start`), or added where there is none. One that a person edited, which takes a release, stays as it is and
+    its rule is left out. Not for several threads at once."""
 
     def __init__(self, structures: Sequence[Structure], grid: Grid, rules: Sequence[DerivedRule] = ()) -> None:
         """Raises RefusedContourEdit for rules that name no structure, follow from each other, or leave nothing."""
@@ -58,7 +59,7 @@ class ContourDesk:
         self._structures = {structure.tg263: structure for structure in structures}
         drawn = {name: Drawn.of(structure, grid) for name, structure in self._structures.items()}
         self._external = next(s.tg263 for s in structures if s.kind is StructureKind.EXTERNAL)
-        state = _State(drawn, in_order(rules))
+        state = _State(drawn, in_order([rule for rule in rules if not _is_edited(drawn.get(rule.name))]))
         self._past = [self._all_derived(state)]
         self._future: list[_State] = []
         self.made_at_start = self._show(state, self._past[-1]).names
@@ -107,7 +108,8 @@ class ContourDesk:
         if isinstance(edit, Release):
             if rule is None:
                 raise RefusedContourEdit(f"{name} follows from no other structure", remedy="It can be edited as it is")
-            return _State(state.drawn, tuple(one for one in state.rules if one is not rule), edit), ()
+            drawn = {**state.drawn, name: _marked(state.drawn[name], origin)}
+            return _State(drawn, tuple(one for one in state.rules if one is not rule), edit), ()
         if rule is not None:
             remedy = f"Edit {rule.source}, or release {name} from its rule"
             raise RefusedContourEdit(f"{name} follows from {rule.source} ({rule.words})", remedy=remedy)
@@ -116,7 +118,7 @@ class ContourDesk:
         after = before.redrawn(made.loops, self._grid)
         changed = {name: changed_slices(before, after)}
         if changed[name]:
-            after = _marked(after, origin, before.facts.origin)
+            after = _marked(after, origin)
         drawn = {**state.drawn, name: after}
         for follower in state.rules:
             self._derive(follower, drawn, changed, origin)
@@ -167,8 +169,9 @@ class ContourDesk:
         return DeskChange(tuple(self._structures[name] for name in changed), slices, notes)
 
 
-def _marked(drawn: Drawn, origin: ContourOrigin, old: ContourOrigin | None) -> Drawn:
+def _marked(drawn: Drawn, origin: ContourOrigin) -> Drawn:
     """As edited, with what it was before its first edit."""
+    old = drawn.facts.origin
     before = Origin.RECEIVED.value if old is None else old.from_ if old.kind is Origin.EDITED else old.kind.value
     return replace(drawn, facts=replace(drawn.facts, origin=replace(origin, from_=before)))
 
@@ -181,6 +184,10 @@ def _following(drawn: Drawn, rule: DerivedRule, origin: ContourOrigin) -> Drawn:
 def _follows(drawn: Drawn, rule: DerivedRule) -> bool:
     origin = drawn.facts.origin
     return origin is not None and origin.kind is Origin.DERIVED and origin.from_ == rule.words
+
+
+def _is_edited(drawn: Drawn | None) -> bool:
+    return drawn is not None and drawn.facts.origin is not None and drawn.facts.origin.kind is Origin.EDITED
 
 
 def _refuse_emptied(drawn: Drawn) -> None:

@@ -248,7 +248,10 @@ def test_a_derived_structure_is_edited_once_it_is_released(desk):
     edit = AddBrush("PTV", 0.0, ((20.0, 20.0),), 6.0)
     with pytest.raises(RefusedContourEdit, match=r"PTV follows from CTV .*Edit CTV, or release PTV"):
         desk.apply(edit)
-    assert desk.apply(Release("PTV")).names == ()
+    released = desk.apply(Release("PTV"), by="Meier")
+    assert (released.names, released.slices) == (("PTV",), {"PTV": ()})
+    assert of(desk, "PTV").origin == ContourOrigin(Origin.EDITED, "Meier", from_="derived")
+    assert ContourDesk(desk.structures, GRID, (PTV, CORD)).rules == (CORD,)
     assert desk.apply(edit).names == ("PTV",)
     assert desk.apply(EDITS[0]).names == ("CTV",)
     with pytest.raises(RefusedContourEdit, match="follows from no other"):
