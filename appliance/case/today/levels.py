@@ -54,7 +54,10 @@ class Level:
         return value <= level if self.is_low_bad else value >= level
 
 
-ORGAN_KEY = "registration.organ-similarity"
+TARGET_KEY, ORGAN_KEY = "registration.target-similarity", "registration.organ-similarity"
+TARGETS = ("GTV", "CTV", "ITV", "PTV")
+"""How names of targets begin (AAPM TG-263)."""
+
 _GOOD = "good days of the half that levels were chosen on"
 
 LEVELS: Mapping[str, Level] = MappingProxyType(
@@ -84,12 +87,20 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
             f"chosen: {_GOOD} have 0.96 and more, other patients 0.88 and less",
             is_low_bad=True,
         ),
-        ORGAN_KEY: Level(
-            "Correlation within a structure",
+        TARGET_KEY: Level(
+            "Correlation within a target",
             "",
-            0.3,
+            0.85,
+            0.6,
+            f"chosen: {_GOOD} have 0.88 and more, other patients 0.86 and less",
+            is_low_bad=True,
+        ),
+        ORGAN_KEY: Level(
+            "Correlation within an organ",
+            "",
+            0.2,
             None,
-            "chosen: a structure of one tissue has little contrast, so this only tells where nothing fits",
+            f"chosen: cord and brainstem have little contrast, {_GOOD} 0.22 and more there",
             is_low_bad=True,
         ),
         "registration.surface": Level(
@@ -146,6 +157,7 @@ def measures(quality: RegistrationQuality) -> Iterator[Measure]:
     for key, level in LEVELS.items():
         if key in values:
             yield level.measured(key, values[key])
-        if key == ORGAN_KEY:
+        if key in (TARGET_KEY, ORGAN_KEY):
             for name, likeness in quality.organs.items():
-                yield level.measured(key, likeness.after, name)
+                if name.startswith(TARGETS) is (key == TARGET_KEY):
+                    yield level.measured(key, likeness.after, name)
