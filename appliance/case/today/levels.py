@@ -139,7 +139,7 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
 
 def measures(quality: RegistrationQuality) -> Iterator[Measure]:
     """In the order of LEVELS, structures one by one. Inverse consistency is told only where a backward registration was
-    made."""
+    made, and an organ's correlation only where there is enough of it to compare."""
     values = {
         "registration.folded": float(quality.folded),
         "registration.jacobian": quality.least_jacobian,
@@ -159,5 +159,6 @@ def measures(quality: RegistrationQuality) -> Iterator[Measure]:
             yield level.measured(key, values[key])
         if key in (TARGET_KEY, ORGAN_KEY):
             for name, likeness in quality.organs.items():
-                if name.startswith(TARGETS) is (key == TARGET_KEY):
+                is_told = key == TARGET_KEY or not math.isnan(likeness.after)
+                if is_told and name.startswith(TARGETS) is (key == TARGET_KEY):
                     yield level.measured(key, likeness.after, name)

@@ -70,6 +70,11 @@ def test_what_could_not_be_measured_asks_for_a_look_and_has_no_value():
     assert found["registration.similarity"].verdict is Verdict.LOOK
 
 
+def test_an_organ_of_a_few_voxels_is_not_told_and_a_target_is():
+    few = {"Cochlea_L": Likeness(math.nan, math.nan), "GTV": Likeness(math.nan, math.nan)}
+    assert verdicts(replace(GOOD, organs=few)) == {"registration.target-similarity": Verdict.LOOK}
+
+
 def test_without_a_backward_registration_nothing_is_said_of_consistency():
     found = measures(replace(GOOD, inverse_median_mm=math.nan, inverse_95_mm=math.nan))
     assert {one.key for one in found} == set(LEVELS) - {"registration.inverse", "registration.inverse-95"}
