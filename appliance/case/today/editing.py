@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from appliance.case.external import MOST_OUTSIDE
 from appliance.case.today.deriving import derived_slices, in_order, slices_to_derive
-from appliance.case.today.drawn import Drawn, changed_slices
+from appliance.case.today.drawn import NOTHING, Drawn, changed_slices
 from appliance.case.today.slice_edits import Redrawn, redrawn_slices
 from appliance.contracts import Structure, StructureKind
 from appliance.contracts.contour_edit import ContourEdit, Release
@@ -124,6 +125,8 @@ class ContourDesk:
             self._derive(follower, drawn, changed, origin)
         for one in changed:
             _refuse_emptied(drawn[one])
+        for one in changed if self._external not in changed else drawn:
+            _refuse_outside(drawn[one], drawn[self._external])
         return _State(drawn, state.rules, edit), _notes(name, made, after)
 
     def _derive(
@@ -195,6 +198,22 @@ def _refuse_emptied(drawn: Drawn) -> None:
     if not any(own.loops for own in drawn.slices.values()) and drawn.facts.kind in ESSENTIAL:
         name = drawn.facts.tg263
         raise RefusedContourEdit(f"nothing would be left of {name}", remedy="Draw it elsewhere first")
+
+
+def _refuse_outside(drawn: Drawn, external: Drawn) -> None:
+    """What would be refused when the structure set is read back."""
+    if drawn.facts.kind is not StructureKind.TARGET:
+        return
+    outside = total = 0.0
+    for index, own in drawn.slices.items():
+        body = external.slices.get(index)
+        outside += float(own.voxels.difference(body.voxels if body else NOTHING).fraction.sum())
+        total += float(own.fraction.sum())
+    if outside > MOST_OUTSIDE * total:
+        raise RefusedContourEdit(
+            f"{outside / total:.0%} of the target {drawn.facts.tg263} would lie outside the body",
+            remedy="Correct the External first, or draw within it",
+        )
 
 
 def _notes(name: str, made: Redrawn, after: Drawn) -> tuple[str, ...]:

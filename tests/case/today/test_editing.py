@@ -305,6 +305,16 @@ def test_neither_body_nor_target_may_vanish(name):
         desk.apply(DeleteSlice(name, 0.0))
 
 
+def test_a_target_stays_in_the_body(desk):
+    """Of 480 mm2 on each of 7 slices: 20 x 10 mm beyond the skin are 5.3 % of what there is then, 10 x 10 mm 2.8 %."""
+    outside = AddPolygon("CTV", 0.0, corners(50, 59.9, -10, 10))
+    with pytest.raises(RefusedContourEdit, match="of the target CTV would lie outside the body"):
+        desk.apply(outside)
+    desk.apply(AddPolygon("CTV", 0.0, corners(50, 59.9, -5, 5)))
+    with pytest.raises(RefusedContourEdit, match="of the target CTV would lie outside the body"):
+        desk.apply(SubtractPolygon("External", 0.0, corners(0, 55, -41, 41)))
+
+
 def test_an_organ_may_vanish_and_that_is_said(desk):
     organ = structure(9, "Bowel", StructureKind.ORGAN, [8], rectangle(-4, 4, 20, 28))
     desk = ContourDesk((*patient(), organ), GRID)
