@@ -1,10 +1,11 @@
 """What the likeness of images catches and misses: the right image of the day, mirrored and turned ones, and those of
 another patient under this one's name, on OpenKBP patients with made-up days (day_problem.py).
 
-    ./build.sh bench day_match [--patients 100] [--folder shared/openkbp] [--out rows.jsonl]
+    ./build.sh bench day_match [--patients 60] [--skip 0] [--folder shared/openkbp] [--out rows.jsonl]
 
 Prints for each half of the patients (the thresholds were set on the even ones) how many right images pass, are flagged
-and refused, how many wrong ones are refused, flagged and let through, and CPU seconds of one comparison."""
+and refused, how many wrong ones are refused, flagged and let through, and CPU seconds of one comparison. With --out
+each comparison is kept as a line, and the report is of all lines there: a long run may be done in parts."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from day_problem import (
     Artefacts,
     body_of_patient,
     cone_beam,
+    cut_to_circle,
     day_of,
     image_of,
     patients,
@@ -41,12 +43,13 @@ from engines.grid import Grid
 FLIPS = {
     "left and right": (2,),
     "head and feet": (0,),
-    "front and back": (1,),
     "about the long axis": (1, 2),
-    "head to feet, turned": (0, 2),
 }
-KINDS: dict[str, Artefacts | None] = {"CT": None, "mild": MILD, "usual": USUAL, "strong": STRONG}
-FOREIGN = 3
+KINDS: dict[str, Artefacts | None] = {"CT": None, "mild": MILD, "usual": USUAL, "strong": STRONG, "cut": USUAL}
+CUT_MM = 110.0
+"""Radius of the field of view of the kind 'cut'."""
+
+FOREIGN = 2
 """Patients before, whose reference an image is held against."""
 
 
@@ -68,9 +71,9 @@ def judged(name: str, reference: DayReference, hu: np.ndarray, grid: Grid, imagi
     return row
 
 
-def rows(count: int, folder: Path) -> Iterator[dict[str, object]]:
+def rows(count: int, folder: Path, skip: int) -> Iterator[dict[str, object]]:
     before: list[DayReference] = []
-    for number, (name, patient) in enumerate(patients(count, folder)):
+    for number, (name, patient) in enumerate(patients(count, folder, skip), start=skip):
         rng = np.random.default_rng(number)
         body = body_of_patient(patient)
         reference = reference_of(name, patient, body)
@@ -79,6 +82,7 @@ def rows(count: int, folder: Path) -> Iterator[dict[str, object]]:
         day = day_of(patient, body, rng, most_mm=most_mm)
         artefacts = KINDS[kind]
         hu = day.truth_hu if artefacts is None else cone_beam(day, artefacts, rng)
+        hu = cut_to_circle(hu, day.grid, CUT_MM) if kind == "cut" else hu
         imaging = Imaging.CT if artefacts is None else Imaging.CBCT
         # A scan of another length: up to a quarter of the slices are missing at the feet.
         cut = int(rng.integers(0, day.grid.shape[0] // 4))
@@ -109,18 +113,21 @@ def report(found: list[dict[str, object]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patients", type=int, default=100)
+    parser.add_argument("--patients", type=int, default=60)
     parser.add_argument("--folder", type=Path, default=SHARED)
+    parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if not options.folder.is_dir():
         sys.exit(f"The OpenKBP patients are not at {options.folder}; name their folder with --folder")
     found = []
-    for row in rows(options.patients, options.folder):
+    for row in rows(options.patients, options.folder, options.skip):
         found.append(row)
         if options.out:
             with options.out.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
+    if options.out:
+        found = [json.loads(line) for line in options.out.read_text("utf-8").splitlines()]
     report(found)
 
 

@@ -31,18 +31,19 @@ SHARED = Path(__file__).resolve().parent.parent / "shared" / "openkbp"
 BEND_SIGMA_MM = 40.0
 
 
-def patients(count: int, folder: Path) -> Iterator[tuple[str, PackedPatient]]:
-    """Those with a CT, in order of their numbers, training before validation."""
+def patients(count: int, folder: Path, skip: int = 0) -> Iterator[tuple[str, PackedPatient]]:
+    """`count` of those with a CT, in order of their numbers, after the first `skip`."""
     paths = sorted(folder.glob("*/pt_*.npz"), key=lambda path: int(path.stem[3:]))
     found = 0
     for path in paths:
         with np.load(path) as stored:
             if "ct" not in stored.files:
                 continue
-        if found == count:
+        if found == skip + count:
             return
         found += 1
-        yield path.stem, read_packed(path)
+        if found > skip:
+            yield path.stem, read_packed(path)
 
 
 def bend(grid: Grid, rng: np.random.Generator, most_mm: float, sigma_mm: float = BEND_SIGMA_MM) -> DisplacementField:
@@ -138,6 +139,13 @@ def cone_beam(day: Day, kind: Artefacts, rng: np.random.Generator) -> Values:
     streaks *= kind.noise_hu / streaks.std()
     density = density * (1 + rng.uniform(-kind.scale, kind.scale)) + rng.uniform(-1, 1) * kind.offset_hu
     return np.asarray(density - 1000.0 + streaks * np.where(day.body, 1.0, 0.4), np.float32)
+
+
+def cut_to_circle(values: Values, grid: Grid, radius_mm: float) -> Values:
+    """As an imager leaves what it could not reconstruct: one value, lower than any."""
+    x_mm, y_mm, _ = grid.axes_mm()
+    away = np.hypot(x_mm[None, :] - x_mm.mean(), y_mm[:, None] - y_mm.mean())
+    return np.where(away <= radius_mm, values, values.min() - np.float32(100))
 
 
 def reference_of(name: str, patient: PackedPatient, body: Mask) -> DayReference:

@@ -2,17 +2,19 @@
 with made-up cone-beam images (day_problem.py) and registrations that are off by a known amount.
 
     ./build.sh bench density [--patients 20] [--folder shared/openkbp] [--off-mm 4] [--artefacts usual]
+        [--field-mm 110]
 
 Prints the medians over patients of: mean absolute and mean error of HU in the body; mean and 95th percentile of the
 error of the water-equivalent length from the skin to the target's middle, over 24 gantry angles in three slices, mm;
 and the largest 95th percentile. off-mm: largest error of the registration, a smooth random field of 25 mm standard
-deviation."""
+deviation. field-mm: radius of the circle that the image is reconstructed in; then only ways that fill up are shown."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from day_problem import (
     bend,
     body_of_patient,
     cone_beam,
+    cut_to_circle,
     day_of,
     image_of,
     patients,
@@ -50,15 +53,26 @@ PHANTOM = ((-1000.0, -1000.0), (0.0, 0.0), (1000.0, 1000.0))
 """What a phantom would say of an imager without errors of scale: the values as they are."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Of the command line."""
+
+    off_mm: float
+    artefacts: str
+    field_mm: float
+
+
 def ways(
-    day: Day, name: str, patient: PackedPatient, off_mm: float, kind: str, rng: np.random.Generator
+    day: Day, name: str, patient: PackedPatient, setting: Setting, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """HU (z, y, x) of each way, on the day's grid, air outside the body that it found itself."""
     body = body_of_patient(patient)
     reference = reference_of(name, patient, body)
-    off = bend(day.grid, rng, off_mm, 25.0)
+    off = bend(day.grid, rng, setting.off_mm, 25.0)
     field = added(day.field, off, day.grid)
-    today = image_of(name, cone_beam(day, KINDS[kind], rng), day.grid, Imaging.CBCT)
+    values = cone_beam(day, KINDS[setting.artefacts], rng)
+    values = cut_to_circle(values, day.grid, setting.field_mm) if setting.field_mm else values
+    today = image_of(name, values, day.grid, Imaging.CBCT)
     seen = seen_region(reference, today, field)
     raw = today.series.image.hu
     inside = field.pulled(body, day.grid, day.grid, outside=0.0) > 0.5
@@ -71,6 +85,8 @@ def ways(
         "tissue medians": curve.hu(raw),
         "deformed alone": deformed,
     }
+    if setting.field_mm:
+        made = {}
     settings = {
         "calibrated": AnatomyConfig(cbct_density="calibrated"),
         "by a phantom": AnatomyConfig(cbct_density="calibrated", phantom_points=PHANTOM),
@@ -117,10 +133,12 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=20)
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--off-mm", type=float, default=4.0)
+    parser.add_argument("--field-mm", type=float, default=0.0)
     parser.add_argument("--artefacts", choices=KINDS, default="usual")
     options = parser.parse_args()
     if not options.folder.is_dir():
         sys.exit(f"The OpenKBP patients are not at {options.folder}; name their folder with --folder")
+    setting = Setting(options.off_mm, options.artefacts, options.field_mm)
     table: dict[str, list[tuple[float, ...]]] = {}
     began = time.process_time()
     for number, (name, patient) in enumerate(patients(options.patients, options.folder)):
@@ -130,7 +148,7 @@ def main() -> None:
         middle = day.grid.centres_mm(np.flatnonzero(target)).mean(axis=0, keepdims=True)
         middle_mm = found_in_fixed(day.field, middle)[0]
         truth_mm = lengths_mm(day.truth_hu, day.grid, middle_mm)
-        for title, hu in ways(day, name, patient, options.off_mm, options.artefacts, rng).items():
+        for title, hu in ways(day, name, patient, setting, rng).items():
             table.setdefault(title, []).append(errors(hu, day, truth_mm, middle_mm))
     print(f"{'':34s}  mean |HU|  mean HU   length mm   95 %   largest 95 %     n")
     for title, found in table.items():

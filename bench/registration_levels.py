@@ -1,7 +1,7 @@
 """What the action levels of a registration catch and miss, on simulated days with known truth.
 
-    python bench/registration_levels.py --out DIR [--patients 195 49 ...] [--threads 1]
-    python bench/registration_levels.py --out DIR --report
+    python bench/registration_levels.py --out DIR [--patients 195 49 ...]
+    python bench/registration_levels.py --out DIR --report held-out
 
 Per patient: five good days (bumps; weight loss; shrinking tumour with gas that came; all at once; all at once on a
 cone-beam CT) and six bad ones: another patient's image; left and right swapped; head and feet swapped; an image that
@@ -17,127 +17,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from registration_problem import SimulatedDay, patient, simulated, target_of, truth_of
+from registration_levels_problem import BAD, GOOD, run_case
+from registration_problem import patient
+from rich.console import Console
+from rich.table import Table
 
-from appliance.builtin.daily import Anatomy, flipped_head_feet, flipped_left_right
-from appliance.builtin.deformation import Bump, Deformation
-from engines.errors import EngineError
-from engines.grid import Grid, VoxelSet
-from engines.registration import (
-    DeformableOptions,
-    DisplacementField,
-    Intensities,
-    RigidTransform,
-    Scan,
-    found_in_fixed,
-    quality_of,
-    register_deformable,
-    register_rigid,
-)
-from engines.registration.orientation import orientations
+from appliance.case.today.levels import measures
+from appliance.case.today.likeness import OTHER_BELOW, SURE_MARGIN, UNLIKE_BELOW
+from appliance.case.today.seen import MISSED_BELOW, WHOLE_ABOVE
+from appliance.contracts.anatomy import Verdict
+from engines.registration import Likeness, RegistrationQuality
 
 PATIENTS = (195, 49, 166, 108, 16, 86, 164, 197, 137, 171, 70, 118)
-GOOD = (
-    ("bumps", "CT"),
-    ("weight loss", "CT"),
-    ("tumour shrinks", "gas came"),
-    ("all", "CT"),
-    ("all", "cone beam"),
-)
-BAD = ("other patient", "left-right", "head-feet", "misses target", "wrong vertebra", "torn field")
-VERTEBRA_MM = 18.0
-BACKWARD_SPACING_MM = 4.5
-AIR_HU = -1000.0
-
-
-def mixed_up(day: SimulatedDay, kind: str, other: Anatomy) -> Scan:
-    """Today's image as something went wrong with it."""
-    scan = day.fixed
-    if kind == "other patient":
-        return Scan(np.where(other.masks["External"], other.hu, AIR_HU), other.grid, other.masks["External"])
-    if kind == "left-right":
-        return Scan(flipped_left_right(scan.hu), scan.grid, flipped_left_right(scan.body))
-    if kind == "head-feet":
-        return Scan(flipped_head_feet(scan.hu), scan.grid, flipped_head_feet(scan.body))
-    if kind == "misses target":
-        held = np.nonzero(day.anatomy.masks[target_of(day.anatomy)].any(axis=(1, 2)))[0]
-        middle = int(held.mean())
-        below, above = middle, scan.grid.shape[0] - middle
-        part = slice(0, middle) if below > above else slice(middle, None)
-        shape = scan.grid.shape
-        grid = scan.grid.cropped((part.start, 0, 0), (part.stop or shape[0], shape[1], shape[2]))
-        return Scan(scan.hu[part], grid, scan.body[part])
-    return scan
-
-
-def torn(field: DisplacementField, body: np.ndarray, grid: Grid, seed: int) -> DisplacementField:
-    random = np.random.default_rng(seed)
-    inside = grid.centres_mm(np.flatnonzero(body))
-    bumps = []
-    for _ in range(3):
-        way = random.standard_normal(3)
-        way *= 12.0 / np.linalg.norm(way)
-        centre = inside[int(random.integers(len(inside)))].tolist()
-        bumps.append(Bump(tuple(centre), tuple(way.tolist()), 20.0))
-    wrong = Deformation(bumps=tuple(bumps)).field_mm(field.grid)
-    return DisplacementField(field.grid, field.displacement_mm + wrong)
-
-
-def run_case(reference: Anatomy, other: Anatomy, scenario: str, image: str, kind: str, seed: int) -> dict:
-    """Figures of one case; kind '' for a good day."""
-    day = simulated(reference, scenario, image, seed)
-    fixed = mixed_up(day, kind, other)
-    began = time.process_time()
-    row: dict = {}
-    try:
-        filled = np.nan_to_num(fixed.hu, nan=AIR_HU)
-        start = register_rigid(filled, fixed.grid, reference.hu, reference.grid)
-        if kind == "wrong vertebra":
-            start = RigidTransform(RigidTransform.of((0.0, 0.0, VERTEBRA_MM)).matrix @ start.matrix)
-        row["likeness"] = likeness(filled, fixed, day.moving, start)
-        options = DeformableOptions(intensities=Intensities.SHADED if day.is_shaded else Intensities.SAME)
-        field = register_deformable(fixed, day.moving, start=start, options=options)
-        if kind == "torn field":
-            field = torn(field, fixed.body, fixed.grid, seed)
-        back_options = DeformableOptions(intensities=options.intensities, spacing_mm=BACKWARD_SPACING_MM)
-        back = register_backward(fixed, day.moving, start, back_options)
-        organs = carried(reference, field, fixed.grid)
-        quality = quality_of(fixed, day.moving, field, start=start, backward=back, organs=organs)
-    except EngineError as error:
-        return {**row, "refused": str(error), "cpu_s": time.process_time() - began}
-    points = reference.grid.centres_mm(np.flatnonzero(reference.masks[target_of(reference)])[::7]).astype(np.float64)
-    index = (found_in_fixed(field, points) - np.asarray(fixed.grid.origin_mm)) / np.asarray(fixed.grid.spacing_mm)
-    held = np.all((index > -0.5) & (index < np.asarray(fixed.grid.shape[::-1]) - 0.5), axis=1)
-    row |= {"target_shown": float(held.mean()), "quality": asdict(quality), "cpu_s": time.process_time() - began}
-    if kind in ("", "torn field", "wrong vertebra"):
-        row["truth"] = asdict(truth_of(day, field))
-    return row
-
-
-def register_backward(
-    fixed: Scan, moving: Scan, start: RigidTransform, options: DeformableOptions
-) -> DisplacementField:
-    return register_deformable(moving, fixed, start=start.inverse, options=options)
-
-
-def likeness(filled: np.ndarray, fixed: Scan, moving: Scan, start: RigidTransform) -> dict:
-    found = orientations(filled, fixed.grid, moving.hu, moving.grid, start=start)
-    return {"own": found.as_it_is.likeness, "swapped": max(found.swapped.values())}
-
-
-def carried(reference: Anatomy, field: DisplacementField, grid: Grid) -> dict[str, VoxelSet]:
-    found = {}
-    for name, mask in reference.masks.items():
-        dense = field.pulled(mask.astype(np.float32), reference.grid, grid, outside=0.0) >= 0.5
-        if name != "External" and dense.any():
-            found[name] = VoxelSet.from_dense(dense.astype(np.float32))
-    return found
+REFUSED = "registration refused"
+Z_95 = 1.959964
+Told = dict[str, Verdict]
 
 
 def cases(patients: list[int]) -> Iterator[tuple[int, int, str, str, str]]:
@@ -167,13 +66,89 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def told(row: dict) -> Told:
+    """Verdict of each measure and rule that is not content."""
+    found: Told = {}
+    if "quality" not in row:
+        return {REFUSED: Verdict.STOP}
+    kept = row["quality"]
+    quality = RegistrationQuality(
+        **{
+            **kept,
+            "body": Likeness(**kept["body"]),
+            "organs": {name: Likeness(**one) for name, one in kept["organs"].items()},
+        }
+    )
+    for one in measures(quality):
+        if one.verdict is not Verdict.WITHIN and found.get(one.key) is not Verdict.STOP:
+            found[one.key] = one.verdict
+    own, swapped = row["likeness"]["own"], row["likeness"]["swapped"]
+    if swapped - own >= SURE_MARGIN and swapped >= OTHER_BELOW:
+        found["day.swapped"] = Verdict.STOP
+    elif own < OTHER_BELOW:
+        found["day.other-patient"] = Verdict.STOP
+    else:
+        found |= {"day.unlike": Verdict.LOOK} if own < UNLIKE_BELOW else {}
+        found |= {"day.unsure-side": Verdict.LOOK} if own - swapped < SURE_MARGIN else {}
+    if row["target_shown"] < WHOLE_ABOVE:
+        found["day.misses-target"] = Verdict.STOP if row["target_shown"] < MISSED_BELOW else Verdict.LOOK
+    return found
+
+
+def only(found: Told, prefix: str) -> Told:
+    return {key: verdict for key, verdict in found.items() if key.startswith(prefix)}
+
+
+def share(count: int, total: int) -> str:
+    """With its Wilson interval (Wilson, J Am Stat Assoc 22:209, 1927)."""
+    if total == 0:
+        return "none"
+    part, z2 = count / total, Z_95**2
+    middle = (part + z2 / (2 * total)) / (1 + z2 / total)
+    half = Z_95 * math.sqrt(part * (1 - part) / total + z2 / (4 * total**2)) / (1 + z2 / total)
+    return f"{count} of {total} ({100 * max(0, middle - half):.0f} to {100 * min(1, middle + half):.0f} %)"
+
+
+def report(rows: list[dict]) -> None:
+    console = Console(width=160)
+    tables = {
+        "registration. and day.": lambda row: told(row),
+        "registration. alone": lambda row: only(told(row), "registration"),
+    }
+    for title, verdicts in tables.items():
+        table = Table("days", "stopped", "stopped or flagged", "caught by", title=title)
+        kinds = [(f"good: {scenario}, {image}", "", (scenario, image)) for scenario, image in GOOD]
+        kinds += [(f"bad: {kind}", kind, None) for kind in BAD]
+        for name, kind, good in kinds:
+            own = [row for row in rows if row["kind"] == kind and good in (None, (row["scenario"], row["image"]))]
+            table.add_row(name, *_counts([verdicts(row) for row in own]))
+        for name, is_bad in (("all good", False), ("all bad", True)):
+            table.add_row(name, *_counts([verdicts(row) for row in rows if bool(row["kind"]) is is_bad]))
+        console.print(table)
+
+
+def _counts(found: list[Told]) -> tuple[str, str, str]:
+    stopped = sum(Verdict.STOP in one.values() for one in found)
+    flagged = sum(bool(one) for one in found)
+    by = Counter(key.removeprefix("registration.") for one in found for key in one)
+    return (
+        share(stopped, len(found)),
+        share(flagged, len(found)),
+        ", ".join(f"{key} {count}" for key, count in by.most_common()),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--patients", type=int, nargs="+", default=list(PATIENTS))
-    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--report", choices=("tuning", "held-out", "all"))
     arguments = parser.parse_args()
-    run(arguments)
+    if arguments.report is None:
+        run(arguments)
+        return
+    chosen = {"tuning": PATIENTS[::2], "held-out": PATIENTS[1::2], "all": PATIENTS}[arguments.report]
+    report([row for row in read(arguments.out / "cases.jsonl") if row["patient"] in chosen])
 
 
 if __name__ == "__main__":

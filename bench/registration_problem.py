@@ -17,9 +17,9 @@ from appliance.builtin.daily import AIR_HU, Anatomy, ConeBeam, cone_beam, today_
 from appliance.builtin.daily_motion import Motion
 from appliance.builtin.daily_scenarios import motion_of
 from appliance.builtin.packed import read_packed
-from engines.grid import Grid
+from engines.grid import Grid, VoxelSet
 from engines.overlap import dice
-from engines.registration import DisplacementField, Scan, sampled
+from engines.registration import DisplacementField, Intensities, Scan, sampled
 
 OPENKBP = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
 NOISE_HU = 20.0
@@ -38,7 +38,6 @@ class SimulatedDay:
     motion: Motion
     moving: Scan
     fixed: Scan
-    is_shaded: bool
 
 
 def patient(number: int) -> Anatomy:
@@ -65,7 +64,6 @@ def simulated(reference: Anatomy, scenario: str, image: str, seed: int) -> Simul
         motion,
         Scan(reference.hu, grid, reference.masks["External"]),
         shown(anatomy, image, seed),
-        image in ("cone beam", "truncated"),
     )
 
 
@@ -76,12 +74,22 @@ def shown(anatomy: Anatomy, image: str, seed: int) -> Scan:
         x_mm, _, _ = anatomy.grid.axes_mm()
         half = 0.5 * float(np.ptp(x_mm))
         hu = cone_beam(anatomy, ConeBeam(field_mm=0.7 * half if image == "truncated" else 0.0), seed)
-        return Scan(np.where(body | np.isnan(hu), hu, AIR_HU), anatomy.grid, body & np.isfinite(hu))
+        return Scan(np.where(body | np.isnan(hu), hu, AIR_HU), anatomy.grid, body & np.isfinite(hu), Intensities.SHADED)
     hu = with_noise(anatomy.hu, NOISE_HU, seed)
     if image == "gas came":
         middle = anatomy.grid.centres_mm(np.flatnonzero(anatomy.masks[target_of(anatomy)])).mean(axis=0)
         hu = with_pocket(hu, anatomy.grid, tuple(middle.tolist()), 12.0, -900.0)
     return Scan(np.where(body, hu, AIR_HU), anatomy.grid, body)
+
+
+def carried(reference: Anatomy, field: DisplacementField, grid: Grid) -> dict[str, VoxelSet]:
+    """The reference's structures on today's grid, by the field."""
+    found = {}
+    for name, mask in reference.masks.items():
+        dense = field.pulled(mask.astype(np.float32), reference.grid, grid, outside=0.0) >= 0.5
+        if name != "External" and dense.any():
+            found[name] = VoxelSet.from_dense(dense.astype(np.float32))
+    return found
 
 
 @dataclass(frozen=True)

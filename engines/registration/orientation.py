@@ -64,9 +64,10 @@ def orientations(
 ) -> Orientations:
     """How alike the images are as they lie and with the fixed one reversed.
 
-    fixed_hu, moving_hu: (z, y, x) HU, or values in proportion to them, air (-1000) outside the body. start: the known
-    motion from the fixed frame to the moving one, where there is one. Raises EngineError if an image has no body or
-    the images as they lie cannot be compared at all; an orientation that cannot be compared counts as unlike (0)."""
+    fixed_hu, moving_hu: (z, y, x) HU, or values in proportion to them, air (-1000) outside the body; the fixed one NaN
+    where it shows nothing. start: the known motion from the fixed frame to the moving one, where there is one. Raises
+    EngineError if an image has no body or the images as they lie cannot be compared at all; an orientation that cannot
+    be compared counts as unlike (0)."""
     values, grid = shrunk(fixed_hu, fixed, STEP_MM, limits=LIMITS_HU)
     other = shrunk(moving_hu, moving, STEP_MM, limits=LIMITS_HU)
     coarse = shrunk(moving_hu, moving, COARSE_MM, limits=LIMITS_HU)
@@ -101,7 +102,7 @@ def _start(fixed: tuple[Values, Grid], coarse: tuple[Values, Grid]) -> tuple[Rig
         tried = RigidTransform.of((float(shift[0]), float(shift[1]), float(shift[2] + along_mm)))
         x, y, z = np.asarray(coarse[1].origin_mm) - tried.matrix[:3, 3]
         there = resample(coarse[0], replace(coarse[1], origin_mm=(float(x), float(y), float(z))), grid, outside=np.nan)
-        seen = np.isfinite(there)
+        seen = np.isfinite(there) & np.isfinite(values)
         either = seen & (body | (there > BODY_ABOVE_HU))
         if (seen & body & (there > BODY_ABOVE_HU)).sum() * grid.voxel_volume_cc < least:
             continue

@@ -154,7 +154,7 @@ def test_what_was_followed_can_be_refined_put_away_and_taken_up(bare, planned):
     assert again.resume(kept).mu == pytest.approx(old.mu, rel=0.05)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(shift_mm=st.tuples(*[st.floats(-15.0, 15.0)] * 3))
 def test_whatever_the_movement_the_plan_is_deliverable(planned, shift_mm):
     tps, old = planned
@@ -256,3 +256,28 @@ def test_arcs_give_no_directions_to_static_beams(bare):
     jaws = Jaws(-50.0, 50.0, -20.0, 20.0)
     arc = plan(beam(point(0, jaws, *tips(-10.0, width_mm=20.0)), point(80, jaws, *tips(-10.0, width_mm=20.0), 90.0)))
     assert len(planned_gantry_deg(replace(bare, reference_plan=arc), SMALL_GOALS, CONFIG)) == SMALL_GOALS.beams
+
+
+def test_angles_of_collimator_and_couch_are_kept_where_the_machine_turns_so_far(wide):
+    """A table turned by 90 degrees to a beam from above: the patient's length lies across it, and what moved to the
+    left moved along IEC Y. Of an angle that the machine does not reach its own stays."""
+    old = _turned(old_plan(0.0), collimator_deg=0.0, couch_deg=90.0)
+    made = followed(wide, old, (5.0, 0.0, 0.0))
+    assert {(p.collimator_deg, p.couch_deg) for b in made.beams for p in b.control_points} == {(0.0, 90.0)}
+    assert made.beams[0].name.startswith("G000.0T090.0")
+    pairs = sorted(openings(made, 0.0))
+    assert pairs in ([*range(OPEN.start + 1, OPEN.stop + 1)], [*range(OPEN.start - 1, OPEN.stop - 1)])
+    turned = followed(wide, _turned(old_plan(0.0), collimator_deg=30.0, couch_deg=0.0), STILL)
+    assert turned.beams[0].control_points[0].collimator_deg == 30.0
+    assert set(openings(turned, 0.0).values()) == {(-10.0, 12.0)}
+    too_far = replace(wide, reference_plan=_turned(old_plan(0.0), collimator_deg=0.0, couch_deg=100.0))
+    assert PhotonTps(too_far, SMALL_GOALS, CONFIG).arrangement.directions[0].couch_deg == 0.0
+
+
+def _turned(old: Plan, **angles: float) -> Plan:
+    return replace(
+        old,
+        beams=tuple(
+            replace(one, control_points=tuple(replace(p, **angles) for p in one.control_points)) for one in old.beams
+        ),
+    )

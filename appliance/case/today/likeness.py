@@ -11,7 +11,7 @@ from appliance.case.today.match import DayReference, external_of
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.rules import finding, refusal
 from appliance.contracts import Finding, Outcome
-from engines.calibration import body_of
+from engines.calibration import body_of, circle_seen
 from engines.errors import EngineError
 from engines.registration import RigidTransform
 from engines.registration.orientation import Orientations, orientations
@@ -51,8 +51,12 @@ def check_likeness(
         return Likeness(None, tuple(finding(name, words, Outcome.NOT_TESTED) for name in names))
     before, grid = reference.series.image, today.series.image.grid
     try:
+        shown = np.where(body_of(hu, grid), hu, np.float32(AIR_HU)).astype(np.float32)
+        circle = circle_seen(today.series.image.hu, grid)
+        if circle is not None:
+            shown[:, ~circle] = np.nan
         found = orientations(
-            np.where(body_of(hu, grid), hu, np.int16(AIR_HU)),
+            shown,
             grid,
             np.where(external_of(reference), before.hu, np.int16(AIR_HU)),
             before.grid,

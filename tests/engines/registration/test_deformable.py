@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,6 @@ MOTION = Motion(
         Shrinkage((-15.0, -10.0, 0.0), (20.0, 18.0, 24.0), strength_leaving(0.7)),
     )
 )
-SHADED = DeformableOptions(intensities=Intensities.SHADED)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def test_the_same_images_give_the_same_field_whatever_the_threads(day, found):
 
 def test_a_cone_beam_image_is_registered_as_one(day):
     image = scan_with(day, cone_beam(day.today, ConeBeam(), 3))
-    errors = day.errors_mm(register_deformable(image, day.moving, start=SET_UP, options=SHADED))
+    shaded = replace(image, intensities=Intensities.SHADED)
+    errors = day.errors_mm(register_deformable(shaded, day.moving, start=SET_UP))
     taken_for_ct = day.errors_mm(register_deformable(image, day.moving, start=SET_UP))
     assert np.median(errors) < 1.5
     assert np.median(errors) < 0.8 * np.median(taken_for_ct)
@@ -113,7 +114,7 @@ def test_a_cone_beam_image_is_registered_as_one(day):
 
 def test_where_the_image_ends_the_field_goes_on_smoothly(day):
     cut = scan_with(day, cone_beam(day.today, ConeBeam(field_mm=45.0), 3))
-    field = register_deformable(cut, day.moving, start=SET_UP, options=SHADED)
+    field = register_deformable(replace(cut, intensities=Intensities.SHADED), day.moving, start=SET_UP)
     x_mm, y_mm, _ = day.today.grid.axes_mm()
     middle = np.hypot(x_mm[None, :] - x_mm.mean(), y_mm[:, None] - y_mm.mean())
     body = day.today.masks["External"]
@@ -127,10 +128,11 @@ def test_where_the_image_ends_the_field_goes_on_smoothly(day):
 def test_another_kind_of_image_is_registered_as_one(day):
     """Fat bright, muscle grey, bone dark, air zero."""
     values = np.interp(day.fixed.hu, [-1000, -300, -90, 50, 300], [0, 20, 400, 180, 10]).astype(np.float32)
-    image = Scan(np.where(day.fixed.body, values, 0), day.today.grid, day.fixed.body)
-    options = DeformableOptions(intensities=Intensities.OTHER)
-    errors = day.errors_mm(register_deformable(image, day.moving, start=SET_UP, options=options))
+    image = Scan(np.where(day.fixed.body, values, 0), day.today.grid, day.fixed.body, Intensities.OTHER)
+    errors = day.errors_mm(register_deformable(image, day.moving, start=SET_UP))
     assert np.median(errors) < 1.5
+    with pytest.raises(EngineError, match="cannot be the moving one"):
+        register_deformable(day.moving, image, start=SET_UP.inverse)
 
 
 def test_gas_that_came_does_not_tear_the_field(day, found):
