@@ -22,6 +22,10 @@ from appliance.execution.watch import reason_of
 from appliance.execution.watched import WatchedTps
 
 REFERENCE, ANEW = "reference", ", then goals"
+SPARING_ROUNDS = 2
+"""Rounds of sparing at most, where nothing is planned anew (chosen: the reference plan was spared before. On the TG-119
+prostate, planned coarsely, 0, 2 and 4 rounds scored 97.5, 98.3 and 98.4; 92, 89 and 82 % of the fluence were still
+the reference's)."""
 SPARING_FROM = 0.6
 """Progress at which organs are spared, where nothing is planned anew."""
 
@@ -85,7 +89,8 @@ class FromReference(AnytimePlanner):
                 return self._anew(rules, fluence, met)
             self._seen(rules.first, fluence)
         self.stage = "sparing"
-        last = spare(self.operator, met, self.way.sparing_rounds, part_of(self.progress, SPARING_FROM, 1.0))
+        rounds = min(self.way.sparing_rounds, SPARING_ROUNDS)
+        last = spare(self.operator, met, rounds, part_of(self.progress, SPARING_FROM, 1.0))
         return ending(self.operator, met, last.state)
 
     def _promises(self, fluence: PlanningState, plan: PlanningState) -> bool:
