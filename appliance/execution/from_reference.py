@@ -7,7 +7,7 @@ system can take as a fluence alone is sequenced, and planned on as a template's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.contracts import GoalSet, Planned, PlanningState, ReferenceStart
 from appliance.contracts.progress import Progress
@@ -42,7 +42,7 @@ class FromReference(AnytimePlanner):
     """is_anew: planned as without a reference, by the policy: from the beginning, from the reference's fluence, or
     after its apertures proved worse."""
 
-    reference: ReferenceStart | None = None
+    reference: ReferenceStart = field(kw_only=True)
     is_anew: bool = True
 
     def plan(self) -> Planned:
@@ -58,9 +58,10 @@ class FromReference(AnytimePlanner):
     def _preliminary(self) -> tuple[Rules, PlanningState | None]:
         self.progress("planner: preliminary", 0.0)
         try:
-            if self.reference is None:
-                raise PlanningError("there is none")
             followed = self.tps.follow(self.reference)
+            rules, state = rules_of(self.operator, self.way.guide), followed.state
+            if followed.way == "fluence":
+                state = self.tps.sequence_quickly(rules.first)
         except PlanningSystemHung:
             raise
         except PlanningError as error:
@@ -68,9 +69,6 @@ class FromReference(AnytimePlanner):
             return super()._preliminary()
         self.notes.append(f"Planned on from {followed.told}")
         self.start, self.is_anew = followed.way, followed.way == "fluence"
-        rules, state = rules_of(self.operator, self.way.guide), followed.state
-        if followed.way == "fluence":
-            state = self.tps.sequence_quickly(rules.first)
         self._deliverable(state, rules, REFERENCE, f"a deliverable plan: {followed.told}")
         return rules, None
 

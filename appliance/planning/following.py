@@ -29,7 +29,7 @@ class Following(Resuming):
         the plan; otherwise its fluence is, drawn on today's beamlets."""
         beams, beamlets = old_beams(start.plan), self._fluence.beamlets
         shift = start.target_shift_mm or shift_seen(beams, target_points_mm(self.case))
-        factor = start.plan.fractions / self.goal_set.fractions
+        factor = (start.plan.fractions or self.goal_set.fractions) / self.goal_set.fractions
         values = factor * fluence_today(beams, self.arrangement.frames, beamlets, shift)
         why = MOVES_WHILE_ON
         if isinstance(self._delivery, StandsAtApertures):

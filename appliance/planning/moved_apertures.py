@@ -40,6 +40,8 @@ def why_not_apertures(beams: Sequence[OldBeam], frames: Sequence[BeamFrame], mac
         )
         if not same:
             return "its leaves are others than those of today's machine"
+    if any(beam.quality != (machine.energy_mv, machine.fluence_mode) for beam in beams):
+        return "its beam has another quality than today's machine"
     if not all(beam.still for beam in beams):
         return "its leaves or its gantry move while it delivers"
     if any(not any(same_axes(frame, beam.piece.frame) for beam in beams) for frame in frames) or any(

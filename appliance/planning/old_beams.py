@@ -41,11 +41,12 @@ no closer around a target)."""
 @dataclass(frozen=True, eq=False)
 class OldBeam:
     """What an earlier plan delivers from one direction. layers_mm: leaf borders of each layer in the axes of the
-    piece's frame. still: nothing moves while it delivers."""
+    piece's frame. still: nothing moves while it delivers. quality: energy in MV and fluence mode of the beam."""
 
     piece: Piece
     layers_mm: tuple[Array, ...]
     still: bool
+    quality: tuple[float, str]
 
     def openings(self) -> tuple[Array, Array]:
         """Tips (segments, pairs) of what leaves and jaws leave open together, equal where that is nothing."""
@@ -76,7 +77,8 @@ def old_beams(plan: Plan) -> tuple[OldBeam, ...]:
         own = pieces(beam, plan)
         exposures = sum(after.cumulative_mu > before.cumulative_mu for before, after in pairwise(beam.control_points))
         still = len(own) == 1 and len(own[0].apertures.mu) == exposures
-        found += [OldBeam(piece, leaf_layers_mm(beam), still) for piece in own]
+        quality = (beam.energy_mv, beam.fluence_mode)
+        found += [OldBeam(piece, leaf_layers_mm(beam), still, quality) for piece in own]
     return tuple(found)
 
 

@@ -192,6 +192,14 @@ def test_other_leaves_take_the_fluence(bare, planned):
     assert tps.sequence_quickly(tps.initial_objectives()).mu > 0
 
 
+def test_another_beam_quality_takes_the_fluence(wide):
+    old = old_plan(0.0)
+    free = replace(old, beams=tuple(replace(b, fluence_mode="FFF") for b in old.beams))
+    tps = PhotonTps(replace(wide, reference_plan=free), SMALL_GOALS, CONFIG)
+    found = tps.follow(ReferenceStart(free, STILL))
+    assert (found.way, found.told.endswith("another quality than today's machine")) == ("fluence", True)
+
+
 @pytest.mark.parametrize("technique", ["sliding_window", "vmat"])
 def test_leaves_that_move_take_the_fluence(bare, planned, technique):
     _, old = planned
