@@ -118,15 +118,17 @@ class DerivedConfig(_Section):
 
 
 class AnatomyConfig(_Section):
-    """Which image of the day is taken, what dose is computed on, and how contours are made where none came with the
-    image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a treatment
-    machine, beside those known. longest_days: from the reference image to today's. ct_density, cbct_density,
-    mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU) pairs of a phantom
-    measured on the imager of the treatment machine, at least two; none: a calibrated image is calibrated to the
-    reference CT. extend: a truncated image is filled up from the reference, or refused. derived: structures that are
-    made of others today, such as a PTV of its CTV, and not carried. registration: of organs, and of
-    targets unless `targets` says rigid. review: whether a person confirms propagated contours before planning:
-    'always', 'flagged' (where a measure passes an action level) or 'never' (they are looked at with the plan)."""
+    """Which image of the day is taken, what dose is computed on, and how contours are made where none came with
+    the image (docs/today.md). cbct_names: words in what an image says of its device that make it one of a
+    treatment machine, beside those known. longest_days: from the reference image to today's. ct_density,
+    cbct_density, mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU)
+    pairs of a phantom measured on the imager of the treatment machine, at least two; none: a calibrated image is
+    calibrated to the reference CT. extend: a truncated image is filled up from the reference, or refused. derived:
+    structures that are made of others today, such as a PTV of its CTV, and not carried. segmentation: the TOML
+    file of a segmentation network; segmented: the organs (TG-263 names) whose contours it makes in the place of
+    propagation. registration: of organs, and of targets unless `targets` says rigid. review: whether a person
+    confirms propagated contours before planning: 'always', 'flagged' (where a measure passes an action level) or
+    'never' (they are looked at with the plan)."""
 
     cbct_names: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     longest_days: int = Field(default=120, ge=1, le=3650)
@@ -136,6 +138,8 @@ class AnatomyConfig(_Section):
     phantom_points: tuple[tuple[float, float], ...] = ()
     extend: bool = True
     derived: tuple[DerivedConfig, ...] = ()
+    segmentation: Path | None = None
+    segmented: tuple[str, ...] = ()
     registration: Literal["deformable", "rigid"] = "deformable"
     targets: Literal["deformable", "rigid"] = "deformable"
     review: Literal["always", "flagged", "never"] = "always"

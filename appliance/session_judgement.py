@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.case.nomenclature import known_names
-from appliance.config import EvaluationConfig, PlanningConfig
-from appliance.contracts import Case, GoalSet, Plan
+from appliance.config import AnatomyConfig, EvaluationConfig, PlanningConfig
+from appliance.contracts import Case, GoalSet, Image, Plan
+from appliance.contracts.anatomy import Segmenter
 from appliance.contracts.deliverability import ComplexityFigures, Deliverability
 from appliance.contracts.image_context import ImageContext
 from appliance.errors import ModelError
 from appliance.evaluation.deliverability import assess_deliverability
-from appliance.evaluation.image_context import SegmentationNetwork, image_context, load_network, untested
+from appliance.evaluation.image_context import (
+    SegmentationNetwork,
+    image_context,
+    load_network,
+    segment_image,
+    untested,
+)
 from appliance.planning import machine_view
+from engines.grid import VoxelSet
 
 
 def deliverability_of(
@@ -40,3 +49,20 @@ def image_context_of(config: EvaluationConfig, case: Case) -> ImageContext:
 def network_of(path: Path) -> SegmentationNetwork:
     """A network whose labels are names of the table of structure names. Raises ModelError."""
     return load_network(path, {known.tg263 for known in known_names().values()})
+
+
+@dataclass(frozen=True)
+class _Segmenter:
+    network: SegmentationNetwork
+
+    @property
+    def name(self) -> str:
+        return f"{self.network.name}@{self.network.sha256[:8]}"
+
+    def __call__(self, image: Image, external: VoxelSet) -> dict[str, VoxelSet]:
+        return segment_image(image, external, self.network)
+
+
+def segmenter_of(anatomy: AnatomyConfig) -> Segmenter | None:
+    """What contours organs of today's image, where one is configured. Raises ModelError."""
+    return None if anatomy.segmentation is None else _Segmenter(network_of(anatomy.segmentation))

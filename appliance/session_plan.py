@@ -25,6 +25,7 @@ from appliance.planning import PhotonTps
 from appliance.planning.coarse import CoarseTps
 from appliance.session_guide import guide_by_reference, guide_for
 from appliance.session_policy import Steering, steering_of
+from appliance.session_reference import limit_notes, reference_start
 from engines.errors import DeviceError, EngineError
 
 
@@ -40,7 +41,7 @@ def planned(
     """steering: in the place of the configured policy. Raises PlanningError, also for what the dose engine cannot
     compute. What cannot guide or steer is left aside, and it is said."""
     planning = config.planning
-    notes: list[str] = []
+    notes = limit_notes(case, goal_set)
     watch = Watch(progress, Deadline(planning.budget_s), explain=explained, hang_s=planning.hang_s)
     try:
         tps = watch("preparing the case", lambda: PhotonTps(case, goal_set, planning, watch.progress))
@@ -58,7 +59,7 @@ def planned(
             notes=tuple(notes),
             start=start,
         )
-        made = _made(watched(tps, watch), goal_set, way, progress, _reference(planning, case))
+        made = _made(watched(tps, watch), goal_set, way, progress, reference_start(planning, case))
         return replace(made, working=working_of(tps, watch, made.plan))
     finally:
         watch.close()
@@ -106,13 +107,6 @@ def _made(
     if reference is None:
         return plan_anytime(tps, goal_set, way, progress)
     return plan_from_reference(tps, goal_set, way=way, reference=reference, progress=progress)
-
-
-def _reference(planning: PlanningConfig, case: Case) -> ReferenceStart | None:
-    """Where a plan is adapted and shall be begun with. The template's plan is of the template alone."""
-    if case.reference_plan is None or planning.start != "reference" or planning.policy == "template":
-        return None
-    return ReferenceStart(case.reference_plan, case.target_shift_mm)
 
 
 def _guide(

@@ -45,7 +45,8 @@ from appliance.contracts.progress import Progress
 @dataclass(frozen=True, eq=False)
 class Reviewed:
     """What a question about a plan is about. dose: of the plan, on today's image. story: how the plan came about, where
-    the planner told it. traded: what could be traded around it, where that was made."""
+    the planner told it. traded: what could be traded around it, where that was made. anatomy: how today's contours came
+    about, where that was found here."""
 
     case: Case
     goal_set: GoalSet
@@ -53,6 +54,7 @@ class Reviewed:
     dose: CalculatedDose
     story: PlanningStory | None = field(default=None, kw_only=True)
     traded: TradeOffSet | None = field(default=None, kw_only=True)
+    anatomy: AnatomyReport | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,7 @@ from appliance.inbound import AttachmentShelf
 from appliance.planning import calculate_dose, check_plan, dose_options, select_device
 from appliance.session_deepen import deepened
 from appliance.session_guidelines import guideline_store
+from appliance.session_judgement import segmenter_of
 from appliance.session_navigation import trade_offs_around
 from appliance.session_plan import planned
 from appliance.session_predict import predict_case
@@ -85,7 +86,7 @@ def real_stages(config: Config, identities: IdentityStore, attached: Attachments
         return write_export_set(case, made, dose, approval, folder, per_beam_dose=planning.per_beam_dose)
 
     return Stages(
-        find_anatomy=partial(find_anatomy, config.anatomy),
+        find_anatomy=partial(find_anatomy, config.anatomy, segmenter=segmenter_of(config.anatomy)),
         write_contours_page=write_contours_page,
         contour_desk=partial(contour_desk, config.anatomy),
         write_contours=write_edited,
@@ -137,7 +138,8 @@ def _reported(
     scheduled: Evaluation | None,
     prediction: Prediction,
 ) -> None:
-    beside = Beside(scheduled, _why(reviewed.goal_set), prediction, reviewed.story, reviewed.traded)
+    told = prediction, reviewed.story, reviewed.traded, reviewed.anatomy
+    beside = Beside(scheduled, _why(reviewed.goal_set), *told)
     given = (reviewed.case, reviewed.goal_set, reviewed.plan, reviewed.dose)
     write_report(*given, judged, timing, path, beside=beside)
 

@@ -40,7 +40,7 @@ RULES = tuple(DerivedRule(f"PTV_{n}", f"CTV_{n}", Margins.all_round(5.0), 3.0) f
 EDITS: dict[str, ContourEdit] = {
     "polygon added to the CTV": AddPolygon("CTV_1", 0.0, ((40, 10), (62, 12), (58, 30), (40, 35))),
     "brush on the CTV": SubtractBrush("CTV_1", 0.0, ((50, -10), (45, 5), (48, 20), (40, 30)), 6.0),
-    "polygon off the body": SubtractPolygon("External", 0.0, ((120, 0), (182, 0), (182, 60), (120, 60))),
+    "polygon off the body": SubtractPolygon("External", 0.0, ((170, -10), (182, -10), (182, 60), (160, 60))),
 }
 
 Place = tuple[float, float, float]

@@ -158,4 +158,4 @@ def strength_leaving(volume_share: float) -> float:
     """Strength of a Shrinkage around an ellipsoid of its own half axes that leaves it this share of its volume: its
     surface r_today = volume_share^(1/3) must be taken to r = 1."""
     today = volume_share ** (1.0 / 3.0)
-    return (1.0 / today - 1.0) * float(np.exp(0.5 * today * today))
+    return float((1.0 / today - 1.0) * np.exp(0.5 * today * today))

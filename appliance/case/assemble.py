@@ -17,9 +17,9 @@ from appliance.case.dose import WHAT as RTDOSE
 from appliance.case.dose import dose_of
 from appliance.case.image import MODALITIES, PATIENT_POSITIONS, ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan_file
-from appliance.case.prescription import prescription_of
+from appliance.case.prescription import organ_limits_of, prescription_of
 from appliance.case.structure_set import StructureReading, read_structures
-from appliance.case.to_today import anatomy_notes, plan_today, rigid_of, target_shift
+from appliance.case.to_today import anatomy_notes, plan_today, rigid_of, target_shift_mm
 from appliance.contracts import Case, Identity, PrescribedTarget, Received, SourceObject
 from appliance.contracts.anatomy import Anatomy
 from appliance.dicomio.read import read_dataset
@@ -80,7 +80,8 @@ def assemble(received: Sequence[Received], anatomy: Anatomy | None = None) -> Ca
         reference_dose_gy=dose.dose_gy if dose else None,
         notes=(*notes, *(anatomy_notes(anatomy, has_plan=plan is not None) if anatomy else _frame_notes(series, plan))),
         structure_predecessor=structures.predecessor if made else None,
-        target_shift_mm=target_shift(anatomy, structures.structures),
+        target_shift_mm=target_shift_mm(anatomy, structures.structures),
+        reference_limits=organ_limits_of(plan, structures.structures, structures.source.sop_instance_uid),
     )
 
 

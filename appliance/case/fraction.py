@@ -20,6 +20,10 @@ from engines.registration import RigidTransform
 NEEDS_REGISTRATION = (
     "Add a spatial or deformable registration object of this image and of the anatomy that dose is added up on"
 )
+AS_IT_LIES = (
+    "A fraction's image is in the same frame of reference as this anatomy and was taken as it lies there: check that "
+    "nothing moved between them, or have it registered"
+)
 
 
 def read_fraction(
@@ -32,7 +36,8 @@ def read_fraction(
     register: Register | None,
 ) -> Fraction:
     """received: image, structure set, plan and its dose of the day, as `assemble` takes them. registrations: objects
-    that came with them or with the anatomy; where they do not join both frames, `register` is asked, if there is one.
+    that came with them or with the anatomy; where they do not join both frames, and where both images share one frame,
+    `register` is asked, if there is one.
     count: how many fractions were delivered so. uncertainty_mm: of one registration object, which states none.
 
     The dose of a fraction is the plan's over the fractions it was planned for. Raises IncompleteCase without a plan,
@@ -49,7 +54,7 @@ def read_fraction(
             remedy="Add the RTDOSE of the plan that was delivered, calculated on the image of that day",
         )
     placed = _placed(registrations, onto, case, uncertainty_mm)
-    if placed is None and register is not None:
+    if register is not None and (placed is None or _share_frame(onto, case)):
         placed = register(onto, case)
     if placed is None:
         raise IncompleteCase("a fraction has no registration to this anatomy", remedy=NEEDS_REGISTRATION)
@@ -66,11 +71,15 @@ def read_fraction(
     )
 
 
+def _share_frame(onto: Case, case: Case) -> bool:
+    return onto.frame_of_reference_uid == case.frame_of_reference_uid
+
+
 def _placed(registrations: Sequence[Path], onto: Case, case: Case, uncertainty_mm: float) -> Placed | None:
     """Errors of objects that were put after each other are added: `Placed` promises a bound."""
     here, there = onto.frame_of_reference_uid, case.frame_of_reference_uid
-    if here == there:
-        return Placed(RigidTransform(np.eye(4)), uncertainty_mm, "same frame of reference")
+    if _share_frame(onto, case):
+        return Placed(RigidTransform(np.eye(4)), uncertainty_mm, "same frame of reference", (AS_IT_LIES,))
     link = link_frames(registrations, here, there)
     if link is None:
         return None

@@ -32,7 +32,8 @@ NOT_COMPUTED = (
 
 @dataclass(frozen=True)
 class DoseReference:
-    """One prescribed target of a plan, as written: dose_gy of the course, the ROI it points to, its description."""
+    """One dose that a plan states of a structure, as written: dose_gy of the course, the ROI it points to, its
+    description."""
 
     dose_gy: float
     roi_number: int | None
@@ -41,10 +42,12 @@ class DoseReference:
 
 @dataclass(frozen=True, eq=False)
 class PlanReading:
-    """structure_sets: SOP Instance UIDs of the structure sets the plan was made on."""
+    """prescription: of targets; limits: highest doses of organs. structure_sets: SOP Instance UIDs of the structure
+    sets the plan was made on."""
 
     plan: Plan
     prescription: tuple[DoseReference, ...]
+    limits: tuple[DoseReference, ...]
     structure_sets: tuple[str, ...]
     frame_of_reference_uid: str
     identity: Identity
@@ -82,7 +85,8 @@ def read_plan_file(path: Path) -> PlanReading:
     )
     return PlanReading(
         plan=plan,
-        prescription=_prescription(dataset),
+        prescription=_stated(dataset, "TARGET", "TargetPrescriptionDose"),
+        limits=_stated(dataset, "ORGAN_AT_RISK", "OrganAtRiskMaximumDose"),
         structure_sets=tuple(
             text(item, "ReferencedSOPInstanceUID") for item in items(dataset, "ReferencedStructureSetSequence")
         ),
@@ -216,15 +220,16 @@ def _shape(point: ControlPoint) -> tuple[object, ...]:
     return (point.collimator_deg, point.couch_deg, point.jaws, *leaves)
 
 
-def _prescription(dataset: Dataset) -> tuple[DoseReference, ...]:
+def _stated(dataset: Dataset, kind: str, dose: str) -> tuple[DoseReference, ...]:
+    """Of the dose references of a type (PS3.3 C.8.8.10) those that state this dose."""
     references = []
     for item in items(dataset, "DoseReferenceSequence"):
-        if text(item, "DoseReferenceType") != "TARGET" or not text(item, "TargetPrescriptionDose"):
+        if text(item, "DoseReferenceType") != kind or not text(item, dose):
             continue
         roi = text(item, "ReferencedROINumber")
         references.append(
             DoseReference(
-                dose_gy=number(item, "TargetPrescriptionDose", WHAT),
+                dose_gy=number(item, dose, WHAT),
                 roi_number=int(roi) if roi else None,
                 description=text(item, "DoseReferenceDescription"),
             )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from appliance.case.nomenclature import folded, lookup
 from appliance.case.plan import DoseReference, PlanReading
-from appliance.contracts import PrescribedTarget, Structure, StructureKind
+from appliance.contracts import OrganLimit, PrescribedTarget, Structure, StructureKind
 
 
 def prescription_of(
@@ -35,6 +35,25 @@ def prescription_of(
             notes.append(f"The received plan prescribes two doses to {target.tg263}; the higher one was taken")
             found[target.tg263] = max(found[target.tg263], reference.dose_gy)
     return tuple(PrescribedTarget(name, dose_gy) for name, dose_gy in found.items()), tuple(notes)
+
+
+def organ_limits_of(
+    reading: PlanReading | None, structures: Sequence[Structure], structure_set_uid: str
+) -> tuple[OrganLimit, ...]:
+    """The lowest of the highest doses that the plan allows each organ. An organ is known by the description, or by its
+    ROI number where the plan was made on this structure set; a limit of no organ of today is left out."""
+    if reading is None:
+        return ()
+    organs = [item for item in structures if item.kind is StructureKind.ORGAN]
+    own = structure_set_uid in reading.structure_sets
+    found: dict[str, float] = {}
+    for reference in reading.limits:
+        organ = _named(reference, organs)
+        if organ is None and own:
+            organ = next((item for item in organs if item.number == reference.roi_number), None)
+        if organ is not None:
+            found[organ.tg263] = min(found.get(organ.tg263, reference.dose_gy), reference.dose_gy)
+    return tuple(OrganLimit(name, most_gy) for name, most_gy in found.items())
 
 
 def _named(reference: DoseReference, targets: Sequence[Structure]) -> Structure | None:

@@ -40,16 +40,15 @@ def plan_today(plan: Plan, anatomy: Anatomy | None) -> Plan:
     return replace(plan, beams=tuple(beams))
 
 
-def target_shift(anatomy: Anatomy | None, structures: Sequence[Structure]) -> tuple[float, float, float] | None:
-    """How far the targets moved beyond the rigid motion, mm x, y, z: the mean over the targets that were compared, each
-    as large as it is. None where there is none."""
-    targets = {item.tg263 for item in structures if item.kind is StructureKind.TARGET}
-    moved = [
-        one for one in (anatomy.report.changes if anatomy else ()) if one.structure in targets and one.today_cc > 0
-    ]
-    if not moved:
+def target_shift_mm(anatomy: Anatomy | None, structures: Sequence[Structure]) -> tuple[float, float, float] | None:
+    """How far today's targets lie from where the rigid motion leaves those of the reference, x, y, z in LPS: of the
+    middle of all of them, each counting by its volume today. None where nothing was compared."""
+    targets = {structure.tg263 for structure in structures if structure.kind is StructureKind.TARGET}
+    changes = () if anatomy is None else [one for one in anatomy.report.changes if one.structure in targets]
+    volumes_cc = np.array([one.today_cc for one in changes])
+    if not volumes_cc.sum() > 0:
         return None
-    x, y, z = np.average([one.centroid_mm for one in moved], axis=0, weights=[one.today_cc for one in moved]).tolist()
+    x, y, z = np.average([one.centroid_mm for one in changes], axis=0, weights=volumes_cc).tolist()
     return x, y, z
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +57,7 @@ Uncertainty = Annotated[
 AlphaBetaGy = Annotated[
     float, typer.Option("--alpha-beta", metavar="GY", min=0.1, help="Of organs without a source of their own.")
 ]
-RegisterImages = Annotated[
-    bool, typer.Option("--register", help="Register the images of fractions that no registration object places.")
-]
+RegisterImages = Annotated[bool, typer.Option("--register", help="Register images that no registration object places.")]
 TargetAlphaBetaGy = Annotated[float, typer.Option("--target-alpha-beta", metavar="GY", min=0.1, help="Of targets.")]
 
 
@@ -75,6 +74,8 @@ def accumulate(
     as_json: AsJson = False,
 ) -> None:
     """Add up what fractions gave, on one anatomy: physical dose and EQD2, with the band of the registrations."""
+    if not all(math.isfinite(value) for value in (uncertainty_mm, alpha_beta, target_alpha_beta)):
+        raise ConfigError("the uncertainty and the values of alpha/beta must be finite numbers")
     asked = Asked(_counts(delivered), uncertainty_mm, Ratios(alpha_beta, target_alpha_beta))
     with progress("Accumulation") as tell:
         how = placed_from_images if register else None

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from appliance.contracts.case import Image, Structure
 from appliance.contracts.finding import Finding
 from appliance.contracts.received import Received
+from engines.grid import VoxelSet
 
 
 class Verdict(StrEnum):
@@ -126,6 +128,17 @@ class ReferenceToday:
 
     image: Image
     structures: tuple[Structure, ...]
+
+
+class Segmenter(Protocol):
+    """A segmentation network for today's image. name: with its hash, for the origin of a contour."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, image: Image, external: VoxelSet) -> Mapping[str, VoxelSet]:
+        """Voxels by TG-263 name. Raises EvaluationError, ModelError."""
+        ...
 
 
 _REPORT = TypeAdapter(AnatomyReport)

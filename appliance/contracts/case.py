@@ -73,6 +73,14 @@ class PrescribedTarget:
 
 
 @dataclass(frozen=True)
+class OrganLimit:
+    """Highest dose of the whole course that a plan allows an organ (TG-263 name), Gy."""
+
+    structure: str
+    most_gy: float
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who the case belongs to; copied to what is exported, never logged. Values as in DICOM."""
 
@@ -111,6 +119,7 @@ class Case:
     on today's grid only if it shares the frame of reference, or came here by the rigid motion that was found.
     target_shift_mm: how far today's targets lie from where that motion leaves the reference's, x, y, z in LPS; None
     where no motion was found or nothing is known of the reference's targets.
+    reference_limits: what that plan states as the highest dose of organs that are there today.
     structure_predecessor: the structure set that today's contours were made from, where they were made here.
     patient_position: HFS, HFP, FFS or FFP. fractions: planned number, 0 where no plan states it.
     """
@@ -132,6 +141,7 @@ class Case:
     notes: tuple[str, ...] = field(default_factory=tuple)
     structure_predecessor: SourceObject | None = None
     target_shift_mm: tuple[float, float, float] | None = None
+    reference_limits: tuple[OrganLimit, ...] = ()
 
     def structure(self, tg263: str) -> Structure | None:
         return next((s for s in self.structures if s.tg263 == tg263), None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
 from engines.grid import Margins
 
 
@@ -26,15 +24,3 @@ class DerivedRule:
             return f"{self.source} + {self.margins_mm.words}"
         inside = f" - {self.crop_to_external_mm:g} mm" if self.crop_to_external_mm else ""
         return f"{self.source} + {self.margins_mm.words} in External{inside}"
-
-
-_RULES = TypeAdapter(tuple[DerivedRule, ...])
-
-
-def rules_to_json(rules: tuple[DerivedRule, ...]) -> bytes:
-    return _RULES.dump_json(rules)
-
-
-def rules_from_json(data: bytes | str) -> tuple[DerivedRule, ...]:
-    """Raises pydantic.ValidationError for what is no list of rules."""
-    return _RULES.validate_json(data)

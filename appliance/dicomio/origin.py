@@ -1,8 +1,9 @@
 """The origin of a contour in a structure set: how it is written, and how it is read back.
 
 ROI Generation Algorithm holds AUTOMATIC, SEMIAUTOMATIC or MANUAL (PS3.3 C.8.8.5); ROI Generation Description the kind,
-the method and what it was made of, behind a word of ours; ROI DateTime the time; ROI Creator Sequence the person who
-edited. What another system wrote there is kept as it was: it says what the sender knows of a received contour.
+the method and what it was made of, behind a word of ours, and ROI Description the last of these where it is too long
+for that; ROI DateTime the time; ROI Creator Sequence the person who edited. What another system wrote there is kept as
+it was: it says what the sender knows of a received contour.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pydicom.dataset import Dataset
 
 from appliance.contracts.origin import ContourOrigin, Origin
-from appliance.dicomio.values import LONG_STRING, clipped
+from appliance.dicomio.values import LONG_STRING, SHORT_TEXT, clipped
 
 OURS = "Couchside:"
 AUTOMATIC, SEMIAUTOMATIC, MANUAL = "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"
@@ -22,13 +23,15 @@ METHOD_LENGTH = 20
 
 
 def write_origin(item: Dataset, origin: ContourOrigin | None) -> None:
-    """Into a Structure Set ROI item. Texts that are too long are cut."""
+    """Into a Structure Set ROI item."""
     item.ROIGenerationAlgorithm = _algorithm(origin)
     if origin is None:
         return
     description = _description(origin)
     if description:
         item.ROIGenerationDescription = clipped(description, LONG_STRING)
+    if len(description) > LONG_STRING:
+        item.ROIDescription = clipped(origin.from_, SHORT_TEXT)
     with suppress(ValueError):
         item.ROIDateTime = datetime.fromisoformat(origin.at_utc).astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
     if origin.by and origin.kind in (Origin.EDITED, Origin.RECEIVED):
@@ -43,7 +46,10 @@ def read_origin(item: Dataset) -> ContourOrigin:
     parts = [part.strip() for part in description.removeprefix(OURS).split(";")]
     if description.startswith(OURS) and parts[0] in list(Origin):
         _, method, source = [*parts, "", ""][:3]
-        return ContourOrigin(Origin(parts[0]), person or method, at_utc, source)
+        whole = str(item.get("ROIDescription") or "").strip()
+        return ContourOrigin(
+            Origin(parts[0]), person or method, at_utc, whole if source and whole.startswith(source) else source
+        )
     return ContourOrigin(Origin.RECEIVED, person, at_utc, ": ".join(part for part in (algorithm, description) if part))
 
 

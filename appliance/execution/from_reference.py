@@ -1,9 +1,9 @@
 """The virtual planner where a plan is adapted: it begins at that plan, brought to today, and stays with it if it can.
 
 Preliminary: the apertures of the adapted plan, moved with the target, scaled, with a true dose. Then they are refined
-to the goals of today. Planning begins anew from the goals only where a goal stays missed that the fluence of today
-meets; of all plans the best is kept, as always. What the planning system can take as a fluence alone is sequenced, and
-planned on as a template's plan would be."""
+to the goals of today, with organs whose goals are met held at what they have. Planning begins anew from the goals only
+where a goal stays missed that the fluence of today meets; of all plans the best is kept, as always. What the planning
+system can take as a fluence alone is sequenced, and planned on as a template's plan would be."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from appliance.errors import PlanningError, PlanningSystemHung
 from appliance.execution.anytime import EXPLORING_FROM, RULES, AnytimePlanner, Way
 from appliance.execution.meeting import Met, meet
 from appliance.execution.planner import FLUENCE_ROOM, ending, part_of, rules_of
+from appliance.execution.revising import held
 from appliance.execution.rules import Rules, hot_shortfall, shortfall
 from appliance.execution.sparing import spare
+from appliance.execution.watch import reason_of
 from appliance.execution.watched import WatchedTps
 
 REFERENCE, ANEW = "reference", ", then goals"
@@ -58,7 +60,7 @@ class FromReference(AnytimePlanner):
         except PlanningSystemHung:
             raise
         except PlanningError as error:
-            self.notes.append(f"Planned from the goals; the received plan cannot be followed: {error.fields['reason']}")
+            self.notes.append(f"Planned from the goals; the received plan cannot be followed: {reason_of(error)}")
             return super()._preliminary()
         self.notes.append(f"Planned on from {followed.told}")
         self.start, self.is_anew = followed.way, followed.way == "fluence"
@@ -73,13 +75,15 @@ class FromReference(AnytimePlanner):
             return super()._improve(rules, begun)
         self.stage = "apertures"
         meeting = part_of(self.progress, EXPLORING_FROM, SPARING_FROM)
-        self.met = met = meet(self.operator, rules, rules.first, meeting, begun=self.best.candidate)
+        # The template alone would give organs back what the reference plan spares them, to the last monitor unit.
+        known = replace(rules, first=held(rules, rules.first, self.best.state, ()))
+        self.met = met = meet(self.operator, known, known.first, meeting, begun=self.best.candidate)
         if not self.operator.satisfied(met.best.state, 0.0):
             self.stage = "fluence"
             fluence = self.tps.optimise_fluence(rules.first)
-            self._seen(rules.first, fluence)
             if self._promises(fluence, met.best.state):
                 return self._anew(rules, fluence, met)
+            self._seen(rules.first, fluence)
         self.stage = "sparing"
         last = spare(self.operator, met, self.way.sparing_rounds, part_of(self.progress, SPARING_FROM, 1.0))
         return ending(self.operator, met, last.state)

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.contracts import CalculatedDose, Case, Evaluation, GoalSet, Plan, PlanningStory, Prediction
+from appliance.contracts.anatomy import AnatomyReport
 from appliance.contracts.dose import AS_RECEIVED
 from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.passage import PassageAnswer
 from appliance.dicomio.files import software_version, write_durable
 from appliance.errors import ExportError
+from appliance.export.report_anatomy import anatomy_section
 from appliance.export.report_attention import attention_section
 from appliance.export.report_beams import beams_section
 from appliance.export.report_dvh import dvh_section
@@ -41,13 +43,15 @@ NOTICE = "Research software. Not for clinical use."
 class Beside:
     """What the report shows beside the plan. scheduled: the received plan judged on today's anatomy. why: the passages
     that the goals rest on. prediction: what came of asking a network; None where none was asked. story: how the plan
-    came about; None where nobody told it. traded: what could be traded around it; None where that was not made."""
+    came about; None where nobody told it. traded: what could be traded around it; None where that was not made.
+    anatomy: how today lies to the reference; None where that was not found here."""
 
     scheduled: Evaluation | None = None
     why: Sequence[tuple[str, PassageAnswer]] = ()
     prediction: Prediction | None = None
     story: PlanningStory | None = None
     traded: TradeOffSet | None = None
+    anatomy: AnatomyReport | None = None
 
     @property
     def warned(self) -> bool:
@@ -83,6 +87,7 @@ def write_report(
         f"{head(case, goal_set, plan, evaluation, kind, generated=generated)}<main>"
         f"{tiles(goal_set, evaluation, total_s)}{attention_section(evaluation)}"
         f"{goals_section(goal_set, evaluation, others.scheduled)}"
+        f"{'' if others.anatomy is None else anatomy_section(others.anatomy)}"
         f"{second_section(evaluation.second_check)}"
         f"{further_sections(evaluation)}{passages_section(others.why)}"
         f"{dvh_section(case, evaluation, others.scheduled, warned=others.warned)}"

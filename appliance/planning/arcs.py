@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from appliance.config import PlanningConfig
 from appliance.contracts import Case
 from appliance.planning.collimator_angle import collimator_deg
-from appliance.planning.geometry import Arrangement, isocentre_of
+from appliance.planning.geometry import Arrangement, Direction, isocentre_of
 from appliance.planning.machine import Machine
 from appliance.planning.pieces import ARC_STEP_DEG
 from engines.photon.frame import BeamFrame, beam_frame
@@ -79,7 +79,7 @@ def plan_arcs(case: Case, machine: Machine, config: PlanningConfig, spared: tupl
 def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Arrangement, tuple[Sector, ...]]:
     """Directions of the fluence stage, one in the middle of each sector, and the sectors in the same order."""
     isocentre = isocentre_of(case)
-    sectors, angles, frames = [], [], []
+    sectors, directions, frames = [], [], []
     for number, arc in enumerate(arcs):
         intervals = len(arc.frames)
         count = max(1, round(abs(arc.turn_deg) * intervals / SECTOR_DEG))
@@ -87,7 +87,7 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
             first, last = int(part[0]), int(part[-1]) + 1
             angle = arc.gantry_deg[0] + arc.turn_deg * 0.5 * (first + last)
             sectors.append(Sector(number, first, last))
-            angles.append(round(angle % FULL_TURN_DEG, 2))
+            directions.append(Direction(round(angle % FULL_TURN_DEG, 2), arc.collimator_deg))
             frames.append(
                 beam_frame(
                     isocentre,
@@ -97,7 +97,7 @@ def arc_sectors(case: Case, machine: Machine, arcs: tuple[Arc, ...]) -> tuple[Ar
                     patient_position=case.patient_position,
                 )
             )
-    return Arrangement(isocentre, tuple(angles), arcs[0].collimator_deg, tuple(frames)), tuple(sectors)
+    return Arrangement(isocentre, tuple(directions), tuple(frames)), tuple(sectors)
 
 
 def used_rows(open_rows: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:

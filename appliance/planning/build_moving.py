@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
-from appliance.planning.build_plan import JAW_DECIMALS, LEAF_DECIMALS, MU_DECIMALS, PlanHead
+from appliance.planning.build_plan import JAW_DECIMALS, LEAF_DECIMALS, MU_DECIMALS, PlanHead, name_of
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.moving_field import MovingField, trajectory
@@ -47,7 +47,7 @@ def build_moving_plan(
 
 def _name(field: MovingField, number: int) -> str:
     if not field.turn_deg:
-        return f"G{field.gantry_deg[0]:05.1f}"
+        return name_of(field.gantry_deg[0], field.couch_deg)
     return f"Arc {number} {'CW' if field.turn_deg > 0 else 'CCW'}"
 
 
@@ -61,7 +61,7 @@ def _points(field: MovingField, path: FieldPath, machine: Machine, parts: int) -
             float(total[i]),
             field.gantry_deg[i],
             field.collimator_deg,
-            0.0,
+            field.couch_deg,
             _jaws(x_mm[i], field, machine),
             *(tuple(tips[i, own].tolist()) for own in layers for tips in (left, right)),
         )

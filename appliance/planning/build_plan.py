@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts import Beam, ControlPoint, Jaws, Plan
-from appliance.planning.geometry import Arrangement
+from appliance.planning.geometry import Arrangement, Direction
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.segments import PARK_MM, BeamSegments
@@ -37,14 +37,14 @@ def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machin
     """Step-and-shoot plan: for each segment one control point before and one after its dose. Beams without a segment
     are left out; a beam beyond the machine's largest meterset is split into several from the same angle."""
     built: list[Beam] = []
-    for gantry_deg, segments in zip(arrangement.gantry_deg, beams, strict=True):
+    for direction, segments in zip(arrangement.directions, beams, strict=True):
         parts = _split(segments, machine.dose_rate.maximum_beam_mu)
         for part, exposures in enumerate(parts):
             suffix = chr(ord("a") + part) if len(parts) > 1 else ""
             built.append(
                 Beam(
                     number=len(built) + 1,
-                    name=f"G{gantry_deg:05.1f}{suffix}",
+                    name=f"{name_of(direction.gantry_deg, direction.couch_deg)}{suffix}",
                     machine=machine.treatment_machine,
                     energy_mv=machine.energy_mv,
                     fluence_mode=machine.fluence_mode,
@@ -52,7 +52,7 @@ def build_plan(arrangement: Arrangement, beams: tuple[BeamSegments, ...], machin
                     sad_mm=machine.sad_mm,
                     dose_rate_mu_min=machine.dose_rate.maximum_mu_min,
                     leaf_boundaries_mm=tuple(float(b) for b in machine.mlc.boundaries_mm),
-                    control_points=_control_points(segments, exposures, gantry_deg, arrangement, machine),
+                    control_points=_control_points(segments, exposures, direction, machine),
                     lower_boundaries_mm=tuple(float(b) for b in machine.mlc.lower_boundaries_mm),
                     jaw_axes=machine.jaw_axes,
                 )
@@ -75,18 +75,22 @@ def _split(segments: BeamSegments, most_mu: float) -> list[list[tuple[int, float
     return [part for part in parts if part]
 
 
+def name_of(gantry_deg: float, couch_deg: float) -> str:
+    """Of a beam, by its angles."""
+    return f"G{gantry_deg:05.1f}" + (f"T{couch_deg % 360.0:05.1f}" if couch_deg else "")
+
+
 def _control_points(
-    segments: BeamSegments, exposures: list[tuple[int, float]], gantry_deg: float, arrangement: Arrangement,
-    machine: Machine,
-) -> tuple[ControlPoint, ...]:  # fmt: skip
+    segments: BeamSegments, exposures: list[tuple[int, float]], direction: Direction, machine: Machine
+) -> tuple[ControlPoint, ...]:
     points: list[ControlPoint] = []
-    total = 0.0
+    angles, total = (direction.gantry_deg, direction.collimator_deg, direction.couch_deg), 0.0
     for segment, mu in exposures:
         jaws = _jaws(segments, segment, machine)
         tips = _leaves(segments, segment, jaws, machine)
         for dose in (0.0, mu):
             total = round(total + dose, MU_DECIMALS)
-            points.append(ControlPoint(total, gantry_deg, arrangement.collimator_deg, 0.0, jaws, *tips))
+            points.append(ControlPoint(total, *angles, jaws, *tips))
     return tuple(points)
 
 

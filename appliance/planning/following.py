@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from appliance.contracts import Followed, PlanningState, ReferenceStart
+from appliance.contracts import Followed, Objectives, PlanningState, ReferenceStart
 from appliance.planning.aim import corrected
 from appliance.planning.delivery_model import StandsAtApertures
 from appliance.planning.geometry import Arrangement, target_points_mm
@@ -55,6 +55,9 @@ class Following(Resuming):
             return None
         mean_gy = float(np.average(self._dose[found[0]], weights=found[1]))
         return dose_gy / mean_gy if mean_gy > 0 and abs(mean_gy / dose_gy - 1.0) > OTHER_DOSE else None
+
+    def initial_objectives(self) -> Objectives:
+        raise NotImplementedError
 
     def normalise(self, factor: float) -> PlanningState:
         raise NotImplementedError

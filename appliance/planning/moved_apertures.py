@@ -12,7 +12,6 @@ from appliance.planning.delivery_model import MU_ROOM
 from appliance.planning.machine import Machine
 from appliance.planning.old_beams import Move, OldBeam, offset_mm, same_axes
 from appliance.planning.segments import (
-    FIELD_ROOM_MM,
     BeamSegments,
     ajar,
     bank_room_mm,
@@ -101,17 +100,14 @@ def legal_segments(
 ) -> BeamSegments:
     """Tips (segments, pairs) as the machine can set them within today's field of the beam: pairs that face no target
     are closed, openings narrower than the smallest gap widened, or closed where less than half of it is left."""
-    facing = beamlets.cells[beam] >= 0
-    edges = (np.arange(facing.shape[1] + 1) - beamlets.columns) * beamlets.width_mm
-    some = facing.any(axis=1)
-    low = np.where(some, edges[facing.argmax(axis=1)], np.inf)
-    high = np.where(some, edges[facing.shape[1] - facing[:, ::-1].argmax(axis=1)], -np.inf)
-    pair_low, pair_high = beamlets.layers.around(low, high)
-    gap = smallest_gap_mm(machine)
-    span = bank_room_mm(machine)
-    left, right = np.maximum(left, pair_low - FIELD_ROOM_MM), np.minimum(right, pair_high + FIELD_ROOM_MM)
-    left, right = _closed_below(left, right, gap / 2)
-    windows = windows_of(left, right, (float(low.min()), float(high.max())), span, machine)
+    used = np.flatnonzero((beamlets.cells[beam] >= 0).any(axis=0))
+    if not used.size or not mu.size:
+        none = np.zeros((0, beamlets.layers.pairs))
+        return BeamSegments(Apertures(none, none, np.zeros((0, 4)), np.zeros(0)), np.zeros((0, 2)))
+    gap, facing = smallest_gap_mm(machine), beamlets.layers.pairs_of(beamlets.rows_of(beam))
+    low, high = ((column - beamlets.columns) * beamlets.width_mm for column in (int(used[0]), int(used[-1]) + 1))
+    left, right = np.where(facing, left, 0.0), np.where(facing, right, 0.0)
+    windows = windows_of(left, right, (low, high), bank_room_mm(machine), machine)
     start, end = windows[:, :1], windows[:, 1:]
     left, right = _closed_below(np.maximum(left, start), np.minimum(right, end), gap / 2)
     middle = np.clip((left + right) / 2, start + gap / 2, end - gap / 2)

@@ -39,6 +39,7 @@ class MovingField:
     y_mm: tuple[float, float]
     reach_mm: tuple[float, float]
     layers: tuple[int, ...]
+    couch_deg: float = 0.0
 
     @property
     def intervals(self) -> int:

@@ -30,7 +30,7 @@ LEFT_OUT = 0.05
 """So much of a plan's monitor units may come from directions that today's beams do not have (chosen)."""
 TURN_PRICE = 0.1
 """Of two directions as near, that with the nearer collimator is taken: a degree of it counts as so much of a degree."""
-POINTS_ALONG, POINTS_ACROSS = 3, 4
+POINTS_ALONG, POINTS_ACROSS = 4, 4
 """Points of a beamlet where an earlier plan's fluence is read, along and across the leaves (chosen: it is optimised or
 sequenced from there, which changes it by more than what is read between them)."""
 TELLING_MM = 2.0

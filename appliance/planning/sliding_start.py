@@ -27,14 +27,15 @@ Array = NDArray[np.float64]
 def sliding_fields(arrangement: Arrangement, beamlets: Beamlets, machine: Machine) -> tuple[MovingField, ...]:
     return tuple(
         MovingField(
-            gantry_deg=(angle,) * (INTERVALS + 1),
+            gantry_deg=(direction.gantry_deg,) * (INTERVALS + 1),
             turn_deg=0.0,
-            collimator_deg=arrangement.collimator_deg,
+            collimator_deg=direction.collimator_deg,
+            couch_deg=direction.couch_deg,
             isocentre_mm=arrangement.isocentre_mm,
             directions=np.full(INTERVALS, beam, np.int64),
             **field_extent([beam], beamlets, machine),
         )
-        for beam, angle in enumerate(arrangement.gantry_deg)
+        for beam, direction in enumerate(arrangement.directions)
     )
 
 

@@ -39,10 +39,10 @@ def body_of(hu: Numbers, grid: Grid) -> NDArray[np.bool_]:
         for size, count, part in zip(grid.shape, counts, grown.shape, strict=True)
     ]
     body = np.zeros(grid.shape, np.bool_)
-    rows, columns = (np.flatnonzero(grown.any(axis=(0, 3 - axis))[near[axis]]) for axis in (1, 2))
+    rows, columns = (np.flatnonzero(np.asarray(grown.any(axis=(0, 3 - axis)))[near[axis]]) for axis in (1, 2))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     for plane in range(grid.shape[0]):
-        allowed = grown[near[0][plane]][near[1][box[0]]][:, near[2][box[1]]]
+        allowed = grown[near[0][plane], near[1][box[0], None], near[2][None, box[1]]]
         dense = hu[plane, box[0], box[1]] > AIR_BELOW_HU
         body[plane, box[0], box[1]] = ndimage.binary_fill_holes(allowed & dense)
     return body

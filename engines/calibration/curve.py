@@ -37,14 +37,14 @@ class Tissue(NamedTuple):
 
 TISSUES = (
     Tissue("air", -1100.0, -900.0),
-    Tissue("lung", -850.0, -600.0, may_vary=True),
     Tissue("fat", -140.0, -60.0),
     Tissue("muscle and organs", 10.0, 90.0),
     Tissue("spongy bone", 150.0, 350.0, may_vary=True),
     Tissue("dense bone", 400.0, 1200.0, may_vary=True),
 )
 """Ranges chosen round ICRU 44 tissues at 120 kV. may_vary: hardly ever flat in a neighbourhood, so pairs are taken
-wherever the reference lies in the range."""
+wherever the reference lies in the range. Not lung: most of what has its HU is the rim of something else, and a point
+made of that spoils every cavity (docs/decisions.md)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,4 +65,5 @@ def _centroid_mm(part: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
     """Centre of mass x, y, z of fractions on their grid."""
     x_mm, y_mm, z_mm = grid.axes_mm()
     zx, zy = part.sum(axis=1, dtype=np.float64), part.sum(axis=2, dtype=np.float64)
-    return np.array([zx.sum(axis=0) @ x_mm, zy.sum(axis=0) @ y_mm, zx.sum(axis=1) @ z_mm]) / zx.sum()
+    centre = np.array([zx.sum(axis=0) @ x_mm, zy.sum(axis=0) @ y_mm, zx.sum(axis=1) @ z_mm], np.float64)
+    return np.asarray(centre / zx.sum(), np.float64)

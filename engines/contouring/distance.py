@@ -29,11 +29,12 @@ Field = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """x_mm (nx,), y_mm (ny,): points; strips_mm (ny * strips,): middle lines of the strips that each row of points is
-    cut into."""
+    """x_mm (nx,), y_mm (ny,): points; row_mm: between rows of them; strips_mm (ny * strips,): middle lines of the
+    strips that each row is cut into."""
 
     x_mm: FloatArray
     y_mm: FloatArray
+    row_mm: float
     strips_mm: FloatArray
     strips: int
 
@@ -49,17 +50,10 @@ class Raster:
         return Raster(
             _places(columns, finer, grid, 0),
             _places(rows, finer, grid, 1),
+            grid.spacing_mm[1] / finer,
             _places(lines, finer * strips, grid, 1),
             strips,
         )
-
-    @property
-    def row_mm(self) -> float:
-        return float(self.y_mm[1] - self.y_mm[0]) if self.y_mm.size > 1 else self.strip_mm * self.strips
-
-    @property
-    def strip_mm(self) -> float:
-        return float(self.strips_mm[1] - self.strips_mm[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +112,7 @@ def _beside(raster: Raster, loops: Sequence[FloatArray]) -> tuple[NDArray[np.boo
 def _squared(distance_mm: Field, margin_mm: float) -> Field:
     if margin_mm == 0:
         return np.where(distance_mm > 0, np.float32(np.inf), np.float32(0))
-    return np.square(distance_mm / np.float32(margin_mm))
+    return np.asarray(np.square(distance_mm / np.float32(margin_mm)), np.float32)
 
 
 def _rows(squared: Field, raster: Raster) -> Field:
@@ -133,7 +127,7 @@ def _along_y(strips: Field, row_mm: float, margins_mm: Sides) -> Field:
     best = np.full((rows, columns), FURTHEST**2, np.float32)
     sums = np.empty_like(best)
     up, down = (int(np.ceil(margin / row_mm)) + 2 for margin in margins_mm)
-    for step in range(-down, up + 1):
+    for step in range(max(-down, 1 - rows), min(up, rows - 1) + 1):
         target, source = slice(max(step, 0), rows + min(step, 0)), slice(max(-step, 0), rows - max(step, 0))
         for strip in range(count):
             way_mm = (step + ((count - 1) / 2 - strip) / count) * row_mm

@@ -34,7 +34,7 @@ def thin(loop_mm: FloatArray, tolerance_mm: float) -> FloatArray:
         furthest = np.maximum.reduceat(distance, kept[:-1])
         split = np.flatnonzero(furthest > tolerance_mm)
         if split.size == 0:
-            return loop_mm[kept[:-1]]
+            return np.asarray(loop_mm[kept[:-1]], np.float64)
         # the first point of each span that is as far away as any of it
         at = np.flatnonzero(distance == furthest[span])
         kept = np.sort(np.append(kept, at[np.searchsorted(span[at], split)]))

@@ -176,11 +176,11 @@ def _planes(index: int, way: int, sheets: _Sheets, reach: float) -> Iterator[tup
     steps = int(np.clip(np.ceil(PLANES_A_MARGIN / reach), 1, MOST_PLANES))
     for away in range(int(np.ceil(reach))):
         here, there = (sheets.of.get(index + way * (away + more)) for more in (0, 1))
-        places = [away + step / steps for step in range(1, steps + 1)] if here is not None and there is not None else []
-        for place in places:
-            if place < reach - ROUNDING:
-                share = np.float32(place - away)
-                yield place, (1 - share) * here + share * there  # type: ignore[operator]
+        if here is not None and there is not None:
+            for step in range(1, steps + 1):
+                if away + step / steps < reach - ROUNDING:
+                    share = np.float32(step / steps)
+                    yield away + step / steps, (1 - share) * here + share * there
         for ending in (sheets.ends.get((index + way * away, way)), sheets.ends.get((index + way * (away + 1), -way))):
             if ending is not None and away + 0.5 < reach - ROUNDING:
                 yield away + 0.5, ending

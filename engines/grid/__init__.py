@@ -1,4 +1,4 @@
-from engines.grid.extend import box_within, extended_grid, placed
+from engines.grid.extend import box_within, extended_grid, placed, voxels_placed, voxels_taken
 from engines.grid.grid import Grid
 from engines.grid.margins import Margins
 from engines.grid.rasterise import rasterise
@@ -6,4 +6,16 @@ from engines.grid.resample import resample
 from engines.grid.shrink import shrunk
 from engines.grid.voxels import VoxelSet
 
-__all__ = ["Grid", "Margins", "VoxelSet", "box_within", "extended_grid", "placed", "rasterise", "resample", "shrunk"]
+__all__ = [
+    "Grid",
+    "Margins",
+    "VoxelSet",
+    "box_within",
+    "extended_grid",
+    "placed",
+    "rasterise",
+    "resample",
+    "shrunk",
+    "voxels_placed",
+    "voxels_taken",
+]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.grid.grid import Grid
+from engines.grid.voxels import VoxelSet
 
 Point = tuple[float, float, float]
 
@@ -34,6 +35,21 @@ def placed(values_zyx: NDArray[np.generic], grid: Grid, larger: Grid, *, outside
     out = np.full(larger.shape, outside, values_zyx.dtype)
     out[box_within(grid, larger)] = values_zyx
     return out
+
+
+def voxels_placed(voxels: VoxelSet, grid: Grid, larger: Grid) -> VoxelSet:
+    """A region of `grid` as one of `larger`, which `extended_grid` made of it."""
+    start = [part.start for part in box_within(grid, larger)]
+    index = [at + first for at, first in zip(np.unravel_index(voxels.index, grid.shape), start, strict=True)]
+    return VoxelSet(np.ravel_multi_index(index, larger.shape).astype(np.int32), voxels.fraction)
+
+
+def voxels_taken(voxels: VoxelSet, larger: Grid, grid: Grid) -> VoxelSet:
+    """The part of a region of `larger` that lies in `grid`, as one of `grid`."""
+    box = box_within(grid, larger)
+    index = np.stack(np.unravel_index(voxels.index, larger.shape)) - np.array([[part.start] for part in box])
+    inside = np.all((index >= 0) & (index < np.array(grid.shape)[:, None]), axis=0)
+    return VoxelSet(np.ravel_multi_index(tuple(index[:, inside]), grid.shape).astype(np.int32), voxels.fraction[inside])
 
 
 def box_within(grid: Grid, larger: Grid) -> tuple[slice, slice, slice]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, uniform_filter
 
 from engines.errors import EngineError
-from engines.grid import Grid
+from engines.grid import Grid, shrunk
 from engines.registration.field import DisplacementField
 from engines.registration.folds import unfolded
 from engines.registration.intensities import Intensities, in_values_of
@@ -44,18 +44,23 @@ motion of an airway after the level before)."""
 ROUND = 5
 """Iterations at once (chosen: under a second on a large patient, so that a caller can give up)."""
 
+AVERAGED = 2.0 / 3.0
+"""Of the working voxel: what images are averaged to before they are read on the working grid (chosen: 1 mm pixels lose
+their noise, slices of 2 mm stay as they are)."""
+
 MARGIN_VOXELS = 4
 """Of the working grid around both bodies (chosen: two standard deviations of the regulariser)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """One image to be registered. hu: (z, y, x) in HU, or for a fixed image in what DeformableOptions.intensities says;
-    air outside the body, NaN where the image does not reach. body: mask of the same shape."""
+    """One image to be registered. hu: (z, y, x), in HU unless `intensities` says otherwise; air outside the body, NaN
+    where the image does not reach. body: mask of the same shape."""
 
     hu: NDArray[np.floating]
     grid: Grid
     body: Mask
+    intensities: Intensities = Intensities.SAME
 
     def __post_init__(self) -> None:
         if self.hu.shape != self.grid.shape or self.body.shape != self.grid.shape:
@@ -64,13 +69,19 @@ class Scan:
             raise EngineError("an image to be registered holds no body")
 
 
+def pair_kind(fixed: Scan, moving: Scan) -> Intensities:
+    """How the fixed image's values are brought to the moving one's. Raises EngineError for a moving image of another
+    kind: its values would have to be translated as it is deformed."""
+    if moving.intensities is Intensities.OTHER:
+        raise EngineError("an image whose values are not near Hounsfield units cannot be the moving one")
+    return moving.intensities if fixed.intensities is Intensities.SAME else fixed.intensities
+
+
 @dataclass(frozen=True)
 class DeformableOptions:
-    """intensities: what the fixed image's values mean. spacing_mm: of the working grid and of the field that is
-    returned. shrink, iterations: of each level, coarse to fine. smoothing_voxels: standard deviation of the
-    regulariser, in voxels of the level."""
+    """spacing_mm: of the working grid and of the field that is returned. shrink, iterations: of each level, coarse to
+    fine. smoothing_voxels: standard deviation of the regulariser, in voxels of the level."""
 
-    intensities: Intensities = Intensities.SAME
     spacing_mm: float = 3.0
     shrink: tuple[int, ...] = (4, 2, 1)
     iterations: tuple[int, ...] = (60, 40, 20)
@@ -99,10 +110,7 @@ def register_deformable(
     field = np.zeros((*grid.shape, 3), np.float32)
     work = [steps * shrink**-3.0 for steps, shrink in zip(options.iterations, options.shrink, strict=True)]
     for level, (shrink, steps) in enumerate(zip(options.shrink, options.iterations, strict=True)):
-        images = [
-            _shrunk(sitk, itk_image(sitk, image, grid), shrink, grid)
-            for image in pair.comparable(field, options.intensities)
-        ]
+        images = [_shrunk(sitk, itk_image(sitk, image, grid), shrink, grid) for image in pair.comparable(field)]
         found = _read_at(sitk, itk_image(sitk, field, grid), images[0])
         for done in range(0, steps, ROUND):
             found = _demons(sitk, images, found, (min(ROUND, steps - done), options.smoothing_voxels))
@@ -116,19 +124,20 @@ _IDENTITY = RigidTransform(np.eye(4))
 
 def _working_grid(fixed: Scan, moving: Scan, start: RigidTransform, spacing_mm: float) -> Grid:
     """Cubic voxels over the bounding box of both bodies within the fixed image's grid."""
-    there = moved(moving.body, moving.grid, fixed.grid, start, outside=0.0) > 0.5
-    if not (there & fixed.body).any():
+    own, own_grid = shrunk(fixed.body, fixed.grid, AVERAGED * spacing_mm)
+    there = moved(*shrunk(moving.body, moving.grid, AVERAGED * spacing_mm), own_grid, start, outside=0.0) > 0.5
+    body = (own > 0) | there
+    if not (there & (own > 0)).any():
         raise EngineError("the bodies of the two images do not meet")
-    body = fixed.body | there
     origin, shape = [], []
     for axis in range(3):  # x, y, z
-        step = fixed.grid.spacing_mm[axis]
+        step = own_grid.spacing_mm[axis]
         held = np.nonzero(body.any(axis=tuple(other for other in range(3) if other != 2 - axis)))[0]
         margin = MARGIN_VOXELS * spacing_mm
         low = max((int(held[0]) - 0.5) * step - margin, -0.5 * step)
-        high = min((int(held[-1]) + 0.5) * step + margin, (fixed.grid.shape[2 - axis] - 0.5) * step)
+        high = min((int(held[-1]) + 0.5) * step + margin, (own_grid.shape[2 - axis] - 0.5) * step)
         count = max(4, round((high - low) / spacing_mm))
-        origin.append(fixed.grid.origin_mm[axis] + 0.5 * (low + high) - 0.5 * (count - 1) * spacing_mm)
+        origin.append(own_grid.origin_mm[axis] + 0.5 * (low + high) - 0.5 * (count - 1) * spacing_mm)
         shape.append(count)
     return Grid((origin[0], origin[1], origin[2]), (spacing_mm,) * 3, (shape[2], shape[1], shape[0]))
 
@@ -139,6 +148,7 @@ class _Pair:
     nearest value that it has; other_known: 0 there, 1 elsewhere, 2 in its body."""
 
     grid: Grid
+    kind: Intensities
     one: Values
     body: Mask
     other: Values
@@ -146,18 +156,13 @@ class _Pair:
 
     @staticmethod
     def of(fixed: Scan, moving: Scan, grid: Grid, start: RigidTransform) -> _Pair:
-        other = moved(moving.hu, moving.grid, grid, start, outside=np.nan)
+        one, body = _on(fixed, grid, _IDENTITY)
+        other, other_body = _on(moving, grid, start)
         known = np.isfinite(other)
-        body = moved(moving.body, moving.grid, grid, start, outside=0.0) > 0.5
-        return _Pair(
-            grid,
-            moved(fixed.hu, fixed.grid, grid, _IDENTITY, outside=np.nan),
-            moved(fixed.body, fixed.grid, grid, _IDENTITY, outside=0.0) > 0.5,
-            _extended(other, known),
-            known + (known & body).astype(np.float32),
-        )
+        kind = pair_kind(fixed, moving)
+        return _Pair(grid, kind, one, body, _extended(other, known), known + (known & other_body).astype(np.float32))
 
-    def comparable(self, field_mm: Values, kind: Intensities) -> tuple[Values, Values]:
+    def comparable(self, field_mm: Values) -> tuple[Values, Values]:
         """Both images in the same values, cut to their range. Where there is nothing to compare, the first shows what
         the second shows there so far, so that no force acts."""
         seen, known = self.other, self.other_known
@@ -167,14 +172,22 @@ class _Pair:
             known = so_far.pulled(known, self.grid, self.grid, outside=0.0)
         unknown = ~np.isfinite(self.one) | (known < 0.99)
         other_body = known > 1.5
-        one = in_values_of(self.one, seen, self.body & other_body & ~unknown, kind)
-        if kind is not Intensities.SAME:
+        one = in_values_of(self.one, seen, self.body & other_body & ~unknown, self.kind)
+        if self.kind is not Intensities.SAME:
             one = np.where(self.body, one, np.float32(AIR_HU))
-        if kind is not Intensities.OTHER:
+        if self.kind is not Intensities.OTHER:
             gas, other_gas = one < GAS_HU, seen < GAS_HU
             unknown |= _came_or_went(gas & self.body, other_gas, self.grid)
             unknown |= _came_or_went(other_gas & other_body, gas, self.grid)
         return np.where(unknown, _cut(seen), _cut(one)), _cut(self.other)
+
+
+def _on(scan: Scan, grid: Grid, motion: RigidTransform) -> tuple[Values, Mask]:
+    """Image and body on the working grid; finer images are averaged to about its voxels first, against noise."""
+    spacing_mm = AVERAGED * grid.spacing_mm[0]
+    values, own = shrunk(scan.hu, scan.grid, spacing_mm)
+    body, _ = shrunk(scan.body, scan.grid, spacing_mm)
+    return moved(values, own, grid, motion, outside=np.nan), moved(body, own, grid, motion, outside=0.0) > 0.5
 
 
 def _came_or_went(gas: Mask, other: Mask, grid: Grid) -> Mask:

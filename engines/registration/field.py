@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +136,7 @@ class DisplacementField:
         deformed along it."""
         rows = []
         for component in range(3):
-            row = [np.float32(component == axis) for axis in range(3)]
+            row: list[Any] = [np.float32(component == axis) for axis in range(3)]
             for axis in range(3):  # x, y, z
                 if self.grid.shape[2 - axis] > 1:
                     along = np.gradient(self.displacement_mm[..., component], axis=2 - axis)

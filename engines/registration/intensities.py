@@ -97,7 +97,8 @@ def _fitted(
     scale, kept = 1.0, np.ones(one.size, np.bool_)
     weights = np.zeros(matrix.shape[1])
     for _ in range(ROUNDS):
-        weights = np.linalg.lstsq(matrix[kept], (other - scale * one)[kept], rcond=None)[0]
+        found = np.linalg.lstsq(matrix[kept], (other - scale * one)[kept], rcond=None)[0]
+        weights = np.asarray(found, np.float64)
         shading = matrix @ weights
         off = np.abs(other - scale * one - shading)
         kept = off < max(OUTLIERS * float(np.median(off)), LEAST_OUTLIER_HU)

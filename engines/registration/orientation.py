@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.grid import Grid, shrunk
+from engines.grid import Grid, resample, shrunk
 from engines.registration.blocks import LIMITS_HU, Matching, Values, match
-from engines.registration.moving import moved
 from engines.registration.transform import RigidTransform
 
 AS_IT_IS = "as it is"
@@ -65,9 +64,10 @@ def orientations(
 ) -> Orientations:
     """How alike the images are as they lie and with the fixed one reversed.
 
-    fixed_hu, moving_hu: (z, y, x) HU, or values in proportion to them, air (-1000) outside the body. start: the known
-    motion from the fixed frame to the moving one, where there is one. Raises EngineError if an image has no body or
-    the images as they lie cannot be compared at all; an orientation that cannot be compared counts as unlike (0)."""
+    fixed_hu, moving_hu: (z, y, x) HU, or values in proportion to them, air (-1000) outside the body; the fixed one NaN
+    where it shows nothing. start: the known motion from the fixed frame to the moving one, where there is one. Raises
+    EngineError if an image has no body or the images as they lie cannot be compared at all; an orientation that cannot
+    be compared counts as unlike (0)."""
     values, grid = shrunk(fixed_hu, fixed, STEP_MM, limits=LIMITS_HU)
     other = shrunk(moving_hu, moving, STEP_MM, limits=LIMITS_HU)
     coarse = shrunk(moving_hu, moving, COARSE_MM, limits=LIMITS_HU)
@@ -100,8 +100,9 @@ def _start(fixed: tuple[Values, Grid], coarse: tuple[Values, Grid]) -> tuple[Rig
     best, best_score = RigidTransform.of(tuple(shift)), -1.0
     for along_mm in sorted(np.arange(-START_REACH_MM, START_REACH_MM + 1, START_STEP_MM), key=abs):
         tried = RigidTransform.of((float(shift[0]), float(shift[1]), float(shift[2] + along_mm)))
-        there = moved(*coarse, grid, tried, outside=np.nan)
-        seen = np.isfinite(there)
+        x, y, z = np.asarray(coarse[1].origin_mm) - tried.matrix[:3, 3]
+        there = resample(coarse[0], replace(coarse[1], origin_mm=(float(x), float(y), float(z))), grid, outside=np.nan)
+        seen = np.isfinite(there) & np.isfinite(values)
         either = seen & (body | (there > BODY_ABOVE_HU))
         if (seen & body & (there > BODY_ABOVE_HU)).sum() * grid.voxel_volume_cc < least:
             continue

@@ -11,8 +11,9 @@ from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_ed
 
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet
-from engines.registration.deformable import Scan
+from engines.registration.deformable import Scan, pair_kind
 from engines.registration.field import DisplacementField
+from engines.registration.intensities import in_values_of
 from engines.registration.inverse import inconsistency_mm
 from engines.registration.moving import moved
 from engines.registration.transform import RigidTransform
@@ -29,8 +30,8 @@ LEAST_POINTS = 20
 
 @dataclass(frozen=True)
 class Likeness:
-    """Correlation of HU over a region, -1..1, by the rigid start and by the field; NaN where there is too little to
-    compare or no contrast."""
+    """Correlation of both images over a region, the fixed one in the values of the moving one (intensities.py), -1..1:
+    by the rigid start and by the field. NaN where there is too little to compare or no contrast."""
 
     before: float
     after: float
@@ -78,20 +79,19 @@ def quality_of(
     organs: today's, on the fixed image's grid. Raises EngineError if the bodies do not meet."""
     grid = field.grid
     still = DisplacementField.of_rigid(RigidTransform(np.eye(4)), grid)
-    seen = _Seen(
-        still.pulled(fixed.hu, fixed.grid, grid, outside=np.nan),
-        moved(moving.hu, moving.grid, grid, start, outside=np.nan),
-        field.pulled(moving.hu, moving.grid, grid, outside=np.nan),
-    )
     body = still.pulled(fixed.body, fixed.grid, grid, outside=0.0) > 0.5
     other = field.pulled(moving.body, moving.grid, grid, outside=0.0) > 0.5
     if not (body & other).any():
         raise EngineError("the bodies of the two images do not meet")
+    one = still.pulled(fixed.hu, fixed.grid, grid, outside=np.nan)
+    before = moved(moving.hu, moving.grid, grid, start, outside=np.nan)
+    after = field.pulled(moving.hu, moving.grid, grid, outside=np.nan)
+    reached = np.isfinite(one) & np.isfinite(after)
+    seen = _Seen(in_values_of(one, after, body & other & reached, pair_kind(fixed, moving)), before, after)
     jacobian = field.jacobian()[body]
     points = grid.centres_mm(np.flatnonzero(body)[:: max(1, int(body.sum()) // MOST_POINTS)])
     inverse = inconsistency_mm(field, backward, points) if backward is not None else np.array([np.nan])
     beyond = np.linalg.norm(field.apply(points) - start.apply(points.astype(np.float64)), axis=-1)
-    reached = np.isfinite(seen.one) & np.isfinite(seen.after)
     surface = _surface_mm(body, other, reached, grid)
     shared = float((body & other & reached).sum())
     around = binary_dilation(body | other, iterations=RIM_VOXELS)
@@ -151,7 +151,8 @@ def _with_rim(organ: VoxelSet, source: Grid, grid: Grid) -> NDArray[np.intp]:
     box = np.zeros(tuple(high - low), np.bool_)
     box[tuple((index - low).T)] = True
     within = np.nonzero(binary_dilation(box, iterations=RIM_VOXELS))
-    return np.ravel_multi_index(tuple(part + start for part, start in zip(within, low, strict=True)), grid.shape)
+    places = tuple(part + start for part, start in zip(within, low, strict=True))
+    return np.asarray(np.ravel_multi_index(places, grid.shape), np.intp)
 
 
 def _surface_mm(

@@ -297,7 +297,26 @@ def test_without_a_plan_of_the_reference_there_is_nothing_to_compare_with(root, 
     assert ran.code == 5 and "length of the course is not known" in ran.err and not out.exists()
 
 
+def test_an_image_in_the_same_frame_is_taken_as_it_lies_and_said_to_be(root):
+    course = accumulate_course(root / "reference", [root / "reference"], Asked(counts=(2,)), lambda *_: None)
+    planned = 2 / FRACTIONS * course.case.reference_dose_gy
+    assert np.abs(course.dose.dose_gy - planned).max() < 1e-4
+    assert course.fractions[0].origin == "same frame of reference"
+    assert any("taken as it lies there" in note for note in course.dose.notes)
+    asked = []
+    accumulate_course(
+        root / "reference",
+        [root / "reference"],
+        Asked(),
+        lambda *_: None,
+        register=lambda *cases: asked.append(cases) or Placed(RigidTransform.of(), 4.0, "made up"),
+    )
+    assert len(asked) == 1
+
+
 def test_the_command_says_what_it_takes(root, run, tmp_path):
     ran = run("accumulate", root / "reference", root / "deformed", "--out", tmp_path / "o", "--delivered", "two")
     assert ran.code == 3 and "such as 1,3,1" in ran.err
+    ran = run("accumulate", root / "reference", root / "deformed", "--out", tmp_path / "o", "--alpha-beta", "inf")
+    assert ran.code == 3 and "finite" in ran.err
     assert not (tmp_path / "o").exists()

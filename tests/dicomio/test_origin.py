@@ -20,7 +20,7 @@ AT = "2026-11-28T09:15:00Z"
 ORIGINS = {
     "MANUAL": ContourOrigin(Origin.EDITED, "Meier^Anna", AT, "received"),
     "SEMIAUTOMATIC": ContourOrigin(Origin.EDITED, "Müller^Jörg", AT, "propagated_deformable"),
-    "AUTOMATIC": ContourOrigin(Origin.DERIVED, "", AT, "CTV_6000 + 5/5/5/3/6/6 mm in External"),
+    "AUTOMATIC": ContourOrigin(Origin.DERIVED, "", AT, "CTV_6000_Boost + 5/5/5/3/6/6 mm in External - 3 mm"),
 }
 
 

@@ -27,8 +27,17 @@ from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
 from appliance.contracts import Finding, Image, Received, Structure, StructureKind
-from appliance.contracts.anatomy import Anatomy, AnatomyReport, DensitySource, Measure, ReferenceToday, Verdict
+from appliance.contracts.anatomy import (
+    Anatomy,
+    AnatomyReport,
+    DensitySource,
+    Measure,
+    ReferenceToday,
+    Segmenter,
+    Verdict,
+)
 from appliance.contracts.progress import Progress
+from engines.grid import VoxelSet, voxels_taken
 from engines.registration import DisplacementField, RegistrationQuality, RigidTransform, moved
 
 
@@ -53,6 +62,8 @@ def find_anatomy(
     reference: Sequence[Received],
     folder: Path,
     progress: Progress,
+    *,
+    segmenter: Segmenter | None = None,
 ) -> tuple[Anatomy, ReferenceToday]:
     """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
     reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
@@ -70,14 +81,13 @@ def find_anatomy(
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = contours_today(today, before, found, config)
+        structures, notes = contours_today(today, before, found, seen, config=config, segmenter=segmenter)
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
     with clock.step("what changed"):
-        organs = {item.tg263: item.voxels for item in structures if item.kind is not StructureKind.EXTERNAL}
-        quality, measures = judged(today, before, found, organs)
-        changes = changes_of(structures, today, before, found.rigid, _alike(quality))
+        quality, measures = judged(today, before, found, _in_the_image(structures, seen))
+        changes = changes_of(structures, seen.larger, before, found.rigid, _alike(quality))
     findings += (*seen.findings, *density.findings, *metal)
     report = AnatomyReport(
         verdict=verdict_of(measures, findings),
@@ -102,6 +112,12 @@ def _own_density(image: DayImage, seen: SeenRegion, density: DayDensity) -> Imag
     """None where today's image itself is what dose is computed on."""
     is_own = density.source is DensitySource.TODAY_CT and image.imaging is Imaging.CT and not seen.extends
     return None if is_own else density.image
+
+
+def _in_the_image(structures: Sequence[Structure], seen: SeenRegion) -> dict[str, VoxelSet]:
+    """Organs and targets as far as today's image goes, by name."""
+    drawn = (item for item in structures if item.kind is not StructureKind.EXTERNAL)
+    return {item.tg263: voxels_taken(item.voxels, seen.larger, seen.grid) for item in drawn}
 
 
 def _alike(quality: RegistrationQuality) -> dict[str, float]:

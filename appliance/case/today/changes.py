@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from appliance.case.today.propagate import moved_region
-from appliance.case.today.reading import Day, Reference
+from appliance.case.today.reading import Reference
 from appliance.contracts import Structure, StructureKind
 from appliance.contracts.anatomy import StructureChange
 from appliance.contracts.origin import Origin
 from engines.contouring import RegionChange, compare
 from engines.errors import EngineError
+from engines.grid import Grid
 from engines.registration import DisplacementField, RigidTransform
 
 TARGET_VOLUME, ORGAN_VOLUME = 0.20, 0.30
@@ -27,13 +28,14 @@ LEAST_CC = 0.1
 
 def changes_of(
     structures: Sequence[Structure],
-    today: Day,
+    grid: Grid,
     before: Reference,
     rigid: RigidTransform,
     similarity: Mapping[str, float],
 ) -> tuple[StructureChange, ...]:
-    """similarity: correlation of both images around each structure, by TG-263 name, where it was measured."""
-    grid, known = today.grid, {item.tg263: item for item in before.structures}
+    """grid: that today's structures are on. similarity: correlation of both images around each structure, by TG-263
+    name, where it was measured."""
+    known = {item.tg263: item for item in before.structures}
     field = DisplacementField.of_rigid(rigid, grid)
     changes = []
     for structure in structures:

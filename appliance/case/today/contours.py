@@ -11,39 +11,79 @@ from appliance.case.today.propagate import Carried, carried, contours_of, moved_
 from appliance.case.today.reading import Day, Reference
 from appliance.case.today.registering import Registered
 from appliance.case.today.rules import refusal
+from appliance.case.today.seen import SeenRegion
 from appliance.config import AnatomyConfig
-from appliance.contracts import Case, Structure, StructureKind
+from appliance.contracts import Case, Image, Structure, StructureKind
+from appliance.contracts.anatomy import Segmenter
 from appliance.contracts.derived import DerivedRule
 from appliance.contracts.origin import ContourOrigin, Origin
-from engines.grid import Margins
+from appliance.errors import EvaluationError, ModelError
+from engines.grid import Grid, Margins, voxels_placed, voxels_taken
 from engines.registration import DisplacementField
 
 RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
 
 
 def contours_today(
-    today: Day, before: Reference, found: Registered, config: AnatomyConfig
+    today: Day,
+    before: Reference,
+    found: Registered,
+    seen: SeenRegion,
+    *,
+    config: AnatomyConfig,
+    segmenter: Segmenter | None = None,
 ) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
-    """Today's structures, what follows from others made of them, and what a person must know. Raises InconsistentCase
-    `day.misses-target`, RefusedContourEdit for rules of the configuration that fit no structures."""
+    """Today's structures on seen.larger, what follows from others made of them, and what a person must know. Raises
+    InconsistentCase `day.misses-target`, RefusedContourEdit for rules of the configuration that fit no structures."""
+    grid = seen.larger
     if today.is_drawn:
-        return today.structures, (RECEIVED,)
-    rigid = DisplacementField.of_rigid(found.rigid, today.grid)
+        there = (replace(item, voxels=voxels_placed(item.voxels, today.grid, grid)) for item in today.structures)
+        return tuple(there), (RECEIVED,)
+    rigid = DisplacementField.of_rigid(found.rigid, grid)
 
     def map_of(structure: Structure) -> DisplacementField:
         is_rigid = config.targets == "rigid" and structure.kind is StructureKind.TARGET
         return rigid if is_rigid else found.field
 
-    external = _external(today, before, found)
-    done = carried(before.structures, before.grid, today.grid, external.voxels, map_of)
+    external = _external(today, before, found, seen)
+    done = carried(before.structures, before.grid, grid, external.voxels, map_of)
     _check_lost(done, before.structures)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = [replace(item, origin=_origin(item, found, config.targets, now)) for item in done.structures]
-    desk = ContourDesk((external, *made), today.grid, rules_of(config, {item.tg263 for item in made}))
+    made, said = _segmented(made, (today, external, grid), config.segmented, segmenter)
+    desk = ContourDesk((external, *made), grid, rules_of(config, {item.tg263 for item in made}))
     followed = (f"{rule.name} was made anew of today's {rule.words}" for rule in desk.rules)
     cut = (f"{name} reaches the end of today's image and may go on beyond it" for name in done.cut)
     lost = (f"{name} does not lie in today's image and has no contour today" for name in done.lost)
-    return desk.structures, (*cut, *lost, *followed)
+    return desk.structures, (*cut, *lost, *said, *followed)
+
+
+def _segmented(
+    made: list[Structure], where: tuple[Day, Structure, Grid], names: Sequence[str], segmenter: Segmenter | None
+) -> tuple[list[Structure], list[str]]:
+    """Organs that a network is to contour, by it; propagated where it fails or finds nothing, and that is said. where:
+    today, its External, and the grid that contours are made on."""
+    if not names or segmenter is None:
+        return made, []
+    today, external, grid = where
+    try:
+        outline = voxels_taken(external.voxels, grid, today.grid)
+        seen = segmenter(Image(today.grid, today.hu), outline)
+    except (EvaluationError, ModelError) as error:
+        return made, [f"Nothing was segmented, and all organs were propagated: {error.fields['reason']}"]
+    done, said = [], []
+    for structure in made:
+        voxels = seen.get(structure.tg263) if structure.tg263 in names else None
+        there = None if voxels is None else voxels_placed(voxels, today.grid, grid).intersection(external.voxels)
+        contours = () if there is None else contours_of(there, grid)
+        if there is None or not contours:
+            if structure.tg263 in names:
+                said.append(f"{structure.tg263} was propagated: the network {segmenter.name} finds none")
+            done.append(structure)
+            continue
+        origin = ContourOrigin(Origin.SEGMENTED, segmenter.name, structure.origin.at_utc if structure.origin else "")
+        done.append(replace(structure, contours=contours, voxels=there, origin=origin))
+    return done, said
 
 
 def contour_desk(config: AnatomyConfig, case: Case) -> ContourDesk:
@@ -67,17 +107,22 @@ def _origin(structure: Structure, found: Registered, targets: str, now: str) -> 
     return ContourOrigin(kind, by="rigid" if is_rigid else found.method, at_utc=now, from_="the reference")
 
 
-def _external(today: Day, before: Reference, found: Registered) -> Structure:
-    """As seen on today's image, under the reference's name and number; on an MR, which shows no outline, carried."""
+def _external(today: Day, before: Reference, found: Registered, seen: SeenRegion) -> Structure:
+    """As seen on today's image, and carried where that does not show it, under the reference's name and number; on an
+    MR, which shows no outline, carried."""
     former = before.external
     taken = {item.number for item in before.structures if item is not former}
     number = former.number if former and former.number not in taken else 1 + max(taken, default=0)
     name, colour = (former.name, former.colour_rgb) if former else ("External", (0, 255, 0))
-    if today.external is not None:
-        return replace(today.external, number=number, name=name, colour_rgb=colour)
-    voxels, _ = moved_region(before.body, before.grid, today.grid, found.field)
-    kind = StructureKind.EXTERNAL
-    return Structure(number, name, "External", kind, contours_of(voxels, today.grid), voxels, colour)
+    if today.external is None:
+        voxels, _ = moved_region(before.body, before.grid, seen.larger, found.field)
+        kind = StructureKind.EXTERNAL
+        return Structure(number, name, "External", kind, contours_of(voxels, seen.larger), voxels, colour)
+    own = replace(today.external, number=number, name=name, colour_rgb=colour)
+    if not seen.extends:
+        return own
+    voxels = seen.outline(own.voxels, before.known, found.field)
+    return replace(own, voxels=voxels, contours=contours_of(voxels, seen.larger))
 
 
 def _check_lost(done: Carried, structures: Sequence[Structure]) -> None:

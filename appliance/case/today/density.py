@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.case.today.hounsfield_check import check_hounsfield
-from appliance.case.today.match import DayReference
+from appliance.case.today.match import HALF, DayReference, external_of
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.rules import finding, refusal
 from appliance.case.today.seen import SeenRegion
@@ -22,9 +22,6 @@ from engines.calibration.curve import AIR_HU
 from engines.errors import EngineError
 from engines.grid import box_within, placed
 from engines.registration import DisplacementField
-
-HALF = 0.5
-"""Share of a voxel in a structure from which it counts as inside."""
 
 WATER_HU = 0.0
 
@@ -50,7 +47,7 @@ def image_for_registration(reference: DayReference, today: DayImage) -> NDArray[
     if today.imaging is not Imaging.CBCT:
         return values
     try:
-        curve = rough(values, soft_peak(reference.series.image.hu, _external(reference)))
+        curve = rough(values, soft_peak(reference.series.image.hu, external_of(reference)))
     except EngineError as error:
         raise refusal("day.calibration", f"its values cannot be brought to Hounsfield units: {error}") from error
     return np.rint(curve.hu(values)).astype(np.int16)
@@ -68,7 +65,7 @@ def density_map(
     """The image that dose is computed on, and what has to be said of it.
 
     to_reference: from today to the reference. seen: what today's image shows and how far the body reaches beyond it.
-    structures: today's, on today's grid, for an MR: with the density 'bulk' all of them count, with 'deformed' the
+    structures: today's, on seen.larger, for an MR: with the density 'bulk' all of them count, with 'deformed' the
     External. Raises InconsistentCase `day.calibration`, `day.hounsfield`, `day.truncated`."""
     choice = _Chosen(reference, today, to_reference, seen, settings)
     if seen.cut_cc > 0 and not settings.extend:
@@ -80,12 +77,13 @@ def density_map(
     else:
         made = choice.of_cbct()
     hu, source, findings, words = made
-    filled = ~placed(seen.within, seen.grid, seen.larger, outside=False).astype(np.bool_)
+    filled = seen.filled if seen.extends else np.zeros(seen.larger.shape, np.bool_)
     if seen.extends:
         hu = np.where(filled, choice.deformed, hu)
+        words.append("Where today's image ends before the body does, the densities are the reference's")
     findings = [*findings, finding("day.density", f"Dose is computed on: {source.value}", Outcome.PASSED)]
     image = Image(seen.larger, np.rint(hu).astype(np.int16))
-    return DayDensity(image, source, filled if seen.extends else np.zeros_like(filled), tuple(findings), tuple(words))
+    return DayDensity(image, source, filled, tuple(findings), tuple(words))
 
 
 class _Chosen:
@@ -101,7 +99,7 @@ class _Chosen:
     ) -> None:
         self.reference, self.today, self.settings, self.seen = reference, today, settings, seen
         source = reference.series.image
-        inside = _external(reference)
+        inside = external_of(reference)
         # Outside the outline lies what does not come with the patient: couch, mask, air.
         self.deformed = to_reference.pulled(
             np.where(inside, source.hu, np.int16(AIR_HU)), source.grid, seen.larger, outside=AIR_HU
@@ -132,8 +130,8 @@ class _Chosen:
         self, structures: Sequence[Structure]
     ) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
         external = next((item for item in structures if item.kind is StructureKind.EXTERNAL), None)
-        shape = self.seen.grid.shape
-        body = external.voxels.mask(shape, HALF) if external else self.deformed_body[self.here]
+        outline = external.voxels.mask(self.seen.larger.shape, HALF) if external else self.deformed_body
+        body = outline[self.here]
         if self.settings.mr_density == "bulk":
             return self._bulk(structures, body), DensitySource.BULK, [], [self._said(DensitySource.BULK)]
         before = self.deformed[self.here]
@@ -163,7 +161,7 @@ class _Chosen:
 
     def _bulk(self, structures: Sequence[Structure], body: NDArray[np.bool_]) -> NDArray[np.floating]:
         """The median HU that the reference has in each organ, and in the rest of its body."""
-        source, inside = self.reference.series.image.hu, _external(self.reference)
+        source, inside = self.reference.series.image.hu, external_of(self.reference)
         made = np.where(body, np.float32(np.median(source[inside])), np.float32(AIR_HU))
         known = {item.tg263: item.voxels for item in self.reference.structures.structures}
         for item in sorted(structures, key=lambda one: -one.voxels.index.size):
@@ -171,7 +169,7 @@ class _Chosen:
             if item.kind is not StructureKind.ORGAN or voxels is None or voxels.empty:
                 continue
             value = float(np.median(source.reshape(-1)[voxels.index[voxels.fraction >= HALF]]))
-            made[item.voxels.mask(made.shape, HALF)] = value
+            made[item.voxels.mask(self.seen.larger.shape, HALF)[self.here]] = value
         return self._whole(made)
 
     def _whole(self, values: NDArray[np.floating] | NDArray[np.int16]) -> NDArray[np.floating]:
@@ -180,8 +178,3 @@ class _Chosen:
 
     def _said(self, source: DensitySource) -> str:
         return f"Dose is computed on {source.value} ({self.today.imaging.value} of the day)"
-
-
-def _external(reference: DayReference) -> NDArray[np.bool_]:
-    drawn = next(item for item in reference.structures.structures if item.kind is StructureKind.EXTERNAL)
-    return drawn.voxels.mask(reference.series.image.grid.shape, HALF)

@@ -15,6 +15,7 @@ from engines.contouring.lines import FloatArray
 from engines.grid import Grid, VoxelSet, rasterise
 
 Loops = tuple[FloatArray, ...]
+NOTHING = VoxelSet(np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,10 @@ class DrawnSlice:
     loops: Loops
     index: NDArray[np.int32]
     fraction: NDArray[np.float32]
+
+    @property
+    def voxels(self) -> VoxelSet:
+        return VoxelSet(self.index, self.fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +53,7 @@ class Drawn:
             part = slice(bounds[index], bounds[index + 1])
             own = tuple(loops.get(index, ()))
             slices[index] = DrawnSlice(own, structure.voxels.index[part], structure.voxels.fraction[part])
-        nothing = VoxelSet(np.zeros(0, np.int32), np.zeros(0, np.float32))
-        return Drawn(replace(structure, contours=(), voxels=nothing), slices)
+        return Drawn(replace(structure, contours=(), voxels=NOTHING), slices)
 
     def structure(self, grid: Grid) -> Structure:
         z_mm = grid.axes_mm()[2]
@@ -65,7 +69,7 @@ class Drawn:
         own = self.slices.get(index)
         if own is None or own.loops:
             return self.loops(index)
-        return trace(VoxelSet(own.index, own.fraction), grid).loops.get(index, ())
+        return trace(own.voxels, grid).loops.get(index, ())
 
     def shapes(self, grid: Grid) -> dict[int, Loops]:
         return {index: self.shape(index, grid) for index in self.slices}

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from appliance.case.external import MOST_OUTSIDE
 from appliance.case.today.deriving import derived_slices, in_order, slices_to_derive
-from appliance.case.today.drawn import Drawn, changed_slices
+from appliance.case.today.drawn import NOTHING, Drawn, changed_slices
 from appliance.case.today.slice_edits import Redrawn, redrawn_slices
 from appliance.contracts import Structure, StructureKind
 from appliance.contracts.contour_edit import ContourEdit, Release
@@ -50,7 +51,8 @@ class ContourDesk:
     """The structures of a case and the rules that some of them follow. Structures are known by their TG-263 names.
 
     A structure that a rule makes and that is not marked as made by just this rule is derived when the desk is set up
-    (`made_at_start`), or added where there is none. Not for several threads at once."""
+    (`made_at_start`), or added where there is none. One that a person edited, which takes a release, stays as it is and
+    its rule is left out. Not for several threads at once."""
 
     def __init__(self, structures: Sequence[Structure], grid: Grid, rules: Sequence[DerivedRule] = ()) -> None:
         """Raises RefusedContourEdit for rules that name no structure, follow from each other, or leave nothing."""
@@ -58,7 +60,7 @@ class ContourDesk:
         self._structures = {structure.tg263: structure for structure in structures}
         drawn = {name: Drawn.of(structure, grid) for name, structure in self._structures.items()}
         self._external = next(s.tg263 for s in structures if s.kind is StructureKind.EXTERNAL)
-        state = _State(drawn, in_order(rules))
+        state = _State(drawn, in_order([rule for rule in rules if not _is_edited(drawn.get(rule.name))]))
         self._past = [self._all_derived(state)]
         self._future: list[_State] = []
         self.made_at_start = self._show(state, self._past[-1]).names
@@ -107,7 +109,8 @@ class ContourDesk:
         if isinstance(edit, Release):
             if rule is None:
                 raise RefusedContourEdit(f"{name} follows from no other structure", remedy="It can be edited as it is")
-            return _State(state.drawn, tuple(one for one in state.rules if one is not rule), edit), ()
+            drawn = {**state.drawn, name: _marked(state.drawn[name], origin)}
+            return _State(drawn, tuple(one for one in state.rules if one is not rule), edit), ()
         if rule is not None:
             remedy = f"Edit {rule.source}, or release {name} from its rule"
             raise RefusedContourEdit(f"{name} follows from {rule.source} ({rule.words})", remedy=remedy)
@@ -116,12 +119,14 @@ class ContourDesk:
         after = before.redrawn(made.loops, self._grid)
         changed = {name: changed_slices(before, after)}
         if changed[name]:
-            after = _marked(after, origin, before.facts.origin)
+            after = _marked(after, origin)
         drawn = {**state.drawn, name: after}
         for follower in state.rules:
             self._derive(follower, drawn, changed, origin)
         for one in changed:
             _refuse_emptied(drawn[one])
+        for one in changed if self._external not in changed else drawn:
+            _refuse_outside(drawn[one], drawn[self._external])
         return _State(drawn, state.rules, edit), _notes(name, made, after)
 
     def _derive(
@@ -167,8 +172,9 @@ class ContourDesk:
         return DeskChange(tuple(self._structures[name] for name in changed), slices, notes)
 
 
-def _marked(drawn: Drawn, origin: ContourOrigin, old: ContourOrigin | None) -> Drawn:
+def _marked(drawn: Drawn, origin: ContourOrigin) -> Drawn:
     """As edited, with what it was before its first edit."""
+    old = drawn.facts.origin
     before = Origin.RECEIVED.value if old is None else old.from_ if old.kind is Origin.EDITED else old.kind.value
     return replace(drawn, facts=replace(drawn.facts, origin=replace(origin, from_=before)))
 
@@ -183,11 +189,31 @@ def _follows(drawn: Drawn, rule: DerivedRule) -> bool:
     return origin is not None and origin.kind is Origin.DERIVED and origin.from_ == rule.words
 
 
+def _is_edited(drawn: Drawn | None) -> bool:
+    return drawn is not None and drawn.facts.origin is not None and drawn.facts.origin.kind is Origin.EDITED
+
+
 def _refuse_emptied(drawn: Drawn) -> None:
     """No External and no target may vanish: a case without them is refused."""
     if not any(own.loops for own in drawn.slices.values()) and drawn.facts.kind in ESSENTIAL:
         name = drawn.facts.tg263
         raise RefusedContourEdit(f"nothing would be left of {name}", remedy="Draw it elsewhere first")
+
+
+def _refuse_outside(drawn: Drawn, external: Drawn) -> None:
+    """What would be refused when the structure set is read back."""
+    if drawn.facts.kind is not StructureKind.TARGET:
+        return
+    outside = total = 0.0
+    for index, own in drawn.slices.items():
+        body = external.slices.get(index)
+        outside += float(own.voxels.difference(body.voxels if body else NOTHING).fraction.sum())
+        total += float(own.fraction.sum())
+    if outside > MOST_OUTSIDE * total:
+        raise RefusedContourEdit(
+            f"{outside / total:.0%} of the target {drawn.facts.tg263} would lie outside the body",
+            remedy="Correct the External first, or draw within it",
+        )
 
 
 def _notes(name: str, made: Redrawn, after: Drawn) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.case.today.match import DayReference
+from appliance.case.today.match import DayReference, external_of
 from appliance.case.today.rules import finding, refusal
-from appliance.contracts import Finding, Outcome, StructureKind
+from appliance.contracts import Finding, Outcome
 from engines.calibration import soft_peak
 from engines.calibration.peaks import SOFT_HU, Numbers
 from engines.errors import EngineError
@@ -25,8 +25,7 @@ FEWEST_VOXELS = 100
 def check_hounsfield(hu: Numbers, body: NDArray[np.bool_], reference: DayReference) -> list[Finding]:
     """hu, body: of today (z, y, x). Raises InconsistentCase `day.hounsfield` for a shift beyond STOP_HU, or where no
     soft tissue is found."""
-    drawn = next(item for item in reference.structures.structures if item.kind is StructureKind.EXTERNAL)
-    inside = drawn.voxels.mask(reference.series.image.grid.shape)
+    inside = external_of(reference)
     try:
         before, now = soft_peak(reference.series.image.hu, inside), soft_peak(hu, body, SOFT_HU)
     except EngineError as error:

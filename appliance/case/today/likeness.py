@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.case.today.match import DayReference
+from appliance.case.today.match import DayReference, external_of
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.rules import finding, refusal
-from appliance.contracts import Finding, Outcome, StructureKind
-from engines.calibration import body_of
+from appliance.contracts import Finding, Outcome
+from engines.calibration import body_of, circle_seen
 from engines.errors import EngineError
 from engines.registration import RigidTransform
 from engines.registration.orientation import Orientations, orientations
@@ -49,15 +49,16 @@ def check_likeness(
         words = "An MR shows tissue in other values than a CT, so blocks of both cannot be compared"
         names = ("day.swapped", "day.other-patient")
         return Likeness(None, tuple(finding(name, words, Outcome.NOT_TESTED) for name in names))
-    drawn = next(item for item in reference.structures.structures if item.kind is StructureKind.EXTERNAL)
-    before = reference.series.image
-    inside = drawn.voxels.mask(before.grid.shape)
-    grid = today.series.image.grid
+    before, grid = reference.series.image, today.series.image.grid
     try:
+        shown = np.where(body_of(hu, grid), hu, np.float32(AIR_HU)).astype(np.float32)
+        circle = circle_seen(today.series.image.hu, grid)
+        if circle is not None:
+            shown[:, ~circle] = np.nan
         found = orientations(
-            np.where(body_of(hu, grid), hu, np.int16(AIR_HU)),
+            shown,
             grid,
-            np.where(inside, before.hu, np.int16(AIR_HU)),
+            np.where(external_of(reference), before.hu, np.int16(AIR_HU)),
             before.grid,
             start=to_reference,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.case.assemble import check_one_person
 from appliance.case.attributes import date_of
@@ -15,7 +16,10 @@ from appliance.case.structure_set import StructureReading
 from appliance.case.today.modality import DayImage
 from appliance.case.today.rules import finding, refusal
 from appliance.config import AnatomyConfig
-from appliance.contracts import Finding, Identity, Outcome
+from appliance.contracts import Finding, Identity, Outcome, StructureKind
+
+HALF = 0.5
+"""Share of a voxel in a structure from which it counts as inside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,12 @@ class DayReference:
     series: ImageSeries
     structures: StructureReading
     plan: PlanReading | None = None
+
+
+def external_of(reference: DayReference) -> NDArray[np.bool_]:
+    """The body (z, y, x) on the reference's image."""
+    drawn = next(item for item in reference.structures.structures if item.kind is StructureKind.EXTERNAL)
+    return drawn.voxels.mask(reference.series.image.grid.shape, HALF)
 
 
 def match_day(

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.case.today.match import DayReference
+from appliance.case.today.match import HALF, DayReference, external_of
 from appliance.case.today.modality import DayImage
 from appliance.case.today.rules import finding, refusal
 from appliance.contracts import Finding, Structure, StructureKind
 from engines.calibration import circle_seen
-from engines.grid import Grid, VoxelSet, extended_grid
-from engines.registration import DisplacementField
-from engines.registration.inverse import found_in_fixed
+from engines.grid import Grid, VoxelSet, extended_grid, placed, voxels_placed
+from engines.registration import DisplacementField, found_in_fixed
 
 MOST_POINTS = 20_000
 """Of a structure, that are looked for in today's image (chosen: a share is then known to a third of a percent)."""
@@ -53,6 +52,20 @@ class SeenRegion:
     @property
     def extends(self) -> bool:
         return self.cut_cc > 0 or self.larger.shape != self.grid.shape
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """(z, y, x) on `larger`: what today's image does not show."""
+        return ~np.asarray(placed(self.within, self.grid, self.larger, outside=False), np.bool_)
+
+    def outline(self, body: VoxelSet, reference: DayReference, to_reference: DisplacementField) -> VoxelSet:
+        """Today's body on `larger`: `body`, given on `grid`, and the reference's where today's image does not show."""
+        if not self.extends:
+            return body
+        before = external_of(reference)
+        there = to_reference.pulled(before, reference.series.image.grid, self.larger, outside=0.0)
+        here = voxels_placed(body, self.grid, self.larger).dense(self.larger.shape)
+        return VoxelSet.from_dense(np.where(self.filled, there >= HALF, here).astype(np.float32))
 
 
 def seen_region(reference: DayReference, today: DayImage, to_reference: DisplacementField) -> SeenRegion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from appliance.contracts import Case
+from appliance.contracts import Case, Image
 from appliance.errors import EvaluationError
 from appliance.evaluation.image_context.network_file import SegmentationNetwork
 from engines.errors import EngineError
@@ -17,14 +17,22 @@ Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
 def segment_case(case: Case, network: SegmentationNetwork, *, threads: int = 0) -> dict[str, VoxelSet]:
-    """Voxels on the image grid of every label (TG-263 name), empty where the network finds none.
+    """As `segment_image`."""
+    return segment_image(case.image, case.external.voxels, network, threads=threads)
+
+
+def segment_image(
+    image: Image, external: VoxelSet, network: SegmentationNetwork, *, threads: int = 0
+) -> dict[str, VoxelSet]:
+    """Voxels on the image grid of every label (TG-263 name), empty where the network finds none. external: the patient
+    on it.
 
     Raises EvaluationError for an image that the network is not made for (modality, spacing) or that it fails on,
     ModelError for weights that were altered."""
-    grid = case.image.grid
-    if case.image.modality != network.modality:
+    grid = image.grid
+    if image.modality != network.modality:
         raise EvaluationError(
-            f"the network {network.name} is made for {network.modality} and the image is {case.image.modality}; name "
+            f"the network {network.name} is made for {network.modality} and the image is {image.modality}; name "
             "another network"
         )
     low, high = network.image_spacing_mm
@@ -34,12 +42,12 @@ def segment_case(case: Case, network: SegmentationNetwork, *, threads: int = 0) 
             f"the image has a spacing of {beyond[0]:g} mm and the network {network.name} is made for {low:g} to "
             f"{high:g} mm; name another network"
         )
-    box = around_patient(case.external.voxels, grid)
+    box = around_patient(external, grid)
     cut = grid.cropped(*box)
     inner = tuple(slice(start, stop) for start, stop in zip(*box, strict=True))
     opened = network.open(threads=threads)
     try:
-        found = segment(case.image.hu[inner], cut, opened)
+        found = segment(image.hu[inner], cut, opened)
     except EngineError as error:
         raise EvaluationError(f"the network {network.name} cannot segment this image: {error}") from error
     return {name: _placed(voxels, cut, grid, box) for name, voxels in found.items()}

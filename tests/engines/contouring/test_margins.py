@@ -152,7 +152,8 @@ def test_the_body_goes_on_beyond_the_image():
 
 def test_nothing_grows_to_nothing_and_a_thin_part_shrinks_to_nothing():
     assert grown({}, GRID, SIDES) == {} and shrunk({}, GRID, SIDES) == {}
-    assert shrunk(prism(20, 30, rectangle(-3, 3, -3, 3)), GRID, Margins.all_round(4.0)) == {}
+    for margin in (4.0, 30.0):
+        assert shrunk(prism(20, 30, rectangle(-3, 3, -3, 3)), GRID, Margins.all_round(margin)) == {}
 
 
 @pytest.mark.parametrize("margin", [-1.0, np.nan, np.inf])
