@@ -3,10 +3,10 @@
     python bench/anatomy_speed.py [--patient 34]
 
 An OpenKBP patient on 1 mm pixels and 2.5 mm slices as DICOM files: CT and structure set of the reference, CT of a bad
-day (all motions of appliance/builtin/daily_scenarios.py at once). The whole of what a session does in `assembling`: both
-days read from their files and matched, registered both ways, asked for patient and side, contoured, made a density map,
-measured, written; then the case assembled from it. Wall and CPU seconds of each step and the largest memory. The bar is
-45 s on two free cores, the aim 20 s.
+day (all motions of appliance/builtin/daily_scenarios.py at once). The whole of what a session does in `assembling`:
+both days read from their files and matched, registered both ways, asked for patient and side, contoured, made a
+density map, measured, written; then the case assembled from it. Wall and CPU seconds of each step and the largest
+memory. The bar is 45 s on two free cores, the aim 20 s.
 """
 
 from __future__ import annotations
