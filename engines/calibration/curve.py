@@ -65,8 +65,8 @@ class Calibration:
     def hu(self, values: Numbers) -> NDArray[np.float32]:
         """HU of values of any shape, within the range of CT values."""
         if values.dtype == np.int16 and values.size > TABLE_FROM:
-            low, high = int(values.min()), int(values.max())
-            return np.asarray(self.hu(np.arange(low, high + 1, dtype=np.float64))[values.astype(np.int32) - low])
+            least, most = int(values.min()), int(values.max())
+            return np.asarray(self.hu(np.arange(least, most + 1, dtype=np.float64))[values.astype(np.int32) - least])
         at, to = self.points[:, 0], self.points[:, 1]
         low, high = float(at[0] - 1e5), float(at[-1] + 1e5)
         first = to[0] - 1e5 * (to[1] - to[0]) / (at[1] - at[0])
