@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,10 +67,13 @@ def registered(
         if not is_deformable:
             return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "", pair)
         told = lambda done: progress("deformable registration", done)  # noqa: E731
-        field = register_deformable(fixed, moving, start=rigid, progress=told)
-        backward = None
-        if imaging is not Imaging.MR:
-            backward = register_deformable(moving, fixed, start=rigid.inverse, options=BACKWARD)
+        # At once: much of either runs on one core.
+        with ThreadPoolExecutor(1) as other:
+            turned = None
+            if imaging is not Imaging.MR:
+                turned = other.submit(register_deformable, moving, fixed, start=rigid.inverse, options=BACKWARD)
+            field = register_deformable(fixed, moving, start=rigid, progress=told)
+            backward = None if turned is None else turned.result()
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be brought onto the reference: {error}") from error
     return Registered(rigid, field, METHOD, pair, backward)
