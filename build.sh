@@ -387,11 +387,12 @@ run_tests() {
     OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
     training_job=$!
   fi
-  # Two processes, one thread each: much of the time a test waits for a DICOM peer, a browser or a clock. A file stays in
-  # one process, because its tests share what they prepare, and files come in their order: by number of tests the few that
-  # kill nodes for minutes would come last, alone. Arguments are somebody's own choice of tests: one process.
+  # Three processes on what may be two cores, one thread each: much of the time a test waits for a DICOM peer, a disk or a
+  # clock. A file stays in one process, because its tests share what they prepare, and files come in their order: by
+  # number of tests the few that kill nodes for minutes would come last, alone. Arguments are somebody's own choice of
+  # tests: one process.
   local beside=()
-  if [ $# -eq 0 ]; then beside=(-n 2 --dist loadfile --no-loadscope-reorder); fi
+  if [ $# -eq 0 ]; then beside=(-n 3 --dist loadfile --no-loadscope-reorder); fi
   check "tests" env OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${beside[@]}" --durations=10 \
     "${training[@]/#/--ignore=}" "$@"
   if [ -n "$training_job" ]; then check "training tests" ended "$training_job" "$training_log"; fi
