@@ -34,6 +34,7 @@ stamp=$venv/.couchside-stamp
 export LC_ALL=C.UTF-8 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1
 export PIP_ROOT_USER_ACTION=ignore PIP_USER=0
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+unset PYTHONDONTWRITEBYTECODE # without compiled files each of the many processes of the tests starts seconds later
 if [ -z "${HOME:-}" ]; then export HOME=$root/build/home; fi
 
 say() { printf '%s\n' "$*"; }
@@ -357,9 +358,6 @@ engines() { # builds for this machine's backends and prints what each does
 
 run_tests() {
   setup dev
-  want_peers
-  want_training
-  want_rollouts
   local failed=() name start
   check() {
     name=$1
@@ -372,25 +370,32 @@ run_tests() {
       failed+=("$name")
     fi
   }
-  # PyTorch has a process of its own: it brings an OpenMP library along, with which the kernels of everything else take
-  # more than twice the time. It runs beside all that follows, on one thread, because that is minutes sooner.
-  local training=() training_log=$logs/training-tests.log training_job=
-  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
-    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
-    training_job=$!
-    trap 'jobs -p | xargs -r kill 2>/dev/null || :' EXIT # it does not get the ^C and would outlive an interrupted run
-  fi
+  trap 'jobs -p | xargs -r kill 2>/dev/null || :' EXIT # they do not get the ^C and would outlive an interrupted run
+  # What only the tests need comes from the network while the checks that do without it compute.
+  local extras_log=$logs/extras.log extras_job
+  { want_peers; want_training; want_rollouts; } >"$extras_log" 2>&1 </dev/null &
+  extras_job=$!
   check "style" "$venv/bin/ruff" check .
   check "format" "$venv/bin/ruff" format --check .
   check "types" "$venv/bin/mypy"
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
-  # Two processes, one thread each: much of the time a test waits for a DICOM peer, a browser or a clock. A file stays in
-  # one process, because its tests share what they prepare, and files come in their order: by number of tests the few that
-  # kill nodes for minutes would come last, alone. Arguments are somebody's own choice of tests: one process.
+  say ""
+  ended "$extras_job" "$extras_log"
+  # PyTorch has a process of its own: it brings an OpenMP library along, with which the kernels of everything else take
+  # more than twice the time. It runs beside the other tests, on one thread, because that is minutes sooner.
+  local training=() training_log=$logs/training-tests.log training_job=
+  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
+    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
+    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
+    training_job=$!
+  fi
+  # Three processes on what may be two cores, one thread each: much of the time a test waits for a DICOM peer, a disk or a
+  # clock. A file stays in one process, because its tests share what they prepare, and files come in their order: by
+  # number of tests the few that kill nodes for minutes would come last, alone. Arguments are somebody's own choice of
+  # tests: one process.
   local beside=()
-  if [ $# -eq 0 ]; then beside=(-n 2 --dist loadfile --no-loadscope-reorder); fi
+  if [ $# -eq 0 ]; then beside=(-n 3 --dist loadfile --no-loadscope-reorder); fi
   check "tests" env OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${beside[@]}" --durations=10 \
     "${training[@]/#/--ignore=}" "$@"
   if [ -n "$training_job" ]; then check "training tests" ended "$training_job" "$training_log"; fi
