@@ -72,17 +72,22 @@ def _image_of_the_day(
     """The newest image series, if no structure set names any of it and it was taken after the plan was made, or where
     there is no plan the structure set: images of the planning day that nobody drew on are older."""
     drawn_on = {uid for item in received if item.modality == Modality.RTSTRUCT for uid in item.references}
+    since = (plan or structure_set).made_at
+    later = [
+        slices
+        for slices in _by_series(received)
+        if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
+    ]
+    return _newest_series(later)
+
+
+def _by_series(received: Sequence[Received]) -> tuple[tuple[Received, ...], ...]:
+    """The images."""
     series: dict[str, list[Received]] = {}
     for item in received:
         if item.modality in IMAGE_MODALITIES:
             series.setdefault(item.series_instance_uid, []).append(item)
-    since = (plan or structure_set).made_at
-    later = [
-        slices
-        for slices in series.values()
-        if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
-    ]
-    return _newest_series(later)
+    return tuple(tuple(slices) for slices in series.values())
 
 
 def _taken(series: Sequence[Received]) -> str:
@@ -109,15 +114,12 @@ def assess_pair(reference: Sequence[Received], today: Sequence[Received]) -> Com
         found = assess([*today, *(item for item in reference if item.modality in (Modality.RTPLAN, Modality.RTDOSE))])
         if not found.complete:
             return found
-        notes = _one_person(everything, (*found.chosen, *_reference(drawn, present)))
-        return replace(found, reference=_reference(drawn, present), notes=(*found.notes, *notes))
-    series: dict[str, list[Received]] = {}
-    for item in today:
-        if item.modality in IMAGE_MODALITIES:
-            series.setdefault(item.series_instance_uid, []).append(item)
-    if not series:
+        before = _reference(drawn, present)
+        notes = _one_person(everything, (*found.chosen, *before))
+        return replace(found, reference=before, notes=(*found.notes, *notes))
+    if not (series := _by_series(today)):
         return Completeness(False, "there is no image of today")
-    return _undrawn(everything, _newest_series(list(series.values())), drawn, present)
+    return _undrawn(everything, _newest_series(series), drawn, present)
 
 
 def _undrawn(
