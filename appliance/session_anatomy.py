@@ -59,14 +59,21 @@ def save_made(files: Artefacts, number: int, made: Received) -> dict[str, str]:
     return saved | files.save(f"{edited_folder(number)}/{MADE}", _MADE.dump_json(made, indent=1))
 
 
-def anatomy_of(files: Artefacts) -> Anatomy | None:
+def report_of(files: Artefacts) -> AnatomyReport | None:
     """None where today's anatomy did not have to be found. Raises ArtefactAltered."""
-    if not files.has(REPORT_FILE):
+    return AnatomyReport.from_json(files.load(REPORT_FILE)) if files.has(REPORT_FILE) else None
+
+
+def are_made_here(files: Artefacts) -> bool:
+    """Today's contours, or the edits of them."""
+    return files.has(f"{_folder_now(files)}/{MADE}")
+
+
+def anatomy_of(files: Artefacts) -> Anatomy | None:
+    """As `report_of`, with today's structure set and the density, which takes a while to read."""
+    if (report := report_of(files)) is None:
         return None
-    report = AnatomyReport.from_json(files.load(REPORT_FILE))
-    made = None
-    number = edits_made(files)
-    folder = edited_folder(number) if number else TODAY
+    made, folder = None, _folder_now(files)
     if files.has(f"{folder}/{MADE}"):
         files.load(f"{folder}/{STRUCTURES}")
         # Where the session's folder lies now: a store may have been moved.
@@ -74,6 +81,12 @@ def anatomy_of(files: Artefacts) -> Anatomy | None:
         made = replace(stored, path=files.folder / folder / STRUCTURES)
     density = _density_from(files.load(DENSITY_FILE)) if files.has(DENSITY_FILE) else None
     return Anatomy(report, made, density)
+
+
+def _folder_now(files: Artefacts) -> str:
+    """Where today's structure set lies as it was last confirmed."""
+    number = edits_made(files)
+    return edited_folder(number) if number else TODAY
 
 
 def _density_bytes(image: Image) -> bytes:

@@ -114,14 +114,14 @@ def test_a_measure_beyond_its_limit_needs_a_reason(desk: Desk, pair: Path) -> No
 
 
 def test_without_review_the_plan_says_that_nobody_confirmed(desk: Desk, pair: Path) -> None:
-    session = opened(desk, pair, contours_to_confirm=lambda _: "")
+    session = opened(desk, pair, contours_to_confirm=lambda *_: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     assert any("Nobody has confirmed today's contours" in note for note in session.standing.notes)
 
 
 def test_received_contours_are_kept_as_they_are(desk: Desk, tmp_path: Path) -> None:
     drawn = write_small_pair(tmp_path / "drawn", drawn=True).folder
-    session = opened(desk, drawn, contours_to_confirm=lambda _: "")
+    session = opened(desk, drawn, contours_to_confirm=lambda *_: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     anatomy = anatomy_of(session.files)
     assert anatomy is not None
