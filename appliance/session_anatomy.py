@@ -10,13 +10,14 @@ today/density.npz    what dose is computed on, where that is not today's image
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from appliance.contracts import Image, Received
+from appliance.contracts import ExportSet, Image, Received
 from appliance.contracts.anatomy import Anatomy, AnatomyReport
 from appliance.session_artefacts import Artefacts
 from engines.grid import Grid
@@ -24,6 +25,7 @@ from engines.grid import Grid
 TODAY = "today"
 STRUCTURES, MADE = "RS.dcm", "made.json"
 REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/{MADE}", f"{TODAY}/density.npz"
+REGISTRATIONS = (f"{TODAY}/REG.dcm", f"{TODAY}/DEFORM.dcm")
 CONTOURS_PAGE = "contours.html"
 STRUCTURES_FILE = f"{TODAY}/{STRUCTURES}"
 _MADE = TypeAdapter(Received)
@@ -81,6 +83,14 @@ def anatomy_of(files: Artefacts) -> Anatomy | None:
         made = replace(stored, path=files.folder / folder / STRUCTURES)
     density = _density_from(files.load(DENSITY_FILE)) if files.has(DENSITY_FILE) else None
     return Anatomy(report, made, density)
+
+
+def with_registrations(files: Artefacts, export_set: ExportSet) -> ExportSet:
+    """The set and how today lies to the reference, where objects say that. Raises ArtefactAltered."""
+    hashes = {
+        files.folder / name: hashlib.sha256(files.load(name)).hexdigest() for name in REGISTRATIONS if files.has(name)
+    }
+    return replace(export_set, registrations=tuple(hashes), registration_sha256=tuple(hashes.values()))
 
 
 def _folder_now(files: Artefacts) -> str:

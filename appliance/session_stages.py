@@ -107,8 +107,9 @@ class Stages:
     its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
     `confirm` gives who confirms what a plan is made on, and the signature under it. `on_image` brings a dose to today's
     image grid. `deepen` adds to an evaluation what is judged beyond the goals. `write_proposal` writes the export set
-    of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a
-    written set, and names in the set what of it shall be sent."""
+    of a plan that nobody approved, which `send` refuses; `send` says what the peer did not take and need not have.
+    `write_record` puts the evaluation for the record beside a written set, and names in the set what of it shall be
+    sent."""
 
     find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], tuple[Anatomy, ReferenceToday]]
     write_contours_page: Callable[[Case, AnatomyReport, ReferenceToday, Path], None]
@@ -140,5 +141,5 @@ class Stages:
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
     write_record: Callable[[Case, Plan, Evaluation, Approval | None, ExportSet], tuple[ExportSet, tuple[Path, ...]]]
     write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
-    send: Callable[[ExportSet, Progress], None]
+    send: Callable[[ExportSet, Progress], tuple[str, ...]]
     trade_offs: TradeOffs
