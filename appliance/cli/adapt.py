@@ -18,7 +18,9 @@ from appliance.session_headless import read_pair
 Reference = Annotated[
     Path, typer.Argument(metavar="REFERENCE_DIR", help="CT and RTSTRUCT, perhaps RTPLAN and RTDOSE, of the reference.")
 ]
-Today = Annotated[Path, typer.Argument(metavar="TODAY_DIR", help="Today's image, perhaps an RTSTRUCT drawn on it.")]
+Today = Annotated[
+    Path, typer.Argument(metavar="TODAY_DIR", help="Today's image, perhaps an RTSTRUCT drawn on it and a match.")
+]
 
 
 def adapt(

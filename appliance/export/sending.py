@@ -164,6 +164,7 @@ def _send_round(cargo: _Cargo, peer: PeerConfig, calling_ae: str, progress: Prog
             progress(f"Sending {cargo.waiting[0].name}", cargo.done)
             _store(association, cargo.waiting[0], peer)
             cargo.waiting.pop(0)
+        progress("Offering the registrations" if cargo.beside else "Sent", cargo.done)
         notes = tuple(_offer(association, cargo.beside, peer))
     finally:
         if association.is_established:

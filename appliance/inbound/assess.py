@@ -86,7 +86,7 @@ def _image_of_the_day(
 
 
 def _by_series(received: Sequence[Received]) -> tuple[tuple[Received, ...], ...]:
-    """The images."""
+    """The images, each series in order of arrival."""
     series: dict[str, list[Received]] = {}
     for item in received:
         if item.modality in IMAGE_MODALITIES:
@@ -119,7 +119,8 @@ def assess_pair(reference: Sequence[Received], today: Sequence[Received]) -> Com
         if not found.complete:
             return found
         before = _reference(drawn, present)
-        registration, aside = registration_of(everything, found.chosen, before)
+        images = [item for item in found.chosen if item.modality in IMAGE_MODALITIES]
+        registration, aside = registration_of(everything, images, before)
         chosen = (*found.chosen, *registration)
         notes = (*found.notes, *aside, *_one_person(everything, (*chosen, *before)))
         return replace(found, chosen=chosen, reference=before, notes=notes)

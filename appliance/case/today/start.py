@@ -3,6 +3,7 @@ from it that ends. Whoever matched the images at the machine expects to find the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,11 +48,14 @@ class Start:
 
 def start_of(objects: Sequence[Received], today: Day, before: Day) -> Start:
     """objects: today's, perhaps with a spatial registration of both days' frames of reference among them."""
-    path = next((item.path for item in objects if item.sop_class_uid == str(SpatialRegistrationStorage)), None)
-    if path is None:
+    came = next((item for item in objects if item.sop_class_uid == str(SpatialRegistrationStorage)), None)
+    if came is None:
         return Start()
+    if came.sha256 and hashlib.sha256(came.path.read_bytes()).hexdigest() != came.sha256:
+        return _unused("its file is not the one that was received")
+    frames = today.series.frame_of_reference_uid, before.series.frame_of_reference_uid
     try:
-        matrix = read_registration(path, today.series.frame_of_reference_uid, before.series.frame_of_reference_uid)
+        matrix = read_registration(came.path, *frames)
     except RefusedInput as error:
         return _unused(str(error.fields["reason"]))
     if matrix is None:

@@ -115,5 +115,10 @@ def test_one_that_cannot_be_used_is_flagged_and_the_search_begins_as_without(day
     assert words in finding.evidence
 
 
+def test_a_file_changed_since_it_came_is_not_used(days, tmp_path):
+    received = replace(_written(days, tmp_path, TURNED), sha256="0" * 64)
+    assert "not the one that was received" in start_of([received], *days).findings[0].evidence
+
+
 def test_without_an_object_nothing_is_said(days):
     assert start_of([], *days).judged(TURNED, (0.0, 0.0, 0.0)) == ()
