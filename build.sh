@@ -155,7 +155,10 @@ fingerprint() {
 }
 
 kernels_are_built() {
-  compgen -G "engines/photon/_kernels*.so" >/dev/null && compgen -G "engines/_gamma*.so" >/dev/null
+  local name
+  for name in photon/_kernels _gamma dose_features/_dose_features grid/_warp; do
+    compgen -G "engines/$name*.so" >/dev/null || return 1
+  done
 }
 
 is_set_up() { # is_set_up KIND FINGERPRINT: a 'dev' environment also serves where a 'run' one is asked for
@@ -449,7 +452,8 @@ run_bench() { # run_bench NAME [arguments]
 
 clean() {
   rm -rf -- .venv build dist bench/.venv-{pyradplan,pymedphys,dicompyler} .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/photon/photon.fatbin*
+  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/dose_features/_dose_features*.so engines/grid/_warp*.so
+  rm -f -- engines/photon/photon.fatbin*
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
 }
