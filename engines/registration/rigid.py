@@ -12,7 +12,7 @@ from engines.errors import EngineError
 from engines.grid import Grid
 from engines.registration.moving import moved
 from engines.registration.simpleitk import itk_image, simpleitk
-from engines.registration.transform import RigidTransform
+from engines.registration.transform import RIGID_TOLERANCE, RigidTransform
 
 LOWEST_HU, HIGHEST_HU = -500.0, 700.0
 """Values are cut to this range (chosen): the outline and bone steer, air, metal and contrast medium do not."""
@@ -43,23 +43,30 @@ SEED = 1
 
 
 def register_rigid(
-    fixed_hu: NDArray[np.generic], fixed: Grid, moving_hu: NDArray[np.generic], moving: Grid
+    fixed_hu: NDArray[np.generic],
+    fixed: Grid,
+    moving_hu: NDArray[np.generic],
+    moving: Grid,
+    *,
+    start: RigidTransform | None = None,
 ) -> RigidTransform:
     """The transform that takes points of the fixed image's frame to the moving one's.
 
-    fixed_hu, moving_hu: (z, y, x) HU on their grids, air (-1000) outside the body, so that a couch does not steer. It
-    starts with both centres of mass on each other, moved along the patient to where the images fit best, and finds
-    rotations of up to some 15 degrees. The same images give the same transform. Whether it is right has to be judged
-    on the result (`agreement`). Raises EngineError if SimpleITK is missing, an image has no body, or the search breaks
-    down."""
+    fixed_hu, moving_hu: (z, y, x) HU on their grids, air (-1000) outside the body, so that a couch does not steer. The
+    search begins at `start`; without it with both centres of mass on each other, moved along the patient to where the
+    images fit best. It finds rotations of up to some 15 degrees beyond that. The same images give the same transform.
+    Whether it is right has to be judged on the result (`agreement`). Raises EngineError if SimpleITK is missing, an
+    image has no body, or the search breaks down."""
     sitk = simpleitk()
     fixed_hu, fixed = _near_body(fixed_hu, fixed)
     moving_hu, moving = _near_body(moving_hu, moving)
     fixed_image, moving_image = _image(sitk, fixed_hu, fixed), _image(sitk, moving_hu, moving)
     centre = _centre_mm(fixed_hu, fixed)
-    start = sitk.Euler3DTransform()
-    start.SetCenter(tuple(float(v) for v in centre))
-    start.SetTranslation(tuple(float(v) for v in _start_mm((fixed_hu, fixed), (moving_hu, moving))))
+    begun = RigidTransform.of(_xyz(_start_mm((fixed_hu, fixed), (moving_hu, moving)))) if start is None else start
+    motion = sitk.Euler3DTransform()
+    motion.SetCenter(_xyz(centre))
+    motion.SetMatrix(begun.matrix[:3, :3].ravel().tolist(), RIGID_TOLERANCE)
+    motion.SetTranslation(_xyz(begun.apply(centre) - centre))
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMeanSquares()
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -72,17 +79,22 @@ def register_rigid(
     method.SetShrinkFactorsPerLevel(list(SHRINK))
     method.SetSmoothingSigmasPerLevel(list(SMOOTHING_MM))
     method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
-    method.SetInitialTransform(start, inPlace=True)
+    method.SetInitialTransform(motion, inPlace=True)
     try:
         method.Execute(fixed_image, moving_image)
     # SimpleITK raises RuntimeError for every failure of ITK, such as samples that all map outside the moving image.
     except RuntimeError as error:
         raise EngineError("the images cannot be brought onto each other") from error
-    rotation = np.asarray(start.GetMatrix(), np.float64).reshape(3, 3)
-    origin = np.asarray(start.TransformPoint((0.0, 0.0, 0.0)))
+    rotation = np.asarray(motion.GetMatrix(), np.float64).reshape(3, 3)
+    origin = np.asarray(motion.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation, origin
     return RigidTransform(matrix)
+
+
+def _xyz(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z
 
 
 def _near_body(hu: NDArray[np.generic], grid: Grid) -> tuple[NDArray[np.generic], Grid]:

@@ -56,14 +56,20 @@ def _scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
 
 
 def registered(
-    today: Day, reference: Day, progress: Progress, *, is_deformable: bool, imaging: Imaging = Imaging.CT
+    today: Day,
+    reference: Day,
+    progress: Progress,
+    *,
+    is_deformable: bool,
+    imaging: Imaging = Imaging.CT,
+    start: RigidTransform | None = None,
 ) -> Registered:
-    """imaging: of today's image. Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each
-    other."""
+    """imaging: of today's image. start: where the rigid search begins, if that is known. Raises InconsistentCase
+    `day.no-overlap` where the images cannot be brought onto each other."""
     fixed, moving = pair = _scan_of(today, imaging), _scan_of(reference)
     try:
         progress("rigid registration", 0.0)
-        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid)
+        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid, start=start)
         if not is_deformable:
             return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "", pair)
         told = lambda done: progress("deformable registration", done)  # noqa: E731
