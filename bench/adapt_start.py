@@ -2,7 +2,8 @@
 planner's time, what its plan is worth, and how much of the plan that people know can be recognised in it.
 
     ./build.sh bench adapt_start [--cases c-shape prostate] [--patients 34 66] [--starts reference goals]
-        [--technique step_and_shoot] [--algorithm pencil_beam] [--policy learned] [--deform 1.0] [--json FILE.jsonl]
+        [--technique step_and_shoot] [--algorithm pencil_beam] [--policy learned] [--deform 1.0] [--coarse]
+        [--json FILE.jsonl]
 
 A reference plan is made of each case from its goals; then today's case is planned in each way. Built-in cases have the
 today that they are shipped with; OpenKBP patients are deformed by DAY (times --deform): a set-up shift, a target that
@@ -12,8 +13,8 @@ core: to the first deliverable plan with its dose, and to the end.
 
 Recognised, of today's plan against the reference plan, each in the view of its own isocentre: `dice`, twice the fluence
 that both share over the sum of both, beam by beam, weighed by monitor units (without transmission and penumbra);
-monitor units and modulation complexity score (MCS) as ratios. --json appends a line for each plan and skips those that
-have one.
+monitor units and modulation complexity score (MCS) as ratios. --coarse plans as in planning_flow: to
+compare ways, not to judge plans. --json appends a line for each plan and skips those that have one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from planning_flow import COARSE
 from policies_problem import append, at_hand, lines_of, prepared
 from scipy.ndimage import map_coordinates
 
@@ -160,8 +162,9 @@ def day(name: str, asked: argparse.Namespace, known: set[str]) -> list[dict[str,
     before, goal_set = prepared(name)
     before = replace(before, reference_plan=None, reference_dose_gy=None)
     site = goal_set_for_site("openkbp" if name.isdigit() else name)
-    options = {"algorithm": asked.algorithm, "technique": asked.technique, "policy": asked.policy, "budget_s": 0.0}
-    config = Config(planning=PlanningConfig.model_validate(options))
+    options = {"algorithm": asked.algorithm, "technique": asked.technique, "policy": asked.policy}
+    untimed = {"budget_s": 0.0, "hang_s": 3600.0}
+    config = Config(planning=PlanningConfig.model_validate((COARSE if asked.coarse else {}) | options | untimed))
     first = planned(config, before, goal_set, None, silent)
     own = figures(before, goal_set, first, first.plan, config.planning.machine)
     print(f"{name:>12} the reference: {own['met']} of {own['goals']} goals, score {own['score']:.2f}, {own['mu']} MU")
@@ -176,11 +179,11 @@ def day(name: str, asked: argparse.Namespace, known: set[str]) -> list[dict[str,
         made = planned(config.model_copy(update={"planning": planning}), today, goal_set, None, heard)
         seconds = time.process_time() - heard.begin_s
         rows.append({
-            "case": name, "start": start, **{key: options[key] for key in ("algorithm", "technique", "policy")},
-            "deform": asked.deform, "first_s": round(heard.at_s, 1), "cpu_s": round(seconds, 1),
+            "case": name, "start": start, **options, "deform": asked.deform, "coarse": asked.coarse,
+            "first_s": round(heard.at_s, 1), "cpu_s": round(seconds, 1),
             "shift_mm": [round(value, 2) for value in today.target_shift_mm or ()],
-            **figures(today, goal_set, made, first.plan, planning.machine), "reference_met": own["met"],
-            "reference_score": own["score"],
+            **figures(today, goal_set, made, first.plan, planning.machine),
+            "reference_met": own["met"], "reference_score": own["score"],
         })  # fmt: skip
         show(rows[-1])
     return rows
@@ -205,6 +208,7 @@ def main() -> int:
     parser.add_argument("--algorithm", default="pencil_beam")
     parser.add_argument("--policy", default="learned")
     parser.add_argument("--deform", type=float, default=1.0)
+    parser.add_argument("--coarse", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     good = True
@@ -212,7 +216,7 @@ def main() -> int:
         if not at_hand(name):
             print(f"{name}: left out, not at hand")
             continue
-        same = {key: getattr(asked, key) for key in ("technique", "algorithm", "policy", "deform")}
+        same = {key: getattr(asked, key) for key in ("technique", "algorithm", "policy", "deform", "coarse")}
         old = [one for one in lines_of(asked.json) if one["case"] == name and same.items() <= one.items()]
         try:
             for one in day(name, asked, {row["start"] for row in old}):

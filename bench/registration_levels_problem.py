@@ -13,7 +13,7 @@ from appliance.builtin.deformation import Bump, Deformation
 from engines.errors import EngineError
 from engines.grid import Grid
 from engines.registration import (
-    DeformableOptions,
+    BACKWARD,
     DisplacementField,
     RigidTransform,
     Scan,
@@ -33,7 +33,6 @@ GOOD = (
 )
 BAD = ("other patient", "left-right", "head-feet", "misses target", "wrong vertebra", "torn field")
 VERTEBRA_MM = 18.0
-BACKWARD_SPACING_MM = 4.5
 
 
 def mixed_up(day: SimulatedDay, kind: str, other: Anatomy) -> Scan:
@@ -84,8 +83,7 @@ def run_case(reference: Anatomy, other: Anatomy, scenario: str, image: str, kind
         field = register_deformable(fixed, day.moving, start=start)
         if kind == "torn field":
             field = torn(field, fixed.body, fixed.grid, seed)
-        coarse = DeformableOptions(spacing_mm=BACKWARD_SPACING_MM)
-        back = register_deformable(day.moving, fixed, start=start.inverse, options=coarse)
+        back = register_deformable(day.moving, fixed, start=start.inverse, options=BACKWARD)
         organs = carried(reference, field, fixed.grid)
         quality = quality_of(fixed, day.moving, field, start=start, backward=back, organs=organs)
     except EngineError as error:

@@ -41,11 +41,16 @@ class SimulatedDay:
 
 
 def patient(number: int) -> Anatomy:
+    """Targets as the challenge takes them: each together with those of higher dose, so that none is a thin shell."""
     found = [path for part in ("train", "valid") if (path := OPENKBP / part / f"pt_{number}.npz").is_file()]
     if not found:
         raise SystemExit(f"OpenKBP patient {number} is not in {OPENKBP}")
     packed = read_packed(found[0])
-    return Anatomy(packed.grid, packed.hu.astype(np.float32), packed.masks)
+    masks, together = dict(packed.masks), None
+    for name in sorted((name for name in masks if name.startswith("PTV")), reverse=True):
+        together = masks[name] if together is None else together | masks[name]
+        masks[name] = together
+    return Anatomy(packed.grid, packed.hu.astype(np.float32), masks)
 
 
 def target_of(anatomy: Anatomy) -> str:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-from registration_levels_problem import BACKWARD_SPACING_MM
 from registration_problem import carried, patient, target_of
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +26,7 @@ from appliance.builtin.daily_motion import Motion
 from appliance.builtin.daily_scenarios import motion_of
 from engines.grid import Grid
 from engines.registration import (
-    DeformableOptions,
+    BACKWARD,
     DisplacementField,
     Scan,
     quality_of,
@@ -78,8 +77,7 @@ def main() -> None:
 
     start = timed("rigid", lambda: register_rigid(fixed.hu, grid, moving.hu, grid))
     field = timed("deformable", lambda: register_deformable(fixed, moving, start=start))
-    coarse = DeformableOptions(spacing_mm=BACKWARD_SPACING_MM)
-    back = timed("backward", lambda: register_deformable(moving, fixed, start=start.inverse, options=coarse))
+    back = timed("backward", lambda: register_deformable(moving, fixed, start=start.inverse, options=BACKWARD))
     organs = carried(own, field, grid)
     timed("quality", lambda: quality_of(fixed, moving, field, start=start, backward=back, organs=organs))
     timed("warping the CT", lambda: field.pulled(moving.hu, grid, grid, outside=AIR_HU))

@@ -7,7 +7,7 @@ system can take as a fluence alone is sequenced, and planned on as a template's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.contracts import GoalSet, Planned, PlanningState, ReferenceStart
 from appliance.contracts.progress import Progress
@@ -22,6 +22,10 @@ from appliance.execution.watch import reason_of
 from appliance.execution.watched import WatchedTps
 
 REFERENCE, ANEW = "reference", ", then goals"
+SPARING_ROUNDS = 2
+"""Rounds of sparing at most, where nothing is planned anew (chosen: the reference plan was spared before. On the TG-119
+prostate, planned coarsely, 0, 2 and 4 rounds scored 97.5, 98.3 and 98.4; 92, 89 and 82 % of the fluence were still
+the reference's)."""
 SPARING_FROM = 0.6
 """Progress at which organs are spared, where nothing is planned anew."""
 
@@ -38,7 +42,7 @@ class FromReference(AnytimePlanner):
     """is_anew: planned as without a reference, by the policy: from the beginning, from the reference's fluence, or
     after its apertures proved worse."""
 
-    reference: ReferenceStart | None = None
+    reference: ReferenceStart = field(kw_only=True)
     is_anew: bool = True
 
     def plan(self) -> Planned:
@@ -54,9 +58,10 @@ class FromReference(AnytimePlanner):
     def _preliminary(self) -> tuple[Rules, PlanningState | None]:
         self.progress("planner: preliminary", 0.0)
         try:
-            if self.reference is None:
-                raise PlanningError("there is none")
             followed = self.tps.follow(self.reference)
+            rules, state = rules_of(self.operator, self.way.guide), followed.state
+            if followed.way == "fluence":
+                state = self.tps.sequence_quickly(rules.first)
         except PlanningSystemHung:
             raise
         except PlanningError as error:
@@ -64,9 +69,6 @@ class FromReference(AnytimePlanner):
             return super()._preliminary()
         self.notes.append(f"Planned on from {followed.told}")
         self.start, self.is_anew = followed.way, followed.way == "fluence"
-        rules, state = rules_of(self.operator, self.way.guide), followed.state
-        if followed.way == "fluence":
-            state = self.tps.sequence_quickly(rules.first)
         self._deliverable(state, rules, REFERENCE, f"a deliverable plan: {followed.told}")
         return rules, None
 
@@ -85,7 +87,8 @@ class FromReference(AnytimePlanner):
                 return self._anew(rules, fluence, met)
             self._seen(rules.first, fluence)
         self.stage = "sparing"
-        last = spare(self.operator, met, self.way.sparing_rounds, part_of(self.progress, SPARING_FROM, 1.0))
+        rounds = min(self.way.sparing_rounds, SPARING_ROUNDS)
+        last = spare(self.operator, met, rounds, part_of(self.progress, SPARING_FROM, 1.0))
         return ending(self.operator, met, last.state)
 
     def _promises(self, fluence: PlanningState, plan: PlanningState) -> bool:

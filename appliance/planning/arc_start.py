@@ -89,13 +89,13 @@ class ArcStarter:
             for beam, sector in enumerate(self._sectors):
                 if sector.arc == number:
                     keys.add(beamlets.map_of(beam, values), beamlets, sector)
-            limits = self._limits(field, keys.mu)
+            limits = self.limits(field, keys.mu)
             left, right = legal(*keys.path(limits), limits.paths)
             paths.append(FieldPath(left, right, np.clip(keys.mu, limits.least_mu, limits.most_mu)))
             every.append(limits)
         return tuple(paths), tuple(every)
 
-    def _limits(self, field: MovingField, mu: Array) -> FieldLimits:
+    def limits(self, field: MovingField, mu: Array) -> FieldLimits:
         """Leaves may use the time that the gantry takes at its fastest, that the mean meterset takes, or that a leaf
         needs to cross its field within CROSSING_DEG, whichever is longest."""
         turn_s = abs(field.turn_deg) / self._machine.gantry.speed_deg_s

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from appliance.contracts.progress import Progress
 from appliance.planning.aim import Aim
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.dose_model import DoseModel
-from appliance.planning.old_beams import Move, OldBeam
+from appliance.planning.old_beams import Move
 from engines.optimise import Outcome
 
 REFINE_TOLERANCE = 1e-3
@@ -46,6 +46,11 @@ class Delivery(Protocol):
 
     def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
         """First apertures from beamlet fluence (MU)."""
+        ...
+
+    def stand_at(self, plan: Plan, beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
+        """Stands at the apertures of an earlier plan, moved with the target by shift_mm (LPS) and made legal, with its
+        monitor units times mu_factor. Otherwise it stands where it stood, and says why."""
         ...
 
     def develop(self, aim: Aim, progress: Progress) -> Outcome:
@@ -89,14 +94,4 @@ class Delivery(Protocol):
 
     def plan(self) -> Plan:
         """The plan as it is exported, rounded to what a plan states."""
-        ...
-
-
-@runtime_checkable
-class StandsAtApertures(Protocol):
-    """A technique that can take the apertures of an earlier plan."""
-
-    def stand_at(self, beams: Sequence[OldBeam], beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
-        """Stands at the apertures of an earlier plan, moved with the target by shift_mm (LPS) and made legal, with
-        their monitor units times mu_factor. Otherwise it stands where it stood, and says why."""
         ...

@@ -8,7 +8,6 @@ import numpy as np
 
 from appliance.contracts import Followed, Objectives, PlanningState, ReferenceStart
 from appliance.planning.aim import corrected
-from appliance.planning.delivery_model import StandsAtApertures
 from appliance.planning.geometry import Arrangement, target_points_mm
 from appliance.planning.old_beams import fluence_today, old_beams, shift_seen
 from appliance.planning.resuming import Resuming
@@ -16,7 +15,6 @@ from appliance.planning.resuming import Resuming
 OTHER_DOSE = 0.1
 """Monitor units are scaled at once where the mean dose of the target with the highest prescription is off by more than
 this share of it, as with a plan for another one (chosen: what a changed anatomy does is less, and for the planner)."""
-MOVES_WHILE_ON = "leaves of today's technique move while they deliver"
 
 
 class Following(Resuming):
@@ -29,11 +27,9 @@ class Following(Resuming):
         the plan; otherwise its fluence is, drawn on today's beamlets."""
         beams, beamlets = old_beams(start.plan), self._fluence.beamlets
         shift = start.target_shift_mm or shift_seen(beams, target_points_mm(self.case))
-        factor = start.plan.fractions / self.goal_set.fractions
+        factor = (start.plan.fractions or self.goal_set.fractions) / self.goal_set.fractions
         values = factor * fluence_today(beams, self.arrangement.frames, beamlets, shift)
-        why = MOVES_WHILE_ON
-        if isinstance(self._delivery, StandsAtApertures):
-            why = self._delivery.stand_at(beams, beamlets, shift, factor)
+        why = self._delivery.stand_at(start.plan, beamlets, shift, factor)
         self._fluence.take(values)
         self._objectives, self._sequenced, self._final = self.initial_objectives(), not why, None
         self._correction = np.zeros_like(self._correction)

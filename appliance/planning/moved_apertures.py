@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.delivery_model import MU_ROOM
 from appliance.planning.machine import Machine
-from appliance.planning.old_beams import Move, OldBeam, offset_mm, same_axes
+from appliance.planning.old_beams import OTHER_QUALITY, Move, OldBeam, offset_mm, same_axes
 from appliance.planning.segments import (
     BeamSegments,
     ajar,
@@ -33,19 +33,28 @@ BORDER_MM = 0.01
 
 def why_not_apertures(beams: Sequence[OldBeam], frames: Sequence[BeamFrame], machine: Machine) -> str:
     """Why an earlier plan's apertures cannot be taken as they are; '' where they can."""
-    own = [borders for borders in (machine.mlc.boundaries_mm, machine.mlc.lower_boundaries_mm) if borders.size]
-    for beam in beams:
-        same = len(beam.layers_mm) == len(own) and all(
-            a.size == b.size and np.allclose(a, b, atol=BORDER_MM) for a, b in zip(beam.layers_mm, own, strict=True)
-        )
-        if not same:
-            return "its leaves are others than those of today's machine"
+    if why := other_leaves([beam.layers_mm for beam in beams], machine):
+        return why
+    if any(beam.quality != (machine.energy_mv, machine.fluence_mode) for beam in beams):
+        return OTHER_QUALITY
     if not all(beam.still for beam in beams):
         return "its leaves or its gantry move while it delivers"
     if any(not any(same_axes(frame, beam.piece.frame) for beam in beams) for frame in frames) or any(
         not any(same_axes(frame, beam.piece.frame) for frame in frames) for beam in beams
     ):
         return "today's beams have other angles"
+    return ""
+
+
+def other_leaves(layers_mm: Sequence[tuple[Array, ...]], machine: Machine) -> str:
+    """Why leaf borders of each layer of some beams are not those of the machine; '' where they are."""
+    own = [borders for borders in (machine.mlc.boundaries_mm, machine.mlc.lower_boundaries_mm) if borders.size]
+    for layers in layers_mm:
+        same = len(layers) == len(own) and all(
+            a.size == b.size and np.allclose(a, b, atol=BORDER_MM) for a, b in zip(layers, own, strict=True)
+        )
+        if not same:
+            return "its leaves are others than those of today's machine"
     return ""
 
 
@@ -78,17 +87,17 @@ def _moved(beam: OldBeam, offset: tuple[float, float]) -> tuple[Array, Array]:
     for border in beam.layers_mm:
         own = slice(first, first + border.size - 1)
         first += border.size - 1
-        covers = _covers(border, offset[1])
+        part = covers(border, offset[1])
         is_open = (right[:, own] > left[:, own]).astype(np.float64)
-        share = is_open @ covers.T
+        share = is_open @ part.T
         shown = share >= MOSTLY - 1e-9
         for tips, moved in ((left, moved_left), (right, moved_right)):
-            mean = (is_open * tips[:, own]) @ covers.T / np.maximum(share, MOSTLY)
+            mean = (is_open * tips[:, own]) @ part.T / np.maximum(share, MOSTLY)
             moved[:, own] = np.where(shown, mean + offset[0], 0.0)
     return moved_left, moved_right
 
 
-def _covers(border: Array, offset_mm: float) -> Array:
+def covers(border: Array, offset_mm: float) -> Array:
     """(pairs, pairs): part of each pair's height that each pair of before covers once it has moved by the offset."""
     low, high = border[:-1], border[1:]
     shared = np.minimum(high[:, None], high + offset_mm) - np.maximum(low[:, None], low + offset_mm)

@@ -23,9 +23,11 @@ from appliance.planning.dose_model import DoseModel
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.leaf_paths import legal
 from appliance.planning.machine import Machine
+from appliance.planning.moved_paths import moved_paths, why_not_paths
 from appliance.planning.moving_arrays import arrays_of, from_arrays
 from appliance.planning.moving_field import FieldLimits, MovingField, trajectory, with_jaw_slopes
 from appliance.planning.moving_vector import FieldPath, MovingVector
+from appliance.planning.old_beams import Move
 from appliance.planning.timing import SECONDS_PER_MINUTE
 from appliance.planning.turned import as_delivered
 from engines.optimise import Outcome, minimise
@@ -60,6 +62,10 @@ class Starter(Protocol):
 
     def __call__(self, beamlets: Beamlets, values: NDArray[np.float64]) -> Start: ...
 
+    def limits(self, field: MovingField, mu: NDArray[np.float64]) -> FieldLimits:
+        """Of a path whose intervals have so many MU."""
+        ...
+
 
 class MovingLeaves:
     """Implements delivery.Delivery."""
@@ -86,6 +92,15 @@ class MovingLeaves:
     def start(self, beamlets: Beamlets, values: NDArray[np.float64], progress: Progress) -> None:
         progress("sequencing", 0.0)
         self.paths, self.limits = self._starter(beamlets, values)
+
+    def stand_at(self, plan: Plan, beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
+        """See delivery_model.Delivery."""
+        if why := why_not_paths(plan, self.fields, self._machine):
+            return why
+        self.paths, self.limits = moved_paths(
+            plan, self.fields, self._machine, self._starter.limits, shift_mm=shift_mm, mu_factor=mu_factor
+        )
+        return ""
 
     def develop(self, aim: Aim, progress: Progress) -> Outcome:
         for budget in DEVELOP_BUDGETS:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contracts import Plan
+from appliance.contracts import Beam, Plan
 from appliance.errors import PlanningError
 from appliance.planning.beamlets import Beamlets
 from appliance.planning.pieces import Piece, leaf_layers_mm, pieces
@@ -33,6 +33,7 @@ TURN_PRICE = 0.1
 POINTS_ALONG, POINTS_ACROSS = 4, 4
 """Points of a beamlet where an earlier plan's fluence is read, along and across the leaves (chosen: it is optimised or
 sequenced from there, which changes it by more than what is read between them)."""
+OTHER_QUALITY = "its beam has another quality than today's machine"
 TELLING_MM = 2.0
 """A movement that is read from the apertures counts from here on (chosen: half the width of most leaves; apertures lie
 no closer around a target)."""
@@ -41,11 +42,12 @@ no closer around a target)."""
 @dataclass(frozen=True, eq=False)
 class OldBeam:
     """What an earlier plan delivers from one direction. layers_mm: leaf borders of each layer in the axes of the
-    piece's frame. still: nothing moves while it delivers."""
+    piece's frame. still: nothing moves while it delivers. quality: energy in MV and fluence mode of the beam."""
 
     piece: Piece
     layers_mm: tuple[Array, ...]
     still: bool
+    quality: tuple[float, str]
 
     def openings(self) -> tuple[Array, Array]:
         """Tips (segments, pairs) of what leaves and jaws leave open together, equal where that is nothing."""
@@ -76,8 +78,13 @@ def old_beams(plan: Plan) -> tuple[OldBeam, ...]:
         own = pieces(beam, plan)
         exposures = sum(after.cumulative_mu > before.cumulative_mu for before, after in pairwise(beam.control_points))
         still = len(own) == 1 and len(own[0].apertures.mu) == exposures
-        found += [OldBeam(piece, leaf_layers_mm(beam), still) for piece in own]
+        found += [OldBeam(piece, leaf_layers_mm(beam), still, quality_of(beam)) for piece in own]
     return tuple(found)
+
+
+def quality_of(beam: Beam) -> tuple[float, str]:
+    """Energy in MV, and fluence mode."""
+    return beam.energy_mv, beam.fluence_mode
 
 
 def same_axes(one: BeamFrame, other: BeamFrame) -> bool:

@@ -114,12 +114,12 @@ def _at(first: Positions, final: Positions, part: float) -> Positions:
 
 
 def _apertures(beam: Beam, shapes: list[tuple[Positions, float]]) -> Apertures:
-    rows = [_layered(beam, positions) for positions, _ in shapes]
+    rows = [layered(beam, positions) for positions, _ in shapes]
     left, right, jaws = (np.stack([row[i] for row in rows]) for i in range(3))
     return Apertures(left, right, jaws, np.array([mu for _, mu in shapes]))
 
 
-def _layered(beam: Beam, positions: Positions) -> tuple[NDArray[np.float64], ...]:
+def layered(beam: Beam, positions: Positions) -> tuple[NDArray[np.float64], ...]:
     """Left and right leaves of all layers one after the other, and jaws (along the leaves, then across), in the axes of
     `frame_at`."""
     jaws, left, right = positions[0], positions[1::2], positions[2::2]

@@ -55,6 +55,11 @@ class SlidingStarter:
             every.append(limits)
         return tuple(paths), tuple(every)
 
+    def limits(self, field: MovingField, mu: Array) -> FieldLimits:
+        """Leaves may use the time that the mean meterset of an interval takes."""
+        mean = float(mu.mean())
+        return limits_of(field, self._machine, mean, mean / self._machine.dose_rate.maximum_mu_min * SECONDS_PER_MINUTE)
+
     def _field(self, field: MovingField, beamlets: Beamlets, fluence: Array) -> tuple[FieldPath, FieldLimits]:
         """Rows that are done before the others wait, closed, at the end of the sweep."""
         rate = self._machine.dose_rate.maximum_mu_min / SECONDS_PER_MINUTE
@@ -67,7 +72,7 @@ class SlidingStarter:
         total = float(left_passes.max())
         mu = np.full(field.intervals, total / field.intervals)
         at = np.linspace(0.0, total, field.intervals + 1)
-        limits = limits_of(field, self._machine, float(mu[0]), total / field.intervals / rate)
+        limits = self.limits(field, mu)
         zero_mm = (start - beamlets.columns) * beamlets.width_mm
         low, high = np.full((at.size, rows.size), np.inf), np.full((at.size, rows.size), -np.inf)
         low[:, rows] = zero_mm + positions(left_passes, at) * beamlets.width_mm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from appliance.planning.geometry import Arrangement
 from appliance.planning.leaf_layers import leaf_layers
 from appliance.planning.machine import Machine
 from appliance.planning.moved_apertures import moved_segments, why_not_apertures
-from appliance.planning.old_beams import Move, OldBeam
+from appliance.planning.old_beams import Move, old_beams
 from appliance.planning.segments import (
     BeamSegments,
     SegmentVector,
@@ -94,9 +94,9 @@ class StepAndShoot:
             beams.append(sequence_beam(beamlets, beam, values, self._machine, first))
         self._take(tuple(beams), beamlets)
 
-    def stand_at(self, beams: Sequence[OldBeam], beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
-        """See delivery_model.StandsAtApertures."""
-        frames = self._arrangement.frames
+    def stand_at(self, plan: Plan, beamlets: Beamlets, shift_mm: Move, mu_factor: float) -> str:
+        """See delivery_model.Delivery."""
+        beams, frames = old_beams(plan), self._arrangement.frames
         if why := why_not_apertures(beams, frames, self._machine):
             return why
         moved = moved_segments(

@@ -5,14 +5,13 @@ from engines.calibration.curve import Calibration, matched, rough
 from engines.calibration.field_of_view import circle_seen
 from engines.calibration.peaks import soft_peak
 from engines.calibration.shading import flattened
-from engines.calibration.today import deformed_with_today, extended
+from engines.calibration.today import deformed_with_today
 
 __all__ = [
     "Calibration",
     "body_of",
     "circle_seen",
     "deformed_with_today",
-    "extended",
     "flattened",
     "matched",
     "rough",

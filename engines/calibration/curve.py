@@ -22,6 +22,9 @@ millimetre of misregistration pairs one tissue with another)."""
 FEWEST_PAIRS = 100
 """Of one tissue, without which it makes no point of the curve (chosen)."""
 
+TABLE_FROM = 100_000
+"""Stored values from which every value's HU is looked up and not calculated (chosen: there are 65,536 at most)."""
+
 LEAST_STEP = 20.0
 """Two points of a curve lie at least this far apart in HU (chosen: closer ones fit noise)."""
 
@@ -61,6 +64,9 @@ class Calibration:
 
     def hu(self, values: Numbers) -> NDArray[np.float32]:
         """HU of values of any shape, within the range of CT values."""
+        if values.dtype == np.int16 and values.size > TABLE_FROM:
+            least, most = int(values.min()), int(values.max())
+            return np.asarray(self.hu(np.arange(least, most + 1, dtype=np.float64))[values.astype(np.int32) - least])
         at, to = self.points[:, 0], self.points[:, 1]
         low, high = float(at[0] - 1e5), float(at[-1] + 1e5)
         first = to[0] - 1e5 * (to[1] - to[0]) / (at[1] - at[0])

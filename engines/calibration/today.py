@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import uniform_filter
 
 from engines.grid import Grid
 
@@ -15,6 +15,9 @@ GAS_BELOW_HU = -400.0
 
 MOST_FILLED_HU = 200.0
 """Highest value taken from today's image for tissue where the reference has air (chosen: bone does not appear)."""
+
+LEAST_SHARE = 0.02
+"""Of known voxels around, below which their mean says nothing (chosen: one of a neighbourhood of fifty)."""
 
 RIM_MM = 5.0
 """Values of the reference are carried on by this much where today's body reaches beyond it (chosen: what registration
@@ -52,18 +55,12 @@ def _carried(
     known: NDArray[np.bool_],
     grid: Grid,
 ) -> NDArray[np.float32]:
-    """Values for the voxels `filled`: of the nearest known voxel of the reference within RIM_MM, else today's."""
-    near = binary_dilation(filled, iterations=max(1, round(RIM_MM / min(grid.spacing_mm))))
-    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(near))
-    away_mm, at = distance_transform_edt(~known[box], sampling=grid.spacing_mm[::-1], return_indices=True)
-    nearest = deformed_hu[box][tuple(at)]
+    """Values for the voxels `filled`: the mean of the reference's known voxels within RIM_MM, else today's."""
+    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(filled))
+    size = [2 * round(RIM_MM / step) + 1 for step in grid.spacing_mm[::-1]]
+    here = known[box].astype(np.float32)
+    share = uniform_filter(here, size)
+    mean = uniform_filter(here * deformed_hu[box], size) / np.maximum(share, LEAST_SHARE)
     own = np.clip(today_hu[box], GAS_BELOW_HU, MOST_FILLED_HU)
-    values = np.where(away_mm <= RIM_MM, np.minimum(nearest, MOST_FILLED_HU), own)
+    values = np.where(share > LEAST_SHARE, np.minimum(mean, MOST_FILLED_HU), own)
     return np.asarray(values[filled[box]], np.float32)
-
-
-def extended(
-    today_hu: NDArray[np.floating], deformed_hu: NDArray[np.float32], seen: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Today's values where they were seen, the deformed reference's elsewhere, all (z, y, x) on one grid."""
-    return np.where(seen, today_hu, deformed_hu).astype(np.float32)

@@ -54,9 +54,9 @@ def match(
 ) -> Matching:
     """How alike the images are after the rigid motion near `start` that brings their blocks together best.
 
-    fixed, moving: values in HU or alike (z, y, x) on their grids, cut to LIMITS_HU; blocks with NaN are left out. reach: voxels that a block is
-    looked for at each side, in each of `rounds` after which the motion is fitted anew, and once more at the end. Raises
-    EngineError if there are not enough blocks that both images show."""
+    fixed, moving: values in HU or alike (z, y, x) on their grids, cut to LIMITS_HU; blocks with NaN are left out.
+    reach: voxels that a block is looked for at each side, in each of `rounds` after which the motion is fitted anew,
+    and once more at the end. Raises EngineError if there are not enough blocks that both images show."""
     values, grid = fixed
     transform = start
     for turn in range(rounds + 1):

@@ -70,7 +70,7 @@ def orientations(
     be compared counts as unlike (0)."""
     values, grid = shrunk(fixed_hu, fixed, STEP_MM, limits=LIMITS_HU)
     other = shrunk(moving_hu, moving, STEP_MM, limits=LIMITS_HU)
-    coarse = shrunk(moving_hu, moving, COARSE_MM, limits=LIMITS_HU)
+    coarse = shrunk(*other, COARSE_MM)
     first = start or _start((values, grid), coarse)[0]
     as_it_is = match((values, grid), other, first, reach=REACH_VOXELS, rounds=ROUNDS)
     likeliest = max(OTHERS, key=lambda name: _start((np.flip(values, OTHERS[name]), grid), coarse)[1])

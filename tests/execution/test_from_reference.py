@@ -142,6 +142,17 @@ def test_what_cannot_be_followed_is_planned_from_the_goals_and_it_is_said():
     assert made.notes[0].endswith("cannot be followed: it delivers from other directions")
 
 
+def test_a_fluence_that_cannot_be_sequenced_is_planned_from_the_goals_too():
+    def fails(count: int, name: str) -> None:
+        if name == "quick" and count == 2:
+            raise PlanningError("no aperture would deliver 2 MU")
+
+    tps = FollowingTps((GOOD,), way="fluence", trouble=fails)
+    made = plan(tps)
+    assert tps.calls[:5] == ["follow", "quick", "fluence", "quick", "judge"]
+    assert made.facts.start == "goals"
+
+
 def test_a_planning_system_that_cannot_follow_at_all_plans_from_the_goals():
     made = plan(TimedTps((GOOD,)))
     assert made.facts.start == "goals"

@@ -80,9 +80,11 @@ def test_what_is_of_another_prescription_or_place_is_refused(case):
 def test_a_session_plans_without_it_and_says_so(case):
     notes: list[str] = []
     wrong = replace(right := predicted(case, 20.4, 8.0), dose_gy=0 * right.dose_gy)
-    assert session_plan._guide(case, GOALS, wrong, notes) is None
+    assert session_plan._guide(PlanningConfig(), case, GOALS, wrong, notes) == (None, "goals")
     assert [note.startswith("Planned without the predicted dose: ") for note in notes] == [True]
-    assert session_plan._guide(case, GOALS, right, notes) is not None
+    guide, start = session_plan._guide(PlanningConfig(), case, GOALS, right, notes)
+    assert guide is not None
+    assert start == "goals"
     assert len(notes) == 1
 
 

@@ -35,6 +35,10 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
         "story.json",
         "report.html",
         "goals.toml",
+        "anatomy.json",
+        "contours.html",
+        "REG.dcm",
+        "DEFORM.dcm",
         "audit.jsonl",
         "evaluation.html",
         "evaluation.pdf",
@@ -46,6 +50,11 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
     _check_plan(out)
     _check_scores(document)
     _check_record(out)
+
+
+def _event(row: dict[str, object]) -> object:
+    data = row["data"]
+    return data.get("event") if isinstance(data, dict) else None
 
 
 def _check_plan(out: Path) -> None:
@@ -76,6 +85,7 @@ def _check_record(out: Path) -> None:
     assert [entry["stage"] for entry in timeline["stages"]] == [
         "waiting for image",
         "assembling",
+        "contour review",
         "predicting",
         "planning",
         "evaluating",
@@ -86,5 +96,9 @@ def _check_record(out: Path) -> None:
     assert timeline["last_object_to_export_s"] > 0
     lines = [json.loads(line) for line in (out / "audit.jsonl").read_text("utf-8").splitlines()]
     assert lines[0]["verified"] is True
+    confirmed = [
+        row["data"]["facts"] for row in lines if row.get("kind") == "row" and _event(row) == "confirm contours"
+    ]
+    assert [len(bytes.fromhex(facts["contours_signature"])) for facts in confirmed] == [64]
     approved = [row for row in lines if row.get("kind") == "row" and row["data"].get("to") == "approved"]
     assert [row["data"]["facts"]["demo_identity"] for row in approved] == [True]

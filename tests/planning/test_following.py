@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from appliance.config import PlanningConfig
 from appliance.contracts import Case, Jaws, Plan, ReferenceStart, StructureKind
 from appliance.errors import PlanningError
-from appliance.planning import PhotonTps, check_plan
+from appliance.planning import PhotonTps, check_plan, moving_leaves
 from appliance.planning.geometry import isocentre_of, planned_gantry_deg, target_points_mm
+from appliance.planning.moving_field import MovingField
+from appliance.planning.moving_vector import FieldPath
 from appliance.planning.old_beams import fluence_today, old_beams, shift_seen
 
 from .cases import PAIRS, SMALL_GOALS, beam, cylinder_case, plan, point, segment, structure
@@ -192,11 +194,61 @@ def test_other_leaves_take_the_fluence(bare, planned):
     assert tps.sequence_quickly(tps.initial_objectives()).mu > 0
 
 
+def test_another_beam_quality_takes_the_fluence(wide):
+    old = old_plan(0.0)
+    free = replace(old, beams=tuple(replace(b, fluence_mode="FFF") for b in old.beams))
+    tps = PhotonTps(replace(wide, reference_plan=free), SMALL_GOALS, CONFIG)
+    found = tps.follow(ReferenceStart(free, STILL))
+    assert (found.way, found.told.endswith("another quality than today's machine")) == ("fluence", True)
+
+
 @pytest.mark.parametrize("technique", ["sliding_window", "vmat"])
-def test_leaves_that_move_take_the_fluence(bare, planned, technique):
+def test_leaves_that_move_take_the_fluence_of_still_ones(bare, planned, technique):
     _, old = planned
     tps = PhotonTps(replace(bare, reference_plan=old), SMALL_GOALS, CONFIG.model_copy(update={"technique": technique}))
     assert tps.follow(ReferenceStart(old, STILL)).way == "fluence"
+
+
+@pytest.mark.parametrize("technique", ["sliding_window", "vmat"])
+def test_leaves_that_move_follow_those_that_moved_so(bare, technique, monkeypatch):
+    """The same paths where nothing moved, to what limits of another mean meterset change; shifted paths stay legal."""
+    monkeypatch.setattr(moving_leaves, "MOVING_BUDGET", 2)
+    config = CONFIG.model_copy(update={"technique": technique, "beamlet_mm": 5.0})
+    tps = PhotonTps(bare, SMALL_GOALS, config)
+    tps.take_fluence(np.random.default_rng(1).uniform(0.0, 20.0, tps._fluence.beamlets.variables))
+    tps._delivery.start(tps._fluence.beamlets, tps._fluence.values, lambda step, part: None)
+    before, old = tps._delivery.paths, tps._delivery.plan()
+    assert tps.follow(ReferenceStart(old, STILL)).way == "apertures"
+    for now, then in zip(tps._delivery.paths, before, strict=True):
+        np.testing.assert_allclose(now.left_mm, then.left_mm, atol=0.1)
+        np.testing.assert_allclose(now.right_mm, then.right_mm, atol=0.1)
+        # A start that nothing was optimised in has another dose than prescribed, and is scaled at once.
+        np.testing.assert_allclose(now.mu / now.mu.sum(), then.mu / then.mu.sum(), atol=2e-3)
+    for shift_mm in ((4.0, -7.0, 3.0), (-9.0, 2.0, -6.0)):
+        tps.follow(ReferenceStart(old, shift_mm))
+        assert check_plan(tps._delivery.plan()).violations == ()
+    assert tps.refine(tps.initial_objectives()).mu > 0
+
+
+def test_an_arc_follows_a_target_as_each_of_its_directions_sees_it(wide):
+    """6 mm to the patient's left: seen in full from above, not at all from the side, mirrored from below."""
+    tps = PhotonTps(wide, SMALL_GOALS, CONFIG.model_copy(update={"technique": "vmat", "beamlet_mm": 5.0}))
+    field = tps._delivery.fields[0]
+    old = _opened(tps, field)
+    tps.follow(ReferenceStart(old, (6.0, 0.0, 0.0)))
+    pair = OPEN.start + 4
+    (path,) = tps._delivery.paths
+    middles = (path.left_mm[:, pair] + path.right_mm[:, pair]) / 2
+    wanted = 6.0 * np.cos(np.deg2rad(field.gantry_deg)) * np.cos(np.deg2rad(field.collimator_deg))
+    np.testing.assert_allclose(middles, wanted, atol=0.15)
+
+
+def _opened(tps: PhotonTps, field: MovingField) -> Plan:
+    """An arc whose pairs all stand open by 20 mm around the middle, and never move."""
+    shape = (field.intervals + 1, field.active.size)
+    mu = np.full(field.intervals, 3.0)
+    tps._delivery.paths = (FieldPath(np.full(shape, -10.0), np.full(shape, 10.0), mu),)
+    return tps._delivery.plan()
 
 
 def test_a_fluence_has_the_monitor_units_of_the_openings(wide):

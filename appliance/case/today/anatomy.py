@@ -76,7 +76,7 @@ def find_anatomy(
         told, findings = match_day(before.known, image, config, on=date.today())
     with clock.step("registration"):
         is_deformable = not today.is_drawn and config.registration == "deformable"
-        found = registered(today, before, progress, is_deformable=is_deformable)
+        found = registered(today, before, progress, is_deformable=is_deformable, imaging=image.imaging)
     with clock.step("checking the image"):
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
@@ -86,7 +86,7 @@ def find_anatomy(
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
     with clock.step("what changed"):
-        quality, measures = judged(today, before, found, _in_the_image(structures, seen))
+        quality, measures = judged(today, before, found, _in_the_image(structures, seen), image.imaging)
         changes = changes_of(structures, seen.larger, before, found.rigid, _alike(quality))
     findings += (*seen.findings, *density.findings, *metal)
     report = AnatomyReport(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,23 @@ from appliance.case.today.hounsfield_check import check_hounsfield
 from appliance.case.today.match import HALF, DayReference, external_of
 from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.rules import finding, refusal
-from appliance.case.today.seen import SeenRegion
+from appliance.case.today.seen import SeenRegion, slices_of
 from appliance.config import AnatomyConfig
 from appliance.contracts import Finding, Image, Outcome, Structure, StructureKind
 from appliance.contracts.anatomy import DensitySource
 from engines.calibration import Calibration, body_of, deformed_with_today, flattened, matched, rough, soft_peak
 from engines.calibration.curve import AIR_HU
 from engines.errors import EngineError
-from engines.grid import box_within, placed
+from engines.grid import box_within, placed, shrunk
 from engines.registration import DisplacementField
 
 WATER_HU = 0.0
+
+THIN_MM = 2.0
+"""Voxels that a calibration is made from are averaged to about this (chosen: a quarter of the work, and less noise)."""
+
+NEARLY_ALL = 0.99
+"""Share of such a voxel that today's image must show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +105,28 @@ class _Chosen:
         settings: AnatomyConfig,
     ) -> None:
         self.reference, self.today, self.settings, self.seen = reference, today, settings, seen
-        source = reference.series.image
-        inside = external_of(reference)
-        # Outside the outline lies what does not come with the patient: couch, mask, air.
-        self.deformed = to_reference.pulled(
-            np.where(inside, source.hu, np.int16(AIR_HU)), source.grid, seen.larger, outside=AIR_HU
-        )
-        self.deformed_body = to_reference.pulled(inside, source.grid, seen.larger, outside=0.0) >= HALF
+        self.to_reference = to_reference
         self.here = box_within(seen.grid, seen.larger)
+
+    @cached_property
+    def deformed(self) -> NDArray[np.float32]:
+        """(z, y, x) HU of the reference on `larger`. Outside its outline lies what does not come with the patient:
+        couch, mask, air."""
+        hu = self.reference.series.image.hu
+        return self._pulled(np.where(external_of(self.reference), hu, np.int16(AIR_HU)), AIR_HU)
+
+    @cached_property
+    def deformed_body(self) -> NDArray[np.bool_]:
+        return self._pulled(external_of(self.reference), 0.0) >= HALF
+
+    def _pulled(self, values: NDArray[np.generic], outside: float) -> NDArray[np.float32]:
+        """Values of the reference on `larger`, looked for where its body comes to lie."""
+        larger, box = self.seen.larger, self.seen.body_box
+        there = larger.cropped(*box)
+        out = np.full(larger.shape, outside, np.float32)
+        source = self.reference.series.image.grid
+        out[box_within(there, larger)] = self.to_reference.pulled(values, source, there, outside=outside)
+        return out
 
     def of_ct(self) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
         values = self.today.series.image.hu
@@ -147,16 +168,20 @@ class _Chosen:
         return self._whole(made), DensitySource.DEFORMED_CT
 
     def _calibrated(self) -> tuple[NDArray[np.float32], list[Finding], list[str]]:
-        values, before = self.today.series.image.hu, self.deformed[self.here]
+        values, grid = self.today.series.image.hu, self.seen.grid
         if self.settings.phantom_points:
             words = ["Its values were made Hounsfield units by the phantom points of the configuration"]
             return Calibration(np.asarray(self.settings.phantom_points, np.float64)).hu(values), [], words
+        box = self.seen.body_box_here
+        near, seen = grid.cropped(*box), self.seen.within[slices_of(box)]
+        before, both = self.deformed[self.here][slices_of(box)], self.deformed_body[self.here][slices_of(box)] & seen
+        thin = [shrunk(part, near, THIN_MM)[0] for part in (values[slices_of(box)], before, seen)]
         try:
-            curve, tissues = matched(values, before, self.seen.within)
+            curve, tissues = matched(thin[0], thin[1], thin[2] > NEARLY_ALL)
         except EngineError as error:
             raise refusal("day.calibration", f"it cannot be calibrated to the reference CT: {error}") from error
-        both = self.deformed_body[self.here] & self.seen.within
-        hu = flattened(curve.hu(values), before, both, self.seen.grid)
+        hu = curve.hu(values)
+        hu[slices_of(box)] = flattened(hu[slices_of(box)], before, both, near)
         return hu, [], [f"Its values were calibrated to the reference CT by {', '.join(tissues)}, and flattened"]
 
     def _bulk(self, structures: Sequence[Structure], body: NDArray[np.bool_]) -> NDArray[np.floating]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from shapely.geometry.base import BaseGeometry
-
 from appliance.case.today.drawn import Drawn, Loops
 from appliance.contracts.derived import DerivedRule
 from appliance.errors import RefusedContourEdit
 from engines.contouring import grown, reached_slices, shrunk
-from engines.contouring.shapes import EMPTY, area_of, common, image_area, loops_of, without_crumbs
+from engines.contouring.shapes import EMPTY, Area, area_of, common, image_area, loops_of, without_crumbs
 from engines.contouring.trace import LEAST_PIXELS
 from engines.grid import Grid, Margins
 
@@ -60,7 +58,7 @@ def in_order(rules: Sequence[DerivedRule]) -> tuple[DerivedRule, ...]:
     return tuple(done)
 
 
-def _body(inside_mm: float, external: Drawn, grid: Grid, near: Mapping[int, Loops]) -> dict[int, BaseGeometry]:
+def _body(inside_mm: float, external: Drawn, grid: Grid, near: Mapping[int, Loops]) -> dict[int, Area]:
     """The External, less so much, where `near` is."""
     if not near or inside_mm == 0:
         outline = {index: external.shape(index, grid) for index in near}

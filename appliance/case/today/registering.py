@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from appliance.case.today.levels import measures
+from appliance.case.today.modality import Imaging
 from appliance.case.today.reading import Day
 from appliance.case.today.rules import refusal
 from appliance.contracts.anatomy import Measure
 from appliance.contracts.progress import Progress
+from engines.calibration import circle_seen
 from engines.errors import EngineError
 from engines.grid import VoxelSet
 from engines.registration import (
+    BACKWARD,
+    METHOD,
     DisplacementField,
+    Intensities,
     RegistrationQuality,
     RigidTransform,
     Scan,
@@ -23,9 +27,10 @@ from engines.registration import (
     register_deformable,
     register_rigid,
 )
-from engines.registration.deformable import METHOD
 
 AIR_HU = -1000.0
+
+INTENSITIES = {Imaging.CT: Intensities.SAME, Imaging.CBCT: Intensities.SHADED, Imaging.MR: Intensities.OTHER}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,38 +41,48 @@ class Registered:
     rigid: RigidTransform
     field: DisplacementField
     method: str
+    backward: DisplacementField | None = None
 
 
-def scan_of(day: Day) -> Scan:
-    """Air outside the outline: couch and mask must not steer."""
+def scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
+    """Air outside the outline: couch and mask must not steer. Nothing beyond a circle of reconstruction."""
     body = day.body.mask(day.grid.shape)
-    return Scan(np.where(body, day.hu, np.float32(AIR_HU)).astype(np.float32), day.grid, body)
+    hu = np.where(body, day.hu, np.float32(AIR_HU)).astype(np.float32)
+    if (circle := circle_seen(day.series.image.hu, day.grid)) is not None:
+        hu[:, ~circle] = np.nan
+        body = body & circle
+    return Scan(hu, day.grid, body, INTENSITIES[imaging])
 
 
-def registered(today: Day, reference: Day, progress: Progress, *, is_deformable: bool) -> Registered:
-    """Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each other."""
-    fixed, moving = scan_of(today), scan_of(reference)
+def registered(
+    today: Day, reference: Day, progress: Progress, *, is_deformable: bool, imaging: Imaging = Imaging.CT
+) -> Registered:
+    """imaging: of today's image. Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each
+    other."""
+    fixed, moving = scan_of(today, imaging), scan_of(reference)
     try:
         progress("rigid registration", 0.0)
-        rigid = register_rigid(fixed.hu, fixed.grid, moving.hu, moving.grid)
+        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid)
         if not is_deformable:
             return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "")
         told = lambda done: progress("deformable registration", done)  # noqa: E731
         field = register_deformable(fixed, moving, start=rigid, progress=told)
+        backward = None
+        if imaging is not Imaging.MR:
+            backward = register_deformable(moving, fixed, start=rigid.inverse, options=BACKWARD)
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be brought onto the reference: {error}") from error
-    return Registered(rigid, field, METHOD)
+    return Registered(rigid, field, METHOD, backward)
 
 
 def judged(
-    today: Day, reference: Day, found: Registered, organs: dict[str, VoxelSet]
+    today: Day, reference: Day, found: Registered, organs: dict[str, VoxelSet], imaging: Imaging = Imaging.CT
 ) -> tuple[RegistrationQuality, tuple[Measure, ...]]:
-    """organs: today's, by name. Raises InconsistentCase `day.no-overlap`."""
+    """organs: today's, by name. A rigid motion alone has no measures: their levels are of deformed anatomy. Raises
+    InconsistentCase `day.no-overlap`."""
     try:
-        quality = quality_of(scan_of(today), scan_of(reference), found.field, start=found.rigid, organs=organs)
+        pair = (scan_of(today, imaging), scan_of(reference))
+        quality = quality_of(*pair, found.field, start=found.rigid, backward=found.backward, organs=organs)
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be compared with the reference: {error}") from error
-    told = (
-        one if one.value is None or math.isfinite(one.value) else replace(one, value=None) for one in measures(quality)
-    )
-    return quality, tuple(told)
+    return quality, tuple(measures(quality)) if found.method else ()

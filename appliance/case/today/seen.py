@@ -13,7 +13,8 @@ from appliance.case.today.modality import DayImage
 from appliance.case.today.rules import finding, refusal
 from appliance.contracts import Finding, Structure, StructureKind
 from engines.calibration import circle_seen
-from engines.grid import Grid, VoxelSet, extended_grid, placed, voxels_placed
+from engines.grid import Grid, VoxelSet, box_within, extended_grid, placed, voxels_placed
+from engines.grid.voxels import Box
 from engines.registration import DisplacementField, found_in_fixed
 
 MOST_POINTS = 20_000
@@ -32,6 +33,9 @@ LEAST_CUT_CC = 5.0
 LEAST_BODY_SHARE = 0.02
 """Of the reference's body in today's image, below which the two show different regions (chosen)."""
 
+BOX_MM = 15.0
+"""Round the places found for a sample of the body's voxels (chosen: gaps of the sample, and air for a calibration)."""
+
 ALONG_MM = 30.0
 """Beyond a target the case goes on along the patient as far as the reference does (chosen: for the scatter)."""
 
@@ -40,7 +44,9 @@ ALONG_MM = 30.0
 class SeenRegion:
     """within: voxels (z, y, x) of today's `grid` that it shows. larger: that grid, extended where the reference's body
     goes on beyond it, else the same. cut_cc: of the reference's body between today's first and last slice that today
-    does not show, 0 where it is whole. shares: of each structure of the reference that today shows, 0..1."""
+    does not show, 0 where it is whole. shares: of each structure of the reference that today shows, 0..1.
+    body_box: first and one past the last index (z, y, x) on `larger` of what holds the reference's body, BOX_MM wider
+    on every side."""
 
     grid: Grid
     within: NDArray[np.bool_]
@@ -48,6 +54,18 @@ class SeenRegion:
     cut_cc: float
     shares: Mapping[str, float]
     findings: tuple[Finding, ...]
+    body_box: Box
+
+    @property
+    def body_box_here(self) -> Box:
+        """body_box as far as it lies in `grid`, in its indices."""
+        starts = [part.start for part in box_within(self.grid, self.larger)]
+        lower = [max(0, low - start) for low, start in zip(self.body_box[0], starts, strict=True)]
+        upper = [
+            min(count, high - start)
+            for high, start, count in zip(self.body_box[1], starts, self.grid.shape, strict=True)
+        ]
+        return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
 
     @property
     def extends(self) -> bool:
@@ -92,7 +110,21 @@ def seen_region(reference: DayReference, today: DayImage, to_reference: Displace
     cut_cc = cut_cc if cut_cc >= LEAST_CUT_CC else 0.0
     larger = _larger(grid, reach, cut_cc > 0)
     findings = _judged(reference, shares, cut_cc)
-    return SeenRegion(grid, within, larger, cut_cc, shares, findings)
+    body = next(points for points, item in reach if item.kind is StructureKind.EXTERNAL)
+    return SeenRegion(grid, within, larger, cut_cc, shares, findings, _box_of(body, larger))
+
+
+def slices_of(box: Box) -> tuple[slice, slice, slice]:
+    z, y, x = (slice(low, high) for low, high in zip(*box, strict=True))
+    return z, y, x
+
+
+def _box_of(points_mm: NDArray[np.float64], grid: Grid) -> Box:
+    origin, spacing, last = np.asarray(grid.origin_mm), np.asarray(grid.spacing_mm), np.asarray(grid.shape[::-1])
+    first = np.clip(np.floor((points_mm.min(axis=0) - BOX_MM - origin) / spacing), 0, last - 1)
+    past = np.clip(np.ceil((points_mm.max(axis=0) + BOX_MM - origin) / spacing) + 1, first + 1, last)
+    lower, upper = first[::-1].astype(int).tolist(), past[::-1].astype(int).tolist()
+    return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
 
 
 def _points(voxels: VoxelSet, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

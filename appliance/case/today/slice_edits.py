@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
-from shapely.geometry.base import BaseGeometry
 
 from appliance.case.today.drawn import Drawn, Loops
 from appliance.case.today.edit_checks import (
@@ -33,10 +31,13 @@ from appliance.errors import RefusedContourEdit
 from engines.contouring import loops_between
 from engines.contouring.borders import border_outline
 from engines.contouring.shapes import (
+    Area,
+    area_mm2,
     area_of,
     common,
     cut,
     image_area,
+    is_same,
     joined,
     loops_of,
     smoothed,
@@ -45,6 +46,7 @@ from engines.contouring.shapes import (
 )
 from engines.contouring.trace import LEAST_PIXELS
 from engines.grid import Grid
+from engines.grid.rasterise import shoelace_area_mm2
 
 DRAW_FIRST = "Draw it there first"
 OnSlices = AddPolygon | SubtractPolygon | AddBrush | SubtractBrush | ReplaceSlice | ReplaceByMask | SmoothSlice
@@ -52,7 +54,7 @@ OnSlices = AddPolygon | SubtractPolygon | AddBrush | SubtractBrush | ReplaceSlic
 
 @dataclass(frozen=True)
 class Redrawn:
-    """loops: of every slice that the edit draws anew, none where it leaves nothing. crumbs_mm2: area of parts and holes
+    """loops: of every slice that the edit changes, none where it leaves nothing. crumbs_mm2: area of parts and holes
     that came out smaller than LEAST_PIXELS and were left out."""
 
     loops: dict[int, Loops]
@@ -80,13 +82,14 @@ def _one_slice(drawn: Drawn, edit: OnSlices, grid: Grid) -> Redrawn:
     area = common(_area(edit, before, grid), image_area(grid))
     least_mm2 = LEAST_PIXELS * grid.spacing_mm[0] * grid.spacing_mm[1]
     # Parts that small may have been drawn on purpose; where there were some, none is left out.
-    held_small = any(shapely.area(shapely.Polygon(loop)) < least_mm2 for loop in before)
+    held_small = any(abs(shoelace_area_mm2(loop)) < least_mm2 for loop in before)
     clean = area if held_small else without_crumbs(area, least_mm2)
-    crumbs_mm2 = float(shapely.area(shapely.symmetric_difference(area, clean)))
-    return Redrawn({index: loops_of(clean)}, crumbs_mm2)
+    if is_same(clean, area_of(before)):
+        return Redrawn({})
+    return Redrawn({index: loops_of(clean)}, area_mm2(cut(area, clean)) + area_mm2(cut(clean, area)))
 
 
-def _area(edit: OnSlices, before: Loops, grid: Grid) -> BaseGeometry:
+def _area(edit: OnSlices, before: Loops, grid: Grid) -> Area:
     match edit:
         case AddPolygon():
             return joined(area_of(before), area_of([checked_polygon(edit.points_mm, grid)]))
@@ -113,7 +116,7 @@ def _area(edit: OnSlices, before: Loops, grid: Grid) -> BaseGeometry:
             return area
 
 
-def _stroke(edit: AddBrush | SubtractBrush, grid: Grid) -> BaseGeometry:
+def _stroke(edit: AddBrush | SubtractBrush, grid: Grid) -> Area:
     return stroke(checked_points(edit.points_mm, grid), checked_radius(edit.radius_mm))
 
 

@@ -132,6 +132,13 @@ def test_a_brush_draws_discs_along_its_way(desk):
     assert area(desk, "CTV", 0.0) == pytest.approx(480 - 240 + np.pi * 25, rel=0.002)
 
 
+def test_an_edit_beside_the_structure_changes_nothing(desk):
+    before = digest(desk)
+    change = desk.apply(SubtractBrush("CTV", 0.0, ((35.0, 30.0),), 5.0), by="Meier")
+    assert (change.names, change.notes) == ((), ())
+    assert digest(desk) == before and len(desk.edits) == 1
+
+
 def test_voxels_are_those_that_the_contours_are_read_with(desk):
     for edit in EDITS:
         change = desk.apply(edit)

@@ -3,7 +3,7 @@ import pytest
 
 from appliance.case.today.seen import seen_region
 from appliance.errors import InconsistentCase
-from engines.grid import Grid
+from engines.grid import Grid, VoxelSet
 from engines.registration import DisplacementField, RigidTransform
 
 
@@ -84,3 +84,19 @@ def test_a_circle_of_reconstruction_that_cuts_the_body_is_found(day_kit):
     assert np.mean(region.within[0] == inside) > 0.98
     assert region.cut_cc > 100
     assert region.larger == day_kit.grid
+
+
+def test_the_outline_goes_on_from_the_reference_where_the_image_ends(day_kit):
+    region = seen(day_kit, cropped(day_kit, (0, 0, 0), (31, 40, 36)))
+    whole = day_kit.reference.structures.structures[0].voxels.mask(day_kit.grid.shape)
+    body = VoxelSet.from_dense(whole[:, :, :36].astype(np.float32))
+    field = still(region.grid)
+    there = region.outline(body, day_kit.reference, field).mask(region.larger.shape)
+    np.testing.assert_array_equal(there, whole[:, :, : region.larger.shape[2]])
+    assert there[:, :, 36:].any()
+
+
+def test_an_image_that_shows_all_keeps_its_outline(day_kit):
+    region = seen(day_kit, day_kit.today())
+    body = day_kit.reference.structures.structures[0].voxels
+    assert region.outline(body, day_kit.reference, still(region.grid)) is body

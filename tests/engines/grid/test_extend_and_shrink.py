@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engines.grid import Grid, box_within, extended_grid, placed, shrunk
+from engines.grid import Grid, VoxelSet, box_within, extended_grid, placed, shrunk, voxels_placed, voxels_taken
 
 GRID = Grid((10.0, -20.0, 5.0), (2.0, 3.0, 4.0), (5, 6, 7))
 
@@ -42,3 +42,21 @@ def test_values_are_cut_before_they_are_averaged():
     values[0, 0, 0] = 3000
     coarse, _ = shrunk(values, GRID, 6.0, limits=(-1000.0, 1200.0))
     assert coarse[0, 0, 0] == pytest.approx(100.0)
+
+
+def test_a_region_keeps_its_place_on_the_larger_grid_and_comes_back():
+    dense = np.zeros(GRID.shape, np.float32)
+    dense[1:3, 2:4, 5:7] = 0.5
+    voxels = VoxelSet.from_dense(dense)
+    larger = extended_grid(GRID, (0.0, -30.0, 0.0), (30.0, 0.0, 30.0))
+    there = voxels_placed(voxels, GRID, larger)
+    np.testing.assert_array_equal(there.dense(larger.shape), placed(dense, GRID, larger, outside=0))
+    back = voxels_taken(there, larger, GRID)
+    np.testing.assert_array_equal(back.index, voxels.index)
+    np.testing.assert_array_equal(back.fraction, voxels.fraction)
+
+
+def test_what_lies_beyond_the_smaller_grid_is_left_behind():
+    larger = extended_grid(GRID, (0.0, -30.0, 0.0), (30.0, 0.0, 30.0))
+    everything = VoxelSet.from_dense(np.ones(larger.shape, np.float32))
+    assert voxels_taken(everything, larger, GRID).index.size == GRID.size
