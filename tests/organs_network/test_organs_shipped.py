@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from appliance.config import AnatomyConfig
+from appliance.errors import ConfigError
 from appliance.evaluation.image_context import SegmentationNetwork, load_network
+from appliance.session_judgement import segmenter_of
 from engines.grid import Grid
 from engines.runtime import Backend, Precision, RuntimeOptions, open_network
 from engines.runtime.registry import load_registry
@@ -43,6 +48,27 @@ def test_both_entries_name_the_same_small_file_and_what_it_was_trained_with(netw
     assert network.partial == {"SpinalCord"}
     # Mirrored along x, a parotid would be the other one.
     assert 2 not in network.spec.mirror_axes
+
+
+def test_it_draws_no_organ_of_today_that_it_was_not_shown_to_draw_better(network):
+    """Its file says of each organ how it compares with propagation, which is better at all of them."""
+    assert segmenter_of(AnatomyConfig(segmentation=FILE)) is not None
+    for _, name in network.spec.labels:
+        with pytest.raises(ConfigError, match=rf"names {name}, .* does not beat propagation .* Take the organ out"):
+            segmenter_of(AnatomyConfig(segmentation=FILE, segmented=(name,)))
+
+
+def test_an_organ_that_it_would_win_may_be_named(tmp_path):
+    gained, count = re.subn(
+        r'(organ = "Bone_Mandible"\nimage = .*\ndays = .*\n)dice_gain = .*\ndistance_added_mm = .*',
+        r"\1dice_gain = [0.01, 0.02]\ndistance_added_mm = [-1.0, 0.0]",
+        FILE.read_text("utf-8"),
+    )
+    assert count == 2
+    (tmp_path / FILE.name).write_text(gained, "utf-8")
+    shutil.copy(FILE.with_suffix(".onnx"), tmp_path)
+    allowed = AnatomyConfig(segmentation=tmp_path / FILE.name, segmented=("Bone_Mandible",))
+    assert segmenter_of(allowed).name.startswith("organs@")
 
 
 def test_it_sees_no_organ_in_air(network):
