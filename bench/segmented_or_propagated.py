@@ -7,8 +7,9 @@ Reference: OpenKBP validation patients, which the network never saw. Today: thei
 everything at once (`all` of appliance/builtin/daily_scenarios.py), with noise, and as a cone-beam CT would show it,
 brought to Hounsfield units as the product does. Truth: the drawn organs through that motion. Propagated: registered
 and carried as appliance/case/today does it. Segmented: the network on the same image, within the body. Both are
-compared with the truth on today's voxels; of an organ that the network's file calls partial, within the slices in
-which the truth lies. Where nothing was found Dice is 0 and there is no distance.
+compared with the truth on today's voxels, within the body: some of OpenKBP's cords are drawn on beyond it, where the
+image holds nothing. Of an organ that the network's file calls partial, the slices in which the truth lies are compared.
+Where nothing was found Dice is 0 and there is no distance.
 
 What is kept in DIR/rows.jsonl is not run again; what a network of other weights said stays beside it. The report is of
 the network's present weights: for each organ and image means, and the paired difference network less propagation with
@@ -86,12 +87,12 @@ def segmented(day: SimulatedDay, network: SegmentationNetwork) -> Found:
 
 
 def figures(day: SimulatedDay, found: Found, names: list[str], partial: frozenset[str]) -> dict[str, list[float]]:
-    """[Dice, 95 % distance in mm] of each organ that is drawn and still in the image; Dice alone where nothing was
-    found."""
+    """[Dice, 95 % distance in mm] of each organ that is drawn within the body of today; Dice alone where nothing
+    was found."""
     grid, told = day.anatomy.grid, {}
     for name in names:
         true = day.anatomy.masks.get(name)
-        if true is None or not true.any():
+        if true is None or not (true := true & day.fixed.body).any():
             continue
         mine = found[name].mask(grid.shape) if name in found else np.zeros(grid.shape, np.bool_)
         if name in partial:
@@ -172,7 +173,7 @@ def report(rows: list[Row], network: SegmentationNetwork) -> None:
     for way in (PROPAGATED, network.sha256):
         spent = [row["cpu_s"] for row in rows if row["way"] == way]
         say(f"{way[:10]}: {np.median(spent) if spent else 0:.1f} CPU s a day, median of {len(spent)}")
-    say("\n# For the network's file, before its labels:\n")
+    say("\nFor the network's file, the first line beside sha256:\n")
     say(f'compared_sha256 = "{network.sha256}"\n')
     say("\n".join(stated), markup=False)
 
