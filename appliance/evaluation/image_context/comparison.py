@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from appliance.evaluation.tables import Table
 
-IMAGES = ("CT", "CBCT")
+Kind = Literal["CT", "CBCT"]
+IMAGES: tuple[Kind, ...] = ("CT", "CBCT")
 """Kinds of image that a network for CT is given: a cone-beam CT brought to Hounsfield units too."""
 FEWEST_DAYS = 10
 """Patients of a comparison below which it shows nothing (chosen: bootstrap intervals of fewer are too narrow)."""
@@ -26,7 +27,7 @@ class Comparison(Table):
     the 95 % interval of the mean."""
 
     organ: str = Field(min_length=1)
-    image: Literal["CT", "CBCT"]
+    image: Kind
     days: int = Field(ge=1)
     dice_gain: Interval
     distance_added_mm: Interval

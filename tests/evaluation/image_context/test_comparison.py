@@ -1,4 +1,4 @@
-"""When a network may draw an organ in the place of propagation: both kinds of image, the whole interval, these weights."""
+"""When a network may draw an organ of today: it won on both kinds of image, surely, and with these weights."""
 
 from __future__ import annotations
 
