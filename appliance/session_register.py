@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from appliance.case.today.levels import measures
 from appliance.contracts import Case
 from appliance.contracts.accumulation import Placed
@@ -11,8 +9,6 @@ from appliance.contracts.anatomy import Measure, Verdict
 from appliance.errors import NotAccumulated
 from engines.errors import EngineError
 from engines.registration import Scan, quality_of, register_deformable, register_rigid
-
-AIR_HU = -1000.0
 
 LEAST_UNCERTAINTY_MM = 3.0
 """As of registration objects (session_accumulate): inverse consistency can be better than the truth."""
@@ -49,9 +45,7 @@ def placed_from_images(onto: Case, case: Case) -> Placed:
 
 
 def _scan(case: Case) -> Scan:
-    """Air outside the outline: couch and mask must not steer."""
-    body = case.external.voxels.mask(case.image.grid.shape)
-    return Scan(np.where(body, case.image.hu, np.float32(AIR_HU)).astype(np.float32), case.image.grid, body)
+    return Scan.inside(case.image.hu, case.image.grid, case.external.voxels.mask(case.image.grid.shape))
 
 
 def _unit(item: Measure) -> str:

@@ -1,7 +1,7 @@
 """Registration of two images in LPS mm: the transforms, how they are found, values moved by them, how well they fit."""
 
 from engines.registration.agreement import Agreement, agreement
-from engines.registration.deformable import BACKWARD, METHOD, DeformableOptions, Scan, register_deformable
+from engines.registration.deformable import AIR_HU, BACKWARD, METHOD, DeformableOptions, Scan, register_deformable
 from engines.registration.field import DisplacementField
 from engines.registration.intensities import Intensities
 from engines.registration.inverse import Inverse, composed, found_in_fixed, inconsistency_mm, inverse_of
@@ -11,6 +11,7 @@ from engines.registration.rigid import register_rigid
 from engines.registration.transform import RigidTransform
 
 __all__ = [
+    "AIR_HU",
     "BACKWARD",
     "METHOD",
     "Agreement",

@@ -68,6 +68,11 @@ class Scan:
         if not self.body.any():
             raise EngineError("an image to be registered holds no body")
 
+    @staticmethod
+    def inside(hu: NDArray[np.generic], grid: Grid, body: Mask) -> Scan:
+        """Air outside the body: couch and mask must not steer."""
+        return Scan(np.where(body, hu, np.float32(AIR_HU)).astype(np.float32), grid, body)
+
 
 def pair_kind(fixed: Scan, moving: Scan) -> Intensities:
     """How the fixed image's values are brought to the moving one's. Raises EngineError for a moving image of another

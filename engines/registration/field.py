@@ -1,4 +1,4 @@
-"""A displacement field in LPS mm: points, values and regions taken from one anatomy to another, and what it does to
+"""A displacement field in LPS mm: points and values taken from one anatomy to another, and what it does to
 volumes."""
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from engines.errors import EngineError
-from engines.grid import Grid, VoxelSet
+from engines.grid import Grid
 from engines.registration.transform import RigidTransform
 
 Field = NDArray[np.float32]
 Floats = NDArray[np.float64]
-
-LEAST_FRACTION = 0.01
-"""Part of a voxel below which it is left out of a region that was taken through a field."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +120,6 @@ class DisplacementField:
         rows = _mixed(slab[y_low], slab[y_high], y_part[:, None, None])
         x_high = np.minimum(x_low + 1, self.grid.shape[2] - 1)
         return _mixed(rows[:, x_low], rows[:, x_high], x_part[None, :, None])
-
-    def pulled_voxels(self, voxels: VoxelSet, source: Grid, target: Grid) -> VoxelSet:
-        """A region of the moving image on `target`; fractions below LEAST_FRACTION are left out."""
-        dense = self.pulled(voxels.dense(source.shape), source, target, outside=0.0)
-        dense[dense < LEAST_FRACTION] = 0.0
-        return VoxelSet.from_dense(dense)
 
     def jacobian(self) -> NDArray[np.float32]:
         """Determinant of the map's derivative at each voxel centre (z, y, x), by central differences: volume in the

@@ -15,13 +15,13 @@ import numpy as np
 from appliance.case.today.changes import changes_of
 from appliance.case.today.contours import contours_today
 from appliance.case.today.density import DayDensity, density_map
+from appliance.case.today.laid import reference_today
 from appliance.case.today.likeness import check_likeness
 from appliance.case.today.match import match_day
 from appliance.case.today.metal import metal_findings
 from appliance.case.today.modality import DayImage, Imaging
-from appliance.case.today.propagate import moved_region
 from appliance.case.today.reading import Day, Reference, read_reference, read_today
-from appliance.case.today.registering import AIR_HU, judged, registered
+from appliance.case.today.registering import judged, registered
 from appliance.case.today.seen import SeenRegion, seen_region
 from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
@@ -38,7 +38,7 @@ from appliance.contracts.anatomy import (
 )
 from appliance.contracts.progress import Progress
 from engines.grid import VoxelSet, voxels_taken
-from engines.registration import DisplacementField, RegistrationQuality, RigidTransform, moved
+from engines.registration import RegistrationQuality
 
 
 @dataclass(eq=False)
@@ -85,9 +85,11 @@ def find_anatomy(
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
+    with clock.step("measuring the registration"):
+        quality, measures = judged(found, _in_the_image(structures, seen))
     with clock.step("what changed"):
-        quality, measures = judged(today, before, found, _in_the_image(structures, seen), image.imaging)
-        changes = changes_of(structures, seen.larger, before, found.rigid, _alike(quality))
+        laid = reference_today(before, seen.larger, found.rigid)
+        changes = changes_of(structures, laid, _alike(quality))
     findings += (*seen.findings, *density.findings, *metal)
     report = AnatomyReport(
         verdict=verdict_of(measures, findings),
@@ -105,7 +107,7 @@ def find_anatomy(
         write_registration(today, before, found, folder)
         made = None if today.is_drawn else write_anatomy(structures, today, before, folder)
     anatomy = Anatomy(replace(report, seconds=clock.seconds), made, _own_density(image, seen, density))
-    return anatomy, reference_today(before, density.image, found.rigid)
+    return anatomy, laid
 
 
 def _own_density(image: DayImage, seen: SeenRegion, density: DayDensity) -> Image | None:
@@ -130,19 +132,6 @@ def verdict_of(measures: Sequence[Measure], findings: Sequence[Finding]) -> Verd
     if Verdict.STOP in verdicts or any(one.stops for one in findings):
         return Verdict.STOP
     return Verdict.LOOK if Verdict.LOOK in verdicts or any(one.warns for one in findings) else Verdict.WITHIN
-
-
-def reference_today(before: Reference, today: Image, rigid: RigidTransform) -> ReferenceToday:
-    """To look at beside today, on the grid that today's case is on."""
-    own = before.series.image
-    hu = moved(own.hu, own.grid, today.grid, rigid, outside=AIR_HU)
-    to_reference = DisplacementField.of_rigid(rigid, today.grid)
-    structures = []
-    for structure in before.structures:
-        if structure.kind is not StructureKind.EXTERNAL:
-            voxels, _ = moved_region(structure.voxels, own.grid, today.grid, to_reference)
-            structures.append(replace(structure, contours=(), voxels=voxels))
-    return ReferenceToday(Image(today.grid, np.rint(hu).astype(np.int16)), tuple(structures))
 
 
 def _isocentre(today: Day, before: Reference) -> tuple[tuple[float, float, float], str]:

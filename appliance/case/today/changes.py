@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from appliance.case.today.propagate import moved_region
-from appliance.case.today.reading import Reference
 from appliance.contracts import Structure, StructureKind
-from appliance.contracts.anatomy import StructureChange
+from appliance.contracts.anatomy import ReferenceToday, StructureChange
 from appliance.contracts.origin import Origin
 from engines.contouring import RegionChange, compare
 from engines.errors import EngineError
-from engines.grid import Grid
-from engines.registration import DisplacementField, RigidTransform
 
 TARGET_VOLUME, ORGAN_VOLUME = 0.20, 0.30
 """Share by which a volume may change before it is flagged. Chosen: twice and three times what two persons who draw the
@@ -27,24 +23,18 @@ LEAST_CC = 0.1
 
 
 def changes_of(
-    structures: Sequence[Structure],
-    grid: Grid,
-    before: Reference,
-    rigid: RigidTransform,
-    similarity: Mapping[str, float],
+    structures: Sequence[Structure], laid: ReferenceToday, similarity: Mapping[str, float]
 ) -> tuple[StructureChange, ...]:
-    """grid: that today's structures are on. similarity: correlation of both images around each structure, by TG-263
-    name, where it was measured."""
-    known = {item.tg263: item for item in before.structures}
-    field = DisplacementField.of_rigid(rigid, grid)
+    """structures: today's, on the grid that the reference is laid on. similarity: correlation of both images around
+    each structure, by TG-263 name, where it was measured."""
+    known = {item.tg263: item for item in laid.structures}
     changes = []
     for structure in structures:
         former = known.get(structure.tg263)
         if former is None or structure.kind not in (StructureKind.TARGET, StructureKind.ORGAN):
             continue
-        there, _ = moved_region(former.voxels, before.grid, grid, field)
         try:
-            change = compare(there, structure.voxels, grid)
+            change = compare(former.voxels, structure.voxels, laid.image.grid)
         except EngineError:  # too thin for a voxel that is half inside: nothing to compare
             continue
         name, alike = structure.tg263, similarity.get(structure.tg263)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from appliance.case.today.editing import ContourDesk
+from appliance.case.today.laid import rigid_field
 from appliance.case.today.propagate import Carried, carried, contours_of, moved_region
 from appliance.case.today.reading import Day, Reference
 from appliance.case.today.registering import Registered
@@ -39,7 +40,7 @@ def contours_today(
     if today.is_drawn:
         there = (replace(item, voxels=voxels_placed(item.voxels, today.grid, grid)) for item in today.structures)
         return tuple(there), (RECEIVED,)
-    rigid = DisplacementField.of_rigid(found.rigid, grid)
+    rigid = rigid_field(found.rigid, grid)
 
     def map_of(structure: Structure) -> DisplacementField:
         is_rigid = config.targets == "rigid" and structure.kind is StructureKind.TARGET

@@ -16,6 +16,7 @@ from engines.calibration import circle_seen
 from engines.errors import EngineError
 from engines.grid import VoxelSet
 from engines.registration import (
+    AIR_HU,
     BACKWARD,
     METHOD,
     DisplacementField,
@@ -28,26 +29,25 @@ from engines.registration import (
     register_rigid,
 )
 
-AIR_HU = -1000.0
-
 INTENSITIES = {Imaging.CT: Intensities.SAME, Imaging.CBCT: Intensities.SHADED, Imaging.MR: Intensities.OTHER}
 
 
 @dataclass(frozen=True, eq=False)
 class Registered:
     """Both take points of today to the reference. field: with the rigid motion in it; where no deformation was asked
-    for that motion alone, and method is ''."""
+    for that motion alone, and method is ''. pair: what was registered, today's and the reference's."""
 
     rigid: RigidTransform
     field: DisplacementField
     method: str
+    pair: tuple[Scan, Scan]
     backward: DisplacementField | None = None
 
 
-def scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
-    """Air outside the outline: couch and mask must not steer. Nothing beyond a circle of reconstruction."""
-    body = day.body.mask(day.grid.shape)
-    hu = np.where(body, day.hu, np.float32(AIR_HU)).astype(np.float32)
+def _scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
+    """Nothing beyond a circle of reconstruction."""
+    scan = Scan.inside(day.hu, day.grid, day.body.mask(day.grid.shape))
+    hu, body = scan.hu, scan.body
     if (circle := circle_seen(day.series.image.hu, day.grid)) is not None:
         hu[:, ~circle] = np.nan
         body = body & circle
@@ -59,12 +59,12 @@ def registered(
 ) -> Registered:
     """imaging: of today's image. Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each
     other."""
-    fixed, moving = scan_of(today, imaging), scan_of(reference)
+    fixed, moving = pair = _scan_of(today, imaging), _scan_of(reference)
     try:
         progress("rigid registration", 0.0)
         rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid)
         if not is_deformable:
-            return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "")
+            return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "", pair)
         told = lambda done: progress("deformable registration", done)  # noqa: E731
         field = register_deformable(fixed, moving, start=rigid, progress=told)
         backward = None
@@ -72,17 +72,14 @@ def registered(
             backward = register_deformable(moving, fixed, start=rigid.inverse, options=BACKWARD)
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be brought onto the reference: {error}") from error
-    return Registered(rigid, field, METHOD, backward)
+    return Registered(rigid, field, METHOD, pair, backward)
 
 
-def judged(
-    today: Day, reference: Day, found: Registered, organs: dict[str, VoxelSet], imaging: Imaging = Imaging.CT
-) -> tuple[RegistrationQuality, tuple[Measure, ...]]:
+def judged(found: Registered, organs: dict[str, VoxelSet]) -> tuple[RegistrationQuality, tuple[Measure, ...]]:
     """organs: today's, by name. A rigid motion alone has no measures: their levels are of deformed anatomy. Raises
     InconsistentCase `day.no-overlap`."""
     try:
-        pair = (scan_of(today, imaging), scan_of(reference))
-        quality = quality_of(*pair, found.field, start=found.rigid, backward=found.backward, organs=organs)
+        quality = quality_of(*found.pair, found.field, start=found.rigid, backward=found.backward, organs=organs)
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be compared with the reference: {error}") from error
     return quality, tuple(measures(quality)) if found.method else ()

@@ -18,7 +18,7 @@ from appliance.errors import PriorNotSummed
 from engines.errors import EngineError
 from engines.grid import Grid, VoxelSet
 from engines.overlap import dice
-from engines.registration import Agreement, RigidTransform, agreement, moved, register_rigid
+from engines.registration import Agreement, RigidTransform, Scan, agreement, moved, register_rigid
 
 LEAST_SIMILARITY = 0.75
 LEAST_BODY_OVERLAP = 0.85
@@ -39,7 +39,6 @@ FLOOR_MM = 2.0
 JUDGED_MM = 3.0
 """Voxel size at which the fit is judged (chosen: its figures are means over thousands of voxels)."""
 
-AIR_HU = -1000.0
 REMEDY = "check that it is the same patient in the same position, or send a registration object made by a person"
 
 
@@ -128,19 +127,18 @@ def _transform(case: Case, prior: PriorMaterial) -> RigidTransform:
         return RigidTransform(prior.to_prior)
     if case.frame_of_reference_uid == prior.case.frame_of_reference_uid:
         return RigidTransform(np.eye(4))
-    return register_rigid(_inside(case), case.image.grid, _inside(prior.case), prior.case.image.grid)
+    fixed, moving = _inside(case), _inside(prior.case)
+    return register_rigid(fixed.hu, fixed.grid, moving.hu, moving.grid)
 
 
-def _inside(case: Case) -> NDArray[np.float32]:
-    """HU within the outline, air elsewhere: couch and mask must not steer."""
-    body = case.external.voxels.mask(case.image.grid.shape)
-    return np.where(body, case.image.hu.astype(np.float32), np.float32(AIR_HU))
+def _inside(case: Case) -> Scan:
+    return Scan.inside(case.image.hu, case.image.grid, case.external.voxels.mask(case.image.grid.shape))
 
 
 def _look(case: Case, prior: Case, to_prior: RigidTransform) -> _Seen:
     grid, step = _thinned(case.image.grid)
-    other = moved(_inside(prior), prior.image.grid, grid, to_prior, outside=np.nan)
-    return _Seen(grid, step, _inside(case)[step], other)
+    other = moved(_inside(prior).hu, prior.image.grid, grid, to_prior, outside=np.nan)
+    return _Seen(grid, step, np.asarray(_inside(case).hu[step], np.float32), other)
 
 
 def _agreement(case: Case, prior: Case, to_prior: RigidTransform, seen: _Seen) -> Agreement:
