@@ -9,16 +9,16 @@ import pytest
 
 from appliance.case.today.contours import contours_today
 from appliance.case.today.reading import Day, Reference
-from appliance.case.today.registering import Registered
+from appliance.case.today.registering import registered
 from appliance.case.today.seen import seen_region
 from appliance.config import AnatomyConfig
 from appliance.contracts.origin import Origin
 from appliance.errors import EvaluationError
 from engines.grid import VoxelSet
 from engines.overlap import dice
-from engines.registration import DisplacementField, RigidTransform
 
-WIDE, FIELD = AnatomyConfig(segmented=("Parotid_L",)), ((36, -14, 16), (64, 14, 54))
+CONFIG = AnatomyConfig(segmented=("Parotid_L",))
+SEEN_MM = (36, -14, 16), (64, 14, 54)
 
 
 class Network:
@@ -36,28 +36,33 @@ class Network:
         return {} if self.found is None else {"Parotid_L": VoxelSet.from_dense(self.found.astype(np.float32))}
 
 
+@pytest.fixture(scope="module")
+def days(day_kit):
+    """Today like the reference, the reference, how they lie, and what today's image shows."""
+    known, image = day_kit.reference, day_kit.today()
+    external = known.structures.structures[0]
+    before = Reference(known.series, known.series.image.hu, known.structures.structures, external, True, known)
+    today = Day(image.series, image.series.image.hu, (), external, False)
+    found = registered(today, before, lambda *_: None, is_deformable=False)
+    return today, before, found, seen_region(known, image, found.field)
+
+
 @pytest.fixture
-def drawn(day_kit):
-    """Contours of a day like the reference, by a network; `modality` of its image."""
+def drawn(days):
+    """Today's contours with a network; `modality` of its image."""
 
     def made(network: Network, modality: str = "CT"):
-        known = day_kit.reference
-        external = known.structures.structures[0]
-        before = Reference(known.series, known.series.image.hu, known.structures.structures, external, True, known)
-        image = day_kit.today()
-        series = replace(image.series, image=replace(image.series.image, modality=modality))
-        today = Day(series, image.series.image.hu, (), external, False)
-        rigid = RigidTransform.of((0.0, 0.0, 0.0))
-        found = Registered(rigid, DisplacementField.of_rigid(rigid, day_kit.grid), "")
-        seen = seen_region(known, image, found.field)
-        structures, notes = contours_today(today, before, found, seen, config=WIDE, segmenter=network)
+        today, *others = days
+        series = replace(today.series, image=replace(today.series.image, modality=modality))
+        shown = replace(today, series=series)
+        structures, notes = contours_today(shown, *others, config=CONFIG, segmenter=network)
         return {item.tg263: item for item in structures}, notes
 
     return made
 
 
 def test_a_named_organ_is_the_network_s_and_the_others_are_carried(day_kit, drawn):
-    seen = day_kit.box(*FIELD)
+    seen = day_kit.box(*SEEN_MM)
     made, _ = drawn(Network(seen))
     assert made["Parotid_L"].origin.kind is Origin.SEGMENTED and made["Parotid_L"].origin.by == "net@12345678"
     body = made["External"].voxels.mask(day_kit.grid.shape)
