@@ -48,12 +48,12 @@ def why_propagated(organ: str, comparisons: Sequence[Comparison]) -> str:
         one = of_organ.get(image)
         if one is None:
             return f"its file states no comparison with propagation on {image} with these weights"
-        if one.days < FEWEST_DAYS:
-            return f"it was compared with propagation on {one.days} days of {image}, and {FEWEST_DAYS} are the fewest"
         low, high = one.dice_gain
         if low <= 0:
             return f"on {image} it does not beat propagation (Dice {low:+.3f} to {high:+.3f} on {one.days} days)"
         low, high = one.distance_added_mm
         if low > 0:
             return f"on {image} its surface lies farther off than propagation's ({low:+.1f} to {high:+.1f} mm)"
+        if one.days < FEWEST_DAYS:
+            return f"it was compared with propagation on {one.days} days of {image}, and {FEWEST_DAYS} are the fewest"
     return ""
