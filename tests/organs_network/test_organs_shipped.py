@@ -60,8 +60,8 @@ def test_it_draws_no_organ_of_today_that_it_was_not_shown_to_draw_better(network
 
 def test_an_organ_that_it_would_win_may_be_named(tmp_path):
     gained, count = re.subn(
-        r'(organ = "Bone_Mandible"\nimage = .*\ndays = .*\n)dice_gain = .*\ndistance_added_mm = .*',
-        r"\1dice_gain = [0.01, 0.02]\ndistance_added_mm = [-1.0, 0.0]",
+        r'(organ = "Bone_Mandible"\nimage = .*\n)days = .*\ndice_gain = .*\ndistance_added_mm = .*',
+        r"\1days = 24\ndice_gain = [0.01, 0.02]\ndistance_added_mm = [-1.0, 0.0]",
         FILE.read_text("utf-8"),
     )
     assert count == 2
