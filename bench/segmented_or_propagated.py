@@ -150,11 +150,12 @@ def report(rows: list[Row], network: SegmentationNetwork) -> None:
     for name in (name for _, name in network.spec.labels):
         for image, kind in KINDS.items():
             pairs = list(both(rows, image, name, network.sha256))
-            if len(pairs) < 2:
+            seen = [pair for pair in pairs if min(map(len, pair)) == 2]
+            if len(seen) < 2:
                 continue
             mine, other = (np.array([pair[side][0] for pair in pairs]) for side in (0, 1))
             found = paired(mine - other)
-            far = np.array([[one[1] for one in pair] for pair in pairs if min(map(len, pair)) == 2])
+            far = np.array([[one[1] for one in pair] for pair in seen])
             added = paired(far[:, 0] - far[:, 1])
             cells = (
                 f"{mine.mean():.3f}",

@@ -22,7 +22,7 @@ SEEN_MM = (36, -14, 16), (64, 14, 54)
 
 
 class Network:
-    """Sees `box` as Parotid_L; keeps the image it was asked about."""
+    """Sees `found` as Parotid_L; keeps the image it was asked about."""
 
     name = "net@12345678"
 
