@@ -12,7 +12,7 @@ from appliance.contracts import Case, GoalSet, Image, Plan
 from appliance.contracts.anatomy import Segmenter
 from appliance.contracts.deliverability import ComplexityFigures, Deliverability
 from appliance.contracts.image_context import ImageContext
-from appliance.errors import ModelError
+from appliance.errors import ConfigError, ModelError
 from appliance.evaluation.deliverability import assess_deliverability
 from appliance.evaluation.image_context import (
     SegmentationNetwork,
@@ -64,5 +64,17 @@ class _Segmenter:
 
 
 def segmenter_of(anatomy: AnatomyConfig) -> Segmenter | None:
-    """What contours organs of today's image, where one is configured. Raises ModelError."""
-    return None if anatomy.segmentation is None else _Segmenter(network_of(anatomy.segmentation))
+    """What contours organs of today's image, where one is configured. Raises ModelError, and ConfigError for an organ
+    that it was not shown to draw better than propagation does."""
+    if anatomy.segmentation is None:
+        if anatomy.segmented:
+            raise ConfigError("[anatomy] segmented names organs, and segmentation names no network that draws them")
+        return None
+    network = network_of(anatomy.segmentation)
+    for organ in anatomy.segmented:
+        if reason := network.why_propagated(organ):
+            raise ConfigError(
+                f"[anatomy] segmented names {organ}, which the network {network.name} is not to draw: {reason}. Take "
+                "the organ out; its contours are then propagated"
+            )
+    return _Segmenter(network)

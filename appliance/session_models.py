@@ -22,13 +22,19 @@ from engines.runtime.registry import SHIPPED, Registry
 
 
 def registries(config: Config, path: Path = SHIPPED) -> tuple[Registry, ...]:
-    """The registry that ships, and one for the segmentation network that is configured. Raises ModelError."""
-    found = [shipped(path)]
-    if config.evaluation.segmentation is not None:
-        own = network_of(config.evaluation.segmentation).registry
-        if taken := sorted(set(own.names) & set(found[0].names)):
-            raise ModelError(f"the segmentation network '{taken[0]}' has the name of a network that ships; rename it")
-        found.append(own)
+    """The registry that ships, and one for each segmentation network that is configured and does not ship. Raises
+    ModelError."""
+    ships = shipped(path)
+    known = {entry.name: entry.sha256 for entry in ships.entries}
+    found = [ships]
+    for file in dict.fromkeys((config.evaluation.segmentation, config.anatomy.segmentation)):
+        network = None if file is None else network_of(file)
+        if network is None or known.get(network.name) == network.sha256:
+            continue
+        if network.name in known:
+            raise ModelError(f"the segmentation network '{network.name}' has the name of another network; rename it")
+        known[network.name] = network.sha256
+        found.append(network.registry)
     return tuple(found)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.config import EvaluationConfig, PlanningConfig
+from appliance.config import AnatomyConfig, EvaluationConfig, PlanningConfig
 from appliance.contracts import Evaluation, Outcome, PlanFacts
-from appliance.errors import ModelError
+from appliance.errors import ConfigError, ModelError
 from appliance.evaluation import goal_set_for_site
 from appliance.planning import check_plan
-from appliance.session_judgement import deliverability_of, image_context_of, network_of
+from appliance.session_judgement import deliverability_of, image_context_of, network_of, segmenter_of
 from tests.planning.cases import legal_plan
 
 
@@ -38,3 +38,9 @@ def test_a_network_that_is_not_there_is_refused_and_stops_no_plan(tmp_path):
     seen = image_context_of(EvaluationConfig(segmentation=tmp_path / "none.toml"), None)
     assert seen.network == "none"
     assert all(one.outcome is Outcome.NOT_TESTED and "cannot be read" in one.evidence for one in seen.findings)
+
+
+def test_organs_to_be_drawn_by_no_network_are_refused_at_the_start():
+    with pytest.raises(ConfigError, match="segmentation names no network"):
+        segmenter_of(AnatomyConfig(segmented=("Parotid_L",)))
+    assert segmenter_of(AnatomyConfig()) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Config, EvaluationConfig, PlanningConfig
+from appliance.config import AnatomyConfig, Config, EvaluationConfig, PlanningConfig
 from appliance.errors import ModelError
 from appliance.registered import shipped, verified_model
 from appliance.session_models import registries, runtime_options, verify_models
@@ -74,8 +74,16 @@ def test_a_clinics_network_is_registered_by_the_file_that_describes_it(clinic):
 def test_a_clinics_network_may_not_take_a_name_that_ships(clinic):
     path = clinic.evaluation.segmentation
     path.write_text(path.read_text("utf-8").replace('name = "tiny"', 'name = "dose"'), "utf-8")
-    with pytest.raises(ModelError, match="has the name of a network that ships"):
+    with pytest.raises(ModelError, match="has the name of another network"):
         registries(clinic)
+
+
+def test_the_network_that_ships_may_be_named_and_one_for_both_uses_counts_once(clinic):
+    organs = SHIPPED.parent / "organs" / "organs.toml"
+    own = clinic.evaluation.segmentation
+    assert len(registries(Config(evaluation=EvaluationConfig(segmentation=organs)))) == 1
+    assert len(registries(clinic.model_copy(update={"anatomy": AnatomyConfig(segmentation=own)}))) == 2
+    assert len(registries(clinic.model_copy(update={"anatomy": AnatomyConfig(segmentation=organs)}))) == 2
 
 
 def test_networks_stay_on_the_cpu_where_dose_does_by_order():

@@ -69,7 +69,9 @@ def _segmented(
     today, external, grid = where
     try:
         outline = voxels_taken(external.voxels, grid, today.grid)
-        seen = segmenter(Image(today.grid, today.hu), outline)
+        # A cone-beam CT has been brought near Hounsfield units; the values of an MR are its own.
+        modality = "MR" if today.series.image.modality == "MR" else "CT"
+        seen = segmenter(Image(today.grid, today.hu, modality), outline)
     except (EvaluationError, ModelError) as error:
         return made, [f"Nothing was segmented, and all organs were propagated: {error.fields['reason']}"]
     done, said = [], []

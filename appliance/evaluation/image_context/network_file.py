@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from appliance.errors import ModelError
+from appliance.evaluation.image_context.comparison import Comparison, why_propagated
 from appliance.evaluation.tables import Table, read_table
 from engines.errors import EngineError
 from engines.runtime import Precision, RuntimeOptions
@@ -120,7 +121,16 @@ class _File(Table):
     output: _Output
     tiling: _Tiling = _Tiling()
     agreement: _Agreement = _Agreement()
+    compared_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    comparison: tuple[Comparison, ...] = ()
     label: tuple[_Label, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _compared_once(self) -> _File:
+        rows = [(one.organ, one.image) for one in self.comparison]
+        if len(set(rows)) != len(rows):
+            raise ValueError("comparison: an organ stands twice for one kind of image")
+        return self
 
     def spec(self) -> NetworkSpec:
         return NetworkSpec(
@@ -174,8 +184,9 @@ class _File(Table):
 @dataclass(frozen=True)
 class SegmentationNetwork:
     """A network whose file was read and whose weights are those it names. image_spacing_mm: smallest and largest
-    spacing of an image along any axis. partial: labels whose contours may end anywhere along z. registry: of this
-    network alone; it hands the weights out only as the file names them."""
+    spacing of an image along any axis. partial: labels whose contours may end anywhere along z. comparisons: with
+    propagation, of these weights. registry: of this network alone; it hands the weights out only as the file names
+    them."""
 
     name: str
     title: str
@@ -186,10 +197,17 @@ class SegmentationNetwork:
     partial: frozenset[str]
     dice_least: float
     distance_most_mm: float
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def sha256(self) -> str:
         return self.registry.entry(self.name).sha256
+
+    def why_propagated(self, organ: str) -> str:
+        """Why it is not to draw an organ of today in the place of propagation; '' where it may."""
+        if organ not in {name for _, name in self.spec.labels}:
+            return "it has no such label"
+        return why_propagated(organ, self.comparisons)
 
     def open(self, *, threads: int = 0) -> Network:
         """Raises ModelError where the weights were altered since, or break the contract."""
@@ -232,4 +250,5 @@ def load_network(path: Path, known: Collection[str]) -> SegmentationNetwork:
         partial=frozenset(label.name for label in file.label if label.partial),
         dice_least=file.agreement.dice_least,
         distance_most_mm=file.agreement.distance_most_mm,
+        comparisons=file.comparison if file.compared_sha256 == file.sha256 else (),
     )
