@@ -41,11 +41,10 @@ from .conftest import Ran
 
 Run = Callable[..., Ran]
 
-QUICK = COARSE.replace(
-    "[planning]\nbeams = 3\n", '[planning]\nalgorithm = "pencil_beam"\nbeam_model = "generic_6mv"\nbudget_s = 0.01\n'
-)
+ONE_ALGORITHM = '[planning]\nalgorithm = "pencil_beam"\nbeam_model = "generic_6mv"\nbudget_s = 0.01\n'
+QUICK = COARSE.replace("[planning]\nbeams = 3\n", ONE_ALGORITHM)
 QUICK += "[prediction]\nenabled = false\n"
-"""Of a beam model for one algorithm: the second calculation is tried in `test_replan_and_dose`."""
+"""Without the second calculation, which is tried in `test_replan_and_dose`."""
 
 MATCH_MM = (-SHIFT_MM[0] + 2.0, -SHIFT_MM[1] - 1.0, -SHIFT_MM[2])
 """From today to the reference as the therapist had it, 2.2 mm from the truth."""
