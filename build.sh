@@ -34,6 +34,7 @@ stamp=$venv/.couchside-stamp
 export LC_ALL=C.UTF-8 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1
 export PIP_ROOT_USER_ACTION=ignore PIP_USER=0
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+unset PYTHONDONTWRITEBYTECODE # without compiled files each of the many processes of the tests starts seconds later
 if [ -z "${HOME:-}" ]; then export HOME=$root/build/home; fi
 
 say() { printf '%s\n' "$*"; }
@@ -155,7 +156,10 @@ fingerprint() {
 }
 
 kernels_are_built() {
-  compgen -G "engines/photon/_kernels*.so" >/dev/null && compgen -G "engines/_gamma*.so" >/dev/null
+  local name
+  for name in photon/_kernels _gamma dose_features/_dose_features grid/_warp; do
+    compgen -G "engines/$name*.so" >/dev/null || return 1
+  done
 }
 
 is_set_up() { # is_set_up KIND FINGERPRINT: a 'dev' environment also serves where a 'run' one is asked for
@@ -354,9 +358,6 @@ engines() { # builds for this machine's backends and prints what each does
 
 run_tests() {
   setup dev
-  want_peers
-  want_training
-  want_rollouts
   local failed=() name start
   check() {
     name=$1
@@ -369,25 +370,32 @@ run_tests() {
       failed+=("$name")
     fi
   }
-  # PyTorch has a process of its own: it brings an OpenMP library along, with which the kernels of everything else take
-  # more than twice the time. It runs beside all that follows, on one thread, because that is minutes sooner.
-  local training=() training_log=$logs/training-tests.log training_job=
-  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
-    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
-    training_job=$!
-    trap 'jobs -p | xargs -r kill 2>/dev/null || :' EXIT # it does not get the ^C and would outlive an interrupted run
-  fi
+  trap 'jobs -p | xargs -r kill 2>/dev/null || :' EXIT # they do not get the ^C and would outlive an interrupted run
+  # What only the tests need comes from the network while the checks that do without it compute.
+  local extras_log=$logs/extras.log extras_job
+  { want_peers; want_training; want_rollouts; } >"$extras_log" 2>&1 </dev/null &
+  extras_job=$!
   check "style" "$venv/bin/ruff" check .
   check "format" "$venv/bin/ruff" format --check .
   check "types" "$venv/bin/mypy"
   check "import rules" "$venv/bin/lint-imports"
   check "house rules" "$venv/bin/python" tools/check_house.py
-  # Two processes, one thread each: much of the time a test waits for a DICOM peer, a browser or a clock. A file stays in
-  # one process, because its tests share what they prepare, and files come in their order: by number of tests the few that
-  # kill nodes for minutes would come last, alone. Arguments are somebody's own choice of tests: one process.
+  say ""
+  ended "$extras_job" "$extras_log"
+  # PyTorch has a process of its own: it brings an OpenMP library along, with which the kernels of everything else take
+  # more than twice the time. It runs beside the other tests, on one thread, because that is minutes sooner.
+  local training=() training_log=$logs/training-tests.log training_job=
+  if [ $# -eq 0 ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
+    mapfile -t training < <(grep -rlE 'importorskip\("(torch|ray)"' tests --include='test_*.py')
+    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${training[@]}" >"$training_log" 2>&1 </dev/null &
+    training_job=$!
+  fi
+  # Three processes on what may be two cores, one thread each: much of the time a test waits for a DICOM peer, a disk or a
+  # clock. A file stays in one process, because its tests share what they prepare, and files come in their order: by
+  # number of tests the few that kill nodes for minutes would come last, alone. Arguments are somebody's own choice of
+  # tests: one process.
   local beside=()
-  if [ $# -eq 0 ]; then beside=(-n 2 --dist loadfile --no-loadscope-reorder); fi
+  if [ $# -eq 0 ]; then beside=(-n 3 --dist loadfile --no-loadscope-reorder); fi
   check "tests" env OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest "${beside[@]}" --durations=10 \
     "${training[@]/#/--ignore=}" "$@"
   if [ -n "$training_job" ]; then check "training tests" ended "$training_job" "$training_log"; fi
@@ -449,7 +457,8 @@ run_bench() { # run_bench NAME [arguments]
 
 clean() {
   rm -rf -- .venv build dist bench/.venv-{pyradplan,pymedphys,dicompyler} .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/photon/photon.fatbin*
+  rm -f -- engines/photon/_kernels*.so engines/_gamma*.so engines/dose_features/_dose_features*.so engines/grid/_warp*.so
+  rm -f -- engines/photon/photon.fatbin*
   find appliance engines models firmware_bridge tests tools bench -name __pycache__ -type d -prune -exec rm -rf -- {} +
   say "Removed the environment, build, caches and compiled kernels. Results of demos and benchmarks are left."
 }

@@ -35,7 +35,9 @@ class NodeConfig(_Section):
 
 
 class PeerConfig(_Section):
-    """Where approved plans are sent. send_record: the evaluation too, as Encapsulated PDF and structured report."""
+    """Where approved plans are sent. send_record: the evaluation too, as Encapsulated PDF and structured report.
+    send_registrations: how today lies to the reference too, where that was found; a peer that does not take it gets the
+    plan all the same."""
 
     ae_title: str = Field(default="PACS", min_length=1, max_length=16)
     host: str = "127.0.0.1"
@@ -43,6 +45,7 @@ class PeerConfig(_Section):
     attempts: int = Field(default=5, ge=1, le=100)
     retry_s: float = Field(default=2.0, ge=0)
     send_record: bool = False
+    send_registrations: bool = True
 
 
 class PlanningConfig(_Section):

@@ -22,7 +22,7 @@ from appliance.errors import (
     NotAcknowledged,
     NotApproved,
 )
-from appliance.session_anatomy import anatomy_of
+from appliance.session_anatomy import anatomy_of, with_registrations
 from appliance.session_contours import Contouring
 from appliance.session_predicted import prediction_facts, told_of
 from appliance.session_record import ARTEFACTS, OPENED, Standing
@@ -208,13 +208,14 @@ class Session(Contouring):
             export_set = self.stages.write_export_set(case, plan, dose, approval, folder)
             self.stages.read_back(export_set, case, plan, dose)
             export_set, record = self.stages.write_record(case, plan, self.files.evaluation(), approval, export_set)
-            saved = self.files.save_export_set(export_set)
+            saved = self.files.save_export_set(with_registrations(self.files, export_set))
             for path in record:
                 saved |= self.files.record_path(path)
             if (second := self.files.second_dose()) is not None:
                 saved |= self.files.record_path(self.stages.write_second_dose(case, second, export_set))
             self._append(ARTEFACTS, {"artefacts": dict(saved)})
-        self.stages.send(self.files.export_set(), timer)
+        for note in self.stages.send(self.files.export_set(), timer):
+            self._note(note)
         report = self._write_report(self.files.evaluation(), self.files.scheduled(), traded_of(self.files))
         self._fire(Event.EXPORT, report, steps=timer.seconds())
 

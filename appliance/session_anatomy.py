@@ -10,13 +10,14 @@ today/density.npz    what dose is computed on, where that is not today's image
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from appliance.contracts import Image, Received
+from appliance.contracts import ExportSet, Image, Received
 from appliance.contracts.anatomy import Anatomy, AnatomyReport
 from appliance.session_artefacts import Artefacts
 from engines.grid import Grid
@@ -24,6 +25,7 @@ from engines.grid import Grid
 TODAY = "today"
 STRUCTURES, MADE = "RS.dcm", "made.json"
 REPORT_FILE, MADE_FILE, DENSITY_FILE = f"{TODAY}/anatomy.json", f"{TODAY}/{MADE}", f"{TODAY}/density.npz"
+REGISTRATIONS = (f"{TODAY}/REG.dcm", f"{TODAY}/DEFORM.dcm")
 CONTOURS_PAGE = "contours.html"
 STRUCTURES_FILE = f"{TODAY}/{STRUCTURES}"
 _MADE = TypeAdapter(Received)
@@ -59,14 +61,21 @@ def save_made(files: Artefacts, number: int, made: Received) -> dict[str, str]:
     return saved | files.save(f"{edited_folder(number)}/{MADE}", _MADE.dump_json(made, indent=1))
 
 
-def anatomy_of(files: Artefacts) -> Anatomy | None:
+def report_of(files: Artefacts) -> AnatomyReport | None:
     """None where today's anatomy did not have to be found. Raises ArtefactAltered."""
-    if not files.has(REPORT_FILE):
+    return AnatomyReport.from_json(files.load(REPORT_FILE)) if files.has(REPORT_FILE) else None
+
+
+def are_made_here(files: Artefacts) -> bool:
+    """Today's contours, or the edits of them."""
+    return files.has(f"{_folder_now(files)}/{MADE}")
+
+
+def anatomy_of(files: Artefacts) -> Anatomy | None:
+    """As `report_of`, with today's structure set and the density, which takes a while to read."""
+    if (report := report_of(files)) is None:
         return None
-    report = AnatomyReport.from_json(files.load(REPORT_FILE))
-    made = None
-    number = edits_made(files)
-    folder = edited_folder(number) if number else TODAY
+    made, folder = None, _folder_now(files)
     if files.has(f"{folder}/{MADE}"):
         files.load(f"{folder}/{STRUCTURES}")
         # Where the session's folder lies now: a store may have been moved.
@@ -74,6 +83,20 @@ def anatomy_of(files: Artefacts) -> Anatomy | None:
         made = replace(stored, path=files.folder / folder / STRUCTURES)
     density = _density_from(files.load(DENSITY_FILE)) if files.has(DENSITY_FILE) else None
     return Anatomy(report, made, density)
+
+
+def with_registrations(files: Artefacts, export_set: ExportSet) -> ExportSet:
+    """The set and how today lies to the reference, where objects say that. Raises ArtefactAltered."""
+    hashes = {
+        files.folder / name: hashlib.sha256(files.load(name)).hexdigest() for name in REGISTRATIONS if files.has(name)
+    }
+    return replace(export_set, registrations=tuple(hashes), registration_sha256=tuple(hashes.values()))
+
+
+def _folder_now(files: Artefacts) -> str:
+    """Where today's structure set lies as it was last confirmed."""
+    number = edits_made(files)
+    return edited_folder(number) if number else TODAY
 
 
 def _density_bytes(image: Image) -> bytes:

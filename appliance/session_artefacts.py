@@ -253,6 +253,7 @@ class Artefacts:
             doses=tuple(path.relative_to(self.folder) for path in export_set.doses),
             structures=export_set.structures.relative_to(self.folder),
             documents=tuple(path.relative_to(self.folder) for path in export_set.documents),
+            registrations=tuple(path.relative_to(self.folder) for path in export_set.registrations),
         )
         hashes = {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -270,6 +271,7 @@ class Artefacts:
             doses=tuple(self.folder / path for path in stored.doses),
             structures=self.folder / stored.structures,
             documents=tuple(self.folder / path for path in stored.documents),
+            registrations=tuple(self.folder / path for path in stored.registrations),
         )
 
 

@@ -23,7 +23,7 @@ from appliance.contracts.contour_edit import ContourEdit, contour_edits_from_jso
 from appliance.contracts.progress import Progress, silent
 from appliance.errors import AuditError, EvaluationError, RefusedContourEdit
 from appliance.evaluation.judged import Judged, Regions, goal_value
-from appliance.session_anatomy import anatomy_of, edited_folder, edits_made
+from appliance.session_anatomy import edited_folder, edits_made, report_of
 from appliance.session_record import TRANSITION
 from appliance.session_revising import REVISION, Revising
 from appliance.session_states import Event, State
@@ -76,7 +76,7 @@ class ContourEditing(Revising):
     def _at_desk(self, actor: str) -> ContourDesk:
         """The session is in contour review when this returns."""
         if self.standing.state == State.IN_REVIEW:
-            if anatomy_of(self.files) is None:
+            if report_of(self.files) is None:
                 raise RefusedContourEdit(
                     "today's structures were received without a reference", remedy="Send an edited structure set"
                 )

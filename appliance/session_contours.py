@@ -8,17 +8,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.contracts import Case
-from appliance.contracts.anatomy import Anatomy, Verdict
+from appliance.contracts.anatomy import Verdict
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, NotAcknowledged
-from appliance.session_anatomy import CONTOURS_PAGE, REPORT_FILE, TODAY, anatomy_of, save_anatomy, save_made
+from appliance.session_anatomy import (
+    CONTOURS_PAGE,
+    REPORT_FILE,
+    TODAY,
+    anatomy_of,
+    are_made_here,
+    report_of,
+    save_anatomy,
+    save_made,
+)
 from appliance.session_contour_edits import ContourEditing
 from appliance.session_record import ARTEFACTS
 from appliance.session_states import Event
 from appliance.session_work import Facts, Saved
 
 NOT_CONFIRMED = "Nobody has confirmed today's contours, which were propagated: look at them with the plan"
-
 
 PURPOSE = "couchside contours confirmed/1"
 """First line of what is signed, so that it can never pass for an approval of a plan."""
@@ -40,12 +48,12 @@ class Contouring(ContourEditing):
 
     def _assemble_event(self) -> tuple[Event, Facts]:
         """Whether a person looks at today's contours before planning goes on, and why."""
-        anatomy = anatomy_of(self.files)
-        if anatomy is None or not (why := self.stages.contours_to_confirm(anatomy)):
-            if anatomy is not None and anatomy.structure_set is not None:
-                self._note(NOT_CONFIRMED)
-            return Event.ASSEMBLE, {}
-        return Event.QUESTION_CONTOURS, {"to_confirm": why}
+        report, are_made = report_of(self.files), are_made_here(self.files)
+        if report is not None and (why := self.stages.contours_to_confirm(report, are_made)):
+            return Event.QUESTION_CONTOURS, {"to_confirm": why}
+        if are_made:
+            self._note(NOT_CONFIRMED)
+        return Event.ASSEMBLE, {}
 
     def confirm_contours(self, identity: str, passphrase: str, reason: str = "") -> None:
         """Today's contours are as they should be, and planning goes on. reason: why, where a measure of today's anatomy
@@ -53,10 +61,10 @@ class Contouring(ContourEditing):
         ArtefactAltered."""
         with self._lock:
             self._follow(self.standing.state, Event.CONFIRM_CONTOURS)
-            anatomy, because = anatomy_of(self.files), reason.strip()
-            if anatomy is not None and anatomy.report.verdict is Verdict.STOP and not because:
+            report, because = report_of(self.files), reason.strip()
+            if report is not None and report.verdict is Verdict.STOP and not because:
                 raise NotAcknowledged(str(self.standing.facts.get("to_confirm", "")))
-            saved, case, facts = self._with_edits(anatomy)
+            saved, case, facts = self._with_edits()
             try:
                 statement = confirmation_bytes(self.id, case.digest, case.structure_set.sha256, because)
                 actor, signature = self.stages.confirm(identity, passphrase, statement)
@@ -66,12 +74,14 @@ class Contouring(ContourEditing):
             facts |= {"contours_confirmed": case.structure_set.sha256, "contours_signature": signature}
             facts |= {"to_confirm": "", "confirmed_because": because, "case_digest": case.digest}
             self._fire(Event.CONFIRM_CONTOURS, saved, facts, actor=actor)
-            self._desk = self._review_gy = self._case = None
+            self._desk = self._review_gy = None
+            self._case = None if saved else self._case
 
-    def _with_edits(self, anatomy: Anatomy | None) -> tuple[Saved, Case, Facts]:
+    def _with_edits(self) -> tuple[Saved, Case, Facts]:
         """The case with the contours as they were edited, written and not yet recorded; as it is without edits."""
         case, _ = self.case()
         written = self._write_edited(case)
+        anatomy = None if written is None else anatomy_of(self.files)
         if written is None or anatomy is None:
             return {}, case, {}
         number, made = written

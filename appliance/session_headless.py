@@ -23,15 +23,17 @@ def read_case(folder: Path) -> tuple[tuple[Received, ...], tuple[str, ...]]:
     return found.chosen, found.notes
 
 
-def read_set(folder: Path) -> Completeness:
-    """As `read_case`, with the objects of the plan's own day where they lie in the folder too."""
-    contents = scan_folder(folder)
+def read_set(folder: Path, imagers: Sequence[str] = ()) -> Completeness:
+    """As `read_case`, with the objects of the plan's own day where they lie in the folder too. imagers: the
+    configuration's `anatomy.cbct_names`."""
+    contents = scan_folder(folder, imagers=imagers)
     return _whole(assess(contents.received), contents.notes, folder.name)
 
 
-def read_pair(reference: Path, today: Path) -> Completeness:
-    """The objects of the reference's folder and of today's that make today's case. Raises RefusedInput."""
-    before, now = scan_folders(reference, today)
+def read_pair(reference: Path, today: Path, imagers: Sequence[str] = ()) -> Completeness:
+    """The objects of the reference's folder and of today's that make today's case. imagers: as for `read_set`. Raises
+    RefusedInput."""
+    before, now = scan_folders(reference, today, imagers=imagers)
     found = assess_pair(before.received, now.received)
     return _whole(found, (*before.notes, *now.notes), f"{reference.name} or {today.name}")
 

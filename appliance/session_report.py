@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from appliance.contracts import Case, Evaluation, GoalSet
 from appliance.contracts.navigation import TradeOffSet
-from appliance.session_anatomy import anatomy_of
+from appliance.session_anatomy import report_of
 from appliance.session_artefacts import REPORT
 from appliance.session_predicted import remembered
 from appliance.session_stages import Reviewed, Stages
@@ -40,10 +40,8 @@ class Reporting(Steps):
         self, evaluation: Evaluation, scheduled: Evaluation | None, traded: TradeOffSet | None, name: str
     ) -> None:
         files, timing = self.files, stage_seconds(self.standing)
-        anatomy = anatomy_of(files)
         reviewed = Reviewed(
-            *self.case(), files.plan(), files.dose(), story=files.story(), traded=traded,
-            anatomy=None if anatomy is None else anatomy.report,
-        )  # fmt: skip
+            *self.case(), files.plan(), files.dose(), story=files.story(), traded=traded, anatomy=report_of(files)
+        )
         prediction = remembered(files.predicted(), self.standing.facts)
         self.stages.write_report(reviewed, evaluation, timing, files.folder / name, scheduled, prediction)

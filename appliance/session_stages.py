@@ -95,9 +95,9 @@ class Stages:
     """In the order of the flow. `find_anatomy` registers today's image to the reference's, contours it where nobody
     has, and writes what it made into a folder; `write_contours_page` draws both days beside each other;
     `contour_desk` is where they are edited, `write_contours` writes what came of it; `contours_to_confirm` says why a
-    person must look at them first ('': nobody need). `attachments` gives what people
-    laid beside the patient of a key. `choose_goals`
-    returns the bytes of the goal file, which the session keeps a copy of; `goals_for_case` reads such a copy.
+    person must look at them first ('': nobody need), told whether they were made here. `attachments` gives what people
+    laid beside the patient of a key. `choose_goals` returns the bytes of the goal file, which the session keeps a copy
+    of; `goals_for_case` reads such a copy.
     `predict` gives what a network expects a good plan to reach, or says why it gives nothing; it raises only where the
     node itself is at fault. `plan` may be guided by it; `revise` goes on from a plan to what a revision asks for,
     `take_trade` to what navigation answered; `beside_prediction` adds to an evaluation what it says of the same goals.
@@ -105,16 +105,16 @@ class Stages:
     that dose beside the export set. `trade_offs` makes the plans that a reviewer may navigate between, asking before
     each whether that is enough. `scheduled` judges the plan that was made for the reference anatomy on today's, with
     its dose, or returns None and None with a sentence why that cannot be done ('' where there is no such plan).
-
     `confirm` gives who confirms what a plan is made on, and the signature under it. `on_image` brings a dose to today's
     image grid. `deepen` adds to an evaluation what is judged beyond the goals. `write_proposal` writes the export set
-    of a plan that nobody approved, which `send` refuses. `write_record` puts the evaluation for the record beside a
-    written set, and names in the set what of it shall be sent."""
+    of a plan that nobody approved, which `send` refuses; `send` says what the peer did not take and need not have.
+    `write_record` puts the evaluation for the record beside a written set, and names in the set what of it shall be
+    sent."""
 
     find_anatomy: Callable[[Sequence[Received], Sequence[Received], Path, Progress], tuple[Anatomy, ReferenceToday]]
     write_contours_page: Callable[[Case, AnatomyReport, ReferenceToday, Path], None]
     assemble: Assemble
-    contours_to_confirm: Callable[[Anatomy], str]
+    contours_to_confirm: Callable[[AnatomyReport, bool], str]
     contour_desk: Callable[[Case], ContourDesk]
     write_contours: Callable[[Case, Sequence[Structure], Path], Received]
     attachments: Callable[[str], Attachments]
@@ -141,5 +141,5 @@ class Stages:
     read_back: Callable[[ExportSet, Case, Plan, CalculatedDose], None]
     write_record: Callable[[Case, Plan, Evaluation, Approval | None, ExportSet], tuple[ExportSet, tuple[Path, ...]]]
     write_second_dose: Callable[[Case, CalculatedDose, ExportSet], Path]
-    send: Callable[[ExportSet, Progress], None]
+    send: Callable[[ExportSet, Progress], tuple[str, ...]]
     trade_offs: TradeOffs

@@ -70,21 +70,25 @@ def main() -> None:
         found = read_pair(folder / "reference", folder / "today")
         (folder / "out").mkdir()
         wall, cpu = time.monotonic(), time.process_time()
-        anatomy, _ = find_anatomy(AnatomyConfig(), found.chosen, found.reference, folder / "out", lambda *_: None)
-        rows = [*anatomy.report.seconds.items(), ("all of these", time.monotonic() - wall)]
-        spent = time.process_time() - cpu
-        wall = time.monotonic()
+        begun: dict[str, float] = {}
+        note = lambda name, done: begun.setdefault(name, time.process_time())  # noqa: E731
+        anatomy, _ = find_anatomy(AnatomyConfig(), found.chosen, found.reference, folder / "out", note)
+        ended = time.process_time()
+        steps = anatomy.report.seconds
+        starts = [*(begun[name] for name in steps), ended]
+        rows = [(*step, after - at) for step, at, after in zip(steps.items(), starts, starts[1:], strict=False)]
+        rows.append(("all of these", time.monotonic() - wall, ended - cpu))
+        wall, cpu = time.monotonic(), time.process_time()
         assemble(found.chosen, anatomy)
-        rows.append(("assembling the case", time.monotonic() - wall))
-    table = Table(
-        "step", "wall s", title=f"OpenKBP {parser.parse_args().patient}, verdict {anatomy.report.verdict.value}"
-    )
-    for name, seconds in rows:
-        table.add_row(name, f"{seconds:.1f}")
+        rows.append(("assembling the case", time.monotonic() - wall, time.process_time() - cpu))
+    title = f"OpenKBP {parser.parse_args().patient}, verdict {anatomy.report.verdict.value}"
+    table = Table("step", "wall s", "CPU s", title=title)
+    for name, *seconds in rows:
+        table.add_row(name, *(f"{one:.1f}" for one in seconds))
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console = Console()
     console.print(table)
-    console.print(f"{spent:.1f} CPU s to contours with measures; largest memory of the process {memory_mb:.0f} MB")
+    console.print(f"Largest memory of the process: {memory_mb:.0f} MB")
 
 
 if __name__ == "__main__":

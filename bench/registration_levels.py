@@ -29,6 +29,7 @@ from rich.table import Table
 
 from appliance.case.today.levels import measures
 from appliance.case.today.likeness import OTHER_BELOW, SURE_MARGIN, UNLIKE_BELOW
+from appliance.case.today.modality import Imaging
 from appliance.case.today.seen import MISSED_BELOW, WHOLE_ABOVE
 from appliance.contracts.anatomy import Verdict
 from engines.registration import Likeness, RegistrationQuality
@@ -92,7 +93,8 @@ def told(row: dict) -> Told:
     elif own < OTHER_BELOW:
         found["day.other-patient"] = Verdict.STOP
     else:
-        found |= {"day.unlike": Verdict.LOOK} if own < UNLIKE_BELOW else {}
+        imaging = Imaging.CBCT if row["image"] == "cone beam" else Imaging.CT
+        found |= {"day.unlike": Verdict.LOOK} if own < UNLIKE_BELOW[imaging] else {}
         found |= {"day.unsure-side": Verdict.LOOK} if own - swapped < SURE_MARGIN else {}
     if row["target_shown"] < WHOLE_ABOVE:
         found["day.misses-target"] = Verdict.STOP if row["target_shown"] < MISSED_BELOW else Verdict.LOOK

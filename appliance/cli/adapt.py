@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,9 @@ from appliance.session_headless import read_pair
 Reference = Annotated[
     Path, typer.Argument(metavar="REFERENCE_DIR", help="CT and RTSTRUCT, perhaps RTPLAN and RTDOSE, of the reference.")
 ]
-Today = Annotated[Path, typer.Argument(metavar="TODAY_DIR", help="Today's image, perhaps an RTSTRUCT drawn on it.")]
+Today = Annotated[
+    Path, typer.Argument(metavar="TODAY_DIR", help="Today's image, perhaps an RTSTRUCT drawn on it and a match.")
+]
 
 
 def adapt(
@@ -40,5 +43,6 @@ def adapt(
     """Bring a reference case to today's image and plan on it; the RTPLAN written says UNAPPROVED."""
     chosen = with_budget(with_device(with_goals(settings(config, store), goals, site), device), budget_s)
     stated = PriorStated(prior_fractions, days_since)
-    given = Given(headless(chosen), lambda: read_pair(reference_dir, today_dir), notes, prior, stated, store, navigate)
+    read = partial(read_pair, reference_dir, today_dir, chosen.anatomy.cbct_names)
+    given = Given(headless(chosen), read, notes, prior, stated, store, navigate)
     plan_into(out, given, "Adapting", as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,13 +43,19 @@ def approve(
 ) -> None:
     """Approve the plan in review with your passphrase; the node then exports and sends it."""
     folder = settings(config, store).node.store
-    ask(folder, {"command": "status"})
-    name = identity or only_identity(IdentityStore(folder / "identities"))
-    passphrase = read_passphrase(f"Passphrase of {name}: ", from_stdin=passphrase_stdin)
+    name, passphrase = who_signs(folder, identity, from_stdin=passphrase_stdin)
     request = {"command": "approve", "session": session, "identity": name, "passphrase": passphrase}
     request |= {"acknowledge": acknowledge}
     answer = ask(folder, dict(request))
     result(answer, f"{session} is approved by {name} and on its way to the peer", as_json=as_json)
+
+
+def who_signs(folder: Path, identity: str, *, from_stdin: bool) -> tuple[str, str]:
+    """Name and passphrase, asked for once it is clear that a node answers for the store `folder`. identity: '' for the
+    only one registered there. Raises ApprovalError, and what `ask` raises."""
+    ask(folder, {"command": "status"})
+    name = identity or _only_identity(IdentityStore(folder / "identities"))
+    return name, read_passphrase(f"Passphrase of {name}: ", from_stdin=from_stdin)
 
 
 def read_passphrase(prompt: str, *, from_stdin: bool) -> str:
@@ -60,9 +67,9 @@ def read_passphrase(prompt: str, *, from_stdin: bool) -> str:
     return getpass.getpass(prompt)
 
 
-def only_identity(identities: IdentityStore) -> str:
+def _only_identity(identities: IdentityStore) -> str:
     names = [person.name for person in identities.list()]
     if len(names) != 1:
         known = f"registered are {', '.join(names)}" if names else "nobody is registered; use 'couchside identity add'"
-        raise ApprovalError(f"say who approves with --identity ({known})")
+        raise ApprovalError(f"say who signs with --identity ({known})")
     return names[0]

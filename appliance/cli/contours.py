@@ -11,9 +11,8 @@ import typer
 from pydantic import JsonValue
 from rich.console import Group
 
-from appliance.approval import IdentityStore
 from appliance.cli.anatomy_page import anatomy_tables
-from appliance.cli.approve import FromStdin, only_identity, read_passphrase
+from appliance.cli.approve import FromStdin, who_signs
 from appliance.cli.options import AsJson, ConfigFile, SessionId, StoreFolder, settings
 from appliance.cli.output import result, table
 from appliance.cli.results import load
@@ -116,9 +115,7 @@ def confirm(
 ) -> None:
     """Confirm today's contours with your passphrase; the node then plans on them."""
     folder = settings(config, store).node.store
-    ask(folder, {"command": "status"})
-    name = identity or only_identity(IdentityStore(folder / "identities"))
-    passphrase = read_passphrase(f"Passphrase of {name}: ", from_stdin=passphrase_stdin)
+    name, passphrase = who_signs(folder, identity, from_stdin=passphrase_stdin)
     request = {"command": "confirm-contours", "session": session, "identity": name, "passphrase": passphrase}
     answer = ask(folder, dict(request | {"reason": reason}))
     result(answer, f"{session}: today's contours are confirmed by {name}, planning goes on", as_json=as_json)

@@ -11,11 +11,13 @@ import pynetdicom._config
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeformableSpatialRegistrationStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RTDoseStorage,
     RTPlanStorage,
     RTStructureSetStorage,
+    SpatialRegistrationStorage,
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -30,6 +32,11 @@ pynetdicom._config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
 
 AE_TITLE = "DEMO-PACS"
 NAMES: dict[UID, str] = {RTPlanStorage: "RP.dcm", RTDoseStorage: "RD.dcm", RTStructureSetStorage: "RS.dcm"}
+REGISTRATIONS: dict[UID, str] = {
+    SpatialRegistrationStorage: "REG.dcm",
+    DeformableSpatialRegistrationStorage: "DEFORM.dcm",
+}
+"""Sent where today's anatomy was found, so not waited for."""
 KINDS = (CTImageStorage, RTStructureSetStorage, RTPlanStorage, RTDoseStorage)
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
 MAXIMUM_PDU = 131072
@@ -50,7 +57,7 @@ class ReceivingPeer:
         self.names: set[str] = set()
         entity = AE(ae_title=AE_TITLE)
         entity.maximum_pdu_size = MAXIMUM_PDU
-        for kind in (*NAMES, UID("1.2.840.10008.1.1")):
+        for kind in (*NAMES, *REGISTRATIONS, UID("1.2.840.10008.1.1")):
             entity.add_supported_context(kind, SYNTAXES)
         server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
         if server is None or server.socket is None:
@@ -59,7 +66,7 @@ class ReceivingPeer:
         self.port = int(server.socket.getsockname()[1])
 
     def _store(self, event: Event) -> int:
-        name = NAMES.get(UID(str(event.request.AffectedSOPClassUID)))
+        name = (NAMES | REGISTRATIONS).get(UID(str(event.request.AffectedSOPClassUID)))
         if name is None:
             return REFUSED
         write_durable(event.encoded_dataset(), self._folder / name)

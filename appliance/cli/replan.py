@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,8 @@ def replan(
     """Plan a folder's case; the RTPLAN written says UNAPPROVED, because nobody has approved it."""
     chosen = with_budget(with_device(with_goals(settings(config, store), goals, site), device), budget_s)
     stated = PriorStated(prior_fractions, days_since)
-    given = Given(headless(chosen), lambda: read_set(dicom_dir), notes, prior, stated, store, navigate)
+    read = partial(read_set, dicom_dir, chosen.anatomy.cbct_names)
+    given = Given(headless(chosen), read, notes, prior, stated, store, navigate)
     plan_into(out, given, "Replanning", as_json=as_json)
 
 

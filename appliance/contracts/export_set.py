@@ -13,7 +13,8 @@ RECORD_FILES = ("evaluation.html", "evaluation.pdf", "DOC_evaluation.dcm", "SR_e
 class ExportSet:
     """DICOM files ready to send, plan first, with the SOP instance UID and SHA-256 of each. Where not `approved`, the
     plan says UNAPPROVED and the set may be looked at, never sent. documents: what is sent after them (Encapsulated PDF,
-    structured report) with their SHA-256; () where the peer shall not have them."""
+    structured report) with their SHA-256; () where the peer shall not have them. registrations: how today lies to the
+    reference (Spatial and Deformable Spatial Registration), with their SHA-256; offered last, to peers that take it."""
 
     plan: Path
     doses: tuple[Path, ...]
@@ -23,6 +24,8 @@ class ExportSet:
     approved: bool
     documents: tuple[Path, ...] = ()
     document_sha256: tuple[str, ...] = ()
+    registrations: tuple[Path, ...] = ()
+    registration_sha256: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

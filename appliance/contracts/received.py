@@ -31,7 +31,8 @@ class Received:
     birth date and sex in this order ('' where the object has none), comparable only between objects of one store or
     folder. `made_at` is YYYYMMDDHHMMSS.ffffff ('' if unknown). `references` are the SOP Instance UIDs this object rests
     on: the images of a structure set, the structure set of a plan, the plan of a dose. `summation` is the Dose
-    Summation Type of a dose. `received_at` counts up in order of arrival.
+    Summation Type of a dose. `received_at` counts up in order of arrival. `joins` are the Frame of Reference UIDs that
+    a registration joins, its own first.
     """
 
     sop_class_uid: str
@@ -50,3 +51,4 @@ class Received:
     placement: SlicePlacement | None = None
     summation: str = ""
     received_at: int = 0
+    joins: tuple[str, ...] = ()

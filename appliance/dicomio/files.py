@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -86,13 +87,25 @@ def _add_identity(dataset: Dataset, identity: Identity) -> None:
 
 def _character_set(dataset: Dataset) -> str:
     """Latin 1 where it holds every text of the dataset, since old peers know no UTF-8; UTF-8 otherwise."""
-    texts = (str(element.value) for element in dataset.iterall() if element.VR in TEXT_VRS)
     try:
-        for text in texts:
+        for text in _texts(dataset):
             text.encode("latin-1")
     except UnicodeEncodeError:
         return "ISO_IR 192"
     return "ISO_IR 100"
+
+
+def _texts(dataset: Dataset) -> Iterator[str]:
+    """Numbers that are still bytes stay so: decoding contours takes longer than all the rest."""
+    for tag in tuple(dataset.keys()):
+        if dataset.get_item(tag).VR == "DS":
+            continue
+        element = dataset[tag]
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _texts(item)
+        elif element.VR in TEXT_VRS:
+            yield str(element.value)
 
 
 def sop_reference(source: SourceObject) -> Dataset:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import RTStructureSetStorage
 
 from appliance.contracts import Contour, Identity, SourceObject, Structure, StructureKind
@@ -24,6 +26,7 @@ SLICE_TOLERANCE_MM = 0.05
 no slice is thinner than 0.2 mm."""
 
 CONTOUR_DECIMALS = 4
+_CONTOUR_DATA = Tag("ContourData")
 """Contour points are written to 0.0001 mm; chosen, because it is far under any contouring accuracy and keeps 'x\\y\\z'
 short."""
 
@@ -136,8 +139,16 @@ def _contour(contour: Contour, number: int, slices: Sequence[tuple[float, Source
     item.NumberOfContourPoints = len(contour.points_mm)
     height = np.full((len(contour.points_mm), 1), contour.z_mm)
     points = np.concatenate([contour.points_mm, height], axis=1)
-    item.ContourData = [ds(value, CONTOUR_DECIMALS) for value in points.ravel().tolist()]
+    item[_CONTOUR_DATA] = _decimal_strings(points.ravel().tolist())
     return item
+
+
+def _decimal_strings(values: Sequence[float]) -> RawDataElement:
+    """As bytes: pydicom makes an object of each decimal string and checks it, which for a clinical structure set takes
+    longer than the registration of the image. Four decimals of less than 10 km are within 16 characters."""
+    text = "\\".join([repr(round(value, CONTOUR_DECIMALS) + 0.0) for value in values]).encode("ascii")
+    text += b" " * (len(text) % 2)
+    return RawDataElement(_CONTOUR_DATA, "DS", len(text), text, 0, is_implicit_VR=False, is_little_endian=True)
 
 
 def _observation(structure: Structure) -> Dataset:

@@ -8,6 +8,7 @@ the same UIDs with the same bytes, and a peer that answers "duplicate" has them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
@@ -19,12 +20,14 @@ import pynetdicom._config
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
+    DeformableSpatialRegistrationStorage,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
     ImplicitVRLittleEndian,
     RTDoseStorage,
     RTPlanStorage,
     RTStructureSetStorage,
+    SpatialRegistrationStorage,
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -53,6 +56,12 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 
 KINDS = {RTPlanStorage: "RT Plan", RTDoseStorage: "RT Dose", RTStructureSetStorage: "RT Structure Set"}
 DOCUMENTS = {EncapsulatedPDFStorage: "Encapsulated PDF", EnhancedSRStorage: "structured report"}
+REGISTRATIONS = {
+    SpatialRegistrationStorage: "Spatial Registration",
+    DeformableSpatialRegistrationStorage: "Deformable Spatial Registration",
+}
+NAMES = KINDS | DOCUMENTS | REGISTRATIONS
+SENT_WITHOUT = "The plan was sent without the {name}: {why}"
 NOTHING_LOST = "Nothing was lost: the files stay where they are, and sending can be repeated"
 
 STATUS_SUCCESS = 0x0000
@@ -74,44 +83,56 @@ class _Object:
     dataset: Dataset
 
 
+@dataclass
+class _Cargo:
+    """waiting: what the peer must still take, of `total`; beside: what it is offered after that."""
+
+    waiting: list[_Object]
+    beside: list[_Object]
+    total: int
+
+    @property
+    def done(self) -> float:
+        return (self.total - len(self.waiting)) / self.total
+
+
 class _TryAgainError(Exception):
     """Something that may pass; its text is why, and ends up in the ExportError if it does not."""
 
 
-def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: Progress = silent) -> None:
-    """Returns once the peer has confirmed every object.
+def send(export_set: ExportSet, peer: PeerConfig, *, calling_ae: str, progress: Progress = silent) -> tuple[str, ...]:
+    """Returns once the peer has confirmed every object but the registrations, with a sentence for each of those that it
+    did not take: they are to look at, no plan rests on them, so they are offered once and last.
 
     Structures go first, then plan, doses and documents, so that what an object references is there before it.
     Raises NotApproved for a set of `write_unapproved_set`, ReadBackMismatch if a file is not the one that was read
     back, ExportError (which object, which peer, what to do) if the peer refuses an object for good or
     `peer.attempts` rounds did not bring all of them over.
     """
-    waiting = _load(export_set)
-    total = len(waiting)
+    cargo = _load(export_set, is_all=peer.send_registrations)
     reason = ""
     for attempt in range(peer.attempts):
         if attempt:
-            _pause(
-                min(peer.retry_s * 2 ** (attempt - 1), LONGEST_PAUSE_S), reason, total - len(waiting), total, progress
-            )
+            _pause(min(peer.retry_s * 2 ** (attempt - 1), LONGEST_PAUSE_S), reason, cargo.done, progress)
         try:
-            _send_round(waiting, total, peer, calling_ae, progress)
-            return
+            return _send_round(cargo, peer, calling_ae, progress)
         except _TryAgainError as error:
             reason = str(error)
     raise ExportError(
-        f"after {peer.attempts} attempts {_peer_name(peer)} has not taken the {waiting[0].name} ({reason}). Check that "
-        f"the peer runs and can be reached. {NOTHING_LOST}"
+        f"after {peer.attempts} attempts {_peer_name(peer)} has not taken the {cargo.waiting[0].name} ({reason}). "
+        f"Check that the peer runs and can be reached. {NOTHING_LOST}"
     )
 
 
-def _load(export_set: ExportSet) -> list[_Object]:
-    """The objects in the order they are sent. What the plan's own file says of its approval counts as well as the
-    set's word for it: a set may come from a record on disk."""
+def _load(export_set: ExportSet, *, is_all: bool) -> _Cargo:
+    """The objects in the order they are sent. is_all: with the registrations. What the plan's own file says of its
+    approval counts as well as the set's word for it: a set may come from a record on disk."""
     digest_of = dict(zip(export_set.files, export_set.sha256, strict=True))
     digest_of |= dict(zip(export_set.documents, export_set.document_sha256, strict=True))
+    digest_of |= dict(zip(export_set.registrations, export_set.registration_sha256, strict=True))
+    needed = (export_set.structures, export_set.plan, *export_set.doses, *export_set.documents)
     objects = []
-    for path in (export_set.structures, export_set.plan, *export_set.doses, *export_set.documents):
+    for path in (*needed, *(export_set.registrations if is_all else ())):
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -119,34 +140,50 @@ def _load(export_set: ExportSet) -> list[_Object]:
         if hashlib.sha256(data).hexdigest() != digest_of[path]:
             raise ReadBackMismatch(f"{path.name} was changed after it was read back; export the plan again")
         dataset = pydicom.dcmread(BytesIO(data))
-        objects.append(_Object(f"{(KINDS | DOCUMENTS)[dataset.SOPClassUID]} {path.name}", dataset))
+        objects.append(_Object(f"{NAMES[dataset.SOPClassUID]} {path.name}", dataset))
     if not export_set.approved or objects[1].dataset.get("ApprovalStatus") != "APPROVED":
         raise NotApproved("This set was written for looking at only; approve the plan in a session and export that")
-    return objects
+    return _Cargo(objects[: len(needed)], objects[len(needed) :], len(needed))
 
 
-def _pause(seconds: float, reason: str, done: int, total: int, progress: Progress) -> None:
+def _pause(seconds: float, reason: str, done: float, progress: Progress) -> None:
     """Waits, telling why, in steps short enough for the caller to give up in between."""
     until = monotonic() + seconds
     while (left := until - monotonic()) > 0:
-        progress(f"Waiting to send again: {reason}", done / total)
+        progress(f"Waiting to send again: {reason}", done)
         sleep(min(left, 0.5))
 
 
-def _send_round(waiting: list[_Object], total: int, peer: PeerConfig, calling_ae: str, progress: Progress) -> None:
-    """One association; takes each object that was stored off `waiting`."""
-    progress(f"Connecting to {_peer_name(peer)}", (total - len(waiting)) / total)
-    association = _associate(peer, calling_ae, [item.dataset.SOPClassUID for item in waiting])
+def _send_round(cargo: _Cargo, peer: PeerConfig, calling_ae: str, progress: Progress) -> tuple[str, ...]:
+    """One association; takes each object that was stored off `cargo.waiting`, and then offers the others."""
+    progress(f"Connecting to {_peer_name(peer)}", cargo.done)
+    association = _associate(peer, calling_ae, [item.dataset.SOPClassUID for item in (*cargo.waiting, *cargo.beside)])
     try:
         _verify(association, peer)
-        while waiting:
-            progress(f"Sending {waiting[0].name}", (total - len(waiting)) / total)
-            _store(association, waiting[0], peer)
-            waiting.pop(0)
+        while cargo.waiting:
+            progress(f"Sending {cargo.waiting[0].name}", cargo.done)
+            _store(association, cargo.waiting[0], peer)
+            cargo.waiting.pop(0)
+        progress("Offering the registrations" if cargo.beside else "Sent", cargo.done)
+        notes = tuple(_offer(association, cargo.beside, peer))
     finally:
         if association.is_established:
             association.release()
     progress("Sent", 1.0)
+    return notes
+
+
+def _offer(association: Association, items: Sequence[_Object], peer: PeerConfig) -> Iterator[str]:
+    """A sentence for each that the peer has not taken. One that it cannot take now, or that broke the association, is
+    the last that it is asked."""
+    for number, item in enumerate(items):
+        try:
+            _store(association, item, peer)
+        except _TryAgainError as passing:
+            yield from (SENT_WITHOUT.format(name=left.name, why=passing) for left in items[number:])
+            return
+        except ExportError as refusal:
+            yield SENT_WITHOUT.format(name=item.name, why=refusal.fields["reason"])
 
 
 def _associate(peer: PeerConfig, calling_ae: str, wanted: list[UID]) -> Association:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from appliance.contracts import Received
 from appliance.errors import InconsistentCase
 from appliance.inbound.catalogue import IMAGE_MODALITIES, Modality, SetRule
+from appliance.inbound.registrations import registration_of
 from appliance.inbound.stack import check_stack, in_order
 
 _IDENTITY = ("patient ID", "name", "birth date", "sex")
@@ -25,9 +26,10 @@ _WHOLE_PLAN = ("PLAN", "PLAN_OVERVIEW", "")  # Dose Summation Types of a whole p
 @dataclass(frozen=True)
 class Completeness:
     """missing: '' or the part of a sentence that says what is not there. chosen: today's images by z, the structure
-    set (none where today's contours are still to be made), then the predecessor plan and its dose if there are any;
-    empty while incomplete. reference: images by z and the structure set of the day that the plan was made for, where
-    that is another day and both are here. notes: what was left aside and why."""
+    set (none where today's contours are still to be made), then the predecessor plan and its dose, and a registration
+    of today's image to the reference, if there are any; empty while incomplete. reference: images by z and the
+    structure set of the day that the plan was made for, where that is another day and both are here. notes: what was
+    left aside and why."""
 
     complete: bool
     missing: str
@@ -57,8 +59,10 @@ def assess(received: Sequence[Received], *, of_today: bool = False) -> Completen
         return Completeness(False, "today's image and structure set; the newest here are those the plan was made on")
     series = _series_of(structure_set, present)
     predecessor, notes = _predecessor(received, structure_set)
-    chosen = (*in_order(series), structure_set, *predecessor)
     reference = () if planned_on in (None, structure_set) else _reference(planned_on, present)
+    registration, aside = registration_of(received, series, reference)
+    chosen = (*in_order(series), structure_set, *predecessor, *registration)
+    notes += aside
     notes += _one_person(received, (*chosen, *reference))
     if missing := check_stack(series):
         return Completeness(False, missing)
@@ -72,17 +76,22 @@ def _image_of_the_day(
     """The newest image series, if no structure set names any of it and it was taken after the plan was made, or where
     there is no plan the structure set: images of the planning day that nobody drew on are older."""
     drawn_on = {uid for item in received if item.modality == Modality.RTSTRUCT for uid in item.references}
+    since = (plan or structure_set).made_at
+    later = [
+        slices
+        for slices in _by_series(received)
+        if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
+    ]
+    return _newest_series(later)
+
+
+def _by_series(received: Sequence[Received]) -> tuple[tuple[Received, ...], ...]:
+    """The images, each series in order of arrival."""
     series: dict[str, list[Received]] = {}
     for item in received:
         if item.modality in IMAGE_MODALITIES:
             series.setdefault(item.series_instance_uid, []).append(item)
-    since = (plan or structure_set).made_at
-    later = [
-        slices
-        for slices in series.values()
-        if since and drawn_on.isdisjoint(item.sop_instance_uid for item in slices) and _taken(slices) > since
-    ]
-    return _newest_series(later)
+    return tuple(tuple(slices) for slices in series.values())
 
 
 def _taken(series: Sequence[Received]) -> str:
@@ -109,15 +118,15 @@ def assess_pair(reference: Sequence[Received], today: Sequence[Received]) -> Com
         found = assess([*today, *(item for item in reference if item.modality in (Modality.RTPLAN, Modality.RTDOSE))])
         if not found.complete:
             return found
-        notes = _one_person(everything, (*found.chosen, *_reference(drawn, present)))
-        return replace(found, reference=_reference(drawn, present), notes=(*found.notes, *notes))
-    series: dict[str, list[Received]] = {}
-    for item in today:
-        if item.modality in IMAGE_MODALITIES:
-            series.setdefault(item.series_instance_uid, []).append(item)
-    if not series:
+        before = _reference(drawn, present)
+        images = [item for item in found.chosen if item.modality in IMAGE_MODALITIES]
+        registration, aside = registration_of(everything, images, before)
+        chosen = (*found.chosen, *registration)
+        notes = (*found.notes, *aside, *_one_person(everything, (*chosen, *before)))
+        return replace(found, chosen=chosen, reference=before, notes=notes)
+    if not (series := _by_series(today)):
         return Completeness(False, "there is no image of today")
-    return _undrawn(everything, _newest_series(list(series.values())), drawn, present)
+    return _undrawn(everything, _newest_series(series), drawn, present)
 
 
 def _undrawn(
@@ -130,7 +139,9 @@ def _undrawn(
         return Completeness(False, missing)
     reference = _reference(drawn, present)
     predecessor, notes = _predecessor(received, drawn)
-    chosen = (*in_order(day), *predecessor)
+    registration, aside = registration_of(received, day, reference)
+    chosen = (*in_order(day), *predecessor, *registration)
+    notes += aside
     notes += _one_person(received, (*chosen, *reference))
     return Completeness(True, "", chosen, notes, reference)
 

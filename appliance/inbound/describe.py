@@ -11,7 +11,7 @@ from pydicom.valuerep import PersonName
 from appliance.contracts import Received
 from appliance.contracts.received import SlicePlacement
 from appliance.inbound.keys import Keys
-from appliance.inbound.references import frame_of, references_of
+from appliance.inbound.references import frame_of, joined_frames, references_of
 from appliance.inbound.subject import Subject
 
 # The date and time an object was made: its own kind's first, then what every object may carry.
@@ -49,6 +49,7 @@ def describe(subject: Subject, keys: Keys, stored: StoredFile) -> Received:
         placement=_placement(subject),
         summation=subject.text("DoseSummationType"),
         received_at=stored.received_at,
+        joins=joined_frames(subject),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from appliance.inbound.describe import StoredFile, describe
 from appliance.inbound.keys import Keys
 from appliance.inbound.limits import Limits
 from appliance.inbound.part10 import Header, file_header, has_header, read_header
-from appliance.inbound.rules import check
+from appliance.inbound.rules import check_new
 from appliance.inbound.structure import BrokenStructure, walk
 from appliance.inbound.subject import Announced, open_subject
 
@@ -62,21 +63,21 @@ def read_folder(folder: Path) -> tuple[Received, ...]:
     return contents.received
 
 
-def scan_folder(folder: Path) -> FolderContents:
-    """As `read_folder`, with its notes."""
-    return scan_folders(folder)[0]
+def scan_folder(folder: Path, *, imagers: Sequence[str] = ()) -> FolderContents:
+    """As `read_folder`, with its notes. imagers: of treatment machines (`check_new`)."""
+    return scan_folders(folder, imagers=imagers)[0]
 
 
-def scan_folders(*folders: Path) -> tuple[FolderContents, ...]:
+def scan_folders(*folders: Path, imagers: Sequence[str] = ()) -> tuple[FolderContents, ...]:
     """Several folders with one set of keys, so that the objects of one can be compared with those of another."""
     keys = Keys.fresh()
-    return tuple(_scan(folder, keys) for folder in folders)
+    return tuple(_scan(folder, keys, imagers) for folder in folders)
 
 
-def _scan(folder: Path, keys: Keys) -> FolderContents:
+def _scan(folder: Path, keys: Keys, imagers: Sequence[str]) -> FolderContents:
     if not folder.is_dir():
         raise IncompleteCase(f"there is no folder {folder}", remedy="Name the folder that holds the DICOM files")
-    reader = _Reader(keys)
+    reader = _Reader(keys, imagers)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         reader.read(path, path.relative_to(folder))
     if not reader.received:
@@ -87,12 +88,12 @@ def _scan(folder: Path, keys: Keys) -> FolderContents:
 
 
 class _Reader:
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, imagers: Sequence[str]) -> None:
         self.received: dict[str, Received] = {}
         self.notes: list[str] = []
         self._names: dict[str, Path] = {}
         self._digests: dict[str, str] = {}
-        self._keys = keys
+        self._keys, self._imagers = keys, imagers
         self._limits = Limits()
 
     def read(self, path: Path, name: Path) -> None:
@@ -113,7 +114,7 @@ class _Reader:
             name=str(name),
             limits=self._limits,
         )
-        check(subject)
+        check_new(subject, self._imagers)
         uid = subject.text("SOPInstanceUID")
         digest = hashlib.sha256(memoryview(data)[header.offset :]).hexdigest()
         if uid in self.received:

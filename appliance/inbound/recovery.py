@@ -11,6 +11,7 @@ Three things can disagree: what the log says was stored, which files are there, 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +27,14 @@ from appliance.inbound.limits import Limits
 from appliance.inbound.part10 import has_header, read_header
 from appliance.inbound.partfile import SUFFIX
 from appliance.inbound.quarantine import Quarantine
-from appliance.inbound.rules import check
+from appliance.inbound.rules import check, check_new
 from appliance.inbound.subject import Announced, Subject, name_of, open_subject
 
 _log = structlog.get_logger(__name__)
 
 
 def read_stored(path: Path, data: bytes, limits: Limits) -> Subject:
-    """The object in a file of the store, checked as on arrival. Raises RefusedObject."""
+    """The object in a file of the store, judged by the rules that hold of what is stored. Raises RefusedObject."""
     header = read_header(data) if has_header(data) else None
     if header is None:
         raise RefusedObject(
@@ -54,12 +55,15 @@ def read_stored(path: Path, data: bytes, limits: Limits) -> Subject:
     return subject
 
 
-def recover(root: Path, audit: AuditLog, keys: Keys, quarantine: Quarantine, limits: Limits) -> dict[str, Received]:
-    """The index of the store, by SOP Instance UID. Raises AuditError, NodeError, OSError."""
+def recover(
+    root: Path, audit: AuditLog, keys: Keys, quarantine: Quarantine, limits: Limits, *, imagers: Sequence[str]
+) -> dict[str, Received]:
+    """The index of the store, by SOP Instance UID. imagers: as `check_new` takes them. Raises AuditError, NodeError,
+    OSError."""
     for part in (root / "incoming").glob(f"*{SUFFIX}"):
         part.unlink()
         _log.info("swept an unfinished file", file=part.name)
-    return _Recovery(root / "objects", audit, keys, quarantine, limits).run()
+    return _Recovery(root / "objects", audit, keys, quarantine, limits).run(imagers)
 
 
 class _Recovery:
@@ -72,7 +76,7 @@ class _Recovery:
         # object name -> (hash it was stored with, number of the row); None once it was recorded as gone.
         self.rows: dict[str, tuple[str, int] | None] = {}
 
-    def run(self) -> dict[str, Received]:
+    def run(self, imagers: Sequence[str]) -> dict[str, Received]:
         for row in self.audit.rows():
             if row.event == "object.stored":
                 self.rows[str(row.data["object"])] = (str(row.data["sha256"]), row.seq)
@@ -81,7 +85,7 @@ class _Recovery:
         index = {}
         files = sorted(self.folder.glob("*.dcm"))
         for path in files:
-            if (received := self._read(path)) is not None:
+            if (received := self._read(path, imagers)) is not None:
                 index[received.sop_instance_uid] = received
         present = {path.stem for path in files}
         for name, stored in self.rows.items():
@@ -90,7 +94,7 @@ class _Recovery:
                 self.audit.append("object.missing", data={"object": name, "sha256": stored[0]})
         return index
 
-    def _read(self, path: Path) -> Received | None:
+    def _read(self, path: Path, imagers: Sequence[str]) -> Received | None:
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
         row = self.rows.get(path.stem)
@@ -99,6 +103,8 @@ class _Recovery:
             return None
         try:
             subject = read_stored(path, data, self.limits)
+            if row is None:
+                check_new(subject, imagers)
         except RefusedObject as refusal:
             self._away(path, "object.altered" if row else "object.refused", str(refusal.fields["reason"]))
             return None

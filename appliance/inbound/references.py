@@ -88,6 +88,18 @@ def _frames(subject: Subject) -> Iterator[str]:
         yield uid
 
 
+def joined_frames(subject: Subject) -> tuple[str, ...]:
+    """Frames of reference that a registration object joins, its own first (PS3.3 C.20.2, C.20.3); () for any other."""
+    if subject.text("Modality") != Modality.REG:
+        return ()
+    sources = (
+        ("RegistrationSequence", "FrameOfReferenceUID"),
+        ("DeformableRegistrationSequence", "SourceFrameOfReferenceUID"),
+    )
+    others = [subject.text_of(item, keyword) for sequence, keyword in sources for item in subject.items(sequence)]
+    return tuple(dict.fromkeys(uid for uid in (subject.text("FrameOfReferenceUID"), *others) if uid))
+
+
 # Type 1 in the mandatory modules of the IOD (PS3.3 C.8.8.5, C.8.8.6, C.8.8.8).
 _STRUCTURE_SET_PARTS = ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence")
 _WHAT_IS_MISSING = {

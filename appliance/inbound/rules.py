@@ -1,17 +1,18 @@
 """Acceptance rules for one object: each a small pure function that returns, or refuses and says why and what to do.
 
-`check` applies those of the object's modality in order. None of them looks at another object; what a set of objects
-must satisfy is in `assess.py`.
+`check_new` applies those of the object's modality in order, `check` those that hold of a stored object too. None of
+them looks at another object; what a set of objects must satisfy is in `assess.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydicom.uid import JPEGExtended12Bit
 
 from appliance.dicomio.accumulated_dose import is_accumulated
+from appliance.dicomio.imager import DEVICE, told_by_device
 from appliance.dicomio.predicted_dose import is_prediction
 from appliance.inbound.catalogue import (
     ACCEPTED_CLASSES,
@@ -28,6 +29,7 @@ from appliance.inbound.subject import Subject, is_uid
 
 PATIENT_POSITIONS = ("HFS", "HFP", "FFS", "FFP")
 COSINE_TOLERANCE = 1e-3  # chosen, because DS values of 6 decimals and vendors' rounding stay well below
+_HU = ("", "HU")  # Rescale Type; not stated is HU (PS3.3 C.8.2.1, type 1C)
 _RESEND = "Send it again; if it is refused again, export it anew from the source"
 
 
@@ -103,17 +105,30 @@ def patient_position(subject: Subject) -> None:
         )
 
 
-def hounsfield(subject: Subject) -> None:
-    """Rescale to HU (PS3.3 C.11.1, C.8.2.1). A type other than HU, where given, is no CT number."""
-    subject.number("RescaleIntercept")
-    if subject.number("RescaleSlope") == 0:
-        raise subject.refusal(Rule.UNREADABLE, "its RescaleSlope is zero", "Export it again with its CT calibration")
-    if subject.has("RescaleType") and subject.text("RescaleType") != "HU":
+def hounsfield(subject: Subject, imagers: Sequence[str]) -> None:
+    """Rescale to HU (PS3.3 C.11.1, C.8.2.1). A type other than HU, where given, is no CT number. The imager of a
+    treatment machine need not write any: an image of the day is calibrated, or lends its shape alone (`case.today`),
+    and whoever takes one for a planning CT is stopped when it is read."""
+    is_stated = subject.has("RescaleIntercept") or subject.has("RescaleSlope")
+    is_hounsfield = is_stated and subject.text("RescaleType") in _HU
+    may_be_else = not is_hounsfield and _is_of_treatment_machine(subject, imagers)
+    if is_stated or not may_be_else:
+        subject.number("RescaleIntercept")
+        if subject.number("RescaleSlope") == 0:
+            raise subject.refusal(
+                Rule.UNREADABLE, "its RescaleSlope is zero", "Export it again with its CT calibration"
+            )
+    if not is_hounsfield and not may_be_else:
         raise subject.refusal(
             Rule.NOT_HU,
             "its values are not Hounsfield units",
-            "Send the CT series that is calibrated in Hounsfield units",
+            "Send the CT series that is calibrated in Hounsfield units; if a treatment machine made it, name the "
+            "machine in anatomy.cbct_names",
         )
+
+
+def _is_of_treatment_machine(subject: Subject, imagers: Sequence[str]) -> bool:
+    return bool(told_by_device([subject.text(name) for name in DEVICE], subject.text("Manufacturer"), imagers))
 
 
 def pixel_format(subject: Subject) -> None:
@@ -203,13 +218,22 @@ ObjectRule = Callable[[Subject], None]
 _COMMON: tuple[ObjectRule, ...] = (announced_uids, accepted_class, accepted_syntax, identifiers, modality_tag)
 _PIXELS: tuple[ObjectRule, ...] = (frame_of_reference, image_plane, pixel_format, pixel_length)
 _RULES: dict[Modality, tuple[ObjectRule, ...]] = {
-    Modality.CT: (*_PIXELS, codestream, patient_position, hounsfield),
+    Modality.CT: (*_PIXELS, codestream, patient_position),
     Modality.MR: (*_PIXELS, codestream, patient_position),
     Modality.RTSTRUCT: (check_references,),
     Modality.RTPLAN: (check_references,),
     Modality.RTDOSE: (of_one_plan, *_PIXELS, dose_grid, check_references),
     Modality.REG: (frame_of_reference, registration),
 }
+
+
+def check_new(subject: Subject, imagers: Sequence[str]) -> None:
+    """As `check`, and what depends on the configuration besides, which is asked of an object once, when it arrives:
+    whether a CT's values must be Hounsfield units. imagers: words by which the clinic's own imagers of treatment
+    machines are known, beside those that ship."""
+    check(subject)
+    if subject.text("Modality") == Modality.CT:
+        hounsfield(subject, imagers)
 
 
 def check(subject: Subject) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +35,7 @@ from appliance.inbound.part10 import file_header, read_header
 from appliance.inbound.partfile import PartFile, failure
 from appliance.inbound.quarantine import Quarantine
 from appliance.inbound.recovery import recover
-from appliance.inbound.rules import check
+from appliance.inbound.rules import check_new
 from appliance.inbound.subject import Announced, Subject, is_uid, name_of, open_subject
 
 _ROOM_CHECK_BYTES = 8 * 1024**2  # chosen: how much may be written between two looks at the free space
@@ -68,11 +68,15 @@ class Incoming:
 
 
 class ObjectStore:
-    """Owns `root`. Thread-safe. Raises StoreBusy if another process has it, AuditError, NodeError."""
+    """Owns `root`. Thread-safe. imagers: of treatment machines (`check_new`). Raises StoreBusy if another process has
+    it, AuditError, NodeError."""
 
-    def __init__(self, root: Path, audit: AuditLog, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, root: Path, audit: AuditLog, *, limits: Limits | None = None, imagers: Sequence[str] = ()
+    ) -> None:
         self.root = root
         self.limits = limits or Limits()
+        self._imagers = imagers
         self._audit = audit
         self._changed = threading.Condition()
         self._in_flight: set[str] = set()
@@ -84,7 +88,7 @@ class ObjectStore:
         try:
             self._keys = Keys.of_store(root / "salt")
             self._quarantine = Quarantine(root / "quarantine")
-            self._index = recover(root, audit, self._keys, self._quarantine, self.limits)
+            self._index = recover(root, audit, self._keys, self._quarantine, self.limits, imagers=imagers)
         except OSError as error:
             self.close()
             raise failure(error, root) from error
@@ -171,7 +175,7 @@ class ObjectStore:
                 name=name_of(incoming.announced.sop_class_uid),
                 limits=self.limits,
             )
-            check(subject)
+            check_new(subject, self._imagers)
             return self._commit(incoming, subject)
         except RefusedObject as refusal:
             self.refuse(incoming, refusal)

@@ -61,7 +61,7 @@ class Node:
         folder, node = self._store_folder, self._config.node.model_copy(update={"store": self._store_folder})
         _make_folder(folder)
         self._audit = self._keep(AuditLog.open(folder / "audit.sqlite"), AuditLog.close)
-        store = self._keep(ObjectStore(folder, self._audit), ObjectStore.close)
+        store = self._keep(ObjectStore(folder, self._audit, imagers=self._config.anatomy.cbct_names), ObjectStore.close)
         self._patient_key, self._shelf = store.patient_key, AttachmentShelf(folder)
         self._identities = IdentityStore(folder / "identities")
         stages = self._make_stages(self._config, self._identities)

@@ -5,6 +5,7 @@ from engines.grid.rasterise import rasterise
 from engines.grid.resample import resample
 from engines.grid.shrink import shrunk
 from engines.grid.voxels import VoxelSet
+from engines.grid.warp import warped
 
 __all__ = [
     "Grid",
@@ -18,4 +19,5 @@ __all__ = [
     "shrunk",
     "voxels_placed",
     "voxels_taken",
+    "warped",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.grid.grid import Grid
+from engines.grid.warp import block_means
 
 
 def shrunk(
@@ -17,12 +18,7 @@ def shrunk(
     (cz, cy, cx) = (
         max(1, min(round(step_mm / step), size)) for step, size in zip(grid.spacing_mm[::-1], grid.shape, strict=True)
     )
-    nz, ny, nx = (size // count for size, count in zip(grid.shape, (cz, cy, cx), strict=True))
-    out = np.empty((nz, ny, nx), np.float32)
-    for plane in range(nz):
-        slab = np.clip(values_zyx[plane * cz : (plane + 1) * cz, : ny * cy, : nx * cx], *limits)
-        mean = slab.mean(axis=0, dtype=np.float32)
-        out[plane] = mean.reshape(ny, cy, nx, cx).mean(axis=(1, 3))
+    out = block_means(values_zyx, (cz, cy, cx), limits)
     (x, y, z), (dx, dy, dz) = grid.origin_mm, grid.spacing_mm
     origin = (x + dx * (cx - 1) / 2, y + dy * (cy - 1) / 2, z + dz * (cz - 1) / 2)
-    return out, Grid(origin, (dx * cx, dy * cy, dz * cz), (nz, ny, nx))
+    return out, Grid(origin, (dx * cx, dy * cy, dz * cz), (out.shape[0], out.shape[1], out.shape[2]))

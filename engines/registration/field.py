@@ -3,7 +3,6 @@ volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from engines.errors import EngineError
-from engines.grid import Grid
+from engines.grid import Grid, warped
 from engines.registration.transform import RigidTransform
 
 Field = NDArray[np.float32]
@@ -67,59 +66,10 @@ class DisplacementField:
     ) -> NDArray[np.float32]:
         """Values (z, y, x) given on `source` (moving frame) at the voxel centres of `target` (fixed frame), float32.
 
-        Trilinear; a point beyond the outer border of the source gets `outside`. Works slice by slice. Raises
-        EngineError if the values are not on `source`."""
-        if values_zyx.shape != source.shape:
-            raise EngineError(f"values of shape {values_zyx.shape} are not on a grid of shape {source.shape}")
-        values = values_zyx.astype(np.float32, copy=False)
-        out = np.empty(target.shape, np.float32)
-        last = np.asarray(source.shape) - 1
-        for plane, points in enumerate(self._planes(target)):
-            index = (points - np.asarray(source.origin_mm, np.float32)) / np.asarray(source.spacing_mm, np.float32)
-            zyx = np.ascontiguousarray(np.moveaxis(index, -1, 0)[::-1], np.float32)
-            inside = np.all((zyx >= -0.5 - 1e-4) & (zyx <= last[:, None, None] + 0.5 + 1e-4), axis=0)
-            if not inside.any():
-                out[plane] = outside
-                continue
-            found = map_coordinates(values, zyx, order=1, mode="nearest", output=np.float32)
-            out[plane] = np.where(inside, found, np.float32(outside))
-        return out
-
-    def _planes(self, target: Grid) -> Iterator[NDArray[np.float32]]:
-        """Moving-frame points (y, x, 3) of each slice of `target`."""
-        field = self if self.grid.same_as(target) else None
-        x_mm, y_mm, z_mm = (axis.astype(np.float32) for axis in target.axes_mm())
-        points = np.empty((y_mm.size, x_mm.size, 3), np.float32)
-        points[..., 0], points[..., 1] = x_mm[None, :], y_mm[:, None]
-        tables = None if field is not None else self._tables(target)
-        for plane, height_mm in enumerate(z_mm):
-            points[..., 2] = height_mm
-            shift = self.displacement_mm[plane] if tables is None else self._plane(plane, tables)
-            yield points + shift
-
-    def _tables(self, target: Grid) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """Lower index and part of the next one along x, y, z for the centres of `target`."""
-        tables = []
-        for axis, coordinates in enumerate(target.axes_mm()):
-            count = self.grid.shape[2 - axis]
-            position = (coordinates - self.grid.origin_mm[axis]) / self.grid.spacing_mm[axis]
-            position = np.clip(position, 0, count - 1)
-            low = np.minimum(position.astype(np.intp), max(count - 2, 0))
-            tables.append((low, (position - low).astype(np.float32)))
-        return tables
-
-    def _plane(self, plane: int, tables: list[tuple[NDArray[np.intp], NDArray[np.float32]]]) -> NDArray[np.float32]:
-        (x_low, x_part), (y_low, y_part), (z_low, z_part) = tables
-        below = int(z_low[plane])
-        slab = _mixed(
-            self.displacement_mm[below],
-            self.displacement_mm[min(below + 1, self.grid.shape[0] - 1)],
-            float(z_part[plane]),
-        )
-        y_high = np.minimum(y_low + 1, self.grid.shape[1] - 1)
-        rows = _mixed(slab[y_low], slab[y_high], y_part[:, None, None])
-        x_high = np.minimum(x_low + 1, self.grid.shape[2] - 1)
-        return _mixed(rows[:, x_low], rows[:, x_high], x_part[None, :, None])
+        Trilinear; a point beyond the outer border of the source gets `outside`. Raises EngineError if the values are
+        not on `source`."""
+        moves = (self.displacement_mm, self.grid)
+        return warped(values_zyx, source, target, np.eye(4), outside=outside, displaced=moves)
 
     def jacobian(self) -> NDArray[np.float32]:
         """Determinant of the map's derivative at each voxel centre (z, y, x), by central differences: volume in the
@@ -136,9 +86,3 @@ class DisplacementField:
         (a, b, c), (d, e, f), (g, h, i) = rows
         found = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
         return np.asarray(np.broadcast_to(found, self.grid.shape), np.float32)
-
-
-def _mixed(
-    low: NDArray[np.float32], high: NDArray[np.float32], part: float | NDArray[np.float32]
-) -> NDArray[np.float32]:
-    return np.asarray(low + part * (high - low), np.float32)

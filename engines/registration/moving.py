@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from engines.errors import EngineError
-from engines.grid import Grid, VoxelSet
+from engines.grid import Grid, VoxelSet, warped
 from engines.registration.transform import RigidTransform
 
 
@@ -17,30 +16,9 @@ def moved(
     """Values given on `source` at the voxel centres of `target`, (z, y, x) float32.
 
     to_source takes points of the target's frame to the source's. Trilinear between voxel centres; a point beyond the
-    outer border of the source gets `outside`, in the outer half of a border voxel its value holds on. Works slice by
-    slice. Raises EngineError if the values are not on `source`."""
-    if values_zyx.shape != source.shape:
-        raise EngineError(f"values of shape {values_zyx.shape} are not on a grid of shape {source.shape}")
-    values = values_zyx.astype(np.float32, copy=False)
-    step = np.asarray(source.spacing_mm)
-    rotation, shift = to_source.matrix[:3, :3], to_source.matrix[:3, 3]
-    x_mm, y_mm, z_mm = target.axes_mm()
-    # Index of the source along x, y, z is linear in the target's coordinates, so three small tables add up to it.
-    along_x = rotation[:, 0, None] * x_mm / step[:, None]
-    along_y = rotation[:, 1, None] * y_mm / step[:, None]
-    start = (shift - np.asarray(source.origin_mm)) / step
-    last = np.asarray(source.shape[::-1]) - 1
-    out = np.empty(target.shape, np.float32)
-    for plane, height_mm in enumerate(z_mm):
-        base = start + rotation[:, 2] * height_mm / step
-        index = along_x[:, None, :] + along_y[:, :, None] + base[:, None, None]
-        inside = np.all((index >= -0.5 - 1e-9) & (index <= last[:, None, None] + 0.5 + 1e-9), axis=0)
-        if not inside.any():
-            out[plane] = outside
-            continue
-        sampled = map_coordinates(values, index[::-1], order=1, mode="nearest", output=np.float32)
-        out[plane] = np.where(inside, sampled, np.float32(outside))
-    return out
+    outer border of the source gets `outside`, in the outer half of a border voxel its value holds on. Raises
+    EngineError if the values are not on `source`."""
+    return warped(values_zyx, source, target, to_source.matrix, outside=outside)
 
 
 def sampled(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from engines.errors import EngineError
 
@@ -36,6 +35,8 @@ def paired(difference: Vector, *, coverage: float = 0.95) -> Paired:
     Bootstrap, 1993, chapter 13); p by the signed-rank test (Wilcoxon, Biometrics Bull 1:80, 1945), which leaves out
     differences of 0; 1 where all are. Raises EngineError for fewer than two cases, values that are not finite, or a
     coverage outside 0..1."""
+    from scipy.stats import wilcoxon  # here, because scipy.stats takes most of a second to load
+
     d = np.asarray(difference, np.float64)
     if d.ndim != 1 or len(d) < FEWEST or not np.isfinite(d).all() or not 0.0 < coverage < 1.0:
         raise EngineError("a paired comparison needs two finite differences at least, and a coverage between 0 and 1")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from engines.errors import EngineError
 
@@ -101,6 +100,8 @@ def distance(typical: Typical, values: Array) -> tuple[float, Array]:
 
 def _rank_correlation(table: Array) -> tuple[Array, Array]:
     """Correlations (p, p) of ranks among the cases that know a fact, and how many cases each pair is known of."""
+    from scipy.stats import rankdata  # here, because scipy.stats takes most of a second to load
+
     known = np.isfinite(table)
     seen = known.astype(np.float64)
     ranks = np.where(known, rankdata(table, axis=0, nan_policy="omit"), 0.0)

@@ -205,7 +205,9 @@ while True:
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "RP.dcm"
-    for delay_s in (0.0, 0.01, 0.03):
+    for delay_s in (0.0, 0.01, 0.03, 0.3, 3.0):
+        if delay_s > 0.1 and path.exists():
+            break  # the longer ones are for a machine so busy that nothing was written yet
         with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()

@@ -7,17 +7,27 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import SpatialRegistrationStorage
 from pynetdicom import AE
 
 from appliance.config import PeerConfig
 from appliance.contracts import ExportSet
+from appliance.dicomio.files import save_durable
+from appliance.dicomio.registration import (
+    RegisteredImage,
+    deformable_registration_dataset,
+    spatial_registration_dataset,
+)
+from appliance.dicomio.values import new_uid
 from appliance.errors import ExportError, NotApproved, ReadBackMismatch
 from appliance.export import read_back, send, write_export_set, write_unapproved_set
-from appliance.export.sending import Outcome, judge
+from appliance.export.sending import REGISTRATIONS, Outcome, judge
+from engines.registration import DisplacementField, RigidTransform
 
 from .conftest import Approved, read_dose, read_plan
 from .peers import (
@@ -42,6 +52,22 @@ def export_set(approved: Approved, tmp_path_factory: pytest.TempPathFactory) -> 
     return write_export_set(approved.case, approved.plan, approved.dose, approved.approval, folder)
 
 
+@pytest.fixture(scope="module")
+def with_registrations(
+    export_set: ExportSet, approved: Approved, tmp_path_factory: pytest.TempPathFactory
+) -> ExportSet:
+    """And how the case's image lies to one of another frame of reference."""
+    folder, today = tmp_path_factory.mktemp("today"), RegisteredImage.of(approved.case)
+    sides = {"fixed": today, "moving": replace(today, frame_of_reference_uid=new_uid(), images=())}
+    field = DisplacementField.of_rigid(RigidTransform.of((1.0, 2.0, 3.0)), approved.case.image.grid)
+    written = [
+        save_durable(spatial_registration_dataset(RigidTransform.of((1.0, 2.0, 3.0)), **sides), folder / "REG.dcm"),
+        save_durable(deformable_registration_dataset(field, **sides), folder / "DEFORM.dcm"),
+    ]
+    paths, hashes = zip(*((one.path, one.sha256) for one in written), strict=True)
+    return replace(export_set, registrations=paths, registration_sha256=hashes)
+
+
 def peer_at(port: int, *, ae_title: str = "SCRIPTED", attempts: int = 3, retry_s: float = 0.05) -> PeerConfig:
     return PeerConfig(ae_title=ae_title, port=port, attempts=attempts, retry_s=retry_s)
 
@@ -53,15 +79,19 @@ def unchanged(export_set: ExportSet) -> bool:
 
 @pytest.mark.peer
 def test_orthanc_holds_the_set_and_its_files_read_back(
-    export_set: ExportSet, approved: Approved, tmp_path: Path
+    with_registrations: ExportSet, approved: Approved, tmp_path: Path
 ) -> None:
+    export_set = with_registrations
     with Orthanc(tmp_path).running() as orthanc:
         peer = peer_at(orthanc.dicom_port, ae_title="ORTHANC")
-        send(export_set, peer, calling_ae="COUCHSIDE")
-        send(export_set, peer, calling_ae="COUCHSIDE")
+        assert send(export_set, peer, calling_ae="COUCHSIDE") == ()
+        assert send(export_set, peer, calling_ae="COUCHSIDE") == ()
         instances = orthanc.get("/instances?expand")
         found = {entry["MainDicomTags"]["SOPInstanceUID"]: entry["ID"] for entry in instances}
-        assert sorted(found) == sorted(export_set.sop_instance_uids)
+        beside = {str(dcmread(path).SOPInstanceUID): path for path in export_set.registrations}
+        assert sorted(found) == sorted((*export_set.sop_instance_uids, *beside))
+        for uid, path in beside.items():
+            assert dcmread(BytesIO(orthanc.raw(f"/instances/{found[uid]}/file"))) == dcmread(path)
         assert len(orthanc.get("/patients")) == len(orthanc.get("/studies")) == 1
         for path, uid in zip(export_set.files, export_set.sop_instance_uids, strict=True):
             (tmp_path / path.name).write_bytes(orthanc.raw(f"/instances/{found[uid]}/file"))
@@ -180,6 +210,38 @@ def test_a_duplicate_or_a_warning_is_stored(stored: int, export_set: ExportSet) 
     peer = ScriptedPeer(stored, stored, stored)
     with peer.running() as port:
         send(export_set, peer_at(port), calling_ae="COUCHSIDE")
+    assert peer.calls == ORDER
+
+
+def test_a_peer_that_takes_no_registrations_gets_the_plan_and_it_is_said(with_registrations: ExportSet) -> None:
+    peer = ScriptedPeer()
+    with peer.running() as port:
+        notes = send(with_registrations, peer_at(port), calling_ae="COUCHSIDE")
+    assert peer.calls == ORDER
+    assert [note.split(":")[0] for note in notes] == [
+        "The plan was sent without the Spatial Registration REG.dcm",
+        "The plan was sent without the Deformable Spatial Registration DEFORM.dcm",
+    ]
+    assert all("SCRIPTED" in note and "does not take objects such as" in note for note in notes)
+
+
+@pytest.mark.parametrize(("answer", "words"), [(0xC123, "0xC123"), (0xA700, "0xA700"), (None, "broke off")])
+def test_a_registration_that_is_refused_is_not_tried_again(
+    answer: int | None, words: str, with_registrations: ExportSet
+) -> None:
+    peer = ScriptedPeer(0, 0, 0, answer, takes=(*ORDER, *REGISTRATIONS))
+    with peer.running() as port:
+        notes = send(with_registrations, peer_at(port, retry_s=30), calling_ae="COUCHSIDE")
+    assert "REG.dcm" in notes[0] and words in notes[0]
+    assert len(notes) == (1 if answer == 0xC123 else 2)
+    assert peer.calls[: len(ORDER) + 1] == [*ORDER, SpatialRegistrationStorage]
+
+
+def test_registrations_stay_at_home_where_the_configuration_says_so(with_registrations: ExportSet) -> None:
+    peer = ScriptedPeer(takes=(*ORDER, *REGISTRATIONS))
+    with peer.running() as port:
+        at_home = peer_at(port).model_copy(update={"send_registrations": False})
+        assert send(with_registrations, at_home, calling_ae="COUCHSIDE") == ()
     assert peer.calls == ORDER
 
 

@@ -35,8 +35,15 @@ OBJECT, CASE, WAITS = "refused.object", "refused.inconsistent", "refused.incompl
 def write_study(folder: Path) -> SmallCase:
     """CT_*.dcm, RS.dcm, RP.dcm (one static field) and RD.dcm."""
     small = write_small_case(folder)
+    write_plan(folder, small.goals)
+    (folder.parent / "coarse.toml").write_text(COARSE, "utf-8")
+    return small
+
+
+def write_plan(folder: Path, goals: Path) -> None:
+    """RP.dcm and RD.dcm beside the CT and structures of a folder."""
     case = assemble(read_folder(folder))
-    made = open_field(case, load_goal_set(small.goals), None, silent)
+    made = open_field(case, load_goal_set(goals), None, silent)
     plan, dose = made.plan, made.dose
     written = save_durable(
         plan_dataset(
@@ -60,8 +67,6 @@ def write_study(folder: Path) -> SmallCase:
         ),
         folder / "RD.dcm",
     )
-    (folder.parent / "coarse.toml").write_text(COARSE, "utf-8")
-    return small
 
 
 def slices(folder: Path) -> list[Path]:

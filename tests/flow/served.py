@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,11 @@ from ..session.small_case import SmallCase
 PASSPHRASE = "a long enough passphrase"
 PHYSICIAN = "Dr Test"
 T = TypeVar("T")
+STILL_NS = 50_000_000
+"""A file not written to for so long is told from its next state by its times (chosen: five ticks of a slow clock)."""
+FRESH_S = 0.02
+"""For so long what was read is believed of a log that looks the same (chosen: what was written becomes a row only once
+it is on the disk, which the file does not show)."""
 
 
 def config_text(small: SmallCase, store: Path, peer_ae: str, peer_port: int) -> str:
@@ -59,6 +65,7 @@ class Served:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     died_in: list[str] = field(default_factory=list)
+    _read: dict[str, tuple[tuple[int, ...], float, list[dict[str, object]]]] = field(default_factory=dict)
 
     @staticmethod
     def prepare(folder: Path, small: SmallCase, peer_ae: str, peer_port: int) -> Served:
@@ -89,6 +96,28 @@ class Served:
             time.sleep(0.01)
 
     def rows(self, event: str) -> list[dict[str, object]]:
+        """Asked hundreds of times a second; the log is opened again at once when it has been written to, and otherwise
+        every FRESH_S."""
+        stamp, now = self._stamp(), time.monotonic()
+        known, read_at, found = self._read.get(event, (None, 0.0, []))
+        if stamp is None or known != stamp or now - read_at > FRESH_S:
+            found = self._rows(event)
+            if stamp is not None:
+                self._read[event] = stamp, now, found
+        return found
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Tells one state of the log from the next; None while it is being written."""
+        stamp: list[int] = []
+        for name in ("audit.sqlite", "audit.sqlite-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                status = (self.store / name).stat()
+                if time.time_ns() - status.st_mtime_ns < STILL_NS:
+                    return None
+                stamp += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(stamp)
+
+    def _rows(self, event: str) -> list[dict[str, object]]:
         path = self.store / "audit.sqlite"
         if not path.exists():
             return []

@@ -5,6 +5,7 @@ The rules and the wire are tested beside their code; here the whole process answ
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from pydicom.uid import CTImageStorage, RTImageStorage
 
 from appliance.audit import verify
 
+from ..cli.conftest import Ran
 from ..inbound.conftest import RawPeer
 from ..session.small_case import SmallCase, write_small_case
 from .bad_study import edited, moved, on, on_every_slice, put, removed, slices, without
@@ -32,15 +34,22 @@ pytestmark = pytest.mark.peer
 ABSENT_PEER_PORT = 1
 
 
-def couchside(*arguments: object, stdin: str = "") -> tuple[int, dict[str, object]]:
-    """Exit code, and the JSON of the result or of the refusal."""
-    command = [sys.executable, "-m", "appliance", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=60, check=False)
-    assert "Traceback" not in done.stderr
-    text = done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
-    document = json.loads(text)
-    assert isinstance(document, dict)
-    return done.returncode, document
+Couchside = Callable[..., tuple[int, dict[str, object]]]
+
+
+@pytest.fixture
+def couchside(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> Couchside:
+    """The command line in this process: exit code, and the JSON of the result or of the refusal."""
+
+    def couchside(*arguments: object, stdin: str = "") -> tuple[int, dict[str, object]]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        done = run(*arguments, "--json")
+        assert "Traceback" not in done.err
+        document = json.loads(done.out if done.code == 0 else done.err.strip().splitlines()[-1])
+        assert isinstance(document, dict)
+        return done.code, document
+
+    return couchside
 
 
 @dataclass
@@ -65,21 +74,16 @@ class Site:
         return len(list((self.served.store / "objects").iterdir()))
 
     def sessions(self) -> list[dict[str, object]]:
-        code, document = couchside("sessions", "--store", self.served.store)
-        assert code == 0
-        listed = document["sessions"]
-        assert isinstance(listed, list)
-        return listed
+        listed = self.served.ask("status")["sessions"]
+        assert isinstance(listed, list) and all(isinstance(entry, dict) for entry in listed)
+        return [dict(entry) for entry in listed if isinstance(entry, dict)]
 
     def new_session(self, known: set[str], ready: Callable[[dict[str, object]], object]) -> dict[str, object]:
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            answer = self.served.ask("status")["sessions"]
-            assert isinstance(answer, list)
-            for entry in answer:
-                assert isinstance(entry, dict)
+            for entry in self.sessions():
                 if entry["session"] not in known and ready(entry):
-                    return dict(entry)
+                    return entry
             time.sleep(0.05)
         raise AssertionError(self.sessions())
 
@@ -204,7 +208,7 @@ def test_a_set_that_makes_no_case_waits_and_says_why(site: Site, study: Path, na
     assert words in str(held["held"])
 
 
-def test_a_missing_slice_that_comes_after_all_completes_the_case(site: Site, study: Path) -> None:
+def test_a_missing_slice_that_comes_after_all_completes_the_case(site: Site, study: Path, couchside: Couchside) -> None:
     known = {str(entry["session"]) for entry in site.sessions()}
     late = slices(study)[5]
     assert site.send(*(path for path in study.iterdir() if path != late)).returncode == 0
@@ -215,10 +219,10 @@ def test_a_missing_slice_that_comes_after_all_completes_the_case(site: Site, stu
     assert "'waiting for image'" in str(told["sentence"])
     assert site.send(late).returncode == 0
     site.new_session(known, lambda entry: entry["state"] == "in review")
-    _refused_approvals(site, str(held["session"]))
+    _refused_approvals(site, couchside, str(held["session"]))
 
 
-def _refused_approvals(site: Site, session: str) -> None:
+def _refused_approvals(site: Site, couchside: Couchside, session: str) -> None:
     """Wrong passphrase, unknown person, unknown session: 7, 7 and 10, and the plan stays in review."""
     for identity, passphrase, name, code, key, words in (
         (PHYSICIAN, "a wrong passphrase", session, 7, "approval", "passphrase"),
@@ -240,7 +244,9 @@ def _refused_approvals(site: Site, session: str) -> None:
         assert (found, told["key"]) == (code, key), told
         assert words in str(told["sentence"])
         assert passphrase not in str(told["sentence"])
-    [entry] = [entry for entry in site.sessions() if entry["session"] == session]
+    code, document = couchside("sessions", "--store", site.served.store)
+    assert code == 0 and isinstance(document["sessions"], list)
+    [entry] = [entry for entry in document["sessions"] if entry["session"] == session]
     assert entry["state"] == "in review"
     assert site.served.count("session.transition") and not site.served.rows("export.sent")
 

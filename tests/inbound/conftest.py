@@ -20,7 +20,13 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    DeformableSpatialRegistrationStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
@@ -153,12 +159,23 @@ class Study:
         dataset["PixelData"].VR = "OW"
         return dataset
 
-    def registration(self) -> Dataset:
+    def registration(self, *others: str, date: str = "20260301") -> Dataset:
+        """others: frames of reference beside the study's own."""
         dataset = self._new(REG, "REG")
-        dataset.ContentDate, dataset.ContentTime, dataset.ContentLabel = "20260301", "110000", "REG"
+        dataset.InstanceCreationDate = dataset.ContentDate = date
+        dataset.ContentTime, dataset.ContentLabel = "110000", "REG"
+        dataset.RegistrationSequence = [Dataset() for _ in range(1 + len(others))]
+        for item, uid in zip(dataset.RegistrationSequence, (self.frame_uid, *others), strict=True):
+            item.FrameOfReferenceUID = uid
+        return dataset
+
+    def deformable_registration(self, source: str) -> Dataset:
+        dataset = self.registration()
+        dataset.SOPClassUID = DeformableSpatialRegistrationStorage
+        del dataset.RegistrationSequence
         item = Dataset()
-        item.FrameOfReferenceUID = self.frame_uid
-        dataset.RegistrationSequence = [item]
+        item.SourceFrameOfReferenceUID = source
+        dataset.DeformableRegistrationSequence = [item]
         return dataset
 
     def whole(self, slices: int = 5) -> list[Dataset]:

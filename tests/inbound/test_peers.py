@@ -132,17 +132,21 @@ def test_jpeg2000_ct_is_kept_and_can_be_decoded(dcmtk, running, study, write, tm
 
 def test_the_sender_is_told_why_and_the_rest_of_the_study_goes_on(dcmtk, running, study, write, tmp_path):
     node = running()
-    good, bad, last = study.series(3)
+    good, bad, uncalibrated, cone_beam, last = study.series(5)
     bad.PatientPosition = "HFDR"
-    paths = write(tmp_path / "out", [good, bad, last])
+    uncalibrated.RescaleType = cone_beam.RescaleType = "US"
+    cone_beam.Manufacturer = "ELEKTA"
+    paths = write(tmp_path / "out", [good, bad, uncalibrated, cone_beam, last])
     result = _send(dcmtk, node, "--no-halt", paths, check=False)
-    assert "0xc004" in (result.stdout + result.stderr).lower()
-    assert {item.sop_instance_uid for item in node.store.received()} == {good.SOPInstanceUID, last.SOPInstanceUID}
-    [row] = node.events("object.refused")
-    assert row["rule"] == "patient.position"
-    reason, copy = sorted(node.files("quarantine"), key=lambda path: path.suffix, reverse=True)
-    record = json.loads(reason.read_text())
-    assert record["rule"] == "patient.position"
+    said = (result.stdout + result.stderr).lower()
+    assert "0xc004" in said and "0xc006" in said
+    taken = {str(one.SOPInstanceUID) for one in (good, cone_beam, last)}
+    assert {item.sop_instance_uid for item in node.store.received()} == taken
+    row, other = node.events("object.refused")
+    assert (row["rule"], other["rule"]) == ("patient.position", "rescale.not-hounsfield")
+    records = {path: json.loads(path.read_text()) for path in node.files("quarantine") if path.suffix == ".json"}
+    [reason] = [path for path, record in records.items() if record["rule"] == "patient.position"]
+    copy = reason.with_suffix(".dcm")
     assert pydicom.dcmread(copy).PatientPosition == "HFDR"
     for text in (reason.read_text(), json.dumps(row)):
         for private in (study.patient_id, study.patient_name, bad.SOPInstanceUID, bad.PatientBirthDate):

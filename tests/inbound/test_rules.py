@@ -18,7 +18,7 @@ from appliance.errors import RefusedObject
 from appliance.inbound import Limits
 from appliance.inbound.catalogue import STATUS_OF_RULE, Rule, SetRule, syntaxes_for
 from appliance.inbound.codestream import BrokenCodestream, check_rle, jpeg2000_size, jpeg_size
-from appliance.inbound.rules import check
+from appliance.inbound.rules import check_new
 from appliance.inbound.structure import BrokenStructure, walk
 from appliance.inbound.subject import Announced, is_uid, open_subject
 
@@ -42,7 +42,7 @@ def _examine(data, dataset, *, implicit=False, announced=None):
         name="The object",
         limits=Limits(),
     )
-    check(subject)
+    check_new(subject, ())
 
 
 @pytest.mark.parametrize("implicit", [False, True])

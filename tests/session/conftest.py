@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from appliance.approval import IdentityStore
 from appliance.audit import AuditLog, AuditRow
 from appliance.config import Config, PeerConfig, PlanningConfig
-from appliance.contracts import Received
+from appliance.contracts import ExportSet, Received
 from appliance.session import Session, next_state
 from appliance.session_headless import read_case
 from appliance.session_record import replay
@@ -75,7 +75,11 @@ def desk(tmp_path: Path, small: SmallCase, received: tuple[Received, ...]) -> It
     config = Config(planning=PlanningConfig(goals=small.goals), peer=PeerConfig(port=1, attempts=1, retry_s=0))
     audit = AuditLog.open(store / "audit.sqlite")
     sent: list[tuple[Path, ...]] = []
-    take: Callable[..., None] = lambda export_set, _: sent.append(export_set.files)  # noqa: E731
+
+    def take(export_set: ExportSet, _: object) -> tuple[str, ...]:
+        sent.append((*export_set.files, *export_set.registrations))
+        return ()
+
     stages = stages_with(send=take)(config, identities)
     made = Desk(store, small, received, identities, audit, stages, sent)
     yield made

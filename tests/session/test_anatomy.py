@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from appliance.approval import is_signed
-from appliance.contracts import Structure
+from appliance.contracts import ExportSet, Structure
 from appliance.contracts.anatomy import AnatomyReport, Verdict
 from appliance.contracts.contour_edit import AddPolygon
 from appliance.contracts.origin import Origin
+from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotAcknowledged, RefusedContourEdit
 from appliance.session import Session, State
 from appliance.session_anatomy import STRUCTURES_FILE, anatomy_of
@@ -114,14 +115,14 @@ def test_a_measure_beyond_its_limit_needs_a_reason(desk: Desk, pair: Path) -> No
 
 
 def test_without_review_the_plan_says_that_nobody_confirmed(desk: Desk, pair: Path) -> None:
-    session = opened(desk, pair, contours_to_confirm=lambda _: "")
+    session = opened(desk, pair, contours_to_confirm=lambda *_: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     assert any("Nobody has confirmed today's contours" in note for note in session.standing.notes)
 
 
 def test_received_contours_are_kept_as_they_are(desk: Desk, tmp_path: Path) -> None:
     drawn = write_small_pair(tmp_path / "drawn", drawn=True).folder
-    session = opened(desk, drawn, contours_to_confirm=lambda _: "")
+    session = opened(desk, drawn, contours_to_confirm=lambda *_: "")
     assert session.state is State.IN_REVIEW, session.standing.facts
     anatomy = anatomy_of(session.files)
     assert anatomy is not None
@@ -194,8 +195,13 @@ def test_edits_that_cannot_be_made_change_nothing(desk: Desk, pair: Path) -> Non
 
 
 def test_contours_edited_in_review_are_confirmed_and_planned_on_again(desk: Desk, pair: Path) -> None:
-    session = opened(desk, pair)
+    def sent(export_set: ExportSet, progress: Progress) -> tuple[str, ...]:
+        return (*desk.stages.send(export_set, progress), "The peer does not take it")
+
+    session = opened(desk, pair, send=sent)
+    held, _ = session.case()
     session.confirm_contours(PHYSICIAN, PASSPHRASE, "as found")
+    assert session.case()[0] is held
     session.run()
     assert session.state is State.IN_REVIEW, session.standing.facts
     session.edit_contours("Dr Test", [square("Core", 2.5)])
@@ -208,3 +214,7 @@ def test_contours_edited_in_review_are_confirmed_and_planned_on_again(desk: Desk
     assert session.state is State.IN_REVIEW, session.standing.facts
     assert session.standing.facts["contours_edited"] == 1
     session.approve(PHYSICIAN, PASSPHRASE)
+    session.run()
+    assert session.state is State.EXPORTED, session.standing.facts
+    assert [path.name for path in desk.sent[0]] == ["RP.dcm", "RD.dcm", "RS.dcm", "REG.dcm", "DEFORM.dcm"]
+    assert "does not take it" in session.standing.notes[-1]

@@ -194,7 +194,7 @@ def test_what_the_planner_noted_is_judged_with_the_plan_after_a_restart(desk: De
 
 
 def test_an_approval_holds_after_a_restart_and_the_same_files_are_sent_again(desk: Desk) -> None:
-    def unreachable(export_set: ExportSet, _: object) -> None:
+    def unreachable(export_set: ExportSet, _: object) -> tuple[str, ...]:
         raise ExportError("the peer does not answer")
 
     session = reviewed(desk, send=unreachable)

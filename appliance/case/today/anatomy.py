@@ -23,6 +23,7 @@ from appliance.case.today.modality import DayImage, Imaging
 from appliance.case.today.reading import Day, Reference, read_reference, read_today
 from appliance.case.today.registering import judged, registered
 from appliance.case.today.seen import SeenRegion, seen_region
+from appliance.case.today.start import start_of
 from appliance.case.today.table_shift import table_shift
 from appliance.case.today.writing import write_anatomy, write_registration
 from appliance.config import AnatomyConfig
@@ -65,8 +66,9 @@ def find_anatomy(
     *,
     segmenter: Segmenter | None = None,
 ) -> tuple[Anatomy, ReferenceToday]:
-    """received: today's images, perhaps a structure set drawn on them, and the plan and dose that are adapted;
-    reference: images and structure set of the plan's day. What is made for today goes into `folder` (`writing.py`).
+    """received: today's images, perhaps a structure set drawn on them and a registration of them, and the plan and dose
+    that are adapted; reference: images and structure set of the plan's day. What is made for today goes into `folder`
+    (`writing.py`).
 
     Raises InconsistentCase (`day.*`, `case.identity`, what reading raises), RefusedObject, DiskFull, WriteFailed."""
     clock = _Clock(progress)
@@ -76,7 +78,10 @@ def find_anatomy(
         told, findings = match_day(before.known, image, config, on=date.today())
     with clock.step("registration"):
         is_deformable = not today.is_drawn and config.registration == "deformable"
-        found = registered(today, before, progress, is_deformable=is_deformable, imaging=image.imaging)
+        start = start_of(received, today, before)
+        found = registered(
+            today, before, progress, is_deformable=is_deformable, imaging=image.imaging, start=start.rigid
+        )
     with clock.step("checking the image"):
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
@@ -90,7 +95,7 @@ def find_anatomy(
     with clock.step("what changed"):
         laid = reference_today(before, seen.larger, found.rigid)
         changes = changes_of(structures, laid, _alike(quality))
-    findings += (*seen.findings, *density.findings, *metal)
+    findings += (*start.judged(found.rigid, _isocentre(today, before)[0]), *seen.findings, *density.findings, *metal)
     report = AnatomyReport(
         verdict=verdict_of(measures, findings),
         table_shift=table_shift(found.rigid, *_isocentre(today, before)),

@@ -16,9 +16,13 @@ from engines.errors import EngineError
 from engines.registration import RigidTransform
 from engines.registration.orientation import Orientations, orientations
 
-UNLIKE_BELOW, OTHER_BELOW = 0.90, 0.85
-"""Likeness below which the image is flagged, and below which it is refused as another patient's. From OpenKBP:
-bench/day_match.py, docs/today.md."""
+OTHER_BELOW = 0.82
+"""Likeness below which the image is refused as another patient's (chosen in the middle between other patients, at most
+0.78, and the worst right day, 0.86, of the tuning half of bench/registration_levels.py; docs/today.md)."""
+
+UNLIKE_BELOW = {Imaging.CT: 0.88, Imaging.CBCT: 0.86}
+"""Likeness below which it is flagged: just under the worst right days of that half, 0.89 and 0.86. The noise of a
+cone-beam CT costs some 0.03."""
 
 SURE_MARGIN = 0.015
 """By how much the image as it lies must be likelier than mirrored. From OpenKBP as above."""
@@ -64,10 +68,10 @@ def check_likeness(
         )
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be compared with the reference: {error}") from error
-    return Likeness(found, _judged(found))
+    return Likeness(found, _judged(found, UNLIKE_BELOW[today.imaging]))
 
 
-def _judged(found: Orientations) -> tuple[Finding, ...]:
+def _judged(found: Orientations, unlike_below: float) -> tuple[Finding, ...]:
     own = found.as_it_is.likeness
     name, other = max(found.swapped.items(), key=lambda entry: entry[1])
     words = f"Likeness to the reference is {own:.2f} as it lies and {other:.2f} {name}"
@@ -78,7 +82,7 @@ def _judged(found: Orientations) -> tuple[Finding, ...]:
     if own < OTHER_BELOW:
         raise refusal("day.other-patient", f"its likeness to the reference is {own:.2f}, and {OTHER_BELOW} the least")
     findings = []
-    if own < UNLIKE_BELOW:
+    if own < unlike_below:
         findings.append(finding("day.unlike", words))
     if own - other < SURE_MARGIN:
         findings.append(finding("day.unsure-side", words))

@@ -1,12 +1,7 @@
-"""What today's image is, CT, cone-beam CT or MR, and the image read as what it is.
-
-A cone-beam CT of a treatment machine is sent as CT Image Storage like any CT; DICOM has no attribute that tells them
-apart. So it is told by who made it. Names: Varian, DICOM conformance statements of On-Board Imager 1.4 and 1.6
-(KC1406D3CS, KC1601D3CS) and TrueBeam Imaging 1.5 (TI1504D3CS); Elekta, that of XVI 5.0.6 (document 1014491)."""
+"""What today's image is, CT, cone-beam CT or MR (dicomio/imager.py tells), and the image read as what it is."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,22 +10,9 @@ from pathlib import Path
 from appliance.case.image import ImageSeries, modality_of, read_image
 from appliance.case.planes import RESEND
 from appliance.case.scanner import Scanner
+from appliance.dicomio.imager import told_by_device
 from appliance.dicomio.read import read_dataset
 from appliance.errors import InconsistentCase
-
-MAKERS = ("varian", "elekta", "accuray", "tomotherapy")
-"""Who make treatment machines with CT-like imagers and no CT scanners (chosen: an image taken for one of a treatment
-machine is calibrated, which does a good CT no harm; the other way round its values would be believed)."""
-
-WORDS = (
-    *("cbct", "cone beam", "conebeam", "kvct", "mvct", "mvcbct"),
-    *("on board imager", "obi", "truebeam", "halcyon", "ethos", "hypersight"),
-    *("xvi", "symmetry 4d", "versa hd"),
-    *("full fan", "half fan"),
-)
-"""Words of imagers and of how they scan, in what an image says of its device."""
-
-_SEPARATORS = re.compile(r"[\s_\-./\\]+")
 
 
 class Imaging(StrEnum):
@@ -51,22 +33,13 @@ class DayImage:
 
 def imaging_of(modality: str, scanner: Scanner, names: Sequence[str] = ()) -> tuple[Imaging, str]:
     """What the image is and the words that told. modality: 'CT' or 'MR'; names: further words of the clinic's own
-    machines, looked for like WORDS, in every text the image has of its device."""
+    machines (`told_by_device`)."""
     if modality == "MR":
         return Imaging.MR, "It is an MR image"
     texts = (scanner.model, scanner.station, scanner.series_description, scanner.protocol, scanner.scan_options)
-    said = [f" {_plain(entry)} " for entry in (*texts, scanner.manufacturer)]
-    for word in (*WORDS, *names):
-        if any(f" {_plain(word)} " in entry for entry in said):
-            return Imaging.CBCT, f"It is an image of a treatment machine: its device is described by '{word}'"
-    maker = _plain(scanner.manufacturer).split(" ")[0]
-    if maker in MAKERS:
-        return Imaging.CBCT, f"It is an image of a treatment machine: its maker is {scanner.manufacturer}"
+    if told := told_by_device(texts, scanner.manufacturer, names):
+        return Imaging.CBCT, f"It is an image of a treatment machine: {told}"
     return Imaging.CT, "It is a CT: nothing in it names the imager of a treatment machine"
-
-
-def _plain(words: str) -> str:
-    return _SEPARATORS.sub(" ", words).strip().casefold()
 
 
 def read_day(paths: Sequence[Path], *, names: Sequence[str] = ()) -> DayImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,21 +56,30 @@ def _scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
 
 
 def registered(
-    today: Day, reference: Day, progress: Progress, *, is_deformable: bool, imaging: Imaging = Imaging.CT
+    today: Day,
+    reference: Day,
+    progress: Progress,
+    *,
+    is_deformable: bool,
+    imaging: Imaging = Imaging.CT,
+    start: RigidTransform | None = None,
 ) -> Registered:
-    """imaging: of today's image. Raises InconsistentCase `day.no-overlap` where the images cannot be brought onto each
-    other."""
+    """imaging: of today's image. start: where the rigid search begins, if that is known. Raises InconsistentCase
+    `day.no-overlap` where the images cannot be brought onto each other."""
     fixed, moving = pair = _scan_of(today, imaging), _scan_of(reference)
     try:
         progress("rigid registration", 0.0)
-        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid)
+        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid, start=start)
         if not is_deformable:
             return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "", pair)
         told = lambda done: progress("deformable registration", done)  # noqa: E731
-        field = register_deformable(fixed, moving, start=rigid, progress=told)
-        backward = None
-        if imaging is not Imaging.MR:
-            backward = register_deformable(moving, fixed, start=rigid.inverse, options=BACKWARD)
+        # At once: much of either runs on one core.
+        with ThreadPoolExecutor(1) as other:
+            turned = None
+            if imaging is not Imaging.MR:
+                turned = other.submit(register_deformable, moving, fixed, start=rigid.inverse, options=BACKWARD)
+            field = register_deformable(fixed, moving, start=rigid, progress=told)
+            backward = None if turned is None else turned.result()
     except EngineError as error:
         raise refusal("day.no-overlap", f"it cannot be brought onto the reference: {error}") from error
     return Registered(rigid, field, METHOD, pair, backward)

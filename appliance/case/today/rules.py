@@ -66,6 +66,22 @@ RULES: Mapping[str, DayRule] = MappingProxyType(
             Severity.INFO,
             "Nothing, if the patient was not moved between the images; else the table shift says how far",
         ),
+        "day.registration": DayRule(
+            "Where the search for the table shift began",
+            Severity.INFO,
+            "Nothing; the table shift said here is the one that was found",
+        ),
+        "day.registration-left": DayRule(
+            "The registration found is the one that came with the image",
+            Severity.WARN,
+            "Look at both images beside each other: one of the two registrations is wrong",
+            "AAPM TG-132, table V",
+        ),
+        "day.registration-unused": DayRule(
+            "The registration that came with the image can be used",
+            Severity.WARN,
+            "Send one rigid matrix between the frames of reference of both images, or none",
+        ),
         "day.no-overlap": DayRule(
             "Both images show the same region", Severity.STOP, "Take or send an image of the region that is treated"
         ),

@@ -100,12 +100,12 @@ def seen_region(reference: DayReference, today: DayImage, to_reference: Displace
             continue
         points, weight = _points(item.voxels, where)
         found = found_in_fixed(to_reference, points)
-        shown = _shown(found, grid, within)
-        shares[item.tg263] = float(weight[shown].sum() / max(weight.sum(), 1e-9))
+        there = shown(found, grid, within)
+        shares[item.tg263] = float(weight[there].sum() / max(weight.sum(), 1e-9))
         reach.append((found, item))
         if item.kind is StructureKind.EXTERNAL:
             level = _between_ends(found, grid)
-            share = float(weight[level & ~shown].sum() / max(weight.sum(), 1e-9))
+            share = float(weight[level & ~there].sum() / max(weight.sum(), 1e-9))
             cut_cc = share * item.voxels.volume_cc(where.voxel_volume_cc)
     cut_cc = cut_cc if cut_cc >= LEAST_CUT_CC else 0.0
     larger = _larger(grid, reach, cut_cc > 0)
@@ -133,7 +133,8 @@ def _points(voxels: VoxelSet, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     return grid.centres_mm(index).astype(np.float64), voxels.fraction[::step]
 
 
-def _shown(points_mm: NDArray[np.float64], grid: Grid, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def shown(points_mm: NDArray[np.float64], grid: Grid, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each point (n, 3) lies in a voxel of `within`, (z, y, x) on `grid`."""
     index = np.rint((points_mm - np.asarray(grid.origin_mm)) / np.asarray(grid.spacing_mm)).astype(np.int64)
     last = np.asarray(grid.shape[::-1])
     inside = np.all((index >= 0) & (index < last), axis=1)

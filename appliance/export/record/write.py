@@ -15,9 +15,7 @@ from appliance.dicomio.files import save_durable, software_version, write_durabl
 from appliance.errors import ExportError
 from appliance.export.record.encapsulated import encapsulated_pdf
 from appliance.export.record.html_page import html_of
-from appliance.export.record.measurements import measurement_report
 from appliance.export.record.page import page_of
-from appliance.export.record.pdf import pdf_of
 
 HTML, PDF, ENCAPSULATED, REPORT = RECORD_FILES
 
@@ -50,6 +48,10 @@ def write_record(
     into `folder`.
 
     Raises ExportError where the scorecard is of another evaluation or plan, DiskFull, WriteFailed."""
+    # Here, because highdicom and ReportLab take a second to load, and most processes write no record.
+    from appliance.export.record.measurements import measurement_report
+    from appliance.export.record.pdf import pdf_of
+
     told = card["digests"]["evaluation"], card["digests"]["plan"]
     if told != (evaluation.digest, plan.digest):
         raise ExportError("the scorecard is of another evaluation than the one for the record; evaluate the plan again")

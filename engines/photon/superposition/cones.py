@@ -7,8 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import lebedev_rule
-from scipy.spatial.transform import Rotation
 
 from engines.photon.superposition.model import TERMS, ExponentialKernel
 
@@ -40,6 +38,9 @@ class Cones:
 
 @lru_cache(maxsize=8)
 def cones(degree: int) -> Cones:
+    from scipy.integrate import lebedev_rule  # here, because both take most of a second to load
+    from scipy.spatial.transform import Rotation
+
     directions, weights = lebedev_rule(degree)
     turn = Rotation.from_euler("xyz", TURN_DEG, degrees=True).as_matrix()
     return Cones(np.ascontiguousarray((turn @ directions).T), weights)

@@ -46,7 +46,7 @@ def test_a_good_day_is_within_every_level():
         ({"folded": 1}, "folded", Verdict.STOP),
         ({"least_jacobian": 0.39}, "jacobian", Verdict.LOOK),
         ({"least_jacobian": 0.0}, "jacobian", Verdict.STOP),
-        ({"inverse_median_mm": 2.0}, "inverse", Verdict.LOOK),
+        ({"inverse_median_mm": 3.0}, "inverse", Verdict.LOOK),
         ({"inverse_95_mm": 10.0}, "inverse-95", Verdict.STOP),
         ({"body": Likeness(0.7, 0.94)}, "similarity", Verdict.LOOK),
         ({"body": Likeness(0.7, 0.89)}, "similarity", Verdict.STOP),
