@@ -37,7 +37,7 @@ def test_both_entries_name_the_same_small_file_and_what_it_was_trained_with(netw
     assert FILE.with_suffix(".onnx").stat().st_size < MOST_BYTES
     ours = data.spec_of(network.spec.intensity)
     assert (ours.spacing_mm, ours.patch) == (network.spec.spacing_mm, network.spec.patch)
-    # What was hardly learned is not offered.
+    # What was half learned is not offered.
     assert set(ours.labels) - set(network.spec.labels) == {(4, "Esophagus"), (5, "Larynx")}
     assert set(network.spec.labels) < set(ours.labels)
     assert (ours.kind, ours.values, ours.orientation) == (
