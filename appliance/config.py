@@ -127,7 +127,8 @@ class AnatomyConfig(_Section):
     cbct_density, mr_density: where the density comes from, by what today's image is. phantom_points: (value, HU)
     pairs of a phantom measured on the imager of the treatment machine, at least two; none: a calibrated image is
     calibrated to the reference CT. extend: a truncated image is filled up from the reference, or refused. derived:
-    structures that are made of others today, such as a PTV of its CTV, and not carried. segmentation: the TOML
+    structures that are made of others today, such as a PTV of its CTV, and not carried. margins: whether PTVs without
+    such a rule follow the target and the margin that the reference shows them to be made of. segmentation: the TOML
     file of a segmentation network; segmented: the organs (TG-263 names) whose contours it makes in the place of
     propagation. registration: of organs, and of targets unless `targets` says rigid. review: whether a person
     confirms propagated contours before planning: 'always', 'flagged' (where a measure passes an action level) or
@@ -141,6 +142,7 @@ class AnatomyConfig(_Section):
     phantom_points: tuple[tuple[float, float], ...] = ()
     extend: bool = True
     derived: tuple[DerivedConfig, ...] = ()
+    margins: Literal["recognised", "configured"] = "recognised"
     segmentation: Path | None = None
     segmented: tuple[str, ...] = ()
     registration: Literal["deformable", "rigid"] = "deformable"

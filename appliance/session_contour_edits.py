@@ -91,7 +91,8 @@ class ContourEditing(Revising):
 
     def _replayed(self) -> ContourDesk:
         case, _ = self.case()
-        desk = self.stages.contour_desk(case)
+        report = report_of(self.files)
+        desk = self.stages.contour_desk(case, () if report is None else report.recognised)
         for edit, by, at in self._edits():
             if edit == UNDO:
                 desk.undo()

@@ -38,6 +38,7 @@ from appliance.contracts import (
     TradeOff,
 )
 from appliance.contracts.anatomy import Anatomy, AnatomyReport, ReferenceToday
+from appliance.contracts.derived import DerivedRule
 from appliance.contracts.navigation import TradeOffSet
 from appliance.contracts.progress import Progress
 
@@ -115,7 +116,7 @@ class Stages:
     write_contours_page: Callable[[Case, AnatomyReport, ReferenceToday, Path], None]
     assemble: Assemble
     contours_to_confirm: Callable[[AnatomyReport, bool], str]
-    contour_desk: Callable[[Case], ContourDesk]
+    contour_desk: Callable[[Case, Sequence[DerivedRule]], ContourDesk]
     write_contours: Callable[[Case, Sequence[Structure], Path], Received]
     attachments: Callable[[str], Attachments]
     choose_goals: Callable[[Case], bytes]

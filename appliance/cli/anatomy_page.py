@@ -47,7 +47,7 @@ def anatomy_tables(out: Path) -> list[RenderableType]:
         )
         for one in report.measures
     ]
-    shown: list[RenderableType] = [Text(line)]
+    shown: list[RenderableType] = [Text(line), *(Text(f"- {note}") for note in report.notes)]
     if measured:
         shown.append(table("Registration", ("measure", "structure", "value", "verdict"), measured))
     if rows:

@@ -11,6 +11,7 @@ from typing import Protocol
 from pydantic import TypeAdapter
 
 from appliance.contracts.case import Image, Structure
+from appliance.contracts.derived import DerivedRule
 from appliance.contracts.finding import Finding
 from appliance.contracts.received import Received
 from engines.grid import VoxelSet
@@ -90,7 +91,8 @@ class StructureChange:
 @dataclass(frozen=True)
 class AnatomyReport:
     """to_reference: rows of the rigid (4, 4) matrix, LPS mm, from points of today to the reference. method,
-    field_spacing_mm: of the deformable registration, '' and zeros where there was none. seconds: of each step."""
+    field_spacing_mm: of the deformable registration, '' and zeros where there was none. seconds: of each step.
+    recognised: rules that structures of today follow because the reference shows that they did there."""
 
     verdict: Verdict
     table_shift: TableShift
@@ -103,9 +105,11 @@ class AnatomyReport:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    recognised: tuple[DerivedRule, ...] = ()
 
     def to_json(self) -> bytes:
-        return _REPORT.dump_json(self, indent=1)
+        """The same bytes of a report that was written before rules were recognised: the digest of its case holds them."""
+        return _REPORT.dump_json(self, indent=1, exclude=None if self.recognised else {"recognised"})
 
     @staticmethod
     def from_json(data: bytes) -> AnatomyReport:

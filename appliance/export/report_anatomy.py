@@ -28,6 +28,7 @@ def anatomy_section(report: AnatomyReport) -> str:
         for one in report.findings
         if one.outcome is not Outcome.PASSED
     )
+    found += "".join(f"<li>{text(note)}</li>" for note in report.notes)
     method = report.method or "none: contours were received, or moved rigidly"
     body = (
         f'<p><span class="tag {kind}">{sign} {report.verdict.value}</span> Deformable registration: {text(method)}. '

@@ -48,3 +48,12 @@ def _distance_to_segment(
     turned = (points - start) * (np.conj(end - start) / np.where(length > 0, length, 1.0))
     beyond = turned.real - np.clip(turned.real, 0.0, length)
     return np.asarray(np.where(length > 0, np.hypot(turned.imag, beyond), np.abs(points - start)))
+
+
+def resampled(loop_mm: FloatArray, step_mm: float) -> FloatArray:
+    """Points (n, 2) along a closed loop, evenly spaced by no more than step_mm, at least three."""
+    closed = np.vstack([loop_mm, loop_mm[:1]])
+    way_mm = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
+    count = max(3, int(np.ceil(way_mm[-1] / step_mm)))
+    at_mm = np.linspace(0.0, way_mm[-1], count, endpoint=False)
+    return np.column_stack([np.interp(at_mm, way_mm, closed[:, axis]) for axis in (0, 1)])

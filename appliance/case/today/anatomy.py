@@ -86,7 +86,8 @@ def find_anatomy(
         findings += check_likeness(before.known, image, today.hu, found.rigid).findings
         seen = seen_region(before.known, image, found.field)
     with clock.step("contours"):
-        structures, notes = contours_today(today, before, found, seen, config=config, segmenter=segmenter)
+        drawn = contours_today(today, before, found, seen, config=config, segmenter=segmenter)
+        structures = drawn.structures
     with clock.step("density"):
         density = density_map(before.known, image, found.field, seen=seen, settings=config, structures=structures)
         metal = () if image.imaging is Imaging.MR else metal_findings(today.hu, today.grid, before.known, found.field)
@@ -106,7 +107,8 @@ def find_anatomy(
         measures=measures,
         changes=changes,
         findings=findings,
-        notes=(*told, *notes, *density.notes),
+        notes=(*told, *drawn.notes, *density.notes),
+        recognised=drawn.recognised,
     )
     with clock.step("writing"):
         write_registration(today, before, found, folder)

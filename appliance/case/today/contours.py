@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from appliance.case.today.editing import ContourDesk
 from appliance.case.today.laid import rigid_field
 from appliance.case.today.propagate import Carried, carried, contours_of, moved_region
 from appliance.case.today.reading import Day, Reference
+from appliance.case.today.recognising import clinical_targets, planning_targets, recognised_rules
 from appliance.case.today.registering import Registered
 from appliance.case.today.rules import refusal
 from appliance.case.today.seen import SeenRegion
@@ -18,11 +19,21 @@ from appliance.contracts import Case, Image, Structure, StructureKind
 from appliance.contracts.anatomy import Segmenter
 from appliance.contracts.derived import DerivedRule
 from appliance.contracts.origin import ContourOrigin, Origin
-from appliance.errors import EvaluationError, ModelError
+from appliance.errors import EvaluationError, ModelError, RefusedContourEdit
 from engines.grid import Grid, Margins, voxels_placed, voxels_taken
 from engines.registration import DisplacementField
 
 RECEIVED = "Today's structures came with today's image: they are compared with the reference, nothing was propagated"
+
+
+@dataclass(frozen=True, eq=False)
+class DayContours:
+    """structures: today's, with what follows from others made of them. notes: what a person must know. recognised: the
+    rules in effect that no configuration holds, but the reference shows."""
+
+    structures: tuple[Structure, ...]
+    notes: tuple[str, ...]
+    recognised: tuple[DerivedRule, ...] = ()
 
 
 def contours_today(
@@ -33,13 +44,13 @@ def contours_today(
     *,
     config: AnatomyConfig,
     segmenter: Segmenter | None = None,
-) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
-    """Today's structures on seen.larger, what follows from others made of them, and what a person must know. Raises
-    InconsistentCase `day.misses-target`, RefusedContourEdit for rules of the configuration that fit no structures."""
+) -> DayContours:
+    """Today's structures on seen.larger. Raises InconsistentCase `day.misses-target`, RefusedContourEdit for rules of
+    the configuration that fit no structures."""
     grid = seen.larger
     if today.is_drawn:
         there = (replace(item, voxels=voxels_placed(item.voxels, today.grid, grid)) for item in today.structures)
-        return tuple(there), (RECEIVED,)
+        return DayContours(tuple(there), (RECEIVED,))
     rigid = rigid_field(found.rigid, grid)
 
     def map_of(structure: Structure) -> DisplacementField:
@@ -52,11 +63,38 @@ def contours_today(
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = [replace(item, origin=_origin(item, found, config.targets, now)) for item in done.structures]
     made, said = _segmented(made, (today, external, grid), config.segmented, segmenter)
-    desk = ContourDesk((external, *made), grid, rules_of(config, {item.tg263 for item in made}))
-    followed = (f"{rule.name} was made anew of today's {rule.words}" for rule in desk.rules)
     cut = (f"{name} reaches the end of today's image and may go on beyond it" for name in done.cut)
     lost = (f"{name} does not lie in today's image and has no contour today" for name in done.lost)
-    return desk.structures, (*cut, *lost, *said, *followed)
+    whole = _with_derived((external, *made), grid, before, config)
+    return replace(whole, notes=(*cut, *lost, *said, *whole.notes))
+
+
+def _with_derived(
+    structures: Sequence[Structure], grid: Grid, before: Reference, config: AnatomyConfig
+) -> DayContours:
+    """With those that follow from others made anew. Where margins that were recognised leave nothing of a target today,
+    all such targets stay as they were carried."""
+    rules = rules_of(config, {item.tg263 for item in structures})
+    is_asked = config.margins == "recognised" and bool(clinical_targets(structures))
+    names = {rule.name for rule in rules}
+    recognised = recognised_rules(before.structures, before.grid, names) if is_asked else ()
+    try:
+        desk = ContourDesk(structures, grid, (*rules, *recognised))
+    except RefusedContourEdit as refused:
+        if not recognised:
+            raise
+        desk = ContourDesk(structures, grid, rules)
+        said = [f"The margins of the reference were not used today: {refused.fields['reason']}"]
+        return DayContours(desk.structures, (*_followed(desk, ()), *said))
+    followed = names | {rule.name for rule in recognised}
+    alone = [item.tg263 for item in planning_targets(structures) if is_asked and item.tg263 not in followed]
+    said = [f"{name} was carried: in the reference it is no other target with a margin round it" for name in alone]
+    return DayContours(desk.structures, (*_followed(desk, recognised), *said), recognised)
+
+
+def _followed(desk: ContourDesk, recognised: Collection[DerivedRule]) -> list[str]:
+    words = {True: ", as in the reference", False: ""}
+    return [f"{rule.name} was made anew of today's {rule.words}{words[rule in recognised]}" for rule in desk.rules]
 
 
 def _segmented(
@@ -89,9 +127,14 @@ def _segmented(
     return done, said
 
 
-def contour_desk(config: AnatomyConfig, case: Case) -> ContourDesk:
-    """Where today's contours of a case are edited, under the rules of the configuration. Raises RefusedContourEdit."""
-    return ContourDesk(case.structures, case.image.grid, rules_of(config, {item.tg263 for item in case.structures}))
+def contour_desk(config: AnatomyConfig, case: Case, recognised: Sequence[DerivedRule]) -> ContourDesk:
+    """Where today's contours of a case are edited, under the rules of the configuration and those that were recognised
+    when the contours were made. Raises RefusedContourEdit."""
+    rules = rules_of(config, {item.tg263 for item in case.structures})
+    names = {rule.name for rule in rules}
+    # The configuration may have changed since: its rules win, and nothing may come to follow from itself.
+    kept = [rule for rule in recognised if not names & {rule.name, rule.source}]
+    return ContourDesk(case.structures, case.image.grid, (*rules, *kept))
 
 
 def rules_of(config: AnatomyConfig, present: Collection[str]) -> tuple[DerivedRule, ...]:

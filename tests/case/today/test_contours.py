@@ -47,9 +47,9 @@ def made(
     today = day or Day(image.series, hu, (), derive_external(Image(GRID, hu), EXTERNAL_NUMBER), False)
     still = DisplacementField.of_rigid(RigidTransform.of(STILL), GRID)
     seen = seen_region(kit.reference, image, still)
-    structures, notes = contours_today(today, reference or before(kit), found, seen, config=config)
-    assert len({one.number for one in structures}) == len(structures)
-    return {one.tg263: one for one in structures}, notes
+    day = contours_today(today, reference or before(kit), found, seen, config=config)
+    assert len({one.number for one in day.structures}) == len(day.structures)
+    return {one.tg263: one for one in day.structures}, day.notes
 
 
 def shares(structure: Structure) -> np.ndarray:

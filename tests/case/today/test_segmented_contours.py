@@ -55,8 +55,8 @@ def drawn(days):
         today, *others = days
         series = replace(today.series, image=replace(today.series.image, modality=modality))
         shown = replace(today, series=series)
-        structures, notes = contours_today(shown, *others, config=CONFIG, segmenter=network)
-        return {item.tg263: item for item in structures}, notes
+        day = contours_today(shown, *others, config=CONFIG, segmenter=network)
+        return {item.tg263: item for item in day.structures}, day.notes
 
     return made
 
