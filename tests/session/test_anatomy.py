@@ -12,6 +12,7 @@ from appliance.approval import is_signed
 from appliance.contracts import ExportSet, Structure
 from appliance.contracts.anatomy import AnatomyReport, Verdict
 from appliance.contracts.contour_edit import AddPolygon
+from appliance.contracts.derived import DerivedRule
 from appliance.contracts.origin import Origin
 from appliance.contracts.progress import Progress
 from appliance.errors import ApprovalError, ArtefactAltered, IllegalTransition, NotAcknowledged, RefusedContourEdit
@@ -19,6 +20,7 @@ from appliance.session import Session, State
 from appliance.session_anatomy import STRUCTURES_FILE, anatomy_of
 from appliance.session_contours import confirmation_bytes
 from appliance.session_headless import read_pair
+from engines.grid import Margins
 
 from .conftest import PASSPHRASE, PHYSICIAN, Desk
 from .small_case import SHIFT_MM, write_small_pair
@@ -183,6 +185,20 @@ def test_an_undone_edit_leaves_no_trace_in_the_case_and_a_restart_knows_it(desk:
     again.confirm_contours(PHYSICIAN, PASSPHRASE, "as found")
     assert volume_cc(again, "Core") == before
     assert again.case()[0].digest == digest
+
+
+def test_rules_that_the_reference_showed_hold_after_a_restart(desk: Desk, pair: Path) -> None:
+    find, rule = desk.stages.find_anatomy, DerivedRule("PTV", "Core", Margins.all_round(5.0))
+
+    def recognising(*given: object) -> object:
+        found, before = find(*given)  # type: ignore[arg-type]
+        return replace(found, report=replace(found.report, recognised=(rule,))), before
+
+    opened(desk, pair, find_anatomy=recognising)
+    again = desk.reopen()
+    with pytest.raises(RefusedContourEdit, match="PTV follows from Core"):
+        again.edit_contours("Dr Test", [square("PTV", 2.5)])
+    assert set(again.edit_contours("Dr Test", [square("Core", 2.5)]).names) == {"Core", "PTV"}
 
 
 def test_edits_that_cannot_be_made_change_nothing(desk: Desk, pair: Path) -> None:

@@ -74,7 +74,7 @@ def _with_derived(
 ) -> DayContours:
     """With those that follow from others made anew. Where margins that were recognised leave nothing of a target today,
     all such targets stay as they were carried."""
-    rules = rules_of(config, {item.tg263 for item in structures})
+    rules = rules_of(config, {item.tg263 for item in structures if item.kind is not StructureKind.EXTERNAL})
     is_asked = config.margins == "recognised" and bool(clinical_targets(structures))
     names = {rule.name for rule in rules}
     recognised = recognised_rules(before.structures, before.grid, names) if is_asked else ()

@@ -13,7 +13,7 @@ from appliance.case.today.reading import EXTERNAL_NUMBER, Day, Reference
 from appliance.case.today.registering import Registered
 from appliance.case.today.seen import seen_region
 from appliance.config import AnatomyConfig
-from appliance.contracts import Image, Structure
+from appliance.contracts import Image, Structure, StructureKind
 from appliance.contracts.origin import Origin
 from appliance.errors import InconsistentCase
 from engines.grid import Margins
@@ -47,9 +47,9 @@ def made(
     today = day or Day(image.series, hu, (), derive_external(Image(GRID, hu), EXTERNAL_NUMBER), False)
     still = DisplacementField.of_rigid(RigidTransform.of(STILL), GRID)
     seen = seen_region(kit.reference, image, still)
-    day = contours_today(today, reference or before(kit), found, seen, config=config)
-    assert len({one.number for one in day.structures}) == len(day.structures)
-    return {one.tg263: one for one in day.structures}, day.notes
+    drawn = contours_today(today, reference or before(kit), found, seen, config=config)
+    assert len({one.number for one in drawn.structures}) == len(drawn.structures)
+    return {one.tg263: one for one in drawn.structures}, drawn.notes
 
 
 def shares(structure: Structure) -> np.ndarray:
@@ -170,3 +170,43 @@ def test_derived_structures_are_made_anew_of_todays(day_kit):
     source, grown = (np.nonzero(shares(found[name])[15] >= 0.5) for name in ("PTV_7000", "PTV_Low"))
     for inner, outer in zip(source, grown, strict=True):
         assert (outer.min(), outer.max()) == (inner.min() - 1, inner.max() + 1)
+
+
+def with_ctv(kit: Kit) -> Reference:
+    """The reference with the CTV that its PTV_7000 is, less a voxel of 4 mm on every side."""
+    reference = before(kit)
+    ctv = kit.structure("CTV_7000", StructureKind.TARGET, kit.box((-16, -16, -16), (16, 16, 16)), 7)
+    return replace(reference, structures=(*reference.structures, ctv))
+
+
+def test_a_ptv_is_made_of_todays_ctv_with_the_margin_of_the_reference(day_kit):
+    found, notes = made(day_kit, registered((-4.0, 0.0, 0.0)), AnatomyConfig(), with_ctv(day_kit))
+    words = "CTV_7000 + 4 mm in External"
+    assert f"PTV_7000 was made anew of today's {words}, as in the reference" in notes
+    origin = found["PTV_7000"].origin
+    assert origin is not None and (origin.kind, origin.from_) == (Origin.DERIVED, words)
+    source, target = (np.nonzero(shares(found[name])[15] >= 0.5) for name in ("CTV_7000", "PTV_7000"))
+    for inner, outer in zip(source, target, strict=True):
+        assert (outer.min(), outer.max()) == (inner.min() - 1, inner.max() + 1)
+
+
+def test_a_ptv_is_carried_where_its_margin_is_not_asked_for_or_none_is_seen(day_kit):
+    reference, config = with_ctv(day_kit), AnatomyConfig(margins="configured")
+    found, notes = made(day_kit, registered(), config, reference)
+    assert found["PTV_7000"].origin.kind is Origin.PROPAGATED_DEFORMABLE
+    assert not any("PTV_7000" in note for note in notes)
+    parted = day_kit.box((-16, -16, -16), (16, 16, 16)) & ~day_kit.box((-8, -16, -16), (8, 16, 16))
+    ctv = day_kit.structure("CTV_7000", StructureKind.TARGET, parted, 7)
+    reference = replace(reference, structures=(*reference.structures[:-1], ctv))
+    found, notes = made(day_kit, registered(), AnatomyConfig(), reference)
+    assert found["PTV_7000"].origin.kind is Origin.PROPAGATED_DEFORMABLE
+    assert "PTV_7000 was carried: in the reference it is no other target with a margin round it" in notes
+
+
+def test_a_configured_rule_wins_over_what_the_reference_shows(day_kit):
+    rule = {"name": "PTV_7000", "source": "CTV_7000", "margin_mm": 8}
+    config = AnatomyConfig.model_validate({"derived": [rule]})
+    _, notes = made(day_kit, registered(), config, with_ctv(day_kit))
+    assert [note for note in notes if "PTV_7000" in note] == [
+        "PTV_7000 was made anew of today's CTV_7000 + 8 mm in External"
+    ]
