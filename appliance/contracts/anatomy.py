@@ -108,7 +108,7 @@ class AnatomyReport:
     recognised: tuple[DerivedRule, ...] = ()
 
     def to_json(self) -> bytes:
-        """The same bytes of a report that was written before rules were recognised: the digest of its case holds them."""
+        """Without rules the bytes are those of older releases: the digest of a case holds them."""
         return _REPORT.dump_json(self, indent=1, exclude=None if self.recognised else {"recognised"})
 
     @staticmethod

@@ -8,8 +8,9 @@ PTV that was drawn by hand, or from which something was cut, does not agree and 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -146,14 +147,14 @@ def _rule(pair: _Pair, margins: Margins, inside_mm: float) -> DerivedRule:
     return DerivedRule(pair.target.facts.tg263, pair.source.facts.tg263, margins, inside_mm)
 
 
-def _in_question(target: Structure, sources: Sequence[Structure]) -> list[Structure]:
+def _in_question(target: Structure, sources: Sequence[Structure]) -> Iterator[Structure]:
     """Of the same dose or name first, then the others, the largest first."""
-    within = [one for one in sources if _share_within(one.voxels, target.voxels) >= LEAST_WITHIN]
-    named = [one for one in within if _suffix(one) == _suffix(target)]
-    others = [one for one in within if _suffix(one) != _suffix(target)]
+    named = [one for one in sources if _suffix(one) == _suffix(target)]
+    others = [one for one in sources if _suffix(one) != _suffix(target)]
     named.sort(key=lambda one: _ORDER.index(_kind(one)))
     others.sort(key=lambda one: -float(one.voxels.fraction.sum()))
-    return [*named, *others][:MOST_TRIED]
+    within = (one for one in (*named, *others) if _share_within(one.voxels, target.voxels) >= LEAST_WITHIN)
+    return islice(within, MOST_TRIED)
 
 
 def _share_within(inner: VoxelSet, outer: VoxelSet) -> float:

@@ -122,7 +122,6 @@ def test_a_source_of_another_name_is_found_by_where_it_lies(found):
     [
         without(ball(25), circle(14, 0.0, 32.0)),  # an organ behind it left out
         without(ball(25), circle(12)),  # the target of another dose left out
-        ball(25, (3.0, 0.0, 0.0)),  # beside its CTV
         {index: (loops[0] * (1 + 0.2 * np.cos(3 * TURN)[:, None]),) for index, loops in ball(25).items()},  # by hand
         ball(20),  # the CTV itself
         ball(60),  # a region round it
