@@ -69,9 +69,7 @@ def contours_today(
     return replace(whole, notes=(*cut, *lost, *said, *whole.notes))
 
 
-def _with_derived(
-    structures: Sequence[Structure], grid: Grid, before: Reference, config: AnatomyConfig
-) -> DayContours:
+def _with_derived(structures: Sequence[Structure], grid: Grid, before: Reference, config: AnatomyConfig) -> DayContours:
     """With those that follow from others made anew. Where margins that were recognised leave nothing of a target today,
     all such targets stay as they were carried."""
     rules = rules_of(config, {item.tg263 for item in structures if item.kind is not StructureKind.EXTERNAL})

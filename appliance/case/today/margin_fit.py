@@ -65,9 +65,7 @@ class Outline:
         return np.asarray(self.distance_mm - np.linalg.norm(direction * sides, axis=1), np.float64)
 
 
-def likely_margins(
-    outline: Outline, ends_mm: tuple[float | None, float | None], grid: Grid
-) -> tuple[Margins, ...]:
+def likely_margins(outline: Outline, ends_mm: tuple[float | None, float | None], grid: Grid) -> tuple[Margins, ...]:
     """The simplest first, none where there is no margin. ends_mm: how far the outer outline goes on beyond the inner
     one upwards and downwards, in whole slices; None: nobody knows."""
     free, slice_mm = outline.is_free, grid.spacing_mm[2]

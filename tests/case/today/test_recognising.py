@@ -36,7 +36,7 @@ def ball(radius_mm: float, at: Place = (0.0, 0.0, 0.0)) -> Slices:
 
 def box(x_mm: float, y_mm: float, slices: range) -> Slices:
     corners = np.array([[-x_mm, -y_mm], [x_mm, -y_mm], [x_mm, y_mm], [-x_mm, y_mm]])
-    return {index: (corners,) for index in slices}
+    return dict.fromkeys(slices, (corners,))
 
 
 def structure(name: str, slices: Slices, number: int = 2, kind: StructureKind = StructureKind.TARGET) -> Structure:
