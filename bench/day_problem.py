@@ -27,7 +27,7 @@ from engines.registration import DisplacementField, RigidTransform
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-SHARED = Path(__file__).resolve().parent.parent / "shared" / "openkbp"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "openkbp"
 BEND_SIGMA_MM = 40.0
 
 
