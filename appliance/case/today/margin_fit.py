@@ -28,11 +28,11 @@ TOWARDS = 0.9
 """Cosine of the widest angle to a side that still counts as that side (chosen: 26 degrees)."""
 LEAST_POINTS = 20
 """To say anything of a side (chosen)."""
-LEAST_OFF_MM = 1.0
-"""Distances within this, or within a pixel, of the margin keep it (chosen: so far programs differ that grow in
-pixels)."""
-MOST_OFF = 0.02
-"""Share of points that may lie nearer, or further (chosen: corners; what is cut from a PTV for an organ is more)."""
+LEAST_OFF_MM, OFF_PIXELS = 1.0, 1.1
+"""Distances within both keep the margin (chosen: programs that grow in pixels are up to one short of it, none more)."""
+MOST_NEARER, MOST_FURTHER = 0.005, 0.02
+"""Shares of points that may lie nearer, or further (chosen: growing leaves no point nearer, and what is cut out for an
+organ does; further from the next contour lie points beside edges and branches)."""
 LEAST_CUT = 0.005
 """Share of points cut back from the skin from which the PTV counts as cropped (chosen: 15 of 3,000 points)."""
 MOST_CROP_MM = 5.0
@@ -89,7 +89,8 @@ def is_kept(outline: Outline, margins: Margins, grid: Grid) -> bool:
     how far the source is from its next contour."""
     off_mm, near_mm = outline.off_mm(margins)[outline.is_free], _tolerance_mm(grid)
     far_mm = max(near_mm, grid.spacing_mm[2] / 2)
-    return bool(np.mean(off_mm < -near_mm) <= MOST_OFF and np.mean(off_mm > far_mm) <= MOST_OFF)
+    nearer, further = np.mean(off_mm < -near_mm), np.mean(off_mm > far_mm)
+    return bool(nearer <= MOST_NEARER and further <= MOST_FURTHER)
 
 
 def crop_mm(outline: Outline, margins: Margins, grid: Grid) -> float:
@@ -119,4 +120,4 @@ def _rounded(margin_mm: float) -> float:
 
 
 def _tolerance_mm(grid: Grid) -> float:
-    return max(LEAST_OFF_MM, *grid.spacing_mm[:2])
+    return max(LEAST_OFF_MM, OFF_PIXELS * max(grid.spacing_mm[:2]))

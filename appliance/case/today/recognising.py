@@ -41,7 +41,7 @@ SOURCE_STEP_MM = 1.0
 """Between points of the source and of the External (chosen: it makes a distance of 5 mm 0.03 mm longer at most)."""
 TARGET_STEP_MM = 2.0
 MOST_POINTS = 3000
-"""Points of a PTV that are measured (chosen: 2 % of them are 60)."""
+"""Points of a PTV that are measured (chosen: 0.5 % of them are 15)."""
 SKIN_MM = 6.0
 """What lies deeper is not cropped to the External (chosen: a millimetre beyond the most that is looked for)."""
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from appliance.case.today.recognising import recognised_rules
 from appliance.contracts import Contour, Structure, StructureKind
 from appliance.contracts.derived import DerivedRule
 from engines.contouring import grown
+from engines.contouring.borders import border_outline
 from engines.contouring.lines import FloatArray
 from engines.contouring.shapes import area_of, common, cut, loops_of
 from engines.grid import Grid, Margins, rasterise
@@ -140,3 +142,18 @@ def test_what_a_configured_rule_makes_is_left_alone(found):
 def test_organs_and_controls_are_no_targets(body):
     ring = structure("PTV_Ring", ball(25), 3, StructureKind.OTHER)
     assert recognised_rules((body, structure("CTV", ball(20)), ring), GRID) == ()
+
+
+def test_a_program_that_grows_in_pixels_has_the_margin_that_it_drew(body):
+    """5 mm from pixel to pixel of 2 mm are two pixels straight on: outlines 4 mm apart."""
+    x_mm, y_mm, z_mm = GRID.axes_mm()
+    mask = x_mm**2 + y_mm[:, None] ** 2 + z_mm[:, None, None] ** 2 < 20**2
+    wide = ndimage.distance_transform_edt(~mask, sampling=GRID.spacing_mm[::-1]) <= 5
+
+    def drawn(name: str, inside: np.ndarray) -> Structure:
+        corners = {index: border_outline(plane) for index, plane in enumerate(inside) if plane.any()}
+        origin, pixel = np.array(GRID.origin_mm[:2]), np.array(GRID.spacing_mm[:2])
+        return structure(name, {index: tuple(origin + loop * pixel for loop in own) for index, own in corners.items()})
+
+    (rule,) = recognised_rules((body, drawn("CTV", mask), drawn("PTV", wide)), GRID)
+    assert rule.margins_mm.axes[:2] == ((4.0, 4.0), (4.0, 4.0))
