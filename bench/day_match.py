@@ -3,7 +3,7 @@ another patient under this one's name, on OpenKBP patients with made-up days (da
 
     ./build.sh bench day_match [--patients 60] [--skip 0] [--folder shared/openkbp] [--out rows.jsonl]
 
-Prints for each half of the patients (thresholds were set by eye after eight of both) how many right images pass,
+Prints for each half of the patients (thresholds come from bench/registration_levels.py) how many right images pass,
 are flagged and refused, how many wrong ones are refused, flagged and let through, and CPU seconds of one
 comparison. With --out each comparison is kept as a line, and the report is of all lines there: a long run may be
 done in parts."""
