@@ -3,7 +3,7 @@ another patient under this one's name, on OpenKBP patients with made-up days (da
 
     ./build.sh bench day_match [--patients 60] [--skip 0] [--folder shared/openkbp] [--out rows.jsonl]
 
-Prints for each half of the patients (thresholds were set by eye after eight of both) how many right images pass,
+Prints for each half of the patients (thresholds come from bench/registration_levels.py) how many right images pass,
 are flagged and refused, how many wrong ones are refused, flagged and let through, and CPU seconds of one
 comparison. With --out each comparison is kept as a line, and the report is of all lines there: a long run may be
 done in parts."""
@@ -34,10 +34,11 @@ from day_problem import (
     reference_of,
 )
 
-from appliance.case.today.density import image_for_registration
 from appliance.case.today.likeness import check_likeness
 from appliance.case.today.match import DayReference
 from appliance.case.today.modality import Imaging
+from appliance.case.today.near_hounsfield import image_for_registration
+from appliance.config import AnatomyConfig
 from appliance.errors import InconsistentCase
 from engines.grid import Grid
 
@@ -60,7 +61,7 @@ def judged(name: str, reference: DayReference, hu: np.ndarray, grid: Grid, imagi
     began = time.process_time()
     row: dict[str, object] = {"likeness": None, "swapped": None}
     try:
-        near = image_for_registration(reference, today)
+        near = image_for_registration(reference, today, AnatomyConfig())
         result = check_likeness(reference, today, near)
         found = result.found
         row |= {"likeness": found.as_it_is.likeness, "swapped": max(found.swapped.values())} if found else {}

@@ -37,8 +37,9 @@ from day_problem import (
 from scipy.ndimage import map_coordinates
 
 from appliance.builtin.packed import PackedPatient
-from appliance.case.today.density import density_map, image_for_registration
+from appliance.case.today.density import density_map
 from appliance.case.today.modality import Imaging
+from appliance.case.today.near_hounsfield import image_for_registration
 from appliance.case.today.seen import seen_region
 from appliance.config import AnatomyConfig
 from appliance.errors import InconsistentCase
@@ -80,7 +81,7 @@ def ways(
     curve, _ = matched(raw, deformed, np.ones(day.grid.shape, np.bool_))
     made = {
         "as sent": raw.astype(np.float32),
-        "two peaks": image_for_registration(reference, today).astype(np.float32),
+        "two peaks": image_for_registration(reference, today, AnatomyConfig()).astype(np.float32),
         "cumulative histogram": _by_histogram(raw, deformed, inside),
         "tissue medians": curve.hu(raw),
         "deformed alone": deformed,

@@ -28,6 +28,10 @@ TABLE_FROM = 100_000
 LEAST_STEP = 20.0
 """Two points of a curve lie at least this far apart in HU (chosen: closer ones fit noise)."""
 
+LEAST_APART = 300.0
+"""Values between air and soft tissue, below which the two peaks are of other things (chosen: 1000 HU on a scale that is
+off by a factor of three; fat and muscle, which part an image without air, are 150 HU apart)."""
+
 
 class Tissue(NamedTuple):
     """A tissue of the reference by its HU, lower and upper end."""
@@ -75,12 +79,13 @@ class Calibration:
         return np.asarray(np.clip(hu, LOWEST_HU, HIGHEST_HU), np.float32)
 
 
-def rough(values: Numbers, soft_hu: float) -> Calibration:
-    """By the peaks of air and of soft tissue, without any registration. soft_hu: HU of the second. Raises EngineError
-    if the image has no two groups of values."""
+def rough(values: Numbers, soft_hu: float, filling: float | None = None) -> Calibration:
+    """By the peaks of air and of soft tissue, without any registration. soft_hu: HU of the second. filling: the value
+    of what was not reconstructed, which says nothing (`filling_of`). Raises EngineError if the image has no two groups
+    of values as far apart as air and tissue."""
     sample = values.reshape(-1)[:: max(1, values.size // 2_000_000)]
-    inner = sample[sample > sample.min()]  # what was not reconstructed has the lowest value, and says nothing
-    if inner.size < FEWEST_PAIRS:
+    inner = sample if filling is None else sample[sample != filling]
+    if inner.size < FEWEST_PAIRS or inner.min() == inner.max():
         raise EngineError("the image has one value only")
     low, high = np.percentile(inner, (0.1, 99.9))
     inner = inner[(inner >= low) & (inner <= high)]
@@ -89,7 +94,10 @@ def rough(values: Numbers, soft_hu: float) -> Calibration:
     if min(air.size, tissue.size) < FEWEST_PAIRS:
         raise EngineError("the image does not show air and tissue")
     width = max(1.0, float(high - low) / 400)
-    return Calibration(np.array([[mode(air, width), AIR_HU], [mode(tissue, width), soft_hu]]))
+    thin, soft = mode(air, width), mode(tissue, width)
+    if soft - thin < LEAST_APART:
+        raise EngineError("the image does not show air and tissue")
+    return Calibration(np.array([[thin, AIR_HU], [soft, soft_hu]]))
 
 
 def matched(

@@ -74,7 +74,7 @@ def find_anatomy(
     clock = _Clock(progress)
     with clock.step("reading both days"):
         before = read_reference(reference, received)
-        today, image = read_today(received, before, config.cbct_names)
+        today, image = read_today(received, before, config)
         told, findings = match_day(before.known, image, config, on=date.today())
     with clock.step("registration"):
         is_deformable = not today.is_drawn and config.registration == "deformable"

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from appliance.case.today.hounsfield_check import check_hounsfield
 from appliance.case.today.match import HALF, DayReference, external_of
 from appliance.case.today.modality import DayImage, Imaging
+from appliance.case.today.near_hounsfield import WATER_HU, near_hounsfield
 from appliance.case.today.rules import finding, refusal
 from appliance.case.today.seen import SeenRegion, slices_of
 from appliance.config import AnatomyConfig
 from appliance.contracts import Finding, Image, Outcome, Structure, StructureKind
 from appliance.contracts.anatomy import DensitySource
-from engines.calibration import Calibration, body_of, deformed_with_today, flattened, matched, rough, soft_peak
+from engines.calibration import Calibration, body_of, deformed_with_today, flattened, matched
 from engines.calibration.curve import AIR_HU
 from engines.errors import EngineError
 from engines.grid import box_within, placed, shrunk
 from engines.registration import DisplacementField
-
-WATER_HU = 0.0
 
 THIN_MM = 2.0
 """Voxels that a calibration is made from are averaged to about this (chosen: a quarter of the work, and less noise)."""
@@ -43,21 +42,6 @@ class DayDensity:
     filled: NDArray[np.bool_]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-
-
-def image_for_registration(reference: DayReference, today: DayImage) -> NDArray[np.int16]:
-    """Today's image in HU, or near them, (z, y, x): of a CT as it is; of a cone-beam CT by its peaks of air and soft
-    tissue; of an MR as it is, which only a measure that needs no common scale can register.
-
-    Raises InconsistentCase `day.calibration` if the peaks are not there."""
-    values = today.series.image.hu
-    if today.imaging is not Imaging.CBCT:
-        return values
-    try:
-        curve = rough(values, soft_peak(reference.series.image.hu, external_of(reference)))
-    except EngineError as error:
-        raise refusal("day.calibration", f"its values cannot be brought to Hounsfield units: {error}") from error
-    return np.rint(curve.hu(values)).astype(np.int16)
 
 
 def density_map(
@@ -130,22 +114,35 @@ class _Chosen:
 
     def of_ct(self) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
         values = self.today.series.image.hu
-        findings = check_hounsfield(values, body_of(values, self.seen.grid), self.reference)
-        if self.settings.ct_density == "deformed":
-            return (*self._deformed(values.astype(np.float32)), findings, [self._said(DensitySource.DEFORMED_CT)])
-        return self._whole(values), DensitySource.TODAY_CT, findings, [self._said(DensitySource.TODAY_CT)]
+        body, is_dose = body_of(values, self.seen.grid), self.settings.ct_density == "today"
+        findings = check_hounsfield(values, body, self.reference, is_dose=is_dose)
+        if is_dose:
+            return self._whole(values), DensitySource.TODAY_CT, findings, [self._said(DensitySource.TODAY_CT)]
+        return (*self._deformed(values.astype(np.float32), body), findings, [self._said(DensitySource.DEFORMED_CT)])
 
     def of_cbct(self) -> tuple[NDArray[np.floating], DensitySource, list[Finding], list[str]]:
-        calibrated, findings, words = self._calibrated()
-        if self.settings.cbct_density == "deformed":
-            return (*self._deformed(calibrated), findings, [self._said(DensitySource.DEFORMED_CT), *words])
-        findings += check_hounsfield(calibrated, body_of(calibrated, self.seen.grid), self.reference)
-        return (
-            self._whole(calibrated),
-            DensitySource.CALIBRATED,
-            findings,
-            [self._said(DensitySource.CALIBRATED), *words],
-        )
+        is_dose = self.settings.cbct_density == "calibrated"
+        findings: list[Finding] = []
+        words: list[str] = []
+        try:
+            hu, how = self._calibrated()
+            words = [f"Its values were {how}"]
+        except EngineError as error:
+            reason = f"it cannot be calibrated to the reference CT: {error}"
+            if is_dose:
+                raise refusal("day.calibration", reason) from error
+            near, how = near_hounsfield(self.reference, self.today, self.settings)
+            hu = near.astype(np.float32)
+            said = (
+                f"{reason[0].upper()}{reason[1:]}. Outline and gas were seen on its values, made near Hounsfield units"
+            )
+            findings.append(finding("day.uncalibrated", f"{said} {how}"))
+        hu[~self.seen.within] = AIR_HU
+        body = body_of(hu, self.seen.grid)
+        findings += check_hounsfield(hu, body, self.reference, is_dose=is_dose)
+        if is_dose:
+            return self._whole(hu), DensitySource.CALIBRATED, findings, [self._said(DensitySource.CALIBRATED), *words]
+        return (*self._deformed(hu, body), findings, [self._said(DensitySource.DEFORMED_CT), *words])
 
     def of_mr(
         self, structures: Sequence[Structure]
@@ -161,28 +158,25 @@ class _Chosen:
         return made, source, [], [self._said(source), "Gas of the day is not seen on an MR: it is the reference's"]
 
     def _deformed(
-        self, today_hu: NDArray[np.float32], body: NDArray[np.bool_] | None = None
+        self, today_hu: NDArray[np.float32], body: NDArray[np.bool_]
     ) -> tuple[NDArray[np.floating], DensitySource]:
-        outline = body_of(today_hu, self.seen.grid) if body is None else body
-        made = deformed_with_today(self.deformed[self.here], today_hu, outline, self.seen.within, self.seen.grid)
+        made = deformed_with_today(self.deformed[self.here], today_hu, body, self.seen.within, self.seen.grid)
         return self._whole(made), DensitySource.DEFORMED_CT
 
-    def _calibrated(self) -> tuple[NDArray[np.float32], list[Finding], list[str]]:
+    def _calibrated(self) -> tuple[NDArray[np.float32], str]:
+        """Today's values in HU, and by what. Raises EngineError."""
         values, grid = self.today.series.image.hu, self.seen.grid
         if self.settings.phantom_points:
-            words = ["Its values were made Hounsfield units by the phantom points of the configuration"]
-            return Calibration(np.asarray(self.settings.phantom_points, np.float64)).hu(values), [], words
+            curve = Calibration(np.asarray(self.settings.phantom_points, np.float64))
+            return curve.hu(values), "made Hounsfield units by the phantom points of the configuration"
         box = self.seen.body_box_here
         near, seen = grid.cropped(*box), self.seen.within[slices_of(box)]
         before, both = self.deformed[self.here][slices_of(box)], self.deformed_body[self.here][slices_of(box)] & seen
         thin = [shrunk(part, near, THIN_MM)[0] for part in (values[slices_of(box)], before, seen)]
-        try:
-            curve, tissues = matched(thin[0], thin[1], thin[2] > NEARLY_ALL)
-        except EngineError as error:
-            raise refusal("day.calibration", f"it cannot be calibrated to the reference CT: {error}") from error
+        curve, tissues = matched(thin[0], thin[1], thin[2] > NEARLY_ALL)
         hu = curve.hu(values)
         hu[slices_of(box)] = flattened(hu[slices_of(box)], before, both, near)
-        return hu, [], [f"Its values were calibrated to the reference CT by {', '.join(tissues)}, and flattened"]
+        return hu, f"calibrated to the reference CT by {', '.join(tissues)}, and flattened"
 
     def _bulk(self, structures: Sequence[Structure], body: NDArray[np.bool_]) -> NDArray[np.floating]:
         """The median HU that the reference has in each organ, and in the rest of its body."""

@@ -22,17 +22,21 @@ AIR_ABOVE_HU = -900.0
 FEWEST_VOXELS = 100
 
 
-def check_hounsfield(hu: Numbers, body: NDArray[np.bool_], reference: DayReference) -> list[Finding]:
-    """hu, body: of today (z, y, x). Raises InconsistentCase `day.hounsfield` for a shift beyond STOP_HU, or where no
-    soft tissue is found."""
+def check_hounsfield(
+    hu: Numbers, body: NDArray[np.bool_], reference: DayReference, *, is_dose: bool = True
+) -> list[Finding]:
+    """hu, body: of today (z, y, x). is_dose: dose is computed on these values. Then raises InconsistentCase
+    `day.hounsfield` for a shift beyond STOP_HU, or where no soft tissue is found; else both are flagged."""
     inside = external_of(reference)
     try:
         before, now = soft_peak(reference.series.image.hu, inside), soft_peak(hu, body, SOFT_HU)
     except EngineError as error:
+        if not is_dose:
+            return [finding("day.hounsfield", f"It was not tested: {error}")]
         raise refusal("day.hounsfield", str(error)) from error
     shift = now - before
     words = f"Soft tissue has its peak at {now:.0f} HU today and at {before:.0f} HU on the reference"
-    if abs(shift) > STOP_HU:
+    if is_dose and abs(shift) > STOP_HU:
         raise refusal("day.hounsfield", f"soft tissue lies {abs(shift):.0f} HU {'above' if shift > 0 else 'below'} it")
     findings = [finding("day.hounsfield", words, Outcome.FOUND if abs(shift) > LOOK_HU else Outcome.PASSED)]
     around = hu[~body]

@@ -45,7 +45,7 @@ class Likeness:
 def check_likeness(
     reference: DayReference, today: DayImage, hu: NDArray[np.int16], to_reference: RigidTransform | None = None
 ) -> Likeness:
-    """hu: today's image in HU or near them, as `image_for_registration` gives it. to_reference: the rigid registration
+    """hu: today's image in HU or near them, as `near_hounsfield.py` makes it. to_reference: the rigid registration
     where it is known, to start from.
 
     Raises InconsistentCase `day.no-overlap`, `day.swapped`, `day.other-patient`."""

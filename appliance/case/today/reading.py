@@ -14,9 +14,10 @@ from appliance.case.external import derive_external
 from appliance.case.image import MODALITIES, ImageSeries, read_image
 from appliance.case.plan import PlanReading, read_plan_file
 from appliance.case.structure_set import StructureReading, read_structures
-from appliance.case.today.density import image_for_registration
 from appliance.case.today.match import DayReference
 from appliance.case.today.modality import DayImage, Imaging, read_day
+from appliance.case.today.near_hounsfield import image_for_registration
+from appliance.config import AnatomyConfig
 from appliance.contracts import Image, Received, Structure, StructureKind
 from appliance.errors import IncompleteCase
 from engines.grid import Grid, VoxelSet
@@ -71,11 +72,11 @@ def read_reference(objects: Sequence[Received], received: Sequence[Received]) ->
     return Reference(series, series.image.hu, reading.structures, _external(reading), True, known)
 
 
-def read_today(objects: Sequence[Received], reference: Reference, names: Sequence[str]) -> tuple[Day, DayImage]:
-    """Today's image and perhaps a structure set drawn on it. names: of the clinic's own imagers. An MR shows no outline
-    that can be found here. Raises what reading raises, InconsistentCase `day.calibration`."""
-    image = read_day([item.path for item in objects if item.sop_class_uid in MODALITIES], names=names)
-    hu, path = image_for_registration(reference.known, image), _path_of(objects, RTStructureSetStorage)
+def read_today(objects: Sequence[Received], reference: Reference, config: AnatomyConfig) -> tuple[Day, DayImage]:
+    """Today's image and perhaps a structure set drawn on it. An MR shows no outline that can be found here. Raises
+    what reading raises and `image_for_registration`."""
+    image = read_day([item.path for item in objects if item.sop_class_uid in MODALITIES], names=config.cbct_names)
+    hu, path = image_for_registration(reference.known, image, config), _path_of(objects, RTStructureSetStorage)
     seen = replace(image.series, image=Image(image.series.image.grid, hu))
     if path is not None:
         reading = read_structures(path, seen)

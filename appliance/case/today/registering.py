@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.case.today.levels import measures
 from appliance.case.today.modality import Imaging
@@ -13,7 +14,8 @@ from appliance.case.today.reading import Day
 from appliance.case.today.rules import refusal
 from appliance.contracts.anatomy import Measure
 from appliance.contracts.progress import Progress
-from engines.calibration import circle_seen
+from engines.calibration import body_of, circle_seen
+from engines.calibration.peaks import two_groups
 from engines.errors import EngineError
 from engines.grid import VoxelSet
 from engines.registration import (
@@ -29,6 +31,9 @@ from engines.registration import (
     register_deformable,
     register_rigid,
 )
+
+SOFT_HU = 20.0
+"""Of what the outline of an MR is filled with (chosen between fat and muscle, nearer to the more frequent one)."""
 
 INTENSITIES = {Imaging.CT: Intensities.SAME, Imaging.CBCT: Intensities.SHADED, Imaging.MR: Intensities.OTHER}
 
@@ -46,13 +51,29 @@ class Registered:
 
 
 def _scan_of(day: Day, imaging: Imaging = Imaging.CT) -> Scan:
-    """Nothing beyond a circle of reconstruction."""
-    scan = Scan.inside(day.hu, day.grid, day.body.mask(day.grid.shape))
+    """Nothing beyond a circle of reconstruction. Raises EngineError for an MR without External that shows no body."""
+    seen = imaging is Imaging.MR and day.external is None
+    scan = Scan.inside(day.hu, day.grid, _body_on_mr(day) if seen else day.body.mask(day.grid.shape))
     hu, body = scan.hu, scan.body
     if (circle := circle_seen(day.series.image.hu, day.grid)) is not None:
         hu[:, ~circle] = np.nan
         body = body & circle
     return Scan(hu, day.grid, body, INTENSITIES[imaging])
+
+
+def _body_on_mr(day: Day) -> NDArray[np.bool_]:
+    """Roughly, to register by: contours are carried. Air is parted from tissue twice, because fat may be so bright that
+    it parts from all the rest the first time; what is dark within is filled up."""
+    limit = two_groups(np.minimum(day.hu, two_groups(day.hu)))
+    return body_of(np.where(day.hu >= limit, SOFT_HU, AIR_HU), day.grid)
+
+
+def _for_mean_squares(scan: Scan) -> NDArray[np.floating]:
+    """What can be laid on a CT by the differences of values, (z, y, x): of an MR its outline alone, because what is
+    bright on it is not dense."""
+    if scan.intensities is Intensities.OTHER:
+        return np.where(scan.body, np.float32(SOFT_HU), np.float32(AIR_HU))
+    return np.asarray(np.nan_to_num(scan.hu, nan=AIR_HU))
 
 
 def registered(
@@ -66,10 +87,11 @@ def registered(
 ) -> Registered:
     """imaging: of today's image. start: where the rigid search begins, if that is known. Raises InconsistentCase
     `day.no-overlap` where the images cannot be brought onto each other."""
-    fixed, moving = pair = _scan_of(today, imaging), _scan_of(reference)
     try:
+        fixed, moving = pair = _scan_of(today, imaging), _scan_of(reference)
         progress("rigid registration", 0.0)
-        rigid = register_rigid(np.nan_to_num(fixed.hu, nan=AIR_HU), fixed.grid, moving.hu, moving.grid, start=start)
+        compared = [_for_mean_squares(scan) for scan in pair]
+        rigid = register_rigid(compared[0], fixed.grid, compared[1], moving.grid, start=start)
         if not is_deformable:
             return Registered(rigid, DisplacementField.of_rigid(rigid, today.grid), "", pair)
         told = lambda done: progress("deformable registration", done)  # noqa: E731

@@ -122,12 +122,17 @@ RULES: Mapping[str, DayRule] = MappingProxyType(
         "day.hounsfield": DayRule(
             "Tissue has the values of tissue",
             Severity.WARN,
-            "Check the imager's calibration, or choose anatomy.ct_density deformed",
+            "Check the imager's calibration, or choose the density deformed (anatomy.ct_density, anatomy.cbct_density)",
         ),
         "day.calibration": DayRule(
             "The values can be calibrated",
             Severity.STOP,
             "Choose anatomy.cbct_density deformed, or measure a phantom and enter anatomy.phantom_points",
+        ),
+        "day.uncalibrated": DayRule(
+            "The values were calibrated to the reference CT",
+            Severity.WARN,
+            "Check today's outline and gas on the density, or measure a phantom and enter anatomy.phantom_points",
         ),
         "day.density": DayRule(
             "What dose is computed on", Severity.INFO, "Choose another source in the section anatomy"

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from appliance.case.today.density import density_map, image_for_registration
+from appliance.case.today.density import density_map
 from appliance.case.today.modality import Imaging
+from appliance.case.today.near_hounsfield import image_for_registration
 from appliance.case.today.seen import seen_region
 from appliance.config import AnatomyConfig
 from appliance.contracts import StructureKind
@@ -68,6 +71,10 @@ def test_values_that_no_tissue_has_are_refused(day_kit, body):
     with pytest.raises(InconsistentCase) as refusal:
         mapped(day_kit, day_kit.today(hu=hu), AnatomyConfig())
     assert refusal.value.fields["rule"] == "day.hounsfield"
+    assert "choose the density deformed (anatomy.ct_density, anatomy.cbct_density)" in str(refusal.value)
+    chosen = mapped(day_kit, day_kit.today(hu=hu), AnatomyConfig(ct_density="deformed"))
+    assert chosen.source is DensitySource.DEFORMED_CT
+    assert any(item.id == "day.hounsfield" and item.warns for item in chosen.findings)
 
 
 def test_air_that_is_no_air_is_flagged(day_kit, body):
@@ -78,7 +85,7 @@ def test_air_that_is_no_air_is_flagged(day_kit, body):
 
 def test_a_cone_beam_image_is_brought_near_hounsfield_units_for_registration(day_kit, cupped, body):
     today = day_kit.today(hu=cupped[0], imaging=Imaging.CBCT)
-    hu = image_for_registration(day_kit.reference, today)
+    hu = image_for_registration(day_kit.reference, today, AnatomyConfig())
     assert float(np.median(hu[~body])) == pytest.approx(-1000, abs=15)
     assert error_of_median(hu, body) < 30
 
@@ -95,6 +102,10 @@ def test_a_cone_beam_image_gets_the_deformed_reference_with_todays_gas(day_kit, 
     pocket = day_kit.box((-36, -6, -26), (-24, 6, -14))
     assert density.image.hu[pocket].max() < -600
     assert density.notes[0] == "Dose is computed on reference CT deformed to today (cone-beam CT of the day)"
+    said = {item.id: item for item in density.findings}
+    assert "day.uncalibrated" not in said
+    assert not said["day.hounsfield"].warns
+    assert said["day.hounsfield"].evidence.startswith("Soft tissue has its peak at ")
 
 
 def test_a_cone_beam_image_calibrated_to_the_reference(day_kit, cupped, body):
@@ -113,11 +124,66 @@ def test_a_cone_beam_image_calibrated_to_the_reference(day_kit, cupped, body):
     assert "phantom points" in by_phantom.notes[1]
 
 
-def test_a_cone_beam_image_of_one_value_cannot_be_calibrated(day_kit):
+def test_a_cone_beam_image_of_one_value_shows_nothing(day_kit):
     today = day_kit.today(hu=np.full(day_kit.grid.shape, 7, np.int16), imaging=Imaging.CBCT)
+    assert rule_of(lambda: image_for_registration(day_kit.reference, today, AnatomyConfig())) == "day.no-overlap"
+
+
+def rule_of(act):
     with pytest.raises(InconsistentCase) as refusal:
-        image_for_registration(day_kit.reference, today)
-    assert refusal.value.fields["rule"] == "day.calibration"
+        act()
+    return refusal.value.fields["rule"]
+
+
+@pytest.fixture(scope="module")
+def water(day_kit, body):
+    """A reference of water and air, in which nothing is found again but air; and its image of the day, shifted."""
+    hu = np.where(body, 0, -1000).astype(np.int16)
+    series = replace(day_kit.reference.series, image=replace(day_kit.reference.series.image, hu=hu))
+    kit = replace(day_kit, reference=replace(day_kit.reference, series=series))
+    return kit, kit.today(hu=(hu * 0.9 + 100).astype(np.int16), imaging=Imaging.CBCT)
+
+
+def test_without_tissues_to_calibrate_by_dose_is_computed_on_the_deformed_reference_all_the_same(water):
+    kit, today = water
+    density = mapped(kit, today, AnatomyConfig())
+    assert density.source is DensitySource.DEFORMED_CT
+    item = next(item for item in density.findings if item.id == "day.uncalibrated")
+    assert item.warns
+    assert item.evidence.startswith("It cannot be calibrated to the reference CT: too few tissues")
+    assert "by its peaks of air and soft tissue. Check today's outline and gas" in item.evidence
+    before = kit.reference.series.image.hu
+    assert (density.image.hu != before).mean() < 0.02  # today's outline is seen on voxels
+
+
+def test_without_tissues_to_calibrate_by_the_values_themselves_are_refused(water):
+    kit, today = water
+    assert rule_of(lambda: mapped(kit, today, CALIBRATED)) == "day.calibration"
+    points = AnatomyConfig(cbct_density="calibrated", phantom_points=((-800.0, -1000.0), (100.0, 0.0)))
+    assert mapped(kit, today, points).source is DensitySource.CALIBRATED
+
+
+def test_an_image_without_air_is_brought_near_hounsfield_units_as_the_configuration_lets_it(day_kit):
+    """Fat and muscle, 500 values above what they have in HU."""
+    grid = day_kit.grid.cropped((0, 14, 18), (12, 26, 32))
+    before = np.full(grid.shape, 20, np.int16)
+    before[:, :4] = -100
+    before += np.random.default_rng(5).integers(-8, 9, grid.shape, np.int16)
+    today = day_kit.today(hu=(before + 500).astype(np.int16), grid=grid, imaging=Imaging.CBCT)
+    near = image_for_registration(day_kit.reference, today, AnatomyConfig())
+    assert float(np.median(near - before)) == pytest.approx(0, abs=15)
+    assert rule_of(lambda: image_for_registration(day_kit.reference, today, CALIBRATED)) == "day.calibration"
+    points = AnatomyConfig(cbct_density="calibrated", phantom_points=((-500.0, -1000.0), (500.0, 0.0)))
+    np.testing.assert_array_equal(image_for_registration(day_kit.reference, today, points), before)
+
+
+def test_what_was_not_reconstructed_is_air_whatever_its_value(day_kit, cupped):
+    x_mm, y_mm, _ = day_kit.grid.axes_mm()
+    circle = np.hypot(x_mm[None, :], y_mm[:, None]) < 76
+    today = day_kit.today(hu=np.where(circle, cupped[0], 0).astype(np.int16), imaging=Imaging.CBCT)
+    near = image_for_registration(day_kit.reference, today, AnatomyConfig())
+    assert set(np.unique(near[:, ~circle])) == {-1000}
+    assert float(np.median(near[:, circle][near[:, circle] > -300])) == pytest.approx(20, abs=40)
 
 
 def test_an_mr_takes_the_deformed_reference_within_todays_outline(day_kit, body):

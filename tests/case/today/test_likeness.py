@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,8 +70,6 @@ def test_another_patients_image_is_refused(day_kit):
 
 
 def test_a_symmetric_phantom_cannot_tell_and_says_so(day_kit):
-    from dataclasses import replace
-
     image = day_kit.reference.series.image
     even = np.where(image.hu > -300, 20, -1000).astype(np.int16)
     even = np.maximum(even, even[:, :, ::-1])
@@ -77,6 +77,26 @@ def test_a_symmetric_phantom_cannot_tell_and_says_so(day_kit):
     reference = replace(day_kit.reference, series=series)
     result = check_likeness(reference, day_kit.today(hu=even), even)
     assert [(item.id, item.outcome) for item in result.findings] == [("day.unsure-side", Outcome.NOT_TESTED)]
+
+
+def test_an_image_with_much_noise_is_unlike_and_that_is_flagged(day_kit, bent):
+    noise = np.random.default_rng(2).standard_normal(bent.shape) * 32
+    items = {item.id: item for item in checked(day_kit, np.rint(bent + noise).astype(np.int16)).findings}
+    assert items["day.unlike"].warns
+    assert "Check whose image it is" in items["day.unlike"].evidence
+
+
+def test_anatomy_that_is_nearly_its_mirror_image_leaves_the_side_unsure(day_kit):
+    """Symmetric landmarks under noise: as it lies and mirrored it is as likely."""
+    hu = day_kit.reference.series.image.hu
+    even = np.maximum(hu, hu[:, :, ::-1])
+    series = replace(day_kit.reference.series, image=replace(day_kit.reference.series.image, hu=even))
+    noise = np.random.default_rng(2).standard_normal(hu.shape) * 60
+    today = np.where(even > -300, even + noise, -1000).astype(np.int16)
+    result = check_likeness(replace(day_kit.reference, series=series), day_kit.today(hu=today), today)
+    unsure = next(item for item in result.findings if item.id == "day.unsure-side")
+    assert unsure.warns
+    assert "Check the side by a marker" in unsure.evidence
 
 
 def test_an_image_without_a_body_is_refused(day_kit):

@@ -86,6 +86,16 @@ def test_a_circle_of_reconstruction_that_cuts_the_body_is_found(day_kit):
     assert region.larger == day_kit.grid
 
 
+def test_a_target_that_is_cut_at_its_corners_is_flagged(day_kit):
+    """Of its 10 x 10 pixels the four at the corners lie 25.5 mm from the middle of the frame, the next 22.8 mm."""
+    x_mm, y_mm, _ = day_kit.grid.axes_mm()
+    inside = np.hypot(x_mm[None, :], y_mm[:, None]) < 25
+    hu = np.where(inside, day_kit.reference.series.image.hu, -1024).astype(np.int16)
+    item = next(item for item in seen(day_kit, day_kit.today(hu=hu)).findings if item.id == "day.cuts-target")
+    assert item.warns
+    assert item.evidence == ("Not the whole target lies in it: PTV_7000 (96.0%). Check the target at the image's end")
+
+
 def test_the_outline_goes_on_from_the_reference_where_the_image_ends(day_kit):
     region = seen(day_kit, cropped(day_kit, (0, 0, 0), (31, 40, 36)))
     whole = day_kit.reference.structures.structures[0].voxels.mask(day_kit.grid.shape)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from engines.calibration import (
     Calibration,
     body_of,
-    circle_seen,
     deformed_with_today,
+    filling_of,
     flattened,
     matched,
     rough,
@@ -66,7 +66,23 @@ def test_what_was_not_reconstructed_is_not_taken_for_air():
     """A quarter of the frame has the lowest value, far below air."""
     hu = phantom() + np.random.default_rng(1).standard_normal(GRID.shape).astype(np.float32) * 5
     hu[:, :, :12] = -3000
-    assert float(np.median(rough(hu, 50.0).hu(hu)[distance() > 50])) == pytest.approx(-1000, abs=15)
+    back = rough(hu, 50.0, filling_of(hu, GRID)).hu(hu)
+    assert float(np.median(back[distance() > 50])) == pytest.approx(-1000, abs=15)
+
+
+def test_air_without_noise_is_air():
+    """Its one value is the lowest of all, and the body in it is oval."""
+    hu = phantom()
+    assert filling_of(hu, GRID) is None
+    back = rough(hu * 0.8 - 70, 50.0, filling_of(hu, GRID)).hu(hu * 0.8 - 70)
+    np.testing.assert_allclose(back[(hu == 50) | (hu == -1000)], hu[(hu == 50) | (hu == -1000)], atol=5)
+
+
+def test_an_image_without_air_is_not_scaled_by_its_fat():
+    """Fat and muscle part it, 150 HU apart."""
+    hu = np.where(distance() < 36, 50, -100)[:, 8:22]
+    with pytest.raises(EngineError, match="does not show air and tissue"):
+        rough(hu, 50.0)
 
 
 def test_two_groups_are_parted_between_them():
@@ -137,20 +153,6 @@ def test_a_body_on_fine_voxels_is_that_of_coarse_ones():
 def test_no_body():
     with pytest.raises(EngineError):
         body_of(np.full(GRID.shape, -1000, np.int16), GRID)
-
-
-def test_a_circle_of_reconstruction_is_found_by_what_lies_outside():
-    x, y, _ = GRID.axes_mm()
-    inside = np.hypot(x[None, :] - x.mean(), y[:, None] - y.mean()) < 55
-    noisy = phantom() + np.random.default_rng(1).standard_normal(GRID.shape) * 5
-    np.testing.assert_array_equal(circle_seen(np.where(inside, noisy, -2000.0), GRID), inside)
-
-
-def test_an_image_that_fills_its_frame_has_no_circle():
-    noisy = phantom() + np.random.default_rng(1).standard_normal(GRID.shape) * 5
-    assert circle_seen(noisy, GRID) is None
-    assert circle_seen(phantom(), GRID) is None  # air without noise: its edge is that of the body, no circle
-    assert circle_seen(np.zeros(GRID.shape), GRID) is None
 
 
 def test_todays_gas_and_outline_win_over_the_deformed_reference():
