@@ -33,7 +33,7 @@ LEAST_SHARED = 0.3
 
 SAMPLED_SHARE, MOST_SAMPLES = 0.2, 100_000
 """Voxels of a level that are compared, in this share and no more than that many (chosen: the result of large images
-then stays within 0.3 mm of what a fifth of all their voxels gives, 150 mm from the middle)."""
+then stays within 0.6 mm of what a fifth of all their voxels gives, 150 mm from the middle)."""
 
 AROUND_MM = 30.0
 """Of air left around the body (chosen: the reach of a start, so that skin is compared with air)."""

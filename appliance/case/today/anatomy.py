@@ -96,10 +96,11 @@ def find_anatomy(
     with clock.step("what changed"):
         laid = reference_today(before, seen.larger, found.rigid)
         changes = changes_of(structures, laid, _alike(quality))
-    findings += (*start.judged(found.rigid, _isocentre(today, before)[0]), *seen.findings, *density.findings, *metal)
+    isocentre_mm, position = _isocentre(today, before)
+    findings += (*start.judged(found.rigid, isocentre_mm), *seen.findings, *density.findings, *metal)
     report = AnatomyReport(
         verdict=verdict_of(measures, findings),
-        table_shift=table_shift(found.rigid, *_isocentre(today, before)),
+        table_shift=table_shift(found.rigid, isocentre_mm, position),
         to_reference=tuple(tuple(row) for row in found.rigid.matrix.tolist()),
         method=found.method,
         field_spacing_mm=found.field.grid.spacing_mm if found.method else (0.0, 0.0, 0.0),
