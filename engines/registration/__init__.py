@@ -5,7 +5,7 @@ from engines.registration.deformable import AIR_HU, BACKWARD, METHOD, Deformable
 from engines.registration.field import DisplacementField
 from engines.registration.intensities import Intensities
 from engines.registration.inverse import Inverse, composed, found_in_fixed, inconsistency_mm, inverse_of
-from engines.registration.moving import moved, moved_voxels, sampled
+from engines.registration.moving import moved, sampled
 from engines.registration.quality import Likeness, RegistrationQuality, quality_of
 from engines.registration.rigid import register_rigid
 from engines.registration.transform import RigidTransform
@@ -29,7 +29,6 @@ __all__ = [
     "inconsistency_mm",
     "inverse_of",
     "moved",
-    "moved_voxels",
     "quality_of",
     "register_deformable",
     "register_rigid",

@@ -1,4 +1,4 @@
-"""Values and regions of one grid seen on another that is turned and shifted against it."""
+"""Values of one grid seen on another that is turned and shifted against it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from engines.grid import Grid, VoxelSet, warped
+from engines.grid import Grid, warped
 from engines.registration.transform import RigidTransform
 
 
@@ -31,10 +31,3 @@ def sampled(
     values = values_zyx.astype(np.float32, copy=False)
     found = map_coordinates(values, index.T[::-1], order=1, mode="nearest", output=np.float32)
     return np.where(inside, found, np.float32(outside))
-
-
-def moved_voxels(voxels: VoxelSet, source: Grid, target: Grid, to_source: RigidTransform) -> VoxelSet:
-    """The same region on `target`; fractions below 1 % are dropped."""
-    dense = moved(voxels.dense(source.shape), source, target, to_source, outside=0.0)
-    dense[dense < 0.01] = 0.0
-    return VoxelSet.from_dense(dense)

@@ -18,7 +18,7 @@ from appliance.evaluation.reirradiation.tolerances import alpha_beta_of, recover
 from appliance.inbound import assess, read_folder
 from engines.grid import Grid, VoxelSet
 from engines.radiobiology import eqd2
-from engines.registration import RigidTransform, moved, moved_voxels
+from engines.registration import RigidTransform, moved
 
 TRUTH = RigidTransform.of((9.0, -6.0, 12.0), (2.0, -3.0, 4.0), (0.0, 0.0, 10.0))
 """From today's frame to the earlier one."""
@@ -34,6 +34,12 @@ def with_dose(case: Case, dose_gy) -> Case:
     return replace(case, reference_dose_gy=dose_gy.astype(np.float32))
 
 
+def moved_region(voxels: VoxelSet, source: Grid, target: Grid, to_source: RigidTransform) -> VoxelSet:
+    dense = moved(voxels.dense(source.shape), source, target, to_source, outside=0.0)
+    dense[dense < 0.01] = 0.0
+    return VoxelSet.from_dense(dense)
+
+
 def carried(case: Case, motion: RigidTransform, dose_gy) -> Case:
     """The same patient in another frame of reference, in which everything lies where `motion` takes it."""
     grid = case.image.grid
@@ -41,7 +47,7 @@ def carried(case: Case, motion: RigidTransform, dose_gy) -> Case:
     back = motion.inverse
     hu = moved(case.image.hu, grid, prior_grid, back, outside=-1000.0).round().astype(np.int16)
     structures = tuple(
-        replace(item, voxels=moved_voxels(item.voxels, grid, prior_grid, back), contours=()) for item in case.structures
+        replace(item, voxels=moved_region(item.voxels, grid, prior_grid, back), contours=()) for item in case.structures
     )
     return replace(
         case,
